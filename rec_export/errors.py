@@ -1,0 +1,84 @@
+"""Every mistake a user can make, one class each, with the exit code that a scheduler may act on."""
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+
+class RecExportError(Exception):
+    """A sentence for the user: what is wrong, where, how many, and what to do. The command line prints it and exits."""
+
+    exit_code = 70
+
+
+class UsageError(RecExportError):
+    """The command or the configuration asks for something that makes no sense."""
+
+    exit_code = 2
+
+
+class DataError(RecExportError):
+    """An input holds something that cannot be used."""
+
+    exit_code = 65
+
+
+class ModelError(RecExportError):
+    """A checkpoint or a bundle is damaged, incomplete, or not what its manifest says."""
+
+    exit_code = 65
+
+
+class MissingInputError(RecExportError):
+    """A file that was named does not exist, or holds nothing."""
+
+    exit_code = 66
+
+
+class DeviceError(RecExportError):
+    """A device or an engine that was asked for is not there."""
+
+    exit_code = 69
+
+
+class OutputExistsError(RecExportError):
+    """Something already lies where the output should go."""
+
+    exit_code = 73
+
+
+class StorageError(RecExportError):
+    """The disk is full, or reading or writing failed."""
+
+    exit_code = 74
+
+
+class TrainingError(RecExportError):
+    """Training ran into numbers that cannot be used."""
+
+    exit_code = 65
+
+
+class ParityError(RecExportError):
+    """An export does not compute what the trained model computes."""
+
+    exit_code = 81
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """`; did you mean 'x'?` where one of `known` is close to `name`, otherwise the list of what is known."""
+    choices = sorted(known)
+    close = get_close_matches(name.lower(), {choice.lower(): choice for choice in choices}, n=1, cutoff=0.6)
+    if close:
+        return f"; did you mean {next(choice for choice in choices if choice.lower() == close[0])!r}?"
+    return f"; known: {', '.join(choices)}" if choices else ""
+
+
+def some(values: Iterable[object], limit: int = 3) -> str:
+    """The first few values as a person would list them, shortened: a hostile id may be 10 kB long."""
+    shown = [shorten(repr(value)) for _, value in zip(range(limit), values, strict=False)]
+    return ", ".join(shown)
+
+
+def shorten(text: str, limit: int = 60) -> str:
+    """At most `limit` characters of `text`."""
+    return text if len(text) <= limit else f"{text[: limit - 1]}…"

@@ -1,0 +1,100 @@
+"""Directories that appear whole or not at all; hashes; what reached the disk."""
+
+import errno
+import hashlib
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from rec_export.errors import OutputExistsError, RecExportError, StorageError
+
+FULL = {errno.ENOSPC, errno.EDQUOT}
+
+
+@contextmanager
+def new_directory(path: Path) -> Iterator[Path]:
+    """Give a directory to write in; it becomes `path` when the block ends well, and vanishes otherwise.
+
+    The work happens in a hidden sibling on the same filesystem, so that the last step is one rename. Raises
+    OutputExistsError when `path` exists (now or by then) and StorageError when the disk is full or refuses.
+    """
+    refuse_existing(path)
+    with storage_errors(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        work = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".unfinished", dir=path.parent))
+    try:
+        with storage_errors(path):
+            yield work
+            os.chmod(work, 0o755 & ~umask())
+            sync_tree(work)
+            refuse_existing(path)
+            os.rename(work, path)
+            sync(path.parent)
+    except BaseException:
+        shutil.rmtree(work, ignore_errors=True)
+        raise
+
+
+def refuse_existing(path: Path) -> None:
+    """Raise OutputExistsError when something already lies at `path`."""
+    if path.exists() or path.is_symlink():
+        raise OutputExistsError(f"{path} already exists; name a new directory or remove it first")
+
+
+@contextmanager
+def storage_errors(path: Path) -> Iterator[None]:
+    """Turn the operating system's refusals while writing `path` into one sentence."""
+    try:
+        yield
+    except RecExportError:
+        raise
+    except OSError as error:
+        raise storage_error(path, error) from error
+
+
+def storage_error(path: Path, error: OSError) -> StorageError:
+    """The sentence for a write that failed."""
+    if error.errno in FULL:
+        free = 0
+        with suppress(OSError):
+            free = shutil.disk_usage(next(p for p in [path, *path.parents] if p.exists())).free
+        return StorageError(
+            f"the disk is full while writing {path} ({free:,} bytes free); free some space and run the same command again"
+        )
+    return StorageError(f"cannot write {path}: {error.strerror or error}")
+
+
+def sha256(path: Path) -> str:
+    """The SHA-256 of a file's bytes, in hex."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def files_below(directory: Path) -> list[Path]:
+    """Every file below `directory`, in a fixed order."""
+    return sorted(path for path in directory.rglob("*") if path.is_file())
+
+
+def sync_tree(directory: Path) -> None:
+    """Make sure that every file and folder below `directory` is on the disk, not only in the cache."""
+    for path in [*directory.rglob("*"), directory]:
+        sync(path)
+
+
+def sync(path: Path) -> None:
+    """Make sure that one file or folder is on the disk."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def umask() -> int:
+    """The process's file mode mask; it can only be read by setting it."""
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask

@@ -1,0 +1,74 @@
+"""Record: an immutable value with typed fields that is also a JSON file. Unknown keys are refused."""
+
+import json
+from pathlib import Path
+from typing import Any, Self
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic_core import ErrorDetails
+
+from rec_export.errors import MissingInputError, ModelError, UsageError, nearest, shorten
+
+
+class Record(BaseModel):
+    """A frozen value; two records with the same fields are equal."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", ser_json_inf_nan="constants", protected_namespaces=())
+
+    def write(self, path: Path) -> None:
+        """Write the fields as JSON that a person can read."""
+        path.write_text(self.model_dump_json(indent=2) + "\n", encoding="utf-8")
+
+    @classmethod
+    def read(cls, path: Path) -> Self:
+        """Read what `write` wrote. Raises ModelError when the file is not such a record."""
+        try:
+            return cls.model_validate_json(path.read_bytes())
+        except FileNotFoundError as error:
+            raise MissingInputError(f"{path} does not exist; name a directory that rec-export wrote") from error
+        except ValidationError as error:
+            raise ModelError(f"{path} is not a valid {cls.__name__}: {sentence(cls, error)}") from error
+
+    @classmethod
+    def of(cls, fields: dict[str, Any], where: str) -> Self:
+        """Check fields that a person wrote. Raises UsageError in one sentence that names the key."""
+        try:
+            return cls.model_validate(fields)
+        except ValidationError as error:
+            raise UsageError(f"{where}: {sentence(cls, error)}") from error
+
+
+def sentence(record: type[BaseModel], error: ValidationError) -> str:
+    """The first complaint as a person would say it, and how many more there are."""
+    details = error.errors(include_url=False)
+    more = f" (and {len(details) - 1} more)" if len(details) > 1 else ""
+    return complaint(record, details[0]) + more
+
+
+def complaint(record: type[BaseModel], detail: ErrorDetails) -> str:
+    """One complaint of pydantic as a clause: the key, the value, and the nearest right key."""
+    where = ".".join(str(part) for part in detail["loc"])
+    if detail["type"] == "extra_forbidden":
+        return f"unknown key {where!r}{nearest(str(detail['loc'][-1]), keys_at(record, detail['loc'][:-1]))}"
+    if detail["type"] == "missing":
+        return f"the key {where!r} is missing"
+    value = shorten(json.dumps(detail["input"], default=str))
+    message = detail["msg"].removeprefix("Value error, ").removeprefix("Input should be ")
+    return f"{where or 'the whole'} is {value}, but should be {message}"
+
+
+def keys_at(record: type[BaseModel], path: tuple[int | str, ...]) -> list[str]:
+    """The keys that are allowed at `path` inside `record`."""
+    for part in path:
+        field = record.model_fields.get(str(part))
+        inner = field and next((t for t in types_in(field.annotation) if issubclass(t, BaseModel)), None)
+        if inner:
+            record = inner
+    return list(record.model_fields)
+
+
+def types_in(annotation: Any) -> list[type]:
+    """The classes inside an annotation such as `Items | None`."""
+    if isinstance(annotation, type):
+        return [annotation]
+    return [t for part in getattr(annotation, "__args__", ()) for t in types_in(part)]

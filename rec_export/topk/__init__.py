@@ -1,0 +1,1 @@
+"""The exact top-K engine: the best K items of every user, by the definition in definition.py."""

@@ -1,0 +1,144 @@
+"""The central contract: two towers and a pair head. Higher scores are better.
+
+The letters of every shape in this project:
+
+    B users      N items      Du, Di width of a user's and an item's vector
+    P dense columns      C category columns      T tags      E text dimensions
+    L history items      X context numbers      W popularity trends
+
+    user_tower(named inputs) -> float32 [B, Du]
+    item_tower(named inputs) -> float32 [N, Di]
+    pair_head(float32 [B, Du], float32 [N, Di]) -> float32 [B, N]
+"""
+
+from abc import ABC, abstractmethod
+from typing import ClassVar, Literal, NamedTuple, final
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+
+from rec_export.record import Record
+
+Inputs = dict[str, Tensor]
+
+
+@final
+class Input(Record):
+    """One named input of a tower: its dtype, its shape in letters and numbers, and what fills the unused places."""
+
+    name: str
+    dtype: Literal["int64", "float32"]
+    shape: tuple[str | int, ...]
+    pad: int | None = None
+
+    def zeros(self, sizes: dict[str, int]) -> Tensor:
+        """A tensor of this dtype and shape; `sizes` says how large each letter is."""
+        shape = [sizes[axis] if isinstance(axis, str) else axis for axis in self.shape]
+        return torch.zeros(shape, dtype=getattr(torch, self.dtype))
+
+
+@final
+class Dense(Record):
+    """A dense column as the training part has it, after the signed logarithm of layers.DenseEncoder."""
+
+    median: float
+    mean: float
+    std: float
+
+
+@final
+class TableSizes(Record):
+    """What a tower must know of one table: its rows and the width of each kind of feature."""
+
+    rows: int = Field(ge=0)
+    dense: tuple[Dense, ...] = ()
+    category: tuple[int, ...] = ()
+    tags: int = 0
+    text: int = 0
+
+
+@final
+class Sizes(Record):
+    """What a model must know of the data: the sizes of both tables, and the widths of what changes with the date."""
+
+    users: TableSizes
+    items: TableSizes
+    context: int = 0
+    trend: int = 1
+
+
+class Towers(NamedTuple):
+    """A model, split where users and items meet."""
+
+    user_tower: nn.Module
+    item_tower: nn.Module
+    pair_head: "Head"
+
+
+class ModelSpec(Record, ABC):
+    """The numbers that define a model. A file in models/ holds one final subclass named Spec, and is thereby known."""
+
+    @abstractmethod
+    def user_inputs(self, sizes: Sizes) -> tuple[Input, ...]:
+        """What the user tower reads, in order."""
+
+    @abstractmethod
+    def item_inputs(self, sizes: Sizes) -> tuple[Input, ...]:
+        """What the item tower reads, in order."""
+
+    @abstractmethod
+    def build(self, sizes: Sizes) -> Towers:
+        """Fresh towers with random weights from torch's generator."""
+
+
+class Head(nn.Module, ABC):
+    """The score of a pair from its two vectors: float32 [B, Du], float32 [N, Di] -> float32 [B, N]."""
+
+    family: ClassVar[str] = "other"
+
+    @abstractmethod
+    def forward(self, user_vec: Tensor, item_vec: Tensor) -> Tensor:
+        """float [B, Du], float [N, Di] -> float [B, N]."""
+
+
+@final
+class DotHead(Head):
+    """<u, v>. A bias is a column that the other side fills with ones."""
+
+    family: ClassVar[str] = "dot"
+
+    def forward(self, user_vec: Tensor, item_vec: Tensor) -> Tensor:
+        """float [B, D], float [N, D] -> float [B, N]."""
+        return user_vec @ item_vec.T
+
+
+@final
+class AdditiveHead(Head):
+    """tail(relu(a_u + b_i)) + <p_u, q_i>: an MLP over [u; i] whose first layer is split between the towers.
+
+    A user's vector is [a | p] and an item's [b | q]; a and b are `hidden[0]` wide, p and q are `dot` wide (0: no dot
+    part). The tail is a stack of linear layers of widths hidden[1:] and 1, with a relu between two of them. The bias of
+    the first layer is in a. Without the dot part this is the interaction MLP of a hybrid recommender; with it, the
+    fusion of NeuMF (He et al. 2017, Neural Collaborative Filtering, arXiv:1708.05031).
+    """
+
+    family: ClassVar[str] = "additive"
+
+    def __init__(self, hidden: tuple[int, ...], dot: int, dropout: float = 0.0) -> None:
+        super().__init__()
+        widths = [*hidden, 1]
+        self.width = hidden[0]
+        self.dot = dot
+        self.dropout = nn.Dropout(dropout)
+        self.tail = nn.ModuleList([nn.Linear(a, b) for a, b in zip(widths, widths[1:], strict=False)])
+
+    def forward(self, user_vec: Tensor, item_vec: Tensor) -> Tensor:
+        """float [B, H + D], float [N, H + D] -> float [B, N]."""
+        hidden = user_vec[:, : self.width].unsqueeze(1) + item_vec[:, : self.width].unsqueeze(0)
+        for layer in self.tail:
+            hidden = layer(self.dropout(torch.relu(hidden)))
+        score = hidden.squeeze(2)
+        if self.dot > 0:
+            score = score + user_vec[:, self.width :] @ item_vec[:, self.width :].T
+        return score
