@@ -1,0 +1,85 @@
+"""The users and items that a model knows, with their attributes and the feature state: what checkpoint and bundle share."""
+
+from pathlib import Path
+from typing import NamedTuple, Self, final
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from rec_export.data.columns import Int64
+from rec_export.data.entities import aligned
+from rec_export.data.features import Features, FeatureState
+from rec_export.data.vocab import UNKNOWN, Vocab
+from rec_export.towers import TableSizes
+
+
+@final
+class Side(NamedTuple):
+    """The users, or the items. The first `trained` rows have an embedding of their own; the others came later."""
+
+    table: pa.Table  # the id, then the attributes
+    state: FeatureState
+    trained: int
+
+    @property
+    def vocab(self) -> Vocab:
+        """The ids in row order."""
+        return Vocab(self.table.column(0).combine_chunks())
+
+    @property
+    def sizes(self) -> TableSizes:
+        """What the towers must know."""
+        return self.state.sizes(self.trained)
+
+    def features(self) -> Features:
+        """The attributes of all rows as the towers read them."""
+        return self.state.encode(self.table)
+
+    def grown(self, ids: pa.Array, attributes: pa.Table | None) -> "Side":
+        """With the ids it does not know at its end, and with newer attributes where they are given."""
+        vocab = self.vocab.plus(ids)
+        table = aligned(vocab, attributes, self.table.column_names[0])
+        mine = aligned(vocab, self.table, self.table.column_names[0])
+        if attributes is None:
+            return self._replace(table=mine)
+        told = pa.array(Vocab(attributes.column(0).combine_chunks()).rows(vocab.ids) != UNKNOWN)
+        for place, name in enumerate(mine.column_names[1:], 1):
+            newer = pa.compute.if_else(told, table[name].cast(mine.schema.field(place).type), mine[name])
+            mine = mine.set_column(place, name, newer)
+        return self._replace(table=mine)
+
+    def write(self, folder: Path, name: str) -> None:
+        """Write {name}.parquet and features/{name}.*."""
+        pq.write_table(self.table, folder / f"{name}.parquet", compression="zstd", write_page_checksum=True)
+        (folder / "features").mkdir(exist_ok=True)
+        self.state.write(folder / "features", name)
+
+    @classmethod
+    def read(cls, folder: Path, name: str, trained: int) -> Self:
+        """Read what `write` wrote."""
+        table = pq.read_table(folder / f"{name}.parquet", page_checksum_verification=True)
+        return cls(table, FeatureState.read(folder / "features", name), trained)
+
+
+@final
+class Catalogue(NamedTuple):
+    """Both sides."""
+
+    users: Side
+    items: Side
+
+    def write(self, folder: Path) -> None:
+        """Write both sides below `folder`."""
+        self.users.write(folder, "users")
+        self.items.write(folder, "items")
+
+    @classmethod
+    def read(cls, folder: Path, trained_users: int, trained_items: int) -> Self:
+        """Read what `write` wrote."""
+        return cls(Side.read(folder, "users", trained_users), Side.read(folder, "items", trained_items))
+
+
+def rows(side: Side) -> Int64:
+    """All rows, int64 [n]."""
+    return np.arange(side.table.num_rows)

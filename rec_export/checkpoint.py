@@ -1,0 +1,84 @@
+"""checkpoint/: a trained model and all that is needed to use it, as `rec-export train` leaves it."""
+
+from pathlib import Path
+from typing import Any, NamedTuple, Self, final
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import nn
+
+from rec_export.catalogue import Catalogue
+from rec_export.data.config import DataConfig
+from rec_export.errors import MissingInputError, ModelError
+from rec_export.files import sha256
+from rec_export.models import spec_of
+from rec_export.record import Record
+from rec_export.towers import ModelSpec, Sizes, Towers
+
+FORMAT = 1
+
+
+@final
+class Blueprint(Record):
+    """spec.json: the numbers from which the towers are built, and how the data was read."""
+
+    format: int = FORMAT
+    model: dict[str, Any]
+    sizes: Sizes
+    data: DataConfig
+    half_lives: tuple[float, ...]  # of the trend columns, in days; infinite: all time
+    recent: int  # the trend column that told the future best: the popularity list of users without anything
+    weights: str  # sha256 of weights.safetensors
+
+    def spec(self) -> ModelSpec:
+        """The model's spec."""
+        return spec_of(self.model, "spec.json")
+
+
+@final
+class Checkpoint(NamedTuple):
+    """A checkpoint in memory; the towers are in eval mode, float32, on the CPU."""
+
+    blueprint: Blueprint
+    towers: Towers
+    catalogue: Catalogue
+
+    @classmethod
+    def read(cls, folder: Path) -> Self:
+        """Read a checkpoint. Raises MissingInputError or ModelError when it is not whole."""
+        blueprint = Blueprint.read(folder / "spec.json")
+        if blueprint.format != FORMAT:
+            raise ModelError(f"{folder} has format {blueprint.format}, this version reads {FORMAT}; train again")
+        towers = blueprint.spec().build(blueprint.sizes)
+        read_weights(towers, folder / "weights.safetensors", blueprint.weights)
+        sizes = blueprint.sizes
+        return cls(blueprint, towers, Catalogue.read(folder, sizes.users.rows, sizes.items.rows))
+
+
+def modules(towers: Towers) -> nn.ModuleDict:
+    """The three parts under one roof, so that their weights have one name each."""
+    return nn.ModuleDict(towers._asdict())
+
+
+def write_weights(towers: Towers, path: Path) -> str:
+    """Write all weights and buffers; their sha256."""
+    save_file({name: value.contiguous() for name, value in modules(towers).state_dict().items()}, path)
+    return sha256(path)
+
+
+def read_weights(towers: Towers, path: Path, digest: str) -> None:
+    """Put the weights in `path`, whose sha256 must be `digest`, into the towers, and set these to eval mode."""
+    if not path.exists():
+        raise MissingInputError(f"{path} does not exist; the checkpoint is not whole, train again")
+    if sha256(path) != digest:
+        raise ModelError(f"{path} is not the file that was written (its sha256 differs); train again or restore it")
+    try:
+        weights = load_file(path)
+        modules(towers).load_state_dict(weights)
+    except (SafetensorError, RuntimeError) as error:
+        raise ModelError(f"{path} does not fit the model in spec.json: {str(error).splitlines()[0]}") from error
+    broken = [name for name, value in weights.items() if value.is_floating_point() and not torch.isfinite(value).all()]
+    if broken:
+        raise ModelError(f"{len(broken)} tensors in {path} hold values that are not finite, the first being {broken[0]!r}")
+    modules(towers).eval()

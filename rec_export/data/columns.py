@@ -1,0 +1,157 @@
+"""One column at a time: from what a file holds to ids, times, numbers and words."""
+
+from datetime import UTC, datetime
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from rec_export.data.config import TimeUnit
+from rec_export.errors import DataError, some
+
+Int64 = npt.NDArray[np.int64]
+Float32 = npt.NDArray[np.float32]
+Bool = npt.NDArray[np.bool_]
+
+MICROSECONDS = {"s": 1_000_000, "ms": 1_000, "us": 1}
+EARLIEST, LATEST = datetime(1990, 1, 1, tzinfo=UTC), datetime(2100, 1, 1, tzinfo=UTC)
+DAY = 86_400_000_000  # microseconds
+
+
+def ids(column: pa.ChunkedArray, where: str) -> pa.Array:
+    """Ids in the type they came in: strings or integers; nulls stay. Integral floats (pandas' integers with gaps) are int64.
+
+    Text that is wholly made of canonical integers (as a CSV file has them) becomes int64; 007 keeps it text.
+    """
+    kind = column.type
+    if pa.types.is_dictionary(kind):
+        column, kind = column.cast(kind.value_type), kind.value_type
+    if pa.types.is_floating(kind):
+        return integral(column, where)
+    if pa.types.is_integer(kind) or pa.types.is_string(kind) or pa.types.is_large_string(kind):
+        return column.combine_chunks()
+    if pa.types.is_null(kind):
+        raise DataError(f"{where} holds no value at all; name the column of ids")
+    raise DataError(f"{where} holds {kind}, which cannot be an id; ids are strings or integers")
+
+
+def integral(column: pa.ChunkedArray, where: str) -> pa.Array:
+    """Floats that are all whole numbers, as int64."""
+    try:
+        return pc.cast(column, pa.int64()).combine_chunks()
+    except pa.ArrowInvalid as error:
+        raise DataError(f"{where} holds fractions, which cannot be ids; ids are strings or integers") from error
+
+
+def numbers_where_possible(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Text as int64 where every value is the canonical writing of one, so that nothing is lost either way."""
+    try:
+        numbers = pc.cast(column, pa.int64())
+    except pa.ArrowInvalid:
+        return column
+    return numbers if pc.all(pc.equal(pc.cast(numbers, column.type), column)).as_py() else column
+
+
+def comparable(array: pa.Array) -> pa.Array:
+    """Ids in the one type in which they are looked up: int64 or large_string."""
+    if pa.types.is_integer(array.type):
+        try:
+            return array.cast(pa.int64())
+        except pa.ArrowInvalid as error:
+            raise DataError(f"an id is beyond int64 ({some([pc.max(array).as_py()])}); use strings") from error
+    return array.cast(pa.large_string())
+
+
+def times(column: pa.ChunkedArray, unit: TimeUnit, where: str) -> Int64:
+    """Microseconds since 1970 UTC, int64 [R]. Numbers are epochs in `unit`; "auto" finds the one that gives dates."""
+    missing = column.null_count
+    if missing:
+        raise DataError(f"{missing:,} of {len(column):,} values of {where} are missing; fill them or leave the rows out")
+    kind = column.type
+    if pa.types.is_string(kind) or pa.types.is_large_string(kind):
+        column, kind = parsed(column, where), pa.timestamp("us")
+    if pa.types.is_timestamp(kind) or pa.types.is_date(kind):
+        return np.asarray(pc.cast(pc.cast(column, pa.timestamp("us", getattr(kind, "tz", None)), safe=False), pa.int64()))
+    if not (pa.types.is_integer(kind) or pa.types.is_floating(kind)):
+        raise DataError(f"{where} holds {kind}, which cannot be a time; give epochs, dates or timestamps")
+    values = np.asarray(column.cast(pa.float64() if pa.types.is_floating(kind) else pa.int64()))
+    if not np.isfinite(values).all():
+        raise DataError(f"{int((~np.isfinite(values)).sum()):,} values of {where} are not finite")
+    return epochs(values, guess_unit(values, where) if unit == "auto" else unit)
+
+
+def parsed(column: pa.ChunkedArray, where: str) -> pa.ChunkedArray:
+    """Timestamps from ISO 8601 text; a zone, where given, is honoured."""
+    for kind in (pa.timestamp("us"), pa.timestamp("us", "UTC")):
+        try:
+            return pc.cast(column, kind)
+        except pa.ArrowInvalid:
+            continue
+    raise DataError(f"{where} holds text that is no ISO 8601 time, the first being {some([column[0].as_py()])}")
+
+
+def epochs(values: npt.NDArray[np.int64] | npt.NDArray[np.float64], unit: str) -> Int64:
+    """Microseconds from epochs in a unit."""
+    if unit == "ns":
+        return (values // 1000).astype(np.int64)
+    return (values * MICROSECONDS[unit]).astype(np.int64)
+
+
+def guess_unit(values: npt.NDArray[np.int64] | npt.NDArray[np.float64], where: str) -> str:
+    """The unit in which all values lie between 1990 and 2100. Raises DataError when there is none."""
+    low, high = float(values.min()), float(values.max())
+    for unit, size in {"s": 1.0, "ms": 1e3, "us": 1e6, "ns": 1e9}.items():
+        if low >= EARLIEST.timestamp() * size and high < LATEST.timestamp() * size:
+            return unit
+    raise DataError(
+        f"the times in {where} ({low:g} .. {high:g}) are dates between 1990 and 2100 in no unit of s, ms, us, ns;"
+        " repair them, set time_unit, or use the log without time"
+    )
+
+
+def date(time: int) -> str:
+    """A time in microseconds as its day, UTC."""
+    return datetime.fromtimestamp(time / 1e6, tz=UTC).date().isoformat()
+
+
+def floats(column: pa.ChunkedArray, where: str) -> Float32:
+    """float32 [R]; missing values are NaN. Raises DataError for text and for infinities."""
+    kind = column.type
+    if not (pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_boolean(kind) or pa.types.is_null(kind)
+            or pa.types.is_decimal(kind)):  # fmt: skip
+        raise DataError(f"{where} holds {kind} where numbers are needed, the first being {some([first(column)])}")
+    values = np.array(pc.cast(column, pa.float32(), safe=False).to_numpy(), dtype=np.float32)
+    infinite = int(np.isinf(values).sum())
+    if infinite:
+        raise DataError(f"{infinite:,} of {len(values):,} values of {where} are infinite; make them missing instead")
+    return values
+
+
+def words(column: pa.ChunkedArray, where: str) -> pa.Array:
+    """Strings [R]; numbers and booleans are written out, and a missing value is null."""
+    if pa.types.is_dictionary(column.type):
+        column = column.cast(column.type.value_type)
+    if pa.types.is_nested(column.type):
+        raise DataError(f"{where} holds {column.type} where one word is needed; declare it under tags")
+    try:
+        return pc.cast(column, pa.large_string()).combine_chunks()
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
+        raise DataError(f"{where} holds {column.type}, which cannot be read as words") from error
+
+
+def bags(column: pa.ChunkedArray, separator: str, where: str) -> pa.Array:
+    """Lists of strings [R]; a cell that is one string is cut at `separator`; missing is an empty list."""
+    kind = column.type
+    if not (pa.types.is_list(kind) or pa.types.is_large_list(kind)):
+        column = pa.chunked_array([pc.split_pattern(words(column, where), separator)])
+    try:
+        return pc.cast(column, pa.large_list(pa.large_string())).combine_chunks()
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
+        raise DataError(f"{where} holds {kind}, which cannot be read as tags") from error
+
+
+def first(column: pa.ChunkedArray) -> object:
+    """The first value that is not missing."""
+    return next((value.as_py() for value in column if value.is_valid), None)
+

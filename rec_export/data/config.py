@@ -1,0 +1,111 @@
+"""What the user's files hold, declared: the `data` section of the configuration."""
+
+from pathlib import Path
+from typing import Literal, Self, final
+
+from pydantic import Field, model_validator
+
+from rec_export.record import Record
+
+TimeUnit = Literal["auto", "s", "ms", "us", "ns"]
+
+
+@final
+class Interactions(Record):
+    """The log: one row says that a user and an item met."""
+
+    path: Path
+    user: str = "user_id"
+    item: str = "item_id"
+    time: str | None = None
+    time_unit: TimeUnit = "auto"
+    value: str | None = None
+    positive: float | None = Field(default=None, description="rows with a smaller value count as seen, not as liked")
+    repeats: Literal["keep", "first", "last"] = Field(default="first", description="rows of one user and item to keep")
+
+    @model_validator(mode="after")
+    def threshold_has_a_column(self) -> Self:
+        """A threshold without a column to compare is a slip."""
+        if self.positive is not None and self.value is None:
+            raise ValueError("a 'value' column as well where 'positive' is given")
+        return self
+
+    def columns(self) -> list[str]:
+        """The columns that the log must have."""
+        return [c for c in (self.user, self.item, self.time, self.value) if c is not None]
+
+
+@final
+class Attributes(Record):
+    """A table of users or items: its id column, and the kind of each column that a model may read."""
+
+    path: Path
+    id: str
+    dense: tuple[str, ...] = ()
+    category: tuple[str, ...] = ()
+    tags: tuple[str, ...] = ()
+    text: tuple[str, ...] = ()
+    text_dim: int = Field(default=64, ge=1, description="dimensions kept of TF-IDF by truncated SVD")
+    separator: str = Field(default="|", min_length=1, description="between the tags of a cell that is one string")
+
+    @model_validator(mode="after")
+    def each_column_has_one_kind(self) -> Self:
+        """A column is read in one way."""
+        names = self.columns()
+        twice = sorted({name for name in names if names.count(name) > 1})
+        if twice:
+            raise ValueError(f"a table whose columns have one kind each; {twice[0]!r} has two")
+        return self
+
+    def columns(self) -> list[str]:
+        """The columns that the table must have."""
+        return [self.id, *self.dense, *self.category, *self.tags, *self.text]
+
+
+@final
+class Minimum(Record):
+    """The k-core: users and items with fewer positive rows are left out, again and again until all have enough."""
+
+    per_user: int = Field(default=1, ge=1)
+    per_item: int = Field(default=1, ge=1)
+
+
+@final
+class Split(Record):
+    """Which rows are held out for validation and test."""
+
+    by: Literal["time", "random", "user", "last", "column", "none"] = "none"
+    valid: float = Field(default=0.1, ge=0, lt=1)
+    test: float = Field(default=0.1, ge=0, lt=1)
+    column: str | None = None
+    seed: int = 42
+
+    @model_validator(mode="after")
+    def column_is_named(self) -> Self:
+        """`by: column` needs the column's name."""
+        if (self.by == "column") != (self.column is not None):
+            raise ValueError("'by: column' together with 'column: NAME', or neither")
+        if self.valid + self.test >= 1:
+            raise ValueError("a split whose 'valid' and 'test' leave something to train on")
+        return self
+
+
+@final
+class DataConfig(Record):
+    """All that is read: the log, and the tables of items and users where there are any."""
+
+    interactions: Interactions
+    items: Attributes | None = None
+    users: Attributes | None = None
+    minimum: Minimum = Minimum()
+    split: Split = Split()
+    history: int = Field(default=100, ge=1, description="items of a user's history that a model sees, the newest")
+
+    def relative_to(self, folder: Path) -> "DataConfig":
+        """The same with every path taken from `folder`."""
+
+        def moved(table: Attributes | None) -> Attributes | None:
+            return table and table.model_copy(update={"path": folder / table.path})
+
+        log = self.interactions.model_copy(update={"path": folder / self.interactions.path})
+        return self.model_copy(update={"interactions": log, "items": moved(self.items), "users": moved(self.users)})

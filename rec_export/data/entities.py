@@ -1,0 +1,39 @@
+"""The users or the items with their attributes: one row each, aligned with a vocabulary."""
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from rec_export.data.columns import ids
+from rec_export.data.config import Attributes
+from rec_export.data.read import read_table
+from rec_export.data.vocab import UNKNOWN, Vocab
+from rec_export.errors import DataError, some
+
+
+def read_attributes(source: Attributes) -> pa.Table:
+    """The declared columns of a table of users or items, the id first. Every id stands once."""
+    table = read_table(source.path, source.columns(), text=[source.id, *source.category, *source.text])
+    where = f"column {source.id!r} of {source.path}"
+    key = ids(table[source.id], where)
+    if key.null_count:
+        raise DataError(f"{key.null_count:,} of {len(key):,} rows of {source.path} have no {source.id}; give them ids or leave them out")
+    counts = pc.value_counts(key)
+    twice = counts.filter(pc.greater(counts.field("counts"), 1))
+    if len(twice):
+        raise DataError(
+            f"{len(twice):,} ids stand more than once in {where}, the first being {some([twice[0]['values'].as_py()])};"
+            " keep one row of each"
+        )
+    return table.set_column(0, source.id, key)
+
+
+def aligned(vocab: Vocab, attributes: pa.Table | None, name: str) -> pa.Table:
+    """A table in the vocabulary's row order: its ids under `name`, then the attributes, null where there are none."""
+    table = pa.table({name: vocab.ids})
+    if attributes is None:
+        return table
+    rows = Vocab(attributes.column(0).combine_chunks()).rows(vocab.ids)
+    place = pa.array(rows, mask=rows == UNKNOWN)
+    for column in attributes.column_names[1:]:
+        table = table.append_column(column, attributes[column].combine_chunks().take(place))
+    return table

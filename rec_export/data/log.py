@@ -1,0 +1,145 @@
+"""Log: the interactions as arrays in time order, with rows for ids."""
+
+from typing import NamedTuple, final
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from rec_export.data.columns import Bool, Float32, Int64, floats, ids, times
+from rec_export.data.config import Interactions, Minimum
+from rec_export.data.read import read_table
+from rec_export.data.vocab import UNKNOWN, Vocab, ordered, shuffled
+from rec_export.errors import DataError
+
+
+class Events(NamedTuple):
+    """The interactions as the file has them, ids and all; R rows."""
+
+    user_id: pa.Array
+    item_id: pa.Array
+    time: Int64 | None  # microseconds since 1970 UTC
+    value: Float32 | None
+    positive: Bool
+    part: pa.Array | None  # the split column, where one is named
+    dropped: int  # rows without a user or an item, left out
+
+
+@final
+class Log(NamedTuple):
+    """Interactions in time order (in the order of the file without time); every array is [R]."""
+
+    user_row: Int64
+    item_row: Int64
+    time: Int64 | None
+    value: Float32 | None
+    positive: Bool
+
+    def __len__(self) -> int:
+        return len(self.user_row)
+
+    def where(self, keep: Bool) -> "Log":
+        """The rows that are kept."""
+        return Log(*(None if column is None else column[keep] for column in self))
+
+
+def read_events(source: Interactions, part: str | None = None) -> Events:
+    """Read the log. Rows without a user or an item are left out and counted."""
+    columns = source.columns() + ([part] if part else [])
+    table = read_table(source.path, columns, text=[source.user, source.item])
+    complete = pc.and_(pc.is_valid(table[source.user]), pc.is_valid(table[source.item]))
+    kept = table.filter(complete)
+    if kept.num_rows == 0:
+        raise DataError(f"no row of {source.path} has both a user ({source.user}) and an item ({source.item})")
+    value = floats(kept[source.value], f"column {source.value!r} of {source.path}") if source.value else None
+    return Events(
+        user_id=ids(kept[source.user], f"column {source.user!r} of {source.path}"),
+        item_id=ids(kept[source.item], f"column {source.item!r} of {source.path}"),
+        time=times(kept[source.time], source.time_unit, f"column {source.time!r} of {source.path}") if source.time else None,
+        value=checked(value, source),
+        positive=np.ones(kept.num_rows, bool) if source.positive is None or value is None else value >= source.positive,
+        part=kept[part].combine_chunks() if part else None,
+        dropped=table.num_rows - kept.num_rows,
+    )
+
+
+def checked(value: Float32 | None, source: Interactions) -> Float32 | None:
+    """Values that are all there; a missing rating or weight is neither good nor bad."""
+    missing = 0 if value is None else int(np.isnan(value).sum())
+    if value is not None and missing:
+        raise DataError(
+            f"{missing:,} of {len(value):,} values of column {source.value!r} of {source.path} are missing,"
+            f" the first in row {int(np.isnan(value).argmax()) + 1:,}; fill them or leave the rows out"
+        )
+    return value
+
+
+def vocabularies(events: Events, keep: Bool) -> tuple[Vocab, Vocab]:
+    """The users (sorted: a shard of a run is a range of them) and the items (shuffled) of the rows that are kept."""
+    rows = pa.array(keep)
+    return Vocab(ordered(events.user_id.filter(rows))), Vocab(shuffled(events.item_id.filter(rows)))
+
+
+def make_log(events: Events, users: Vocab, items: Vocab) -> Log:
+    """The events in time order, with UNKNOWN for ids that the vocabularies do not hold."""
+    log = Log(users.rows(events.user_id), items.rows(events.item_id), events.time, events.value, events.positive)
+    if events.time is None:
+        return log
+    order = np.argsort(events.time, kind="stable")
+    return Log(*(None if column is None else column[order] for column in log))
+
+
+def known(log: Log) -> Log:
+    """The rows whose user and item both have a row."""
+    return log.where((log.user_row != UNKNOWN) & (log.item_row != UNKNOWN))
+
+
+def codes(column: pa.Array) -> Int64:
+    """A number for each distinct id, int64 [R]."""
+    return pc.dictionary_encode(column).indices.to_numpy(zero_copy_only=False).astype(np.int64)
+
+
+def core(events: Events, minimum: Minimum) -> Bool:
+    """The rows of users and items that have enough positive rows among themselves, bool [R] (the k-core)."""
+    user, item = codes(events.user_id), codes(events.item_id)
+    keep = np.ones(len(user), bool)
+    while minimum.per_user > 1 or minimum.per_item > 1:
+        counted = keep & events.positive
+        enough = (np.bincount(user[counted], minlength=user.max() + 1)[user] >= minimum.per_user) & (
+            np.bincount(item[counted], minlength=item.max() + 1)[item] >= minimum.per_item
+        )
+        if (keep & enough).sum() == keep.sum():
+            break
+        keep &= enough
+        if not keep.any():
+            raise DataError(f"no user and item are left with {minimum.per_user} and {minimum.per_item} rows; lower data.minimum")
+    return keep
+
+
+def without_repeats(events: Events, rule: str) -> Bool:
+    """The rows to keep of those that repeat a user and an item, bool [R]: all, or the first or last in time."""
+    user, item = codes(events.user_id), codes(events.item_id)
+    if rule == "keep":
+        return np.ones(len(user), bool)
+    time = np.arange(len(user)) if events.time is None else events.time
+    # A row that says "liked" outlives one that does not, whichever came first.
+    order = np.lexsort((time if rule == "first" else -time, ~events.positive, item, user))
+    new = np.ones(len(user), bool)
+    new[1:] = (user[order][1:] != user[order][:-1]) | (item[order][1:] != item[order][:-1])
+    keep = np.zeros(len(user), bool)
+    keep[order[new]] = True
+    return keep
+
+
+def select(events: Events, keep: Bool) -> Events:
+    """The events of the rows that are kept."""
+    rows = pa.array(keep)
+    return Events(
+        events.user_id.filter(rows),
+        events.item_id.filter(rows),
+        None if events.time is None else events.time[keep],
+        None if events.value is None else events.value[keep],
+        events.positive[keep],
+        None if events.part is None else events.part.filter(rows),
+        events.dropped,
+    )

@@ -1,0 +1,59 @@
+"""Vocab: outside ids and inside rows, and the one class that converts between them."""
+
+from typing import final
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from rec_export.data.columns import Int64, comparable
+
+UNKNOWN = -1  # the row of an id that is not in a vocabulary; towers send it to their out-of-vocabulary row
+
+
+@final
+class Vocab:
+    """Ids in row order, each once, in the type they came in."""
+
+    def __init__(self, ids: pa.Array) -> None:
+        self.ids = ids
+        self._comparable = comparable(ids)
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def rows(self, ids: pa.Array) -> Int64:
+        """The row of each id, int64 [R]; UNKNOWN where there is none. Numbers and their text are the same id."""
+        wanted, known = comparable(ids), self._comparable
+        if wanted.type != known.type:
+            wanted, known = (a if pa.types.is_large_string(a.type) else a.cast(pa.large_string()) for a in (wanted, known))
+        if len(known) == 0:
+            return np.full(len(wanted), UNKNOWN)
+        return pc.fill_null(pc.index_in(wanted, known), UNKNOWN).to_numpy(zero_copy_only=False).astype(np.int64)
+
+    def plus(self, ids: pa.Array) -> "Vocab":
+        """This vocabulary with the ids it does not know at its end, in shuffled order."""
+        new = pc.filter(ids, pa.array(self.rows(ids) == UNKNOWN))
+        return Vocab(pa.concat_arrays([self.ids, shuffled(new).cast(self.ids.type)]))
+
+    def take(self, rows: Int64) -> pa.Array:
+        """The ids of rows, in the type they came in."""
+        return self.ids.take(pa.array(rows))
+
+
+def ordered(ids: pa.Array) -> pa.Array:
+    """Each id once, sorted."""
+    unique = pc.unique(pc.drop_null(ids))
+    return unique.take(pc.sort_indices(comparable(unique)))
+
+
+def shuffled(ids: pa.Array) -> pa.Array:
+    """Each id once, in an order that looks random but depends on the ids alone.
+
+    Items get their rows in this order because ties go to the lower row: sorted ids or first dates would follow the age
+    of a product, and so decide ties by something that is related to its popularity.
+    """
+    unique = ordered(ids)
+    values = comparable(unique).to_numpy(zero_copy_only=False)
+    return unique.take(pa.array(np.argsort(pd.util.hash_array(values, categorize=False), kind="stable")))
