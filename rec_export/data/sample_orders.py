@@ -1,20 +1,23 @@
-"""The purchases in a made-up shop, day by day, and what each customer would like best at the end of the log."""
+"""The purchases in a made-up shop, day by day, and what each customer would like best on a given day."""
 
 from dataclasses import dataclass
 from typing import NamedTuple, Self, final
 
 import numpy as np
 from numpy.random import Generator
+from numpy.typing import NDArray
 
-from rec_export.data.sample_shop import AGAIN, FUTURE_DAYS, Chunk, Floats, Ints, Shop
+from rec_export.data.sample_shop import FUTURE_DAYS, Chunk, Floats, Ints, Shop
 
 DAY_SECONDS = 86_400
+AGAIN = np.float32(0.03)
+"""How likely a customer is to buy what they already have, compared with the first time."""
 WEEKDAY = np.array([0.9, 0.8, 0.85, 0.95, 1.1, 1.35, 1.2], np.float32)
 """How busy the shop is from Monday to Sunday."""
 
 
 class Orders(NamedTuple):
-    """One row a purchase; `second` counts from the first midnight of the log. int64 [E], rating float32 [E]."""
+    """One row a purchase; `second` counts from the first midnight of the log. int64 [E], and rating float32 [E]."""
 
     user_row: Ints
     item_row: Ints
@@ -26,11 +29,15 @@ class Orders(NamedTuple):
         """All purchases of the log and of the days after it, in the order of time."""
         parts = [part for chunk in shop.chunks() for part in chunk_orders(rng, chunk)]
         whole = cls(*(np.concatenate(columns) for columns in zip(*parts, strict=True)))
-        return whole.take(np.lexsort((whole.user_row, whole.second)))
+        return whole.take(np.lexsort((whole.item_row, whole.user_row, whole.second)))
 
-    def take(self, chosen: Ints) -> Self:
-        """The rows `chosen`: int64 positions or a boolean mask."""
+    def take(self, chosen: Ints | NDArray[np.bool_]) -> Self:
+        """The rows `chosen`: int64 positions, or a mask."""
         return self._replace(**{name: column[chosen] for name, column in self._asdict().items()})
+
+    def before(self, day: int) -> Self:
+        """The purchases of the days before `day`."""
+        return self.take(self.second < day * DAY_SECONDS)
 
 
 @final
@@ -45,41 +52,82 @@ class Visits:
     @classmethod
     def draw(cls, rng: Generator, chunk: Chunk) -> Self:
         """At most one visit a day, between the day a customer joins and the day they leave."""
-        shop = chunk.shop
-        customers = shop.customers
+        shop, customers = chunk.shop, chunk.shop.customers
         day = np.arange(shop.days + FUTURE_DAYS)
         joined, left = customers.joined[chunk.user_row, None], customers.left[chunk.user_row, None]
         pace = customers.visits_per_day[chunk.user_row, None] * WEEKDAY[(shop.first_weekday + day) % 7]
-        come = rng.random(pace.shape, np.float32) < np.where((joined <= day) & (day <= left), pace, 0)
-        row, visit_day = np.nonzero(come)
-        # Seven visits of this size still fit in the catalogue.
-        largest = len(shop.catalogue.category) // 8
+        row, visit_day = np.nonzero(rng.random(pace.shape, np.float32) < np.where((joined <= day) & (day <= left), pace, 0))
+        # Seven of the largest visits fit in the seven tenths of the catalogue that are always on sale.
+        largest = len(shop.catalogue.category) // 10
         return cls(row, visit_day, np.minimum(1 + rng.poisson(1.2, len(row)), largest))
 
-    def between(self, first: int, end: int) -> "Visits":
+    def between(self, first: int, end: int) -> Self:
         """The visits from the day `first` to the day before `end`."""
         here = (self.day >= first) & (self.day < end)
-        return Visits(self.row[here], self.day[here], self.size[here])
+        return type(self)(self.row[here], self.day[here], self.size[here])
 
 
 def chunk_orders(rng: Generator, chunk: Chunk) -> list[Orders]:
-    """The purchases of a chunk of customers, week by week: taste and appeal hold still within a week."""
+    """The purchases of a chunk of customers, week by week: within a week, taste and appeal hold still."""
     days, horizon = chunk.shop.days, chunk.shop.days + FUTURE_DAYS
     visits = Visits.draw(rng, chunk)
     owned = np.zeros(chunk.before.shape, np.bool_)
     edges = [*range(0, days, 7), *range(days, horizon, 7), horizon]
-    return [
-        week_orders(rng, chunk, visits.between(first, end), first, owned)
-        for first, end in zip(edges, edges[1:], strict=False)
-    ]
+    orders = []
+    for first, end in zip(edges, edges[1:], strict=False):
+        orders.append(week_orders(rng, chunk, visits.between(first, end), first, owned))
+        owned[orders[-1].user_row - chunk.user_row[0], orders[-1].item_row] = True
+    return orders
 
 
-def week_orders(rng: Generator, chunk: Chunk, visits: Visits, day: int, owned: NDBools) -> Orders:
-    """Draw the items of `visits` by an exponential race, and mark them in `owned`, bool [B, N]."""
+def week_orders(rng: Generator, chunk: Chunk, visits: Visits, day: int, owned: NDArray[np.bool_]) -> Orders:
+    """What is bought during `visits`; `owned` is bool [B, N]. The first arrivals of an exponential race are draws
+    without replacement with probabilities in proportion to the rates."""
     row, place = np.unique(visits.row, return_inverse=True)
-    count = np.bincount(place, weights=visits.size, minlength=len(row)).astype(np.int64)
-    liking = chunk.liking(row, day)
-    weight = np.exp(liking + chunk.shop.appeal(day)) * np.where(owned[row], np.float32(AGAIN), np.float32(1))
-    with np.errstate(divide="ignore"):
-        arrival = rng.standard_exponential(weight.shape, np.float32) / weight
-    ...
+    count = np.bincount(place, visits.size, len(row)).astype(np.int64)
+    appeal = chunk.shop.appeal(day)
+    on_sale = np.flatnonzero(np.isfinite(appeal))
+    liking = chunk.liking(row, day)[:, on_sale]
+    rate = np.exp(liking + appeal[on_sale]) * np.where(owned[row][:, on_sale], AGAIN, np.float32(1))
+    arrival = rng.standard_exponential(rate.shape, np.float32) / rate
+    first = smallest(arrival, int(count.max(initial=1)))
+    bought = np.arange(first.shape[1]) < count[:, None]
+    item_row = on_sale[first[bought]]
+    user_row = np.repeat(chunk.user_row[row], count)
+    liked = np.take_along_axis(liking, first, axis=1)[bought]
+    return Orders(user_row, item_row, seconds(rng, visits), ratings(rng, chunk.shop, user_row, item_row, liked))
+
+
+def seconds(rng: Generator, visits: Visits) -> Ints:
+    """When each item of each visit is bought, int64 [E]: visits peak in the evening, items follow within minutes."""
+    start = rng.normal(18.5, 3.2, len(visits.day)).clip(0, 22.5) * 3600
+    begin = visits.day * DAY_SECONDS + start.astype(np.int64)
+    position = np.arange(visits.size.sum()) - np.repeat(visits.size.cumsum() - visits.size, visits.size)
+    return np.repeat(begin, visits.size) + 150 * position + rng.integers(150, size=len(position))
+
+
+def ratings(rng: Generator, shop: Shop, user_row: Ints, item_row: Ints, liked: Floats) -> Floats:
+    """Whole stars from 1 to 5, float32 [E]: good items, generous customers and true liking get more."""
+    mean = 4.1 + shop.customers.generosity[user_row] + 0.3 * shop.catalogue.quality[item_row] + 0.12 * (liked - 3)
+    return np.rint(mean + 0.7 * rng.standard_normal(len(mean), np.float32)).clip(1, 5).astype(np.float32)
+
+
+def best_items(shop: Shop, orders: Orders, day: int, k: int) -> Ints:
+    """Of the items on sale on `day` that a customer has not bought before it, the k they like best, best first.
+    int64 [U, k]."""
+    past = orders.before(day)
+    appeal = shop.appeal(day)
+    best = []
+    for chunk in shop.chunks():
+        utility = chunk.liking(np.arange(len(chunk.user_row)), day) + appeal
+        mine = np.isin(past.user_row, chunk.user_row)
+        utility[past.user_row[mine] - chunk.user_row[0], past.item_row[mine]] = -np.inf
+        best.append(smallest(-utility, k))
+    return np.concatenate(best)
+
+
+def smallest(values: Floats, k: int) -> Ints:
+    """The positions of the k smallest values of each row, smallest first: float32 [B, N] -> int64 [B, k]."""
+    first = np.argpartition(values, k - 1, axis=1)[:, :k]
+    order = np.argsort(np.take_along_axis(values, first, axis=1), axis=1, kind="stable")
+    return np.take_along_axis(first, order, axis=1)

@@ -23,8 +23,6 @@ YEAR_DAYS = 365.25
 TRIBES = 10
 CHUNK_PAIRS = 8_000_000
 """Pairs of customer and item that are held at a time: this bounds the memory, whatever the size of the shop."""
-AGAIN = 0.03
-"""How much less likely a customer is to buy what they already have."""
 
 
 @final
@@ -48,7 +46,7 @@ class Catalogue:
         category = rng.integers(len(CATEGORIES), size=items)
         shelf = np.stack([rng.permutation(len(BRANDS))[:8] for _ in CATEGORIES])
         place = np.minimum(rng.geometric(0.25, size=items) - 1, shelf.shape[1] - 1)
-        new = rng.random(items) < 0.3
+        new = rng.permutation(items) < 0.3 * items
         return cls(
             category=category,
             brand=shelf[category, place],

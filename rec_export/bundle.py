@@ -1,0 +1,110 @@
+"""bundle/: the exported towers with what is needed to use them, and the proof. A reader checks every hash first."""
+
+from pathlib import Path
+from typing import NamedTuple, Self, final
+
+import torch
+from safetensors.torch import load_file
+
+from rec_export.catalogue import Catalogue
+from rec_export.checkpoint import Blueprint
+from rec_export.errors import MissingInputError, ModelError
+from rec_export.files import files_below, sha256
+from rec_export.record import Record
+from rec_export.towers import Head, Input
+
+FORMAT = 1
+MANIFEST = "manifest.json"
+
+
+@final
+class File(Record):
+    """A file of the bundle as it was written."""
+
+    path: str
+    bytes: int
+    sha256: str
+
+
+@final
+class ParitySummary(Record):
+    """How far one exported part is from the trained one, over all cases of parity/report.json."""
+
+    artefact: str  # such as "onnx/user_tower"
+    cases: int
+    worst_difference: float  # absolute
+    same_lists: bool  # every top-K list equal, ties apart
+
+
+@final
+class Manifest(Record):
+    """manifest.json: what the bundle is, how to call its towers, and the sha256 of every other file."""
+
+    format: int = FORMAT
+    made_by: str
+    made_at: str  # UTC, ISO 8601
+    checkpoint: str  # sha256 of the trained weights
+    blueprint: Blueprint
+    user_inputs: tuple[Input, ...]
+    item_inputs: tuple[Input, ...]
+    formats: tuple[str, ...]
+    versions: dict[str, str]
+    parity: tuple[ParitySummary, ...]
+    files: tuple[File, ...]
+
+
+@final
+class Bundle(NamedTuple):
+    """A bundle whose files are all as they were written."""
+
+    folder: Path
+    manifest: Manifest
+    catalogue: Catalogue
+
+    @classmethod
+    def read(cls, folder: Path) -> Self:
+        """Check the hashes, then read. Raises MissingInputError or ModelError; nothing is loaded before it is checked."""
+        if not folder.is_dir():
+            raise MissingInputError(f"the bundle {folder} does not exist; make it with `rec-export export CHECKPOINT --out {folder}`")
+        manifest = Manifest.read(folder / MANIFEST)
+        if manifest.format != FORMAT:
+            raise ModelError(f"{folder} has format {manifest.format}, this version reads {FORMAT}; export it again")
+        check_files(folder, manifest.files)
+        sizes = manifest.blueprint.sizes
+        return cls(folder, manifest, Catalogue.read(folder, sizes.users.rows, sizes.items.rows))
+
+    def pair_head(self) -> Head:
+        """The pair head with its weights, for the top-K engine."""
+        blueprint = self.manifest.blueprint
+        with torch.device("meta"):  # the towers' tables are not wanted here
+            head = blueprint.spec().build(blueprint.sizes).pair_head
+        weights = load_file(self.folder / "weights.safetensors")
+        mine = {name.removeprefix("pair_head."): w for name, w in weights.items() if name.startswith("pair_head.")}
+        head.load_state_dict(mine, assign=True)
+        return head.eval()
+
+
+def listed(folder: Path) -> tuple[File, ...]:
+    """Every file below `folder` but the manifest."""
+    return tuple(
+        File(path=path.relative_to(folder).as_posix(), bytes=path.stat().st_size, sha256=sha256(path))
+        for path in files_below(folder)
+        if path != folder / MANIFEST
+    )
+
+
+def check_files(folder: Path, files: tuple[File, ...]) -> None:
+    """Raise ModelError unless the files below `folder` are exactly those that were written."""
+    found = {path.relative_to(folder).as_posix() for path in files_below(folder)} - {MANIFEST}
+    missing = sorted({file.path for file in files} - found)
+    if missing:
+        raise ModelError(f"{len(missing)} files of the bundle {folder} are missing, the first being {missing[0]}; export it again")
+    strange = sorted(found - {file.path for file in files})
+    if strange:
+        raise ModelError(f"{len(strange)} files in the bundle {folder} are not in its manifest, the first being {strange[0]}; remove them")
+    changed = [f.path for f in files if (folder / f.path).is_symlink() or sha256(folder / f.path) != f.sha256]
+    if changed:
+        raise ModelError(
+            f"{len(changed)} files of the bundle {folder} are not what was exported, the first being {changed[0]};"
+            " restore them or export again"
+        )

@@ -1,0 +1,81 @@
+"""Exported towers as functions: load a tower file with TorchScript or ONNX Runtime and call it with named inputs."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import onnxruntime as ort
+import torch
+from torch import Tensor
+
+from rec_export.errors import DeviceError, ModelError
+from rec_export.towers import Inputs
+
+Runtime = Literal["torchscript", "onnx"]
+Tower = Callable[[Inputs], Tensor]
+FILES: dict[Runtime, str] = {"torchscript": "torchscript/{}.pt", "onnx": "onnx/{}.onnx"}
+
+
+def device_of(name: str) -> torch.device:
+    """The torch device of "auto", "cpu", "cuda" or "cuda:1". Raises DeviceError when it is not there."""
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+    except RuntimeError as error:
+        raise DeviceError(f"there is no device {name!r}; use auto, cpu or cuda") from error
+    if device.type not in ("cpu", "cuda"):
+        raise DeviceError(f"the device {name!r} is not supported; use auto, cpu or cuda")
+    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+        raise DeviceError(f"the device {name!r} is not available here ({torch.cuda.device_count()} CUDA devices); use --device cpu")
+    return device
+
+
+def load_tower(folder: Path, part: str, runtime: Runtime, device: torch.device) -> Tower:
+    """The tower `part` ("user_tower" or "item_tower") of the bundle in `folder`. Its vectors are on the CPU for ONNX."""
+    path = folder / FILES[runtime].format(part)
+    if not path.exists():
+        raise ModelError(f"{path} does not exist; this bundle was not exported for {runtime}, choose another runtime")
+    return torchscript_tower(path, device) if runtime == "torchscript" else onnx_tower(path, device)
+
+
+def torchscript_tower(path: Path, device: torch.device) -> Tower:
+    """A scripted tower."""
+    try:
+        module = torch.jit.load(path, map_location=device)
+    except RuntimeError as error:
+        raise ModelError(f"{path} is not a TorchScript file that torch {torch.__version__} reads") from error
+
+    def run(inputs: Inputs) -> Tensor:
+        with torch.inference_mode():
+            return module({name: value.to(device) for name, value in inputs.items()})
+
+    return run
+
+
+def onnx_tower(path: Path, device: torch.device) -> Tower:
+    """A tower in ONNX Runtime. An execution provider that did not load is an error, never a silent step back to the CPU."""
+    wanted = "CUDAExecutionProvider" if device.type == "cuda" else "CPUExecutionProvider"
+    session = onnx_session(path, wanted)
+    if wanted not in session.get_providers():
+        raise DeviceError(f"ONNX Runtime has no {wanted} here (it has {', '.join(session.get_providers())}); use --device cpu")
+    names = {port.name for port in session.get_inputs()}
+
+    def run(inputs: Inputs) -> Tensor:
+        feeds = {name: np.ascontiguousarray(value.numpy(force=True)) for name, value in inputs.items() if name in names}
+        (vectors,) = session.run(None, feeds)
+        return torch.from_numpy(vectors)
+
+    return run
+
+
+def onnx_session(path: Path, provider: str) -> ort.InferenceSession:
+    """An ONNX Runtime session at the optimisation level that users run; quiet but for errors."""
+    options = ort.SessionOptions()
+    options.log_severity_level = 3
+    available = [name for name in (provider, "CPUExecutionProvider") if name in ort.get_available_providers()]
+    try:
+        return ort.InferenceSession(path, options, providers=available)
+    except Exception as error:  # onnxruntime's errors have no common class but Exception
+        raise ModelError(f"{path} is not an ONNX file that onnxruntime {ort.__version__} runs: {str(error).splitlines()[0]}") from error
