@@ -9,6 +9,7 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 from rec_export.catalogue import Catalogue
+from rec_export.data.clock import Clock
 from rec_export.data.config import DataConfig
 from rec_export.errors import MissingInputError, ModelError
 from rec_export.files import sha256
@@ -27,7 +28,7 @@ class Blueprint(Record):
     model: dict[str, Any]
     sizes: Sizes
     data: DataConfig
-    half_lives: tuple[float, ...]  # of the trend columns, in days; infinite: all time
+    clock: Clock
     recent: int  # the trend column that told the future best: the popularity list of users without anything
     weights: str  # sha256 of weights.safetensors
 

@@ -55,12 +55,12 @@ def storage_errors(path: Path) -> Iterator[None]:
         raise storage_error(path, error) from error
 
 
-def storage_error(path: Path, error: OSError) -> StorageError:
+def storage_error(path: Path | str, error: OSError) -> StorageError:
     """The sentence for a write that failed."""
     if error.errno in FULL:
         free = 0
         with suppress(OSError):
-            free = shutil.disk_usage(next(p for p in [path, *path.parents] if p.exists())).free
+            free = shutil.disk_usage(next(p for p in [Path(path), *Path(path).parents] if p.exists())).free
         return StorageError(
             f"the disk is full while writing {path} ({free:,} bytes free); free some space and run the same command again"
         )

@@ -5,7 +5,7 @@ from typing import final
 import torch
 from torch import Tensor, nn
 
-from rec_export.towers import Dense
+from rec_export.towers import Dense, Input, Inputs, TableSizes
 
 
 @final
@@ -75,3 +75,82 @@ class BagEncoder(nn.Module):
         """int64 [B, T] -> float32 [B, D]."""
         live = ((tags >= 0) & (tags < self.rows)).unsqueeze(2).to(self.embedding.table.weight.dtype)
         return (self.embedding(tags) * live).sum(1) / live.sum(1).clamp(min=1.0)
+
+
+@final
+class AttributeEncoder(nn.Module):
+    """All attributes of a row side by side: dense numbers, categories, tags, text. `width` is 0 where there are none."""
+
+    def __init__(self, sizes: TableSizes, dim: int) -> None:
+        super().__init__()
+        self.parts = nn.ModuleDict()
+        self.width = 0
+        if sizes.dense:
+            self.parts["dense"] = DenseEncoder(sizes.dense)
+            self.width += 2 * len(sizes.dense)
+        if sizes.category:
+            self.parts["category"] = CategoryEncoder(sizes.category, dim, std=0.1)
+            self.width += dim
+        if sizes.tags:
+            self.parts["tags"] = BagEncoder(sizes.tags, dim, std=0.1)
+            self.width += dim
+        if sizes.text:
+            self.parts["text"] = nn.Identity()
+            self.width += sizes.text
+
+    def forward(self, inputs: Inputs) -> Tensor:
+        """The inputs of this table's attributes -> float32 [B, width]; there must be at least one."""
+        return torch.cat([part(inputs[name]) for name, part in self.parts.items()], 1)
+
+
+def attribute_inputs(sizes: TableSizes, axis: str) -> tuple[Input, ...]:
+    """The inputs that AttributeEncoder reads, for rows along `axis`."""
+    ports = {
+        "dense": Input(name="dense", dtype="float32", shape=(axis, len(sizes.dense))),
+        "category": Input(name="category", dtype="int64", shape=(axis, len(sizes.category))),
+        "tags": Input(name="tags", dtype="int64", shape=(axis, "T"), pad=-1),
+        "text": Input(name="text", dtype="float32", shape=(axis, sizes.text)),
+    }
+    return tuple(port for name, port in ports.items() if getattr(sizes, name))
+
+
+@final
+class HistoryEncoder(nn.Module):
+    """A user's history as sums of its items' vectors, one for each learned rate at which older items fade.
+
+    Each sum is divided by the root of its squared weights, so that it is of the order of one vector for short and long
+    histories alike; an empty history is zero. The items' vectors come from a table, so that an export needs no item
+    attributes; while training, `refresh` computes the table from the ids and attributes.
+    """
+
+    table: Tensor
+
+    def __init__(self, sizes: TableSizes, dim: int, rates: int) -> None:
+        super().__init__()
+        self.rows = sizes.rows
+        self.ids = SafeEmbedding(sizes.rows, dim, std=0.05)
+        self.attributes = AttributeEncoder(sizes, dim=16)
+        self.project = nn.Linear(self.attributes.width, dim, bias=False) if self.attributes.width else None
+        self.log_rates = nn.Parameter(torch.linspace(-5.0, 0.0, rates) if rates > 1 else torch.tensor([-20.0]))
+        self.register_buffer("table", torch.zeros(sizes.rows + 1, dim))
+
+    def vectors(self, inputs: Inputs) -> Tensor:
+        """The inputs of items -> float32 [N, D]."""
+        vectors = self.ids(inputs["row"])
+        return vectors if self.project is None else vectors + self.project(self.attributes(inputs))
+
+    def refresh(self, inputs: Inputs) -> None:
+        """Compute the table anew from the inputs of all trained items, in row order."""
+        vectors = self.vectors(inputs)
+        self.table = torch.cat([vectors, torch.zeros_like(vectors[:1])])
+
+    def forward(self, history: Tensor, length: Tensor) -> Tensor:
+        """int64 [B, L] right-padded, int64 [B] -> float32 [B, rates x D]. Items that are not in the table count for nothing."""
+        age = length.unsqueeze(1) - 1 - torch.arange(history.shape[1], device=history.device)
+        live = (age >= 0) & (history >= 0) & (history < self.rows)
+        vectors = self.table[torch.where(live, history, self.rows)]
+        faded = torch.exp(-torch.exp(self.log_rates) * age.clamp(min=0).unsqueeze(2).to(vectors.dtype))
+        weight = faded * live.unsqueeze(2).to(vectors.dtype)
+        total = torch.einsum("blr,bld->brd", weight, vectors)
+        size = torch.sqrt((weight * weight).sum(1) + 1e-6)
+        return (total / size.unsqueeze(2)).flatten(1)

@@ -65,7 +65,9 @@ class Sizes(Record):
     users: TableSizes
     items: TableSizes
     context: int = 0
-    trend: int = 1
+    trend: int = 1  # trend columns, W
+    counts: int = 1  # the first of them: popularity over time, as a logarithm
+    ordered: bool = False  # whether the order of a history means anything
 
 
 class Towers(NamedTuple):

@@ -167,7 +167,7 @@ def marked(bag: pa.Array, prefix: str) -> pa.Array:
     """Lists of strings with a prefix before each string; a missing list is empty."""
     lengths = pc.fill_null(pc.list_value_length(bag), 0).to_numpy(zero_copy_only=False)
     offsets = pa.array(np.concatenate([[0], np.cumsum(lengths)]), pa.int64())
-    strings = pc.binary_join_element_wise(prefix, pc.fill_null(bag.flatten(), ""), "").cast(pa.large_string())
+    strings = pc.binary_join_element_wise(large(prefix), pc.fill_null(bag.flatten(), ""), large(""))
     return pa.LargeListArray.from_arrays(offsets, strings)
 
 
@@ -182,7 +182,12 @@ def joined(parts: list[pa.Array]) -> pa.Array:
 def text_of(table: pa.Table, columns: tuple[str, ...]) -> list[str]:
     """The text columns of each row, joined by a space."""
     parts = [pc.fill_null(words(table[c], f"column {c!r}"), "") for c in columns]
-    return pc.binary_join_element_wise(*parts, pa.scalar(" ", pa.large_string())).to_pylist() if parts else [""] * table.num_rows
+    return pc.binary_join_element_wise(*parts, large(" ")).to_pylist() if parts else [""] * table.num_rows
+
+
+def large(text: str) -> pa.Scalar:
+    """A string in the type of the columns it is joined with."""
+    return pa.scalar(text, pa.large_string())
 
 
 def tfidf(vocabulary: tuple[str, ...] | None = None) -> TfidfVectorizer:

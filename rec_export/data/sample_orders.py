@@ -1,6 +1,7 @@
 """The purchases in a made-up shop, day by day, and what each customer would like best on a given day."""
 
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import NamedTuple, Self, final
 
 import numpy as np
@@ -39,6 +40,10 @@ class Orders(NamedTuple):
         """The purchases of the days before `day`."""
         return self.take(self.second < day * DAY_SECONDS)
 
+    def since(self, day: int) -> Self:
+        """The purchases of `day` and the days after it."""
+        return self.take(self.second >= day * DAY_SECONDS)
+
 
 @final
 @dataclass(frozen=True)
@@ -56,7 +61,9 @@ class Visits:
         day = np.arange(shop.days + FUTURE_DAYS)
         joined, left = customers.joined[chunk.user_row, None], customers.left[chunk.user_row, None]
         pace = customers.visits_per_day[chunk.user_row, None] * WEEKDAY[(shop.first_weekday + day) % 7]
-        row, visit_day = np.nonzero(rng.random(pace.shape, np.float32) < np.where((joined <= day) & (day <= left), pace, 0))
+        row, visit_day = np.nonzero(
+            rng.random(pace.shape, np.float32) < np.where((joined <= day) & (day <= left), pace, 0)
+        )
         # Seven of the largest visits fit in the seven tenths of the catalogue that are always on sale.
         largest = len(shop.catalogue.category) // 10
         return cls(row, visit_day, np.minimum(1 + rng.poisson(1.2, len(row)), largest))
@@ -74,7 +81,7 @@ def chunk_orders(rng: Generator, chunk: Chunk) -> list[Orders]:
     owned = np.zeros(chunk.before.shape, np.bool_)
     edges = [*range(0, days, 7), *range(days, horizon, 7), horizon]
     orders = []
-    for first, end in zip(edges, edges[1:], strict=False):
+    for first, end in pairwise(edges):
         orders.append(week_orders(rng, chunk, visits.between(first, end), first, owned))
         owned[orders[-1].user_row - chunk.user_row[0], orders[-1].item_row] = True
     return orders
@@ -99,30 +106,32 @@ def week_orders(rng: Generator, chunk: Chunk, visits: Visits, day: int, owned: N
 
 
 def seconds(rng: Generator, visits: Visits) -> Ints:
-    """When each item of each visit is bought, int64 [E]: visits peak in the evening, items follow within minutes."""
-    start = rng.normal(18.5, 3.2, len(visits.day)).clip(0, 22.5) * 3600
+    """When each item of each visit is bought, int64 [E]: visits peak in the evening, their items are minutes apart."""
+    start = 3600 * rng.triangular(6, 19.5, 23, len(visits.day))
     begin = visits.day * DAY_SECONDS + start.astype(np.int64)
     position = np.arange(visits.size.sum()) - np.repeat(visits.size.cumsum() - visits.size, visits.size)
-    return np.repeat(begin, visits.size) + 150 * position + rng.integers(150, size=len(position))
+    second: Ints = np.repeat(begin, visits.size) + 150 * position + rng.integers(150, size=len(position))
+    return second
 
 
 def ratings(rng: Generator, shop: Shop, user_row: Ints, item_row: Ints, liked: Floats) -> Floats:
     """Whole stars from 1 to 5, float32 [E]: good items, generous customers and true liking get more."""
     mean = 4.1 + shop.customers.generosity[user_row] + 0.3 * shop.catalogue.quality[item_row] + 0.12 * (liked - 3)
-    return np.rint(mean + 0.7 * rng.standard_normal(len(mean), np.float32)).clip(1, 5).astype(np.float32)
+    rating: Floats = np.rint(mean + 0.7 * rng.standard_normal(len(mean), np.float32)).clip(1, 5).astype(np.float32)
+    return rating
 
 
-def best_items(shop: Shop, orders: Orders, day: int, k: int) -> Ints:
-    """Of the items on sale on `day` that a customer has not bought before it, the k they like best, best first.
-    int64 [U, k]."""
-    past = orders.before(day)
+def best_items(shop: Shop, past: Orders, day: int, k: int) -> Ints:
+    """The k items that each customer likes best, best first, of those on sale on `day` that are not among their `past`
+    purchases. int64 [U, k], and -1 where there are no more."""
     appeal = shop.appeal(day)
     best = []
     for chunk in shop.chunks():
         utility = chunk.liking(np.arange(len(chunk.user_row)), day) + appeal
         mine = np.isin(past.user_row, chunk.user_row)
         utility[past.user_row[mine] - chunk.user_row[0], past.item_row[mine]] = -np.inf
-        best.append(smallest(-utility, k))
+        first = smallest(-utility, k)
+        best.append(np.where(np.isfinite(np.take_along_axis(utility, first, axis=1)), first, -1))
     return np.concatenate(best)
 
 

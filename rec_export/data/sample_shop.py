@@ -1,6 +1,6 @@
 """A made-up shop with a known answer: what it sells, who its customers are, what they like, and so what they buy.
 
-A customer's utility for an item is `Customers.liking` (taste, slowly drifting) + `Catalogue.appeal` (what everybody sees:
+The utility of an item is `Chunk.liking` (a customer's taste, slowly drifting) + `Shop.appeal` (what everybody sees:
 quality, novelty, fashion, season), and purchases are draws from exp(utility) without replacement. Days count from the
 first day of the log. U customers, N items, B customers of a chunk.
 """
@@ -21,6 +21,7 @@ Floats = NDArray[np.float32]
 FUTURE_DAYS = 30
 YEAR_DAYS = 365.25
 TRIBES = 10
+TRIBAL, OWN = np.sqrt(np.array([0.7, 0.3], np.float32))
 CHUNK_PAIRS = 8_000_000
 """Pairs of customer and item that are held at a time: this bounds the memory, whatever the size of the shop."""
 
@@ -52,11 +53,11 @@ class Catalogue:
             brand=shelf[category, place],
             style=rng.integers(len(STYLES), size=items),
             price_level=rng.standard_normal(items, np.float32),
-            quality=0.7 * rng.standard_normal(items, np.float32),
+            quality=0.6 * rng.standard_normal(items, np.float32),
             released=np.where(new, rng.integers(1, days + FUTURE_DAYS, items), -rng.integers(1, 900, items)),
-            novelty=rng.gamma(2.0, 1.0, items).astype(np.float32),
+            novelty=rng.gamma(6.0, 0.2, items).astype(np.float32),
             wave_day=rng.uniform(-60, days + 90, items).astype(np.float32),
-            wave=rng.exponential(1.1, items).astype(np.float32),
+            wave=rng.uniform(0, 1.8, items).astype(np.float32),
         )
 
     def appeal(self, day: int, day_of_year: int) -> Floats:
@@ -79,18 +80,19 @@ class Taste(NamedTuple):
 
     @classmethod
     def draw(cls, rng: Generator, tribe: Ints) -> Self:
-        """Half of a taste is the tribe's, so that customers can be learned from one another."""
+        """Most of a taste is the tribe's, so that customers can be learned from one another; tribes differ around a
+        common mean, so that what is liked by all is not a matter of taste."""
         shared = [rng.standard_normal((TRIBES, n), np.float32) for n in (len(CATEGORIES), len(BRANDS), len(STYLES))]
+        shared = [table - table.mean(axis=0) for table in shared]
         own = [rng.standard_normal((len(tribe), table.shape[1]), np.float32) for table in shared]
-        return cls(*((table[tribe] + mine) / np.float32(2**0.5) for table, mine in zip(shared, own, strict=True)))
+        return cls(*(TRIBAL * table[tribe] + OWN * mine for table, mine in zip(shared, own, strict=True)))
 
     def of(self, user_row: Ints, catalogue: Catalogue) -> Floats:
-        """The liking of every item, float32 [B, N]; looked up and not multiplied, so the same with any number of threads."""
-        return (
-            1.5 * self.category[user_row][:, catalogue.category]
-            + 0.9 * self.brand[user_row][:, catalogue.brand]
-            + 0.9 * self.style[user_row][:, catalogue.style]
-        )
+        """The liking of every item, float32 [B, N]; looked up, not multiplied: the same with any number of threads."""
+        liking: Floats = 1.8 * self.category[user_row][:, catalogue.category]
+        liking += 1.2 * self.brand[user_row][:, catalogue.brand]
+        liking += 1.2 * self.style[user_row][:, catalogue.style]
+        return liking
 
 
 @final
@@ -110,7 +112,7 @@ class Customers:
 
     @classmethod
     def draw(cls, rng: Generator, users: int, items: int, days: int) -> Self:
-        """Customers with heavy-tailed activity; age decides weakly which tribe they belong to, country what they buy."""
+        """Customers of heavy-tailed activity. Age has a weak say in the tribe, and country in the categories."""
         age_group = rng.choice(len(AGE_GROUPS), users, p=(0.15, 0.3, 0.3, 0.17, 0.08))
         tribe_of_age = 0.5 / TRIBES + 0.5 * rng.dirichlet(np.ones(TRIBES), len(AGE_GROUPS))
         tribe = (tribe_of_age.cumsum(axis=1)[age_group] < rng.random((users, 1))).sum(axis=1).clip(max=TRIBES - 1)
@@ -124,7 +126,7 @@ class Customers:
             age_group=age_group,
             joined=joined,
             left=joined + rng.exponential(900, users).astype(np.int64),
-            visits_per_day=(min(0.065, items / 5000) * pace).astype(np.float32),
+            visits_per_day=(min(0.065, items / 1500) * pace).astype(np.float32),
             generosity=0.4 * rng.standard_normal(users, np.float32),
             price_level=0.8 * rng.standard_normal(users, np.float32),
             before=before._replace(category=before.category + custom[country]),
@@ -176,10 +178,11 @@ class Chunk:
             user_row=user_row,
             before=customers.before.of(user_row, catalogue),
             after=customers.after.of(user_row, catalogue),
-            thrift=-0.35 * np.minimum(gap * gap, 6),
+            thrift=np.float32(-0.35) * np.minimum(gap * gap, np.float32(6)),
         )
 
     def liking(self, row: Ints, day: int) -> Floats:
         """The taste of the chunk's customers `row` on `day`, float32 [b, N]: it turns from `before` towards `after`."""
         turn = np.float32(np.pi / 3 * day / (self.shop.days + FUTURE_DAYS))
-        return np.cos(turn) * self.before[row] + np.sin(turn) * self.after[row] + self.thrift[row]
+        liking: Floats = np.cos(turn) * self.before[row] + np.sin(turn) * self.after[row] + self.thrift[row]
+        return liking

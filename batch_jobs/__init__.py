@@ -1,0 +1,1 @@
+"""bundle/ -> recs/: score every user against every item and publish the best as Parquet."""

@@ -1,0 +1,107 @@
+"""The Parquet parts of a run: schema, ids in the type they came in, a range of users in sorted order each."""
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import NamedTuple, final
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from rec_export.data.columns import Int64
+from rec_export.data.vocab import Vocab
+from rec_export.files import sha256
+from rec_export.record import Record
+from rec_export.topk import TopK
+
+USERS_PER_PART = 50_000
+SOURCES = ("model", "cold", "fallback")
+MODEL, COLD, FALLBACK = range(3)  # trained on; new, known by history or attributes; nothing known, so what is popular
+
+
+class Shard(NamedTuple):
+    """One part: the users first..stop-1 in sorted order. The plan depends on the number of users alone."""
+
+    index: int
+    count: int
+    first: int
+    stop: int
+
+    def name(self, run_id: str) -> str:
+        """The file name, known before anything is scored."""
+        return f"part-{self.index:05d}-of-{self.count:05d}-{run_id}.parquet"
+
+
+def plan(users: int) -> list[Shard]:
+    """The shards of a run."""
+    count = max(1, -(-users // USERS_PER_PART))
+    edges = np.linspace(0, users, count + 1).astype(int)
+    return [Shard(i, count, int(edges[i]), int(edges[i + 1])) for i in range(count)]
+
+
+@final
+class PartFile(Record):
+    """One Parquet file of a run."""
+
+    name: str
+    users: dict[str, int]  # by source
+    short_lists: int  # users who get fewer than k items, because they have seen nearly all
+    rows: int
+    bytes: int
+    sha256: str
+
+
+class Lists(NamedTuple):
+    """The lists of some users, and where each came from."""
+
+    user: Int64  # [B] rows of the user vocabulary
+    best: TopK
+    source: npt.NDArray[np.int8]  # [B] a place in SOURCES
+
+
+def schema(users: Vocab, items: Vocab) -> pa.Schema:
+    """The columns of a part, sorted by user and then rank."""
+    return pa.schema([
+        pa.field("user_id", users.ids.type, nullable=False),
+        pa.field("rank", pa.int16(), nullable=False),
+        pa.field("item_id", items.ids.type, nullable=False),
+        pa.field("score", pa.float32(), nullable=False),
+        pa.field("source", pa.string(), nullable=False),
+    ])  # fmt: skip
+
+
+def table(lists: Lists, users: Vocab, items: Vocab) -> pa.Table:
+    """One row for each user and rank."""
+    count = lists.best.count
+    owner = np.repeat(np.arange(len(count)), count)
+    rank = np.arange(len(owner)) - np.repeat(np.cumsum(count) - count, count)
+    sources = pa.array(SOURCES).take(pa.array(lists.source[owner].astype(np.int64)))
+    columns = [
+        users.take(lists.user[owner]),
+        pa.array((rank + 1).astype(np.int16)),
+        items.take(lists.best.item_row[owner, rank]),
+        pa.array(lists.best.score[owner, rank].astype(np.float32)),
+        sources,
+    ]
+    return pa.Table.from_arrays(columns, schema=schema(users, items))
+
+
+def write_part(path: Path, blocks: Iterable[Lists], users: Vocab, items: Vocab, k: int) -> PartFile:
+    """Write a part block by block, so that memory stays flat; what is in it, as sums that add up over parts."""
+    rows = short = 0
+    sources = np.zeros(len(SOURCES), np.int64)
+    with pq.ParquetWriter(path, schema(users, items), compression="zstd", write_page_checksum=True) as writer:
+        for lists in blocks:
+            writer.write_table(table(lists, users, items))
+            rows += int(lists.best.count.sum())
+            short += int((lists.best.count < k).sum())
+            sources += np.bincount(lists.source, minlength=len(SOURCES))
+    return PartFile(
+        name=path.name,
+        users=dict(zip(SOURCES, sources.tolist(), strict=True)),
+        short_lists=short,
+        rows=rows,
+        bytes=path.stat().st_size,
+        sha256=sha256(path),
+    )

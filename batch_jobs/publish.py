@@ -1,0 +1,121 @@
+"""One run of recommendations appears below the read root whole, by one rename, or not at all.
+
+    recs/run_date=2026-11-20/part-00000-of-00004-<run_id>.parquet, _SUCCESS      what readers see
+    recs.control/work/<run_id>/                                                  where a run is written
+    recs.control/manifests/run_date=2026-11-20/<run_id>.json                     written before the commit, never changed
+
+The control folder is a sibling, because readers glob whatever lies below the root.
+"""
+
+import os
+import re
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import final
+
+from batch_jobs.parts import SOURCES, PartFile
+from rec_export.errors import OutputExistsError, UsageError
+from rec_export.files import storage_errors, sync, sync_tree
+from rec_export.record import Record
+
+RUN_DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
+PART = re.compile(r"part-\d{5}-of-\d{5}-([0-9a-f]{12})\.parquet")
+
+
+@final
+class RunManifest(Record):
+    """What a run is and where it came from."""
+
+    format: int = 1
+    run_id: str
+    run_date: str
+    made_by: str
+    started_at: str  # UTC, ISO 8601
+    seconds: float
+    as_of: str | None  # the last moment that was looked at
+    bundle: str  # sha256 of the bundle's manifest
+    inputs: dict[str, str]  # sha256 of the files that were read
+    k: int
+    seen: str
+    runtime: str
+    device: str
+    items: int
+    files: tuple[PartFile, ...]
+
+    @property
+    def rows(self) -> int:
+        """The rows of all parts."""
+        return sum(part.rows for part in self.files)
+
+    @property
+    def short_lists(self) -> int:
+        """Users who get fewer than k items."""
+        return sum(part.short_lists for part in self.files)
+
+    @property
+    def users(self) -> dict[str, int]:
+        """Users by source."""
+        return {source: sum(part.users[source] for part in self.files) for source in SOURCES}
+
+
+@final
+class Destination:
+    """The place of one run date below a read root."""
+
+    def __init__(self, root: Path, run_date: str) -> None:
+        if not RUN_DATE.fullmatch(run_date):
+            raise UsageError(f"the run date is {run_date!r}, but should be like 2026-11-20")
+        if root.exists() and not root.is_dir():
+            raise OutputExistsError(f"{root} is a file; name a directory for the recommendations")
+        self.root = root
+        self.control = root.with_name(f"{root.name}.control")
+        self.live = root / f"run_date={run_date}"
+        self.manifests = self.control / "manifests" / self.live.name
+
+    def published(self) -> str | None:
+        """The run id of what is live at this date; None when nothing is."""
+        if not self.live.exists():
+            return None
+        found = [match[1] for path in self.live.iterdir() if (match := PART.fullmatch(path.name))]
+        return found[0] if found else "an unknown run"
+
+    def manifest(self, run_id: str) -> Path:
+        """Where the manifest of a run lies."""
+        return self.manifests / f"{run_id}.json"
+
+    @contextmanager
+    def staged(self, run_id: str) -> Iterator[Path]:
+        """Give an empty directory to write a run in; it is removed when the block fails."""
+        work = self.control / "work" / run_id
+        try:
+            with storage_errors(self.live):
+                shutil.rmtree(work, ignore_errors=True)
+                work.mkdir(parents=True)
+                yield work
+        except BaseException:
+            shutil.rmtree(work, ignore_errors=True)
+            raise
+
+    def publish(self, work: Path, manifest: RunManifest) -> None:
+        """Commit what lies in `work`: the manifest first, then one rename. Raises OutputExistsError when one was faster."""
+        (work / "_SUCCESS").touch()
+        sync_tree(work)
+        self.manifests.mkdir(parents=True, exist_ok=True)
+        manifest.write(self.manifest(manifest.run_id))
+        sync(self.manifest(manifest.run_id))
+        sync(self.manifests)
+        self.root.mkdir(parents=True, exist_ok=True)
+        self.refuse_other_run()
+        os.rename(work, self.live)
+        sync(self.root)
+
+    def refuse_other_run(self) -> None:
+        """Raise OutputExistsError when the date is taken: readers may be reading it."""
+        live = self.published()
+        if live is not None:
+            raise OutputExistsError(
+                f"{self.live} already holds the run {live}, made from other inputs; choose another --run-date or --out,"
+                " or remove it first"
+            )

@@ -1,0 +1,98 @@
+"""Today's files against a bundle: whom to score, among which items, and the world as of the run's date."""
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from batch_jobs.job import ScoreJob
+from rec_export.bundle import Bundle
+from rec_export.catalogue import Catalogue
+from rec_export.data.columns import DAY, Bool, Int64, comparable
+from rec_export.data.config import Attributes, DataConfig
+from rec_export.data.entities import read_attributes
+from rec_export.data.log import make_log, read_events
+from rec_export.data.read import read_table
+from rec_export.data.vocab import UNKNOWN, Vocab
+from rec_export.errors import DataError, some
+from rec_export.world import Timeline, World
+
+
+class Today(NamedTuple):
+    """What the run knows of the world, and whom and what it is about."""
+
+    catalogue: Catalogue
+    world: World
+    users: Int64  # [U] in sorted order of their ids
+    eligible: Bool | None  # [N]
+
+
+def look(bundle: Bundle, job: ScoreJob) -> Today:
+    """Read today's files against the bundle's catalogue."""
+    data = bundle.manifest.blueprint.data
+    source = data.interactions.model_copy(update={"path": job.interactions})
+    events = read_events(source)
+    attributes = {name: table_of(data, name, path) for name, path in job.inputs().items() if name != "interactions"}
+    catalogue = Catalogue(
+        bundle.catalogue.users.grown(together(events.user_id, attributes.get("users")), attributes.get("users")),
+        bundle.catalogue.items.grown(together(events.item_id, attributes.get("items")), attributes.get("items")),
+    )
+    users, items = catalogue.users.vocab, catalogue.items.vocab
+    known = bundle.catalogue.users.vocab.plus(events.user_id)
+    log = make_log(events, users, items)
+    clock = bundle.manifest.blueprint.clock
+    after = None
+    if log.time is not None:
+        after = int(datetime.combine(job.run_date, datetime.min.time(), UTC).timestamp() * 1e6) + DAY
+        log = log.where(log.time < after)
+        if len(log) == 0:
+            raise DataError(f"{job.interactions} has no row on or before {job.run_date}; name a later --run-date")
+    world = Timeline.of(log, len(users), len(items)).as_of(None, clock)
+    return Today(catalogue, world, whom(known, users, attributes.get("users"), job.users), among(items, attributes.get("items")))
+
+
+def table_of(data: DataConfig, name: str, path: Path) -> pa.Table:
+    """Today's table of items or users; users may be a list of ids without the attributes."""
+    declared: Attributes | None = getattr(data, name)
+    if declared is None:
+        key = data.interactions.item if name == "items" else data.interactions.user
+        declared = Attributes(path=path, id=key)
+    if name == "users":
+        present = set(read_table(path, [declared.id], text=[declared.id]).column_names)
+        declared = declared if present >= set(declared.columns()) else Attributes(path=path, id=declared.id)
+    return read_attributes(declared.model_copy(update={"path": path}))
+
+
+def together(ids: pa.Array, table: pa.Table | None) -> pa.Array:
+    """Ids of the log and of a table, in the type of the log."""
+    if table is None:
+        return ids
+    extra = table.column(0).combine_chunks()
+    return pa.concat_arrays([ids, extra.cast(ids.type)])
+
+
+def whom(known: Vocab, users: Vocab, table: pa.Table | None, path: Path | None) -> Int64:
+    """The rows of the users to score, in sorted order of their ids: everybody, or those whom --users names.
+
+    `known` are the users of the bundle and the log; of those named beside them only attributes can tell anything.
+    """
+    order = pc.sort_indices(comparable(users.ids)).to_numpy().astype(np.int64)
+    if table is None:
+        return order
+    named = table.column(0).combine_chunks()
+    if table.num_columns == 1 and (known.rows(named) == UNKNOWN).all():
+        raise DataError(
+            f"none of the {len(named):,} users in {path} is in the bundle or the interactions, the first being"
+            f" {some([named[0].as_py()])}; check that the ids are of the same kind"
+        )
+    return order[np.isin(order, users.rows(named))]
+
+
+def among(items: Vocab, table: pa.Table | None) -> Bool | None:
+    """Which items may be recommended, bool [N]: all, or those in today's table of items."""
+    if table is None:
+        return None
+    return Vocab(table.column(0).combine_chunks()).rows(items.ids) != UNKNOWN

@@ -1,0 +1,80 @@
+"""Run the exported parts of a bundle on prepared cases: python -P candidate.py BUNDLE FORMAT CASES OUT.
+
+It imports nothing of rec-export, and for ONNX no torch: what is shown is that the files stand alone. CASES and OUT are
+safetensors; the arrays of CASES are named part|case|input, those of OUT part|case. The last line on stdout says what went wrong.
+"""
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from safetensors.numpy import load_file, save_file
+
+Array = npt.NDArray[Any]
+Run = Callable[[dict[str, Array]], Array]
+HEAD = "pair_head"
+LISTS = "real rows"  # the case of both towers whose vectors the head scores against each other
+
+
+def torchscript(folder: Path, part: str) -> Run:
+    """A scripted part."""
+    import torch
+
+    module = torch.jit.load(folder / f"torchscript/{part}.pt")
+
+    def run(inputs: dict[str, Array]) -> Array:
+        tensors = {name: torch.from_numpy(value) for name, value in inputs.items()}
+        with torch.inference_mode():
+            output = module(tensors["user_vec"], tensors["item_vec"]) if part == HEAD else module(tensors)
+        array: Array = output.numpy()
+        return array
+
+    return run
+
+
+def onnx(folder: Path, part: str) -> Run:
+    """A part in ONNX Runtime on the CPU, at the default level of optimisation: the one that users run."""
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3
+    session = onnxruntime.InferenceSession(folder / f"onnx/{part}.onnx", options, providers=["CPUExecutionProvider"])
+    return lambda inputs: session.run(None, inputs)[0]
+
+
+FORMATS = {"torchscript": torchscript, "onnx": onnx}
+
+
+def main(bundle: str, form: str, cases: str, out: str) -> None:
+    """Run all cases, and at last the head on the exported vectors of real rows."""
+    given: dict[str, dict[str, dict[str, Array]]] = {}
+    for key, array in load_file(cases).items():
+        part, case, name = key.split("|")
+        given.setdefault(part, {}).setdefault(case, {})[name] = array
+    outputs: dict[str, Array] = {}
+    for part in ("user_tower", "item_tower", HEAD):
+        say(f"\n{part} cannot be loaded: ")
+        run = FORMATS[form](Path(bundle), part)
+        if part == HEAD:
+            given[HEAD][LISTS] = {side: outputs[f"{side[:4]}_tower|{LISTS}"] for side in ("user_vec", "item_vec")}
+        for case, inputs in given[part].items():
+            say(f"\n{part} fails in the case '{case}': ")
+            outputs[f"{part}|{case}"] = run(inputs)
+    save_file({name: np.ascontiguousarray(value) for name, value in outputs.items()}, out)
+
+
+def say(doing: str) -> None:
+    """Tell what would have gone wrong if this were the last that is heard of this process."""
+    sys.stdout.write(doing)
+    sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    try:
+        main(*sys.argv[1:])
+    except Exception as error:  # onnxruntime's errors have no common class but Exception
+        say(str(error).strip().splitlines()[-1])
+        sys.exit(1)

@@ -1,0 +1,77 @@
+"""The commands: onnx, torchscript, export and verify."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from rec_export.runtime import Runtime
+
+FOLDER = click.Path(path_type=Path)
+
+
+def export_options(command: Callable[..., None]) -> Callable[..., None]:
+    """CHECKPOINT --out BUNDLE --json."""
+    json_flag = click.option("--json", "as_json", is_flag=True, help="Print the parity summary as JSON.")
+    out = click.option("-o", "--out", type=FOLDER, required=True, help="The new directory to write.")
+    return click.argument("checkpoint", type=FOLDER)(out(json_flag(command)))
+
+
+@click.command()
+@export_options
+def export(checkpoint: Path, out: Path, as_json: bool) -> None:
+    """Write CHECKPOINT as TorchScript and ONNX, and prove that they compute the same as the trained model."""
+    run_and_say(checkpoint, out, ("torchscript", "onnx"), as_json)
+
+
+@click.command()
+@export_options
+def torchscript(checkpoint: Path, out: Path, as_json: bool) -> None:
+    """Write CHECKPOINT as TorchScript alone, with the same proof."""
+    run_and_say(checkpoint, out, ("torchscript",), as_json)
+
+
+@click.command()
+@export_options
+def onnx(checkpoint: Path, out: Path, as_json: bool) -> None:
+    """Write CHECKPOINT as ONNX alone, with the same proof."""
+    run_and_say(checkpoint, out, ("onnx",), as_json)
+
+
+def run_and_say(checkpoint: Path, out: Path, formats: "tuple[Runtime, ...]", as_json: bool) -> None:
+    """Export, and say what was proved."""
+    from exporters.job import REPORT, ExportJob, run
+    from exporters.report import Report
+
+    manifest = run(ExportJob(checkpoint=checkpoint, out=out, formats=formats))
+    if as_json:
+        click.echo(as_text(manifest.parity))
+        return
+    size = sum(file.bytes for file in manifest.files) / 1e6
+    for line in Report.read(out / REPORT).lines():
+        click.echo(line)
+    click.echo(f"bundle: {out} ({len(manifest.files) + 1} files, {size:.1f} MB)")
+
+
+@click.command()
+@click.argument("bundle", type=FOLDER)
+@click.option("--json", "as_json", is_flag=True, help="Print the parity summary as JSON.")
+def verify(bundle: Path, as_json: bool) -> None:
+    """Check every file of BUNDLE, then prove again, on this machine, that it computes the same as the trained model."""
+    from exporters.job import verified
+
+    manifest, report = verified(bundle)
+    if as_json:
+        click.echo(as_text(report.summaries()))
+        return
+    click.echo(f"[ok] {len(manifest.files)} files are what was exported at {manifest.made_at}")
+    for line in report.lines():
+        click.echo(line)
+
+
+def as_text(records: tuple[Any, ...]) -> str:
+    """Records as JSON."""
+    return json.dumps([record.model_dump() for record in records], indent=2)

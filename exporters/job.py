@@ -1,0 +1,98 @@
+"""From a checkpoint to a bundle."""
+
+import shutil
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import final
+
+import numpy as np
+import onnx
+import onnxruntime
+import onnxscript
+import torch
+from pydantic import Field
+
+from exporters import parity
+from exporters.formats import FORMATS
+from exporters.onnx import OPSET
+from exporters.parts import Part, parts_of
+from exporters.report import Report
+from rec_export import __version__
+from rec_export.bundle import MANIFEST, Bundle, Manifest, listed
+from rec_export.checkpoint import Blueprint, Checkpoint
+from rec_export.files import new_directory
+from rec_export.record import Record
+from rec_export.runtime import FILES, Runtime
+
+REPORT = "parity/report.json"
+
+
+@final
+class ExportJob(Record):
+    """What to export, where to, and as what."""
+
+    checkpoint: Path
+    out: Path
+    formats: tuple[Runtime, ...] = Field(min_length=1)
+
+
+def run(job: ExportJob) -> Manifest:
+    """Write the bundle. Raises ParityError, and leaves nothing behind, when it is not the trained model."""
+    with new_directory(job.out) as folder:
+        checkpoint = Checkpoint.read(job.checkpoint)
+        blueprint = checkpoint.blueprint
+        parts = parts_of(checkpoint.towers, blueprint)
+        write_parts(parts, folder, job.formats, parity.labels(blueprint))
+        shutil.copyfile(job.checkpoint / "weights.safetensors", folder / "weights.safetensors")
+        checkpoint.catalogue.write(folder)
+        report = parity.check(folder, blueprint, checkpoint.catalogue, job.formats)
+        (folder / REPORT).parent.mkdir()
+        report.write(folder / REPORT)
+        manifest = manifest_of(folder, blueprint, parts, job.formats, report)
+        manifest.write(folder / MANIFEST)
+    return manifest
+
+
+def verified(bundle: Path) -> tuple[Manifest, Report]:
+    """Check the hashes of a bundle, then its parity on this machine. Raises ModelError or ParityError."""
+    _, manifest, catalogue = Bundle.read(bundle)
+    report = parity.check(bundle, manifest.blueprint, catalogue, [form for form in FORMATS if form in manifest.formats])
+    return manifest, report
+
+
+def write_parts(parts: tuple[Part, ...], folder: Path, formats: tuple[Runtime, ...], labels: dict[str, str]) -> None:
+    """Write every part in every format."""
+    for form in formats:
+        for part in parts:
+            path = folder / FILES[form].format(part.name)
+            path.parent.mkdir(exist_ok=True)
+            FORMATS[form].write(part, path, labels)
+
+
+def manifest_of(
+    folder: Path, blueprint: Blueprint, parts: tuple[Part, ...], formats: tuple[Runtime, ...], report: Report
+) -> Manifest:
+    """The manifest of all that lies in `folder`."""
+    user, item, _ = parts
+    return Manifest(
+        made_by=f"rec-export {__version__}",
+        made_at=datetime.now(UTC).isoformat(timespec="seconds"),
+        checkpoint=blueprint.weights,
+        blueprint=blueprint,
+        user_inputs=user.inputs,
+        item_inputs=item.inputs,
+        formats=formats,
+        versions=versions(folder, formats),
+        parity=report.summaries(),
+        files=listed(folder),
+    )
+
+
+def versions(folder: Path, formats: tuple[Runtime, ...]) -> dict[str, str]:
+    """What made the bundle and proved it, and what is needed to run it."""
+    made_with = {"numpy": np.__version__, "torch": str(torch.__version__)}
+    if "onnx" not in formats:
+        return made_with
+    ir = onnx.load(folder / FILES["onnx"].format("pair_head")).ir_version
+    tools = {"onnx": onnx.__version__, "onnxscript": onnxscript.__version__, "onnxruntime": onnxruntime.__version__}
+    return made_with | tools | {"onnx_opset": str(OPSET), "onnx_ir": str(ir)}

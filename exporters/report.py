@@ -1,0 +1,88 @@
+"""parity/report.json: what was tried on each exported part, and how far it was from the trained one."""
+
+from textwrap import wrap
+from typing import final
+
+from rec_export.bundle import ParitySummary
+from rec_export.record import Record
+from rec_export.runtime import Runtime
+
+
+@final
+class PartReport(Record):
+    """One part in one format, over all its cases."""
+
+    part: str
+    format: Runtime
+    cases: int
+    rows: tuple[int, int]  # the fewest and the most of a case
+    worst_difference: float  # absolute; where a row holds numbers above 1, of the largest of them
+    worst_case: str
+    worst_share: float  # of what is allowed; 1 would be at the limit
+
+    @property
+    def artefact(self) -> str:
+        """Such as onnx/user_tower."""
+        return f"{self.format}/{self.part}"
+
+
+@final
+class ListReport(Record):
+    """The lists of one k that the exported head makes from the exported vectors of real users and items."""
+
+    format: Runtime
+    k: int
+    users: int
+    items: int
+    identical: float  # share of the lists that have the same items in the same order; the rest differ by ties alone
+    overlap: float
+
+
+@final
+class Report(Record):
+    """All parts, all lists; what is written has passed."""
+
+    signatures: dict[str, str]  # how to call each part
+    parts: tuple[PartReport, ...]
+    lists: tuple[ListReport, ...]
+
+    def summaries(self) -> tuple[ParitySummary, ...]:
+        """What the manifest tells of it."""
+        same = {lists.format: True for lists in self.lists}
+        return tuple(
+            ParitySummary(
+                artefact=p.artefact, cases=p.cases, worst_difference=p.worst_difference, same_lists=same[p.format]
+            )
+            for p in self.parts
+        )
+
+    def lines(self) -> list[str]:
+        """What a person wants to see of it."""
+        forms = list(dict.fromkeys(part.format for part in self.parts))
+        calls = [line for name, call in self.signatures.items() for line in call_lines(name, ", ".join(forms), call)]
+        checks = [part_line(part) for part in self.parts]
+        return [
+            *calls,
+            *checks,
+            *(lists_line(form, [one for one in self.lists if one.format == form]) for form in forms),
+        ]
+
+
+def call_lines(name: str, forms: str, call: str) -> list[str]:
+    """How to call one part, in lines of a terminal's width."""
+    start = f"{name:<10}  {forms}   "
+    return wrap(start + call, 110, subsequent_indent=" " * len(start), break_on_hyphens=False)
+
+
+def part_line(part: PartReport) -> str:
+    """One line for one part in one format."""
+    tried = f"{part.cases:>3} cases, {part.rows[0]}..{part.rows[1]:,} rows"
+    return f"[ok] {part.artefact:<22} {tried}, worst difference {part.worst_difference:.1e}"
+
+
+def lists_line(form: Runtime, lists: list[ListReport]) -> str:
+    """One line for the lists of one format."""
+    alike = "the same items in the same order"
+    ties = "" if all(one.identical == 1 for one in lists) else ", but for ties"
+    ks = ", ".join(str(one.k) for one in lists)
+    return f"[ok] {form + ' lists':<22} {lists[0].users} users x {lists[0].items:,} items, K {ks}: {alike}{ties}"

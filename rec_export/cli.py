@@ -1,0 +1,90 @@
+"""The `rec-export` command: finds subcommands lazily, and turns a RecExportError into one line and an exit code."""
+
+import logging
+import signal
+import sys
+from importlib import import_module
+from types import FrameType
+
+import click
+
+from rec_export import __version__
+from rec_export.errors import RecExportError, nearest
+from rec_export.files import storage_error
+
+PLACES = {
+    "run": "rec_export.main_job_command",
+    "sample-data": "rec_export.sample_command",
+    "train": "trainers.commands",
+    "evaluate": "trainers.commands",
+    "export": "exporters.commands",
+    "torchscript": "exporters.commands",
+    "onnx": "exporters.commands",
+    "verify": "exporters.commands",
+    "score": "batch_jobs.commands",
+}
+
+
+class LazyGroup(click.Group):
+    """A group whose commands are imported when they are wanted, so that --help does not wait for torch."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """In the order in which they are used."""
+        return list(PLACES)
+
+    def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
+        """The command of a name; a near miss is answered with the right name."""
+        if name not in PLACES:
+            ctx.fail(f"No such command {name!r}{nearest(name, PLACES)}")
+        command: click.Command = getattr(import_module(PLACES[name]), name.replace("-", "_"))
+        return command
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.version_option(__version__, prog_name="rec-export")
+@click.option("--quiet", "-q", is_flag=True, help="Say nothing but results, warnings and errors.")
+def cli(quiet: bool) -> None:
+    """From an interaction log to recommendation files that can be trusted."""
+    logging.basicConfig(level=logging.WARNING if quiet else logging.INFO, format="%(message)s", stream=sys.stderr, force=True)
+    for library in ("onnxscript", "onnx_ir", "torch"):
+        logging.getLogger(library).setLevel(logging.ERROR)
+
+
+def main() -> None:
+    """Run the command line. Exit codes are listed in DESIGN section 6 and docs/commands.md."""
+    signal.signal(signal.SIGTERM, terminated)
+    sys.exit(run(sys.argv[1:]))
+
+
+def run(arguments: list[str]) -> int:
+    """The exit code of a command line."""
+    try:
+        result = cli.main(arguments, standalone_mode=False)
+        return result if isinstance(result, int) else 0
+    except RecExportError as error:
+        return failed(str(error), error.exit_code)
+    except click.exceptions.Exit as error:
+        return error.exit_code
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    except (click.Abort, KeyboardInterrupt):
+        return failed("interrupted; nothing was published", 128 + signal.SIGINT)
+    except BrokenPipeError:
+        return 0
+    except OSError as error:
+        if error.filename is None and error.errno is None:
+            raise
+        problem = storage_error(error.filename or "the output", error)
+        return failed(str(problem), problem.exit_code)
+
+
+def failed(sentence: str, code: int) -> int:
+    """Say what is wrong, in one line."""
+    click.echo(f"Error: {sentence}", err=True)
+    return code
+
+
+def terminated(number: int, frame: FrameType | None) -> None:
+    """Leave in good order, so that unfinished directories are removed."""
+    raise SystemExit(128 + number)

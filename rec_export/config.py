@@ -1,0 +1,82 @@
+"""The configuration: one YAML file, typed, the same for every command. Unknown keys are errors that name the right one."""
+
+from pathlib import Path
+from typing import Any, Literal, Self, final
+
+import yaml
+from pydantic import Field
+
+from rec_export.data.config import DataConfig
+from rec_export.errors import MissingInputError, UsageError, nearest
+from rec_export.record import Record
+
+
+@final
+class Training(Record):
+    """How the towers learn. What is not given follows from the log (trainers/plan.py)."""
+
+    epochs: int | None = Field(default=None, ge=1, description="at most so many; early stopping may end before")
+    patience: int | None = Field(default=None, ge=1, description="epochs without a better metric before stopping")
+    batch: int | None = Field(default=None, ge=2)
+    lr: float | None = Field(default=None, gt=0)
+    decay: float = Field(default=0.01, ge=0, description="decoupled weight decay of layers")
+    embedding_decay: float | None = Field(default=None, ge=0, description="decoupled weight decay of embeddings")
+    negatives: int | None = Field(default=None, ge=1, description="shared by a batch; all items where it is not given")
+    id_dropout: float = Field(default=0.2, ge=0, lt=1, description="share of ids hidden, so that new ones can be served")
+    seed: int = 42
+    device: str = "auto"
+    metric: str = Field(default="ndcg@10", pattern=r"^(hr|recall|ndcg|mrr)@[1-9][0-9]*$")
+    refit: bool = Field(default=True, description="train again on training and validation rows, for the best epochs")
+
+
+@final
+class Scoring(Record):
+    """How lists are made."""
+
+    k: int = Field(default=100, ge=1)
+    seen: Literal["exclude", "keep"] = "exclude"
+    device: str = "auto"
+    runtime: Literal["torchscript", "onnx"] = "torchscript"
+
+
+@final
+class Config(Record):
+    """The whole file. Sections that a command does not need are ignored by it."""
+
+    data: DataConfig
+    model: dict[str, Any] = {"name": "hybrid"}
+    training: Training = Training()
+    score: Scoring = Scoring()
+
+    @classmethod
+    def load(cls, path: Path, changes: tuple[str, ...] = ()) -> Self:
+        """Read a file, apply `--set a.b=value` changes, and take its paths from its own folder."""
+        try:
+            fields = yaml.safe_load(path.read_text(encoding="utf-8"))
+        except FileNotFoundError as error:
+            siblings = [p.name for p in path.parent.iterdir()] if path.parent.is_dir() else []
+            raise MissingInputError(f"{path} does not exist{nearest(path.name, siblings)}") from error
+        except (yaml.YAMLError, UnicodeDecodeError, IsADirectoryError) as error:
+            raise UsageError(f"{path} is not YAML: {' '.join(str(error).split())}") from error
+        if not isinstance(fields, dict):
+            raise UsageError(f"{path} holds no keys; it needs at least data.interactions.path")
+        for change in changes:
+            fields = changed(fields, change)
+        config = cls.of(fields, str(path))
+        return config.model_copy(update={"data": config.data.relative_to(path.parent)})
+
+    def dump(self) -> str:
+        """The resolved configuration as YAML."""
+        return yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
+
+
+def changed(fields: dict[str, Any], change: str) -> dict[str, Any]:
+    """The fields with one `a.b=value`; the value is read as YAML."""
+    key, equals, value = change.partition("=")
+    if not equals or not key:
+        raise UsageError(f"--set is {change!r}, but should be like model.dim=128")
+    head, _, rest = key.partition(".")
+    inner = fields.get(head)
+    if rest:
+        return {**fields, head: changed(inner if isinstance(inner, dict) else {}, f"{rest}={value}")}
+    return {**fields, head: yaml.safe_load(value)}

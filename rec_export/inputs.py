@@ -1,0 +1,36 @@
+"""The named inputs of both towers, put together from attributes and the world as of a date."""
+
+import torch
+
+from rec_export.data.columns import Int64
+from rec_export.data.features import Features
+from rec_export.towers import Input, Inputs
+from rec_export.world import World
+
+
+def user_inputs(ports: tuple[Input, ...], features: Features, world: World, user: Int64, length: int) -> Inputs:
+    """What a user tower with these ports reads about users [B]; histories hold at most `length` items."""
+    names = {port.name for port in ports}
+    inputs = attributes(names, features, user)
+    if "history" in names:
+        history, size = world.history(user, length)
+        inputs |= {"history": torch.from_numpy(history), "history_length": torch.from_numpy(size)}
+    if "context" in names:
+        inputs["context"] = torch.from_numpy(world.context(user))
+    return {port.name: inputs[port.name] for port in ports}
+
+
+def item_inputs(ports: tuple[Input, ...], features: Features, trend: torch.Tensor, item: Int64) -> Inputs:
+    """What an item tower with these ports reads about items [N]; `trend` is float32 [all items, W]."""
+    inputs = attributes({port.name for port in ports}, features, item)
+    inputs["trend"] = trend[torch.from_numpy(item)]
+    return {port.name: inputs[port.name] for port in ports}
+
+
+def attributes(names: set[str], features: Features, row: Int64) -> Inputs:
+    """The inputs that do not depend on a date. A row beyond the trained ones is out of vocabulary: the graph sees to it."""
+    inputs = {"row": torch.from_numpy(row)}
+    for name, column in features._asdict().items():
+        if name in names:
+            inputs[name] = torch.from_numpy(column[row])
+    return inputs

@@ -1,0 +1,81 @@
+"""Ranking metrics of top-K lists against what users liked next, with bootstrap intervals over users.
+
+Binary relevance; a user with n held-out items. HR@K: any of them in the list. Recall@K: hits / n. NDCG@K: discounted
+hits over the best that min(n, K) hits can reach (Jarvelin and Kekalainen 2002). MRR@K: 1 / rank of the first hit.
+"""
+
+from typing import NamedTuple, final
+
+import numpy as np
+import numpy.typing as npt
+
+from rec_export.data.columns import Bool, Int64
+from rec_export.record import Record
+
+Float64 = npt.NDArray[np.float64]
+NAMES = ("hr", "recall", "ndcg", "mrr")
+
+
+class Targets(NamedTuple):
+    """The held-out items of users, each pair once."""
+
+    user: Int64  # [pairs] positions in the list of users that are judged, ascending
+    item_row: Int64  # [pairs]
+
+    def counts(self, users: int) -> Int64:
+        """The held-out items of each user, int64 [U]."""
+        return np.bincount(self.user, minlength=users)
+
+
+@final
+class Estimate(Record):
+    """A mean over users with its 95% interval (percentile bootstrap)."""
+
+    mean: float
+    low: float
+    high: float
+
+
+def hits(lists: Int64, targets: Targets, items: int) -> Bool:
+    """Which places of the lists, int64 [U, K] with -1 for none, hold a target; bool [U, K]."""
+    key = np.sort(targets.user * (items + 1) + targets.item_row)
+    wanted = np.arange(len(lists))[:, None] * (items + 1) + lists
+    place = np.minimum(np.searchsorted(key, wanted), max(len(key) - 1, 0))
+    return (key[place] == wanted) & (lists >= 0) if len(key) else np.zeros(lists.shape, bool)
+
+
+def per_user(hit: Bool, count: Int64, k: int) -> dict[str, Float64]:
+    """Each metric at k of each user; bool [U, K >= k], int64 [U] -> float64 [U]."""
+    near = hit[:, :k]
+    discount = 1 / np.log2(np.arange(2, k + 2))
+    ideal = np.concatenate([[0], np.cumsum(discount)])[np.minimum(count, k)]
+    found = near.sum(1)
+    first = near.argmax(1) + 1
+    return {
+        "hr": (found > 0).astype(np.float64),
+        "recall": found / np.maximum(count, 1),
+        "ndcg": (near @ discount[: near.shape[1]]) / np.maximum(ideal, 1e-12),
+        "mrr": np.where(found > 0, 1 / first, 0.0),
+    }
+
+
+def estimates(values: dict[str, Float64], draws: int, seed: int = 0) -> dict[str, Estimate]:
+    """The mean of each metric over users and its interval."""
+    table = np.stack(list(values.values()), axis=1)
+    if len(table) == 0:
+        return {}
+    rng = np.random.default_rng(seed)
+    weight = np.full(len(table), 1 / len(table))
+    mean = table.mean(0)
+    means = [rng.multinomial(len(table), weight) @ table / len(table) for _ in range(draws)] or [mean]
+    low, high = np.percentile(np.stack(means), [2.5, 97.5], axis=0)
+    return {
+        name: Estimate(mean=round(mean[i], 5), low=round(low[i], 5), high=round(high[i], 5))
+        for i, name in enumerate(values)
+    }
+
+
+def coverage(lists: Int64, k: int, items: int) -> float:
+    """The share of all items that stand in somebody's first k."""
+    shown = np.unique(lists[:, :k])
+    return round(float((shown >= 0).sum()) / max(items, 1), 5)

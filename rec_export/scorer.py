@@ -1,0 +1,150 @@
+"""Scorer: towers on a device, ready to rank the whole catalogue for any users as of a date."""
+
+from collections.abc import Iterator
+from typing import NamedTuple, Self, final
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from rec_export.bundle import Bundle
+from rec_export.catalogue import Catalogue, rows
+from rec_export.checkpoint import Blueprint, Checkpoint
+from rec_export.data.columns import Bool, Int64
+from rec_export.data.features import Features
+from rec_export.data.vocab import UNKNOWN
+from rec_export.inputs import item_inputs, user_inputs
+from rec_export.runtime import Runtime, Tower, load_tower
+from rec_export.topk import Ranker, Seen, TopK
+from rec_export.towers import DotHead, Head, Input, Inputs
+from rec_export.world import World
+
+USERS_AT_ONCE = 2048
+ITEMS_AT_ONCE = 16384
+
+
+class Model(NamedTuple):
+    """Two towers as functions, and the head; how the data was read."""
+
+    user_tower: Tower
+    item_tower: Tower
+    head: Head
+    user_ports: tuple[Input, ...]
+    item_ports: tuple[Input, ...]
+    blueprint: Blueprint
+    device: torch.device
+
+    @classmethod
+    def of_bundle(cls, bundle: Bundle, runtime: Runtime, device: torch.device) -> Self:
+        """The exported towers, run by TorchScript or ONNX Runtime."""
+        towers = [load_tower(bundle.folder, part, runtime, device) for part in ("user_tower", "item_tower")]
+        manifest = bundle.manifest
+        return cls(*towers, bundle.pair_head(), manifest.user_inputs, manifest.item_inputs, manifest.blueprint, device)
+
+    @classmethod
+    def of_checkpoint(cls, checkpoint: Checkpoint, device: torch.device) -> Self:
+        """The trained towers themselves."""
+        blueprint, towers = checkpoint.blueprint, checkpoint.towers
+        spec, sizes = blueprint.spec(), blueprint.sizes
+        run = [eager(tower, device) for tower in (towers.user_tower, towers.item_tower)]
+        return cls(*run, towers.pair_head, spec.user_inputs(sizes), spec.item_inputs(sizes), blueprint, device)
+
+
+def eager(module: torch.nn.Module, device: torch.device) -> Tower:
+    """A tower as a function on a device."""
+    module = module.to(device)
+
+    def run(inputs: Inputs) -> Tensor:
+        with torch.inference_mode():
+            return module({name: value.to(device) for name, value in inputs.items()})
+
+    return run
+
+
+@final
+class Scorer:
+    """The best items of users, among the eligible ones, as of the date of a world.
+
+    `eligible` bool [N]: the items that may be recommended; None: all. Item rows in results are those of the catalogue.
+    """
+
+    def __init__(self, model: Model, catalogue: Catalogue, world: World, eligible: Bool | None = None) -> None:
+        self.model, self.catalogue, self.world = model, catalogue, world
+        self.user_features = catalogue.users.features()
+        everything = rows(catalogue.items)
+        self.items = everything if eligible is None else everything[eligible]
+        self.place = np.full(len(everything), UNKNOWN)
+        self.place[self.items] = np.arange(len(self.items))
+        trend = torch.from_numpy(world.trend())
+        self.ranker = Ranker(model.head, self.item_vectors(catalogue.items.features(), trend), device=model.device)
+        popularity = trend[self.items, model.blueprint.recent].unsqueeze(1)
+        self.popularity = Ranker(DotHead(), popularity, device=torch.device("cpu"))
+
+    def item_vectors(self, features: Features, trend: Tensor) -> Tensor:
+        """The vectors of the eligible items, float32 [N, Di]."""
+        ports, tower = self.model.item_ports, self.model.item_tower
+        parts = [
+            tower(item_inputs(ports, features, trend, self.items[at : at + ITEMS_AT_ONCE]))
+            for at in range(0, len(self.items), ITEMS_AT_ONCE)
+        ]
+        return torch.cat(parts)
+
+    def user_vectors(self, user: Int64) -> Tensor:
+        """The vectors of users [B], float32 [B, Du]."""
+        length = self.model.blueprint.data.history
+        return self.model.user_tower(user_inputs(self.model.user_ports, self.user_features, self.world, user, length))
+
+    def lists(self, user: Int64, k: int, keep_seen: bool = False) -> TopK:
+        """The best k of users [B] by the model."""
+        return self.in_catalogue(self.ranker.top_k(self.user_vectors(user), k, self.seen(user, keep_seen)))
+
+    def popular(self, user: Int64, k: int, keep_seen: bool = False) -> TopK:
+        """The most popular k of late, for users [B] of whom nothing is known."""
+        return self.in_catalogue(self.popularity.top_k(torch.ones(len(user), 1), k, self.seen(user, keep_seen)))
+
+    def best(self, user: Int64, k: int, keep_seen: bool = False) -> TopK:
+        """The best k of users [B]: by the model, or the popular items for those of whom it knows nothing."""
+        lists, unknown = self.lists(user, k, keep_seen), ~self.known(user)
+        if unknown.any():
+            for mine, theirs in zip(lists, self.popular(user[unknown], k, keep_seen), strict=True):
+                mine[unknown] = theirs
+        return lists
+
+    def seen(self, user: Int64, keep_seen: bool) -> Seen:
+        """What must not be recommended to users [B], as places among the eligible items."""
+        if keep_seen:
+            return Seen.none(len(user))
+        seen = self.world.seen(user)
+        place = self.place[seen.item_row]
+        owner = np.repeat(np.arange(len(user)), np.diff(seen.start))[place != UNKNOWN]
+        return Seen(np.searchsorted(owner, np.arange(len(user) + 1)), place[place != UNKNOWN])
+
+    def in_catalogue(self, best: TopK) -> TopK:
+        """The same lists with the catalogue's item rows."""
+        return best._replace(item_row=np.where(best.item_row == UNKNOWN, UNKNOWN, self.items[best.item_row]))
+
+    def known(self, user: Int64) -> Bool:
+        """Of which users [B] the model can say something of their own, bool [B]: a trained row, a history, or attributes."""
+        names = {port.name for port in self.model.user_ports}
+        told = user < self.catalogue.users.trained
+        if "history" in names:
+            told = told | (self.world.length(user) > 0)
+        if names & {"dense", "category", "tags", "text"}:
+            told = told | described(self.user_features, user)
+        return told
+
+
+def described(features: Features, user: Int64) -> Bool:
+    """Which users have any attribute, bool [B]."""
+    return (
+        (~np.isnan(features.dense[user])).any(1)
+        | (features.category[user] != UNKNOWN).any(1)
+        | (features.tags[user] != UNKNOWN).any(1)
+        | (features.text[user] != 0).any(1)
+    )
+
+
+def chunks(user: Int64, size: int = USERS_AT_ONCE) -> Iterator[Int64]:
+    """Users in portions that fit memory."""
+    for at in range(0, len(user), size):
+        yield user[at : at + size]

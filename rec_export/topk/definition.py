@@ -1,0 +1,112 @@
+"""The definition of a score: float64, in one fixed order of operations. Every engine ends here, so all of them agree.
+
+For a head of the form tail(relu(a_u + b_i)) + <p_u, q_i>, every number is float32 first, then widened to float64:
+
+    x[h]    = a[h] + b[h], or 0 if that is below 0
+    y[o]    = (((bias[o] + weight[o, 0] x[0]) + weight[o, 1] x[1]) + ...)      then x = relu(y), but not after the last
+    dot     = (((0 + p[0] q[0]) + p[1] q[1]) + ...)
+    score   = y[0] + dot, or the one of the two that the head has
+
+Each product, each sum is rounded on its own. Nothing is summed in another order, so the bits of a score depend on
+the two vectors and the head alone. (p[d] q[d] is exact: two times 24 bits fit in 53. So the dot part cannot overflow.)
+"""
+
+import numpy as np
+import numpy.typing as npt
+from numba import prange
+
+from rec_export.topk.compiled import compiled
+from rec_export.topk.contract import Float64, Int64
+from rec_export.topk.form import Form
+
+Float32 = npt.NDArray[np.float32]
+
+TOGETHER = 32  # pairs of a user that are worked on side by side: as many sums as hide the latency of one
+
+
+def score_pairs(form: Form, user_vec: Float32, item_vec: Float32, start: Int64, item_row: Int64) -> Float64:
+    """float32 [B, D], float32 [N, D], int64 [B + 1], int64 [pairs] -> float64 [pairs].
+
+    The pairs of user b are those with the items item_row[start[b] : start[b + 1]].
+    """
+    score = np.zeros(len(item_row))
+    _score_pairs(user_vec, item_vec, start, item_row, form.hidden, *form.flat, score)
+    return score
+
+
+@compiled(parallel=True)
+def _score_pairs(
+    user_vec: Float32,
+    item_vec: Float32,
+    start: Int64,
+    item_row: Int64,
+    hidden: int,
+    size: Int64,
+    weight: Float64,
+    bias: Float64,
+    score: Float64,
+) -> None:
+    for user in prange(len(start) - 1):
+        row = item_row[start[user] : start[user + 1]]
+        own = score[start[user] : start[user + 1]]
+        if hidden > 0:
+            _write_tail(user_vec[user], item_vec, row, size, weight, bias, own)
+        if hidden < user_vec.shape[1]:
+            _add_dot(user_vec[user], item_vec, row, hidden, own)
+
+
+@compiled(parallel=False)
+def _write_tail(
+    user: Float32, item_vec: Float32, row: Int64, size: Int64, weight: Float64, bias: Float64, score: Float64
+) -> None:
+    x, y = np.zeros((size.max(), TOGETHER)), np.zeros((size.max(), TOGETHER))
+    for begin in range(0, len(row), TOGETHER):
+        some = row[begin : begin + TOGETHER]
+        for pair in range(len(some)):
+            for h in range(size[0]):
+                x[h, pair] = np.float64(user[h]) + np.float64(item_vec[some[pair], h])
+        at_weight, at_bias = 0, 0
+        for layer in range(len(size) - 1):
+            inputs, outputs = size[layer], size[layer + 1]
+            _relu(x[:inputs])
+            next_weight, next_bias = at_weight + inputs * outputs, at_bias + outputs
+            _write_layer(x, weight[at_weight:next_weight].reshape(outputs, inputs), bias[at_bias:next_bias], y)
+            x, y, at_weight, at_bias = y, x, next_weight, next_bias
+        score[begin : begin + len(some)] = x[0, : len(some)]
+
+
+@compiled(parallel=False)
+def _relu(x: Float64) -> None:
+    for h in range(len(x)):
+        for pair in range(TOGETHER):
+            x[h, pair] = 0.0 if x[h, pair] < 0.0 else x[h, pair]  # a NaN stays one
+
+
+@compiled(parallel=False)
+def _write_layer(x: Float64, weight: Float64, bias: Float64, y: Float64) -> None:
+    """Four inputs at a time, added from left to right: the order of one at a time, without the stores between."""
+    outputs, inputs = weight.shape
+    four = inputs - inputs % 4
+    for o in range(outputs):
+        y[o, :] = bias[o]
+        for h in range(0, four, 4):
+            w0, w1, w2, w3 = weight[o, h], weight[o, h + 1], weight[o, h + 2], weight[o, h + 3]
+            for p in range(TOGETHER):
+                y[o, p] = y[o, p] + w0 * x[h, p] + w1 * x[h + 1, p] + w2 * x[h + 2, p] + w3 * x[h + 3, p]
+        for h in range(four, inputs):
+            for p in range(TOGETHER):
+                y[o, p] += weight[o, h] * x[h, p]
+
+
+@compiled(parallel=False)
+def _add_dot(user: Float32, item_vec: Float32, row: Int64, first: int, score: Float64) -> None:
+    total = np.empty(TOGETHER)
+    for begin in range(0, len(row), TOGETHER):
+        some = row[begin : begin + TOGETHER]
+        total[:] = 0.0
+        for d in range(first, len(user)):
+            value = np.float64(user[d])
+            for pair in range(len(some)):
+                total[pair] += value * np.float64(item_vec[some[pair], d])
+        for pair in range(len(some)):
+            score[begin + pair] += total[pair]

@@ -1,0 +1,42 @@
+"""The best K items of a chunk of users, from a catalogue that was prepared once."""
+
+from typing import final
+
+import torch
+from torch import Tensor
+
+from rec_export.topk.blocks import BlockEngine
+from rec_export.topk.contract import Seen, TopK
+from rec_export.topk.finite import check_vectors, check_weights
+from rec_export.topk.form import form_of
+from rec_export.topk.tiles import Tile, TileEngine
+from rec_export.towers import Head
+
+CPU = torch.device("cpu")
+TILE = Tile(users=512, items=16384)  # 32 MiB of scores, and as much again for what is made of them
+
+
+@final
+class Ranker:
+    """Exact: every score is the head in float64, in the order of definition.py, whichever engine found the pair."""
+
+    def __init__(self, head: Head, item_vec: Tensor, device: torch.device = CPU, tile: Tile = TILE) -> None:
+        """item_vec float32 [N, Di]."""
+        check_weights(head)
+        self._item_vec = _checked("item", item_vec).to(device).contiguous()
+        form = form_of(head, item_vec.shape[1])
+        self._engine = BlockEngine(head, self._item_vec) if form is None else TileEngine(form, self._item_vec, tile)
+
+    def top_k(self, user_vec: Tensor, k: int, seen: Seen) -> TopK:
+        """float32 [B, Du] -> the best k eligible items of each user: score descending, then item row ascending."""
+        if k < 1:
+            raise ValueError(f"k is {k}")
+        seen.check(len(user_vec), len(self._item_vec))
+        return self._engine.top_k(_checked("user", user_vec), k, seen)
+
+
+def _checked(side: str, vec: Tensor) -> Tensor:
+    if vec.dtype != torch.float32 or vec.dim() != 2:
+        raise ValueError(f"{side} vectors are {vec.dtype} of shape {tuple(vec.shape)}, not float32 of two axes")
+    check_vectors(side, vec)
+    return vec.detach()

@@ -1,0 +1,52 @@
+"""Float32 scores of a block of users and items, as fast as torch gives them: they find candidates, decide nothing."""
+
+from typing import final
+
+import torch
+from torch import Tensor
+
+from rec_export.topk.form import Form, Layer
+
+HIDDEN_BYTES = {"cpu": 1 << 20, "cuda": 1 << 27}  # of the first layer at once: it should stay in a cache
+
+
+@final
+class SingleScores:
+    """The float32 scores of a catalogue's items, for a head of the known form."""
+
+    def __init__(self, form: Form, item_vec: Tensor) -> None:
+        """item_vec float32 [N, D], on the device to use."""
+        self._hidden, self._dot = form.hidden, form.dot
+        self._tail = [Layer(*(part.to(item_vec.device) for part in layer)) for layer in form.tail]
+        self._item_vec = item_vec
+        if form.tail:
+            pairs = HIDDEN_BYTES[item_vec.device.type] // (4 * form.hidden)
+            self._items = max(1, min(512, pairs))
+            self._users = max(1, pairs // self._items)
+
+    def of(self, user_vec: Tensor, first: int, last: int) -> Tensor:
+        """float32 [B, D] -> float32 [B, last - first]: the scores of the items first..last-1."""
+        item_vec = self._item_vec[first:last]
+        if not self._tail:
+            return user_vec @ item_vec.T
+        score = self._tail_scores(user_vec[:, : self._hidden], item_vec[:, : self._hidden])
+        if self._dot > 0:
+            score.addmm_(user_vec[:, self._hidden :], item_vec[:, self._hidden :].T)
+        return score
+
+    def _tail_scores(self, user_part: Tensor, item_part: Tensor) -> Tensor:
+        score = user_part.new_empty(len(user_part), len(item_part))
+        for i in range(0, len(item_part), self._items):
+            items = item_part[i : i + self._items].contiguous()
+            for u in range(0, len(user_part), self._users):
+                hidden = torch.relu_(user_part[u : u + self._users].unsqueeze(1) + items)
+                block = score[u : u + self._users, i : i + self._items]
+                block.copy_(self._through_tail(hidden.flatten(0, 1)).view(block.shape))
+        return score
+
+    def _through_tail(self, hidden: Tensor) -> Tensor:
+        """float32 [pairs, H] -> float32 [pairs]."""
+        for weight, bias in self._tail[:-1]:
+            hidden = torch.addmm(bias, hidden, weight.T).relu_()
+        weight, bias = self._tail[-1]
+        return torch.addmv(bias.expand(len(hidden)), hidden, weight[0])

@@ -1,0 +1,32 @@
+"""Torch's process-wide switches that would change a score, set for the length of a block and put back after it."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+
+
+@contextmanager
+def whole_float32() -> Iterator[None]:
+    """Matrix products read all 24 bits of a float32: neither TF32 nor bfloat16, whatever the caller's setting."""
+    # torch puts an object in the place of the module backends.mkldnn, unseen by mypy.
+    backends = (torch.backends.cuda.matmul, torch.backends.mkldnn.matmul)  # type: ignore[attr-defined]
+    before = [backend.fp32_precision for backend in backends]
+    try:
+        for backend in backends:
+            backend.fp32_precision = "ieee"
+        yield
+    finally:
+        for backend, precision in zip(backends, before, strict=True):
+            backend.fp32_precision = precision
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Torch's own operations run on one thread, so that no sum is cut in as many parts as there are cores."""
+    before = torch.get_num_threads()
+    try:
+        torch.set_num_threads(1)
+        yield
+    finally:
+        torch.set_num_threads(before)

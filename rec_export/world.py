@@ -1,0 +1,158 @@
+"""What is known as of a date: histories, seen items, context and trends. Training, evaluation and scoring all ask here.
+
+A Timeline holds the whole log by user; `as_of` cuts it. Nothing at or after the date is looked at, so an example taken in the
+past is built exactly as the nightly job builds tonight's (train as you score).
+"""
+
+from typing import NamedTuple, Self, final
+
+import numpy as np
+import numpy.typing as npt
+
+from rec_export.data.clock import Clock
+from rec_export.data.columns import DAY, Bool, Float32, Int64
+from rec_export.data.log import Log
+from rec_export.data.vocab import UNKNOWN
+from rec_export.topk.contract import Seen
+
+CONTEXT = 3  # log history length, log days since the last event, nothing known
+
+
+@final
+class Timeline(NamedTuple):
+    """A log by user and then by time."""
+
+    item_row: Int64  # [S] the first liking of each user and item, by user, then in time order
+    time: Int64 | None  # [S]
+    value: Float32 | None  # [S]
+    start: Int64  # [U + 1] where each user's rows begin
+    event_item: Int64  # [R] every positive event, for the trends; in time order
+    event_time: Int64 | None  # [R]
+    seen_item: Int64  # [Q] all that a user has met, liked or not
+    seen_start: Int64  # [U + 1]
+    items: int
+
+    @classmethod
+    def of(cls, log: Log, users: int, items: int) -> Self:
+        """From a log whose rows lie in 0..users-1 and 0..items-1."""
+        liked = log.where(log.positive)
+        order = np.argsort(liked.user_row, kind="stable")  # the log is in time order already
+        user, item = liked.user_row[order], liked.item_row[order]
+        first = firsts(user * items + item)
+        seen_user, seen_item = log.user_row, log.item_row
+        by_user = np.argsort(seen_user, kind="stable")
+        return cls(
+            item_row=item[first],
+            time=None if liked.time is None else liked.time[order][first],
+            value=None if liked.value is None else liked.value[order][first],
+            start=np.searchsorted(user[first], np.arange(users + 1)),
+            event_item=liked.item_row,
+            event_time=liked.time,
+            seen_item=seen_item[by_user],
+            seen_start=np.searchsorted(seen_user[by_user], np.arange(users + 1)),
+            items=items,
+        )
+
+    def as_of(self, date: int | None, clock: Clock) -> "World":
+        """The world before `date` (microseconds; None: at the end of the log)."""
+        if date is None or self.time is None:
+            return World(self, self.start[1:], None if self.time is None else self.end, clock)
+        return World(self, self.before(date), date, clock)
+
+    @property
+    def end(self) -> int:
+        """Just after the last event."""
+        assert self.event_time is not None
+        return int(self.event_time[-1]) + 1 if len(self.event_time) else 0
+
+    def before(self, date: int) -> Int64:
+        """Where each user's rows at or after `date` begin, int64 [U]."""
+        assert self.time is not None
+        counts = np.concatenate([[0], np.cumsum(self.time < date)])
+        return self.start[:-1] + counts[self.start[1:]] - counts[self.start[:-1]]
+
+
+@final
+class World(NamedTuple):
+    """A timeline cut at a date."""
+
+    timeline: Timeline
+    stop: Int64  # [U] where each user's known rows end
+    date: int | None
+    clock: Clock
+
+    def history(self, user: Int64, length: int) -> tuple[Int64, Int64]:
+        """The newest items that each user liked, int64 [B, L], newest last, right-padded; and how many, int64 [B]."""
+        first = np.maximum(self.timeline.start[user], self.stop[user] - length)
+        size = self.stop[user] - first
+        place = np.arange(max(1, size.max(initial=0)))
+        live = place < size[:, None]
+        history = np.full(live.shape, UNKNOWN)
+        history[live] = self.timeline.item_row[(first[:, None] + place)[live]]
+        return history, size
+
+    def length(self, user: Int64) -> Int64:
+        """How many items each user liked, int64 [B]."""
+        return self.stop[user] - self.timeline.start[user]
+
+    def context(self, user: Int64) -> Float32:
+        """About each user as of the date, float32 [B, X]: all of the order of 1."""
+        size = self.length(user)
+        days = np.zeros(len(user))
+        if self.clock.timed and self.timeline.time is not None and len(self.timeline.time):
+            assert self.date is not None
+            days = (self.date - self.timeline.time[np.maximum(self.stop[user] - 1, 0)]) / DAY
+        recency = np.where(size > 0, np.log1p(np.maximum(days, 0)) / 4, 2.0) if self.clock.timed else days
+        return np.stack([np.log1p(size) / 2, recency, size == 0], axis=1).astype(np.float32)
+
+    def trend(self) -> Float32:
+        """How each item has done of late, float32 [N, W]: the logarithm of its count beside the mean count."""
+        item, n = self.timeline.event_item, self.timeline.items
+        columns = []
+        if self.clock.timed:
+            assert self.timeline.event_time is not None
+            assert self.date is not None
+            past = int(np.searchsorted(self.timeline.event_time, self.date))
+            item, age = item[:past], (self.date - self.timeline.event_time[:past]) / DAY
+            columns = [popularity(np.bincount(item, 0.5 ** (age / half), n)) for half in self.clock.half_lives]
+            oldest = np.zeros(n)
+            np.maximum.at(oldest, item, age)
+        counts = np.bincount(item, minlength=n)
+        columns += [popularity(counts), (counts == 0).astype(np.float64)]
+        if self.clock.timed:
+            columns.append(np.log1p(oldest / self.clock.horizon))
+        return np.stack(columns, axis=1).astype(np.float32)
+
+    def seen(self, user: Int64) -> Seen:
+        """All that each user has met. Only for a world at the end of its log: the past has no list of the disliked."""
+        lists = ragged(self.timeline.seen_start[user], self.timeline.seen_start[user + 1])
+        return Seen(lists.start, self.timeline.seen_item[lists.place])
+
+
+class Ragged(NamedTuple):
+    """Ranges of different lengths, end to end."""
+
+    place: Int64  # [sum of lengths] the positions in all ranges
+    owner: Int64  # [sum of lengths] which range each belongs to
+    start: Int64  # [ranges + 1] where each range begins
+
+
+def ragged(first: Int64, stop: Int64) -> Ragged:
+    """All positions first..stop-1 of each range."""
+    size = stop - first
+    start = np.concatenate([[0], np.cumsum(size)])
+    owner = np.repeat(np.arange(len(size)), size)
+    return Ragged(np.arange(start[-1]) - start[owner] + first[owner], owner, start)
+
+
+def firsts(key: Int64) -> Bool:
+    """Which rows hold a key for the first time, bool [R]."""
+    order = np.argsort(key, kind="stable")
+    new = np.ones(len(key), bool)
+    new[order[1:]] = key[order[1:]] != key[order[:-1]]
+    return new
+
+
+def popularity(counts: npt.NDArray[np.float64] | Int64) -> npt.NDArray[np.float64]:
+    """The logarithm of counts beside their mean; an item without any is at log 0.05."""
+    return np.log(counts / max(float(counts.mean()), 1e-9) + 0.05)

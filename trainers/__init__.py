@@ -1,0 +1,1 @@
+"""data -> checkpoint/: read a log, train towers, keep the best."""

@@ -1,0 +1,41 @@
+"""The commands that train and judge models."""
+
+from pathlib import Path
+
+import click
+
+
+@click.command()
+@click.argument("config", type=click.Path(path_type=Path))
+@click.option("--out", type=click.Path(path_type=Path), required=True, help="The checkpoint, a new directory.")
+@click.option("--set", "changes", multiple=True, metavar="KEY=VALUE", help="Change a key, as in --set model.dim=128.")
+@click.option("--device", help="auto, cpu or cuda; instead of training.device.")
+def train(config: Path, out: Path, changes: tuple[str, ...], device: str | None) -> None:
+    """Train the model that the YAML file CONFIG describes."""
+    from rec_export.config import Config
+    from trainers.job import TrainJob, run
+
+    if device:
+        changes = (*changes, f"training.device={device}")
+    outcome = run(TrainJob(config=Config.load(config, changes), out=out))
+    held_out = "" if outcome.best is None else f", {outcome.metric} {outcome.best:.4f} on validation"
+    click.echo(
+        f"{outcome.rows:,} rows, {outcome.users:,} users, {outcome.items:,} items, {outcome.parameters:,} parameters;"
+        f" {outcome.best_epoch} epochs in {outcome.seconds:.0f} s{held_out}: {out}"
+    )
+
+
+@click.command()
+@click.argument("checkpoint", type=click.Path(path_type=Path))
+@click.option("--test", type=click.Path(path_type=Path), help="Held-out rows; the split's own test part where not given.")
+@click.option("--k", type=click.IntRange(min=1), multiple=True, default=(5, 10, 20, 50), show_default=True, help="Lengths of lists.")
+@click.option("--bootstrap", type=click.IntRange(min=0), default=1000, show_default=True, help="Draws for the 95% intervals.")
+@click.option("--device", default="auto", show_default=True, help="auto, cpu or cuda.")
+@click.option("--json", "as_json", is_flag=True, help="Print everything as JSON.")
+def evaluate(checkpoint: Path, test: Path | None, k: tuple[int, ...], bootstrap: int, device: str, as_json: bool) -> None:
+    """Judge CHECKPOINT by full ranking, beside popularity and random lists."""
+    from trainers.evaluate import EvaluateJob, run
+    from trainers.tables import evaluation_lines
+
+    result = run(EvaluateJob(checkpoint=checkpoint, test=test, k=k, device=device, bootstrap=bootstrap))
+    click.echo(result.model_dump_json(indent=2) if as_json else "\n".join(evaluation_lines(result)))

@@ -1,0 +1,176 @@
+"""What to learn from: users at dates, what was known then, and what they liked next. Arrays only, no row by row work."""
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from typing import NamedTuple, final
+
+import numpy as np
+
+from rec_export.data.clock import Clock
+from rec_export.data.columns import DAY, Float32, Int64
+from rec_export.data.vocab import UNKNOWN
+from rec_export.world import Timeline, World, ragged
+
+SNAPSHOTS = 24
+COLD = 0.3  # share kept of the examples without a history
+MOST_TARGETS = 100  # of one example
+HIDDEN_HISTORY = 0.2  # share of a history's items that is hidden, in snapshots
+KEPT_BAG = 0.5  # share of a bag's items that is shown
+
+
+class Batch(NamedTuple):
+    """B examples of one moment."""
+
+    moment: int  # a place in Examples.moments
+    user: Int64  # [B]
+    history: Int64  # [B, L]
+    size: Int64  # [B]
+    context: Float32  # [B, X]
+    owner: Int64  # [T] the example of each target
+    target: Int64  # [T] item rows
+    weight: Float32  # [T]
+    seen_owner: Int64  # [Q] the example of each item that is known already, and so no candidate
+    seen: Int64  # [Q] item rows
+
+
+class Examples(ABC):
+    """A fixed set of examples that comes in a new order each epoch."""
+
+    moments: list[World]  # the worlds whose trends the item tower sees
+
+    @abstractmethod
+    def __len__(self) -> int:
+        """The number of examples."""
+
+    @abstractmethod
+    def batches(self, size: int, rng: np.random.Generator) -> Iterator[Batch]:
+        """One epoch."""
+
+    @abstractmethod
+    def steps(self, size: int) -> int:
+        """The number of batches of one epoch."""
+
+
+def examples_of(timeline: Timeline, clock: Clock, length: int) -> Examples:
+    """Snapshots of the past where time tells something, otherwise bags."""
+    return Snapshots(timeline, clock, length) if clock.timed else Bags(timeline, clock, length)
+
+
+@final
+class Snapshots(Examples):
+    """Users at past dates: features as of the date, targets in the horizon that follows (train as you score).
+
+    Dates go back from the end in steps of half a horizon, so that the newest rows are learned from as well.
+    """
+
+    def __init__(self, timeline: Timeline, clock: Clock, length: int) -> None:
+        horizon = int(clock.horizon * DAY)
+        assert timeline.event_time is not None
+        dates = [timeline.end - horizon - back * horizon // 2 for back in range(SNAPSHOTS)]
+        dates = [date for date in dates if date > timeline.event_time[0] + horizon] or dates[:1]
+        self.timeline, self.length = timeline, length
+        self.moments = [timeline.as_of(date, clock) for date in dates]
+        self.until = [timeline.before(date + horizon) for date in dates]
+        rng = np.random.default_rng(0)
+        self.user = [self.active(world, until, rng) for world, until in zip(self.moments, self.until, strict=True)]
+
+    def active(self, world: World, until: Int64, rng: np.random.Generator) -> Int64:
+        """The users with a target; of those without a past only some, as a list for them is easily learned."""
+        user = np.flatnonzero(until > world.stop)
+        past = world.length(user) > 0
+        return user[past | (rng.random(len(user)) < COLD)]
+
+    def __len__(self) -> int:
+        return sum(map(len, self.user))
+
+    def steps(self, size: int) -> int:
+        """The number of batches of one epoch."""
+        return sum(math.ceil(len(user) / size) for user in self.user)
+
+    def batches(self, size: int, rng: np.random.Generator) -> Iterator[Batch]:
+        """One epoch; each batch is of one date, as all its users see the same trends."""
+        parts = [
+            (moment, part)
+            for moment, user in enumerate(self.user)
+            for part in np.array_split(rng.permutation(user), max(1, math.ceil(len(user) / size)))
+            if len(part)
+        ]
+        for place in rng.permutation(len(parts)):
+            yield self.batch(*parts[place], rng)
+
+    def batch(self, moment: int, user: Int64, rng: np.random.Generator) -> Batch:
+        """The users' examples at one date."""
+        world = self.moments[moment]
+        history, size = world.history(user, self.length)
+        liked = ragged(world.stop[user], np.minimum(self.until[moment][user], world.stop[user] + MOST_TARGETS))
+        past = ragged(world.stop[user] - size, world.stop[user])
+        return Batch(
+            moment=moment,
+            user=user,
+            history=np.where(rng.random(history.shape) < HIDDEN_HISTORY, UNKNOWN, history),
+            size=size,
+            context=world.context(user),
+            owner=liked.owner,
+            target=self.timeline.item_row[liked.place],
+            weight=shared(liked.owner, len(user)),
+            seen_owner=past.owner,
+            seen=self.timeline.item_row[past.place],
+        )
+
+
+@final
+class Bags(Examples):
+    """Users without time: the towers see a random part of what a user liked and must name all of it.
+
+    A denoising auto-encoder (Liang et al. 2018, Variational Autoencoders for Collaborative Filtering, arXiv:1802.05814, its
+    Mult-DAE), with larger values weighing more, by their logarithm.
+    """
+
+    def __init__(self, timeline: Timeline, clock: Clock, length: int) -> None:
+        self.timeline, self.length = timeline, length
+        self.moments = [timeline.as_of(None, clock)]
+        self.user = np.flatnonzero(timeline.start[1:] > timeline.start[:-1])
+        value = np.ones(len(timeline.item_row)) if timeline.value is None else np.maximum(timeline.value, 0)
+        self.value = 1 + np.log1p(value / max(float(np.median(value)), 1e-9))
+
+    def __len__(self) -> int:
+        return len(self.user)
+
+    def steps(self, size: int) -> int:
+        """The number of batches of one epoch."""
+        return math.ceil(len(self.user) / size)
+
+    def batches(self, size: int, rng: np.random.Generator) -> Iterator[Batch]:
+        """One epoch."""
+        for user in np.array_split(rng.permutation(self.user), self.steps(size)):
+            yield self.batch(user, rng)
+
+    def batch(self, user: Int64, rng: np.random.Generator) -> Batch:
+        """The users' bags, half hidden."""
+        world = self.moments[0]
+        history, size = world.history(user, self.length)
+        history = np.where(rng.random(history.shape) < KEPT_BAG, history, UNKNOWN)
+        kept = (history != UNKNOWN).sum(1)
+        liked = ragged(self.timeline.start[user], self.timeline.start[user + 1])
+        context = world.context(user)
+        context[:, 0], context[:, 2] = np.log1p(kept) / 2, kept == 0
+        none = np.zeros(0, np.int64)
+        return Batch(
+            moment=0,
+            user=user,
+            history=history,
+            size=size,
+            context=context,
+            owner=liked.owner,
+            target=self.timeline.item_row[liked.place],
+            weight=(self.value[liked.place] * shared(liked.owner, len(user))).astype(np.float32),
+            seen_owner=none,
+            seen=none,
+        )
+
+
+def shared(owner: Int64, examples: int) -> Float32:
+    """A weight for each target, so that an example with n of them weighs as the root of n, float32 [T]."""
+    count = np.bincount(owner, minlength=examples)
+    return (count[owner] ** -0.5).astype(np.float32)

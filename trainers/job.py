@@ -1,0 +1,120 @@
+"""Train a model from a configuration and leave a checkpoint: search for the number of epochs, then learn from all rows."""
+
+import logging
+import time
+from pathlib import Path
+from typing import NamedTuple, final
+
+import torch
+
+from rec_export.checkpoint import Blueprint, write_weights
+from rec_export.config import Config
+from rec_export.data.log import make_log, select
+from rec_export.data.split import Part
+from rec_export.device import device_of
+from rec_export.files import new_directory, refuse_existing
+from rec_export.models import spec_of
+from rec_export.record import Record
+from rec_export.towers import ModelSpec
+from rec_export.world import CONTEXT
+from trainers.dataset import Dataset, Source
+from trainers.loop import Epoch, Trained, sizes_of, train
+from trainers.plan import Plan, plan
+from trainers.validation import Validation
+
+log = logging.getLogger("rec_export")
+
+
+@final
+class TrainJob(Record):
+    """Everything a training run depends on."""
+
+    config: Config
+    out: Path
+
+
+@final
+class Outcome(Record):
+    """metrics.json: how training went."""
+
+    metric: str
+    best: float | None  # None: nothing was held out
+    best_epoch: int
+    plan: Plan
+    users: int
+    items: int
+    rows: int
+    parameters: int
+    seconds: float
+
+
+class Fitted(NamedTuple):
+    """A trained model and the dataset it knows."""
+
+    trained: Trained
+    dataset: Dataset
+    epochs: tuple[Epoch, ...]
+
+
+def run(job: TrainJob, source: Source | None = None) -> Outcome:
+    """Train and write job.out. `source` is what job.config.data says, if it was read already."""
+    refuse_existing(job.out)
+    started = time.monotonic()
+    config = job.config
+    spec = spec_of(config.model, "the configuration")
+    device = device_of(config.training.device)
+    source = source or Source.read(config.data)
+    chosen, fitted = fit(config, spec, source, device)
+    outcome = Outcome(
+        metric=config.training.metric,
+        best=max((e.metric for e in fitted.epochs if e.metric is not None), default=None),
+        best_epoch=fitted.trained.best_epoch,
+        plan=chosen,
+        users=fitted.dataset.catalogue.users.trained,
+        items=fitted.dataset.catalogue.items.trained,
+        rows=len(fitted.dataset.log),
+        parameters=sum(w.numel() for part in fitted.trained.towers for w in part.parameters()),
+        seconds=round(time.monotonic() - started, 1),
+    )
+    write(job, spec, chosen, fitted, outcome)
+    return outcome
+
+
+def fit(config: Config, spec: ModelSpec, source: Source, device: torch.device) -> tuple[Plan, Fitted]:
+    """Search with the validation part held out; then, if asked, learn from both parts for as many epochs as were best."""
+    training, length = config.training, config.data.history
+    dataset = Dataset.of(source, source.rows(Part.TRAIN))
+    chosen = plan(dataset.timeline, training)
+    held_out = select(source.events, source.rows(Part.VALID))
+    validation = None
+    if len(held_out.positive):
+        rows = make_log(held_out, dataset.catalogue.users.vocab, dataset.catalogue.items.vocab)
+        validation = Validation.of(dataset, dataset.timeline.as_of(None, chosen.clock), rows, training, length)
+    sizes = sizes_of(dataset, chosen, CONTEXT)
+    found = train(spec, dataset, sizes, chosen, training, length, device, validation, "search")
+    if validation is None or not training.refit:
+        return chosen, Fitted(found, dataset, found.epochs)
+    everything = Dataset.of(source, source.rows(Part.TRAIN, Part.VALID))
+    again = chosen.model_copy(update={"epochs": found.best_epoch})
+    sizes = sizes_of(everything, again, CONTEXT)
+    final_model = train(spec, everything, sizes, again, training, length, device, None, "refit")
+    return chosen, Fitted(final_model, everything, found.epochs + final_model.epochs)
+
+
+def write(job: TrainJob, spec: ModelSpec, chosen: Plan, fitted: Fitted, outcome: Outcome) -> None:
+    """Write the checkpoint, whole or not at all."""
+    config = job.config
+    with new_directory(job.out) as out:
+        blueprint = Blueprint(
+            model={"name": config.model["name"], **spec.model_dump()},
+            sizes=sizes_of(fitted.dataset, chosen, CONTEXT),
+            data=config.data,
+            clock=chosen.clock,
+            recent=chosen.recent,
+            weights=write_weights(fitted.trained.towers, out / "weights.safetensors"),
+        )
+        blueprint.write(out / "spec.json")
+        fitted.dataset.catalogue.write(out)
+        outcome.write(out / "metrics.json")
+        (out / "config.yaml").write_text(config.dump(), encoding="utf-8")
+        (out / "history.jsonl").write_text("".join(e.model_dump_json() + "\n" for e in fitted.epochs), encoding="utf-8")

@@ -1,0 +1,117 @@
+"""What follows from the log where the configuration is silent: whether time is looked at, and how to train."""
+
+from typing import NamedTuple, final
+
+import numpy as np
+
+from rec_export.config import Training
+from rec_export.data.clock import Clock
+from rec_export.data.columns import DAY, Int64
+from rec_export.metrics import Float64, Targets, hits, per_user
+from rec_export.record import Record
+from rec_export.world import Timeline, World, ragged
+
+WINDOWS = 12  # of the recent past, on which popularity lists are compared
+USERS = 1000  # of each window
+HALF_LIVES = (0.1, 0.25, 0.5, 1.0, 2.0, 6.0)  # in horizons
+K = 10
+
+
+@final
+class Plan(Record):
+    """The numbers of a training run, all known."""
+
+    clock: Clock
+    recent: int  # the trend column whose popularity list did best
+    epochs: int
+    patience: int
+    batch: int
+    lr: float
+    embedding_decay: float
+
+
+class Contest(NamedTuple):
+    """NDCG@10 of popularity lists by trend column over the windows, float64 [users of all windows, W]."""
+
+    scores: Float64
+
+    def best(self) -> int:
+        """The column that did best."""
+        return int(self.scores.mean(0).argmax())
+
+    def beats(self, one: int, other: int) -> bool:
+        """Whether a column is clearly better than another: by 5% and by three standard errors."""
+        gain = self.scores[:, one] - self.scores[:, other]
+        error = gain.std() / max(len(gain), 1) ** 0.5
+        return bool(gain.mean() > 0.05 * self.scores[:, other].mean() and gain.mean() > 3 * error)
+
+
+def plan(timeline: Timeline, training: Training) -> Plan:
+    """Time is looked at where recent popularity foretells more than that of all time."""
+    clock = Clock()
+    recent = 0
+    if timeline.time is not None and len(timeline.time) > 1:
+        timed = clock_of(timeline)
+        contest = popularity_contest(timeline, timed)
+        alltime = len(timed.half_lives)
+        if len(contest.scores) and contest.beats(contest.best(), alltime):
+            clock, recent = timed, contest.best()
+    slow = not clock.timed
+    return Plan(
+        clock=clock,
+        recent=recent,
+        epochs=training.epochs or (60 if slow else 8),
+        patience=training.patience or (10 if slow else 2),
+        batch=training.batch or (256 if slow else 512),
+        lr=training.lr or (2e-3 if slow else 3e-3),
+        embedding_decay=training.embedding_decay if training.embedding_decay is not None else (1.0 if slow else 0.1),
+    )
+
+
+def clock_of(timeline: Timeline) -> Clock:
+    """A horizon of at most 30 days and at most a twelfth of the log, and half-lives around it."""
+    assert timeline.event_time is not None
+    span = (timeline.event_time[-1] - timeline.event_time[0]) / DAY
+    horizon = max(min(30.0, float(span) / 12), 1e-3)
+    return Clock(horizon=horizon, half_lives=tuple(h * horizon for h in HALF_LIVES))
+
+
+def popularity_contest(timeline: Timeline, clock: Clock) -> Contest:
+    """How well the lists of each trend column told what users with a past liked next, over the last windows."""
+    rng = np.random.default_rng(0)
+    rows = []
+    for back in range(1, WINDOWS + 1):
+        date = timeline.end - int(back * clock.horizon * DAY)
+        world = timeline.as_of(date, clock)
+        user, targets = window_targets(timeline, world, date + int(clock.horizon * DAY), rng)
+        if len(user):
+            rows.append(contest_window(world, user, targets))
+    columns = len(clock.half_lives) + 1
+    return Contest(np.concatenate(rows) if rows else np.zeros((0, columns)))
+
+
+def window_targets(timeline: Timeline, world: World, stop: int, rng: np.random.Generator) -> tuple[Int64, Targets]:
+    """Some users with a past who liked something new in the window that follows, and what."""
+    until = timeline.before(stop)
+    user = np.flatnonzero((until > world.stop) & (world.stop > timeline.start[:-1]))
+    user = np.sort(rng.permutation(user)[:USERS])
+    liked = ragged(world.stop[user], until[user])
+    return user, Targets(liked.owner, timeline.item_row[liked.place])
+
+
+def contest_window(world: World, user: Int64, targets: Targets) -> Float64:
+    """NDCG@10 of each user by trend column, float64 [B, columns]; what users have seen is left out of their lists."""
+    timeline = world.timeline
+    past = ragged(timeline.start[user], world.stop[user])
+    trend = world.trend()
+    columns = []
+    for column in range(len(world.clock.half_lives) + 1):
+        top = np.argsort(-trend[:, column], kind="stable")[: 20 * K]
+        place = np.full(timeline.items, -1)
+        place[top] = np.arange(len(top))
+        order = np.tile(np.arange(len(top)), (len(user), 1))
+        seen = place[timeline.item_row[past.place]]
+        order[past.owner[seen >= 0], seen[seen >= 0]] = len(top) + 1
+        lists = top[np.argsort(order, axis=1, kind="stable")[:, :K]]
+        columns.append(per_user(hits(lists, targets, timeline.items), targets.counts(len(user)), K)["ndcg"])
+    return np.stack(columns, axis=1)
