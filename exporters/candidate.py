@@ -1,7 +1,8 @@
 """Run the exported parts of a bundle on prepared cases: python -P candidate.py BUNDLE FORMAT CASES OUT.
 
 It imports nothing of rec-export, and for ONNX no torch: what is shown is that the files stand alone. CASES and OUT are
-safetensors; the arrays of CASES are named part|case|input, those of OUT part|case. The last line on stdout says what went wrong.
+safetensors; the arrays of CASES are named part|case|input, those of OUT part|case. The last
+line on stdout says what went wrong.
 """
 
 import sys

@@ -51,9 +51,9 @@ def difference(reference: Float32, candidate: npt.NDArray[Any], tolerance: Toler
     if strange.any():
         return Difference(np.inf, np.inf, f"{count(strange)} values are NaN or infinite in one and not in the other")
     finite = np.isfinite(reference)
-    apart = np.where(
-        finite, np.abs(candidate.astype(np.float64) - reference), 0.0
-    )  # inf - inf warns, and is not looked at
+    apart = np.zeros(reference.shape)
+    np.subtract(candidate, reference, out=apart, where=finite, dtype=np.float64)
+    apart = np.abs(apart)
     allowed = tolerance.allowed(reference)
     worst = float((apart / scale(reference)).max(initial=0.0))
     share = float((apart / allowed).max(initial=0.0))

@@ -18,10 +18,11 @@ def train(config: Path, out: Path, changes: tuple[str, ...], device: str | None)
     if device:
         changes = (*changes, f"training.device={device}")
     outcome = run(TrainJob(config=Config.load(config, changes), out=out))
-    held_out = "" if outcome.best is None else f", {outcome.metric} {outcome.best:.4f} on validation"
+    for name, metrics in outcome.held_out.items():
+        click.echo(f"validation, {name:>7}: " + ", ".join(f"{metric} {value:.4f}" for metric, value in metrics.items()))
     click.echo(
         f"{outcome.rows:,} rows, {outcome.users:,} users, {outcome.items:,} items, {outcome.parameters:,} parameters;"
-        f" {outcome.best_epoch} epochs in {outcome.seconds:.0f} s{held_out}: {out}"
+        f" {outcome.best_epoch} epochs, {outcome.seconds:.0f} s: {out}"
     )
 
 

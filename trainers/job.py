@@ -37,9 +37,8 @@ class TrainJob(Record):
 class Outcome(Record):
     """metrics.json: how training went."""
 
-    metric: str
-    best: float | None  # None: nothing was held out
     best_epoch: int
+    held_out: dict[str, dict[str, float]]  # metrics of "model" and "popular" on the validation rows, which chose the epoch
     plan: Plan
     users: int
     items: int
@@ -54,6 +53,7 @@ class Fitted(NamedTuple):
     trained: Trained
     dataset: Dataset
     epochs: tuple[Epoch, ...]
+    held_out: dict[str, dict[str, float]]
 
 
 def run(job: TrainJob, source: Source | None = None) -> Outcome:
@@ -66,9 +66,8 @@ def run(job: TrainJob, source: Source | None = None) -> Outcome:
     source = source or Source.read(config.data)
     chosen, fitted = fit(config, spec, source, device)
     outcome = Outcome(
-        metric=config.training.metric,
-        best=max((e.metric for e in fitted.epochs if e.metric is not None), default=None),
         best_epoch=fitted.trained.best_epoch,
+        held_out=fitted.held_out,
         plan=chosen,
         users=fitted.dataset.catalogue.users.trained,
         items=fitted.dataset.catalogue.items.trained,
@@ -85,20 +84,23 @@ def fit(config: Config, spec: ModelSpec, source: Source, device: torch.device) -
     training, length = config.training, config.data.history
     dataset = Dataset.of(source, source.rows(Part.TRAIN))
     chosen = plan(dataset.timeline, training)
-    held_out = select(source.events, source.rows(Part.VALID))
+    later = select(source.events, source.rows(Part.VALID))
     validation = None
-    if len(held_out.positive):
-        rows = make_log(held_out, dataset.catalogue.users.vocab, dataset.catalogue.items.vocab)
+    if len(later.positive):
+        rows = make_log(later, dataset.catalogue.users.vocab, dataset.catalogue.items.vocab)
         validation = Validation.of(dataset, dataset.timeline.as_of(None, chosen.clock), rows, training, length)
     sizes = sizes_of(dataset, chosen, CONTEXT)
     found = train(spec, dataset, sizes, chosen, training, length, device, validation, "search")
-    if validation is None or not training.refit:
-        return chosen, Fitted(found, dataset, found.epochs)
+    if validation is None:
+        return chosen, Fitted(found, dataset, found.epochs, {})
+    held_out = {"model": found.held_out, "popular": validation.popularity(chosen.recent)}
+    if not training.refit:
+        return chosen, Fitted(found, dataset, found.epochs, held_out)
     everything = Dataset.of(source, source.rows(Part.TRAIN, Part.VALID))
     again = chosen.model_copy(update={"epochs": found.best_epoch})
     sizes = sizes_of(everything, again, CONTEXT)
     final_model = train(spec, everything, sizes, again, training, length, device, None, "refit")
-    return chosen, Fitted(final_model, everything, found.epochs + final_model.epochs)
+    return chosen, Fitted(final_model, everything, found.epochs + final_model.epochs, held_out)
 
 
 def write(job: TrainJob, spec: ModelSpec, chosen: Plan, fitted: Fitted, outcome: Outcome) -> None:

@@ -44,7 +44,7 @@ class Trained(NamedTuple):
 
     towers: Towers
     best_epoch: int
-    best_metric: float | None
+    held_out: dict[str, float]  # the metrics of the best epoch; empty when nothing was held out
     epochs: tuple[Epoch, ...]
 
 
@@ -73,24 +73,36 @@ def train(
     optimizer = optimizer_of(roof, plan, training)
     negatives = training.negatives or (None if len(examples) * sizes.items.rows <= FULL_WORK else NEGATIVES)
     epochs: list[Epoch] = []
-    best, best_weights = 0, None
+    best = Best(0, {}, {})
     for number in range(1, plan.epochs + 1):
         started = time.monotonic()
         loss = one_epoch(towers, roof, optimizer, examples, state, plan, training, negatives, number, rng)
-        refresh(towers, state, 0, hide=0.0)
-        metric = None if validation is None else validation.measure(towers, state)
+        refresh(towers, state)
+        held_out = {} if validation is None else validation.measure(towers, state)
+        metric = held_out.get(training.metric)
         epochs.append(Epoch(phase=phase, epoch=number, loss=loss, metric=metric, seconds=round(time.monotonic() - started, 2)))
         said = "" if metric is None else f", {training.metric} {metric:.4f}"
         log.info("%s, epoch %d of at most %d: loss %.4f%s", phase, number, plan.epochs, loss, said)
-        if metric is None or best == 0 or metric > (epochs[best - 1].metric or 0.0):
-            best, best_weights = number, {name: value.detach().clone() for name, value in roof.state_dict().items()}
-        elif number - best >= plan.patience:
+        if metric is None:
+            continue
+        if best.epoch == 0 or metric > best.held_out[training.metric]:
+            best = Best(number, held_out, {name: value.detach().clone() for name, value in roof.state_dict().items()})
+        elif number - best.epoch >= plan.patience:
             break
-    assert best_weights is not None
-    detach(towers)
-    roof.load_state_dict(best_weights)
+    for encoder in history_encoders(towers):
+        encoder.table = encoder.table.detach()
+    if best.weights:
+        roof.load_state_dict(best.weights)
     roof.cpu().eval()
-    return Trained(towers, best, epochs[best - 1].metric, tuple(epochs))
+    return Trained(towers, best.epoch or plan.epochs, best.held_out, tuple(epochs))
+
+
+class Best(NamedTuple):
+    """The epoch with the best metric so far, and its weights."""
+
+    epoch: int
+    held_out: dict[str, float]
+    weights: dict[str, Tensor]
 
 
 def one_epoch(
@@ -144,7 +156,7 @@ def optimizer_of(roof: nn.Module, plan: Plan, training: Training) -> torch.optim
         {"params": embeddings, "weight_decay": plan.embedding_decay},
         {"params": [*biases, *others], "weight_decay": training.decay},
     ]
-    return torch.optim.AdamW([g for g in groups if g["params"]], lr=plan.lr, betas=(0.9, 0.99))
+    return torch.optim.AdamW([g for g in groups if g["params"]], lr=plan.lr, betas=(0.9, 0.99), fused=True)
 
 
 def history_encoders(towers: Towers) -> list[HistoryEncoder]:
@@ -153,14 +165,8 @@ def history_encoders(towers: Towers) -> list[HistoryEncoder]:
 
 
 @torch.no_grad()
-def refresh(towers: Towers, state: Device, moment: int, hide: float) -> None:
+def refresh(towers: Towers, state: Device) -> None:
     """Bring the history tables up to the weights, for use outside training."""
     modules(towers).eval()
     for encoder in history_encoders(towers):
-        encoder.refresh(state.every_item(moment, hide))
-
-
-def detach(towers: Towers) -> None:
-    """Make plain values of the history tables."""
-    for encoder in history_encoders(towers):
-        encoder.table = encoder.table.detach()
+        encoder.refresh(state.every_item(0, hide=0.0))

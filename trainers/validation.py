@@ -1,9 +1,11 @@
 """The ranking metric after an epoch: full ranking of the trained items for some users with held-out likings."""
 
+from collections.abc import Callable
 from typing import Self, final
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from rec_export.config import Training
 from rec_export.data.columns import Int64
@@ -25,8 +27,7 @@ class Validation:
 
     def __init__(self, dataset: Dataset, world: World, user: Int64, targets: Targets, training: Training, length: int) -> None:
         self.dataset, self.world, self.user, self.targets, self.length = dataset, world, user, targets, length
-        name, _, k = training.metric.partition("@")
-        self.name, self.k = name, int(k)
+        self.ks = sorted({10, int(training.metric.partition("@")[2])})
 
     @classmethod
     def of(cls, dataset: Dataset, world: World, held_out: Log, training: Training, length: int) -> Self | None:
@@ -45,23 +46,39 @@ class Validation:
         return cls(dataset, world, user, Targets(np.searchsorted(user, key // trained), key % trained), training, length)
 
     @torch.no_grad()
-    def measure(self, towers: Towers, state: Device) -> float:
-        """The mean of the metric over the users."""
+    def measure(self, towers: Towers, state: Device) -> dict[str, float]:
+        """The metrics of the model's lists, such as {"ndcg@10": 0.1}."""
         trained = self.dataset.catalogue.items.trained
         trend = torch.from_numpy(self.world.trend())
         items = item_inputs(state.item_ports, self.dataset.item_features, trend, np.arange(trained))
         item_vec = towers.item_tower({name: value.to(state.device) for name, value in items.items()})
+
+        def score(user: Int64) -> Tensor:
+            inputs = user_inputs(state.user_ports, self.dataset.user_features, self.world, user, self.length)
+            user_vec = towers.user_tower({name: value.to(state.device) for name, value in inputs.items()})
+            return towers.pair_head(user_vec, item_vec).cpu()
+
+        return self.judge(score)
+
+    def popularity(self, column: int) -> dict[str, float]:
+        """The same metrics of the most popular items by a trend column."""
+        popular = torch.from_numpy(self.world.trend()[: self.dataset.catalogue.items.trained, column])
+        return self.judge(lambda user: popular.repeat(len(user), 1))
+
+    def judge(self, score: Callable[[Int64], Tensor]) -> dict[str, float]:
+        """The metrics of the lists by scores, float32 [B, N]; what users have met is left out."""
+        trained = self.dataset.catalogue.items.trained
+        timeline = self.world.timeline
         lists = []
         for at in range(0, len(self.user), AT_ONCE):
             user = self.user[at : at + AT_ONCE]
-            inputs = user_inputs(state.user_ports, self.dataset.user_features, self.world, user, self.length)
-            user_vec = towers.user_tower({name: value.to(state.device) for name, value in inputs.items()})
-            score = towers.pair_head(user_vec, item_vec)
-            past = ragged(self.world.timeline.seen_start[user], self.world.timeline.seen_start[user + 1])
-            seen = self.world.timeline.seen_item[past.place]
-            own = seen < trained
-            score[state.tensor(past.owner[own]), state.tensor(seen[own])] = -torch.inf
-            lists.append(torch.topk(score, min(self.k, trained)).indices.cpu().numpy())
-        count = self.targets.counts(len(self.user))
+            scores = score(user)
+            past = ragged(timeline.seen_start[user], timeline.seen_start[user + 1])
+            seen = timeline.seen_item[past.place]
+            scores[past.owner[seen < trained], seen[seen < trained]] = -torch.inf
+            lists.append(torch.topk(scores, min(max(self.ks), trained)).indices.numpy())
         hit = hits(np.concatenate(lists), self.targets, trained)
-        return round(float(per_user(hit, count, self.k)[self.name].mean()), 5)
+        count = self.targets.counts(len(self.user))
+        return {
+            f"{name}@{k}": round(float(value.mean()), 5) for k in self.ks for name, value in per_user(hit, count, k).items()
+        }

@@ -8,6 +8,7 @@ from rec_export.topk.contract import Seen, TopK
 from rec_export.towers import AdditiveHead, DotHead, Head
 
 Vector = list[float]
+Layer = tuple[list[Vector], Vector]
 
 
 def by_definition(head: Head, user_vec: Tensor, item_vec: Tensor, k: int, seen: Seen) -> TopK:
@@ -29,17 +30,17 @@ def scores(head: Head, user_vec: Tensor, item_vec: Tensor) -> list[Vector]:
     if isinstance(head, DotHead):
         return [[dot(u, v) for v in item_vec.tolist()] for u in user_vec.tolist()]
     if isinstance(head, AdditiveHead):
-        return [[additive(head, u, v) for v in item_vec.tolist()] for u in user_vec.tolist()]
+        tail = [tail_layer(layer) for layer in head.tail]
+        return [[additive(tail, head.width, u, v) for v in item_vec.tolist()] for u in user_vec.tolist()]
     return [score.tolist() for score in BlockEngine(head, item_vec).scores(user_vec)]
 
 
-def additive(head: AdditiveHead, u: Vector, v: Vector) -> float:
+def additive(tail: list[Layer], width: int, u: Vector, v: Vector) -> float:
     """tail(relu(a + b)) + <p, q> of one pair."""
-    x = [a + b for a, b in zip(u[: head.width], v[: head.width], strict=True)]
-    for layer in head.tail:
-        assert isinstance(layer, nn.Linear)
-        x = linear(layer.weight.tolist(), layer.bias.tolist(), [max(value, 0.0) for value in x])
-    return x[0] + dot(u[head.width :], v[head.width :]) if head.dot > 0 else x[0]
+    x = [a + b for a, b in zip(u[:width], v[:width], strict=True)]
+    for weight, bias in tail:
+        x = linear(weight, bias, [max(value, 0.0) for value in x])
+    return x[0] + dot(u[width:], v[width:]) if len(u) > width else x[0]
 
 
 def linear(weight: list[Vector], bias: Vector, x: Vector) -> Vector:
@@ -58,3 +59,9 @@ def dot(p: Vector, q: Vector) -> float:
     for left, right in zip(p, q, strict=True):
         total = total + left * right
     return total
+
+
+def tail_layer(linear: nn.Module) -> Layer:
+    """The weight and the bias of one linear layer."""
+    assert isinstance(linear, nn.Linear)
+    return linear.weight.tolist(), linear.bias.tolist()

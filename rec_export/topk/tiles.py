@@ -100,15 +100,18 @@ class TileEngine:
         return short.cpu(), least.cpu()
 
     def _best_singles(self, chunk: Chunk, keep: int) -> tuple[Tensor, Tensor]:
-        """The `keep` best float32 scores of unseen items, then -inf, and their rows: float32, int64 [b, keep]."""
+        """The `keep` best float32 scores of unseen items, best first, and their rows: float32, int64 [b, keep].
+
+        Seen items stand at the end, with -inf.
+        """
         value, row = chunk.vec.new_empty(len(chunk.vec), 0), chunk.seen_row.new_empty(len(chunk.vec), 0)
         for first, last in self._tiles():
             score = self._single.of(chunk.vec, first, last)
             score[chunk.seen_in(first, last)] = -torch.inf
             own_value, own_row = score.topk(min(keep, last - first))
             value, row = torch.cat([value, own_value], 1), torch.cat([row, own_row + first], 1)
-            if value.shape[1] > keep:
-                value, place = value.topk(keep)
+            if first > 0:
+                value, place = value.topk(min(keep, last))
                 row = row.gather(1, place)
         return value, row
 

@@ -11,8 +11,9 @@ import torch
 
 import rec_export.models
 from exporters.job import ExportJob, run
+from exporters.parts import Part, parts_of
 from rec_export.catalogue import Catalogue, Side
-from rec_export.checkpoint import Blueprint, modules, write_weights
+from rec_export.checkpoint import Blueprint, Checkpoint, modules, write_weights
 from rec_export.data.clock import Clock
 from rec_export.data.config import Attributes, DataConfig, Interactions
 from rec_export.data.features import FeatureState
@@ -63,6 +64,12 @@ def write_checkpoint(folder: Path, model: str) -> Path:
         weights=write_weights(towers, folder / "weights.safetensors"),
     ).write(folder / "spec.json")
     return folder
+
+
+def whole(folder: Path) -> tuple[tuple[Part, Part, Part], Blueprint, Catalogue]:
+    """A checkpoint as parity.trials_of takes it."""
+    blueprint, towers, catalogue = Checkpoint.read(folder)
+    return parts_of(towers, blueprint), blueprint, catalogue
 
 
 @pytest.fixture(scope="session", autouse=True)

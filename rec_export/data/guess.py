@@ -1,0 +1,119 @@
+"""A guess at what the columns of a log and its tables are, by their names and types, for a first run without a config."""
+
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from rec_export.data.columns import Float32, floats, times
+from rec_export.data.config import Attributes, Interactions
+from rec_export.data.read import read_table
+from rec_export.errors import DataError, UsageError
+
+USER = ("user_id", "user", "userid", "uid", "customer_id", "customer", "customerid", "member_id", "visitor_id", "visitorid",
+        "account_id", "reviewer_id", "reviewerid", "client_id", "profile_id", "person_id", "listener_id")  # fmt: skip
+ITEM = ("item_id", "item", "itemid", "iid", "product_id", "product", "productid", "asin", "parent_asin", "sku", "stock_code",
+        "stockcode", "article_id", "movie_id", "movieid", "track_id", "artist_id", "artistid", "song_id", "book_id", "isbn",
+        "business_id", "video_id", "content_id", "game_id", "anime_id", "news_id", "recipe_id")  # fmt: skip
+TIME = ("timestamp", "time", "ts", "datetime", "date", "event_time", "created_at", "unix_review_time", "unixreviewtime",
+        "invoice_date", "invoicedate", "purchase_date", "timestamp_ms", "unix_timestamp", "t_dat", "occurred_at")  # fmt: skip
+RATING = ("rating", "stars", "overall", "score", "ratings", "star_rating")
+WEIGHT = ("weight", "plays", "play_count", "playcount", "quantity", "qty", "count", "value", "listens", "views", "strength")
+LONG_TEXT = 3.0  # words in the middle value of a column that is text
+
+
+def guess_log(path: Path, given: dict[str, str | None], positive: float | None) -> Interactions:
+    """The log's columns; `given` holds what the user said of user, item, time and value."""
+    table = read_table(path, None)
+    names = table.column_names
+    user = column_like("user", given["user"], USER, names, path)
+    item = column_like("item", given["item"], ITEM, [n for n in names if n != user], path)
+    time = given["time"] or match(TIME, names)
+    value = given["value"] or match(RATING, names) or match(WEIGHT, names)
+    rest = Interactions(path=path, user=user, item=item, time=time, value=value)
+    for name in rest.columns():
+        if name not in names:
+            read_table(path, [name])  # says which column was meant
+    if time is not None:
+        times(table[time], "auto", f"column {time!r} of {path}")  # refuses what would land in 1970
+    if value is not None and positive is None:
+        positive = threshold(value, floats(table[value], f"column {value!r} of {path}"))
+    return rest.model_copy(update={"positive": positive})
+
+
+def threshold(name: str, values: Float32) -> float | None:
+    """The least value that is a liking: 4 of 5 stars or 7 of 10; anything above zero elsewhere, if that tells rows apart."""
+    high = float(values.max())
+    if name.lower() in RATING and high in (5.0, 10.0):
+        return 4.0 if high == 5 else 7.0
+    if float(values.min()) <= 0 < high:
+        return float(values[values > 0].min())
+    return None
+
+
+def column_like(what: str, given: str | None, known: tuple[str, ...], names: list[str], path: Path) -> str:
+    """The column that the user named, or the one whose name is known. Raises UsageError when there is none."""
+    found = given or match(known, names)
+    if found is None:
+        raise UsageError(f"cannot tell which column of {path} is the {what}; name it with --{what}. It has: {', '.join(names)}")
+    return found
+
+
+def match(known: tuple[str, ...], names: list[str]) -> str | None:
+    """The first name that is known, whatever its case and dashes."""
+    plain = {name.lower().replace("-", "_").replace(" ", "_"): name for name in reversed(names)}
+    return next((plain[name] for name in known if name in plain), None)
+
+
+def guess_attributes(path: Path, key: str, known: tuple[str, ...]) -> Attributes:
+    """The kinds of a table's columns: lists are tags, numbers dense, long strings text, and few-valued ones categories."""
+    table = read_table(path, None)
+    names = table.column_names
+    own = key if key in names else match((*known, "id"), names)
+    if own is None:
+        raise UsageError(f"cannot tell which column of {path} is the id; call it {key!r} as in the log. It has: {', '.join(names)}")
+    kinds: dict[str, list[str]] = {"dense": [], "category": [], "tags": [], "text": []}
+    for name in names:
+        kind = None if name == own else kind_of(table[name])
+        if kind is not None:
+            kinds[kind].append(name)
+    return Attributes(path=path, id=own, **{kind: tuple(columns) for kind, columns in kinds.items()})
+
+
+def kind_of(column: pa.ChunkedArray) -> str | None:
+    """What a column is; None for what says nothing: empty or constant columns, dates, keys, links."""
+    kind = column.type
+    if pa.types.is_list(kind) or pa.types.is_large_list(kind):
+        return "tags" if pa.types.is_string(kind.value_type) or pa.types.is_large_string(kind.value_type) else None
+    distinct, there = pc.count_distinct(column, mode="only_valid").as_py(), len(column) - column.null_count
+    if distinct < 2:
+        return None
+    if pa.types.is_boolean(kind):
+        return "category"
+    if pa.types.is_floating(kind) or pa.types.is_integer(kind):
+        return number_kind(column, distinct == there and pa.types.is_integer(kind))
+    if pa.types.is_dictionary(kind):
+        return "category"
+    if pa.types.is_string(kind) or pa.types.is_large_string(kind):
+        return string_kind(column, distinct, there)
+    return None
+
+
+def number_kind(column: pa.ChunkedArray, key_like: bool) -> str | None:
+    """Numbers are dense, unless they are keys or have infinities."""
+    try:
+        floats(column, "")
+    except DataError:
+        return None
+    return None if key_like else "dense"
+
+
+def string_kind(column: pa.ChunkedArray, distinct: int, there: int) -> str | None:
+    """Text where values are long, a category where they repeat, nothing for keys and links."""
+    valid = pc.drop_null(column)
+    if pc.mean(pc.starts_with(valid, "http").cast(pa.int8())).as_py() > 0.5:
+        return None
+    blanks = pc.approximate_median(pc.count_substring(valid, " ")).as_py()
+    if blanks + 1 >= LONG_TEXT and distinct > 0.2 * there:
+        return "text"
+    return "category" if distinct <= 0.5 * there else ("text" if blanks >= 1 else None)

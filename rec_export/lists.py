@@ -1,0 +1,44 @@
+"""A few lists as a person reads them: what a user had, and what the user gets, by title."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.dataset as ds
+
+from rec_export.data.config import DataConfig
+from rec_export.data.vocab import UNKNOWN, Vocab
+from rec_export.errors import shorten
+from trainers.dataset import Source
+
+SHOWN = 2  # users
+HAD, GETS = 3, 3  # items
+
+
+def show_lists(run: Path, source: Source, data: DataConfig) -> Iterator[str]:
+    """Two users with a middling history."""
+    events = source.events
+    counts = pc.value_counts(events.user_id)
+    middling = np.argsort(np.abs(counts.field("counts").to_numpy() - 8), kind="stable")[:SHOWN]
+    for user in counts.field("values").take(pa.array(middling)):
+        had = events.item_id.filter(pc.equal(events.user_id, user))[-HAD:]
+        best = ds.dataset(run, format="parquet").to_table(filter=pc.field("user_id") == user).sort_by("rank")
+        gets = best["item_id"].combine_chunks()[:GETS]
+        yield f"Look      {user} ({best['source'][0]})"
+        yield f"          had:  {'; '.join(titles(had, source, data))}"
+        yield f"          gets: {'; '.join(titles(gets, source, data))}"
+
+
+def titles(items: pa.Array, source: Source, data: DataConfig) -> list[str]:
+    """The titles of items, or their ids where there are none."""
+    ids = [str(item) for item in items.to_pylist()]
+    if source.items is None or data.items is None or not data.items.text:
+        return ids
+    rows = Vocab(source.items.column(0).combine_chunks()).rows(items)
+    names = source.items[data.items.text[0]]
+    return [
+        shorten(str(names[int(row)].as_py()), 48) if row != UNKNOWN and names[int(row)].is_valid else own
+        for row, own in zip(rows, ids, strict=True)
+    ]

@@ -1,0 +1,29 @@
+"""The command `run`."""
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+PATH = click.Path(path_type=Path)
+
+
+@click.command()
+@click.argument("log", type=PATH)
+@click.option("--items", type=PATH, help="A table of items; its columns are guessed.")
+@click.option("--users", type=PATH, help="A table of users; its columns are guessed.")
+@click.option("-o", "--out", type=PATH, required=True, help="A directory for every step's result.")
+@click.option("--user", help="The log's column of users.")
+@click.option("--item", help="The log's column of items.")
+@click.option("--time", help="The log's column of times.")
+@click.option("--value", help="The log's column of ratings or weights.")
+@click.option("--positive", type=float, help="The least value that is a liking.")
+@click.option("--k", type=click.IntRange(1, 32_767), default=100, show_default=True, help="Items for each user.")
+@click.option("--model", default="hybrid", show_default=True, help="hybrid, pmf or popular.")
+@click.option("--device", default="auto", show_default=True, help="auto, cpu or cuda.")
+def run(**options: Any) -> None:
+    """Do the whole main job on LOG: guess its columns, train, export with proof, and score everybody."""
+    from rec_export.main_job import MainJob
+    from rec_export.main_job import run as run_job
+
+    run_job(MainJob(**options), click.echo)

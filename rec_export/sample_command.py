@@ -1,0 +1,23 @@
+"""The command `sample-data`."""
+
+from pathlib import Path
+
+import click
+
+
+@click.command("sample-data")
+@click.argument("directory", type=click.Path(path_type=Path))
+@click.option("--seed", type=int, default=42, show_default=True, help="The same seed gives the same files.")
+@click.option("--users", type=click.IntRange(min=1), default=3000, show_default=True)
+@click.option("--items", type=click.IntRange(min=1), default=2000, show_default=True)
+@click.option("--days", type=click.IntRange(min=1), default=273, show_default=True, help="Length of the log.")
+def sample_data(directory: Path, seed: int, users: int, items: int, days: int) -> None:
+    """Write a made-up shop to the new DIRECTORY: a log, items, users, the future as a known answer, and a config."""
+    from rec_export.data.sample import write_sample
+
+    made = write_sample(directory, seed, users, items, days)
+    click.echo(
+        f"{made.interactions:,} events of {made.users:,} users and {made.items:,} items, {made.first_day} .. {made.last_day},"
+        f" and {made.future_interactions:,} that follow: {directory}"
+    )
+    click.echo(f"Next: rec-export run {directory}/interactions.parquet --items {directory}/items.parquet -o out")

@@ -1,0 +1,271 @@
+"""Whatever the tile, the batch and the threads: the lists of the definition, bit for bit."""
+
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
+
+import numba
+import numpy as np
+import numpy.typing as npt
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor
+
+from rec_export.errors import ModelError
+from rec_export.topk import Ranker, Seen, TopK
+from rec_export.topk.bound import Bound
+from rec_export.topk.reference import by_definition
+from rec_export.topk.single import SingleScores
+from rec_export.topk.tiles import Tile
+from rec_export.towers import AdditiveHead, DotHead, Head
+
+CPU = torch.device("cpu")
+
+
+class Case(NamedTuple):
+    """A head, float32 [B, D], float32 [N, D], and what each user has seen."""
+
+    head: Head
+    user_vec: Tensor
+    item_vec: Tensor
+    seen: Seen
+
+
+class Distance(Head):
+    """A head that no engine knows: minus the squared distance."""
+
+    def forward(self, user_vec: Tensor, item_vec: Tensor) -> Tensor:
+        """float [B, D], float [N, D] -> float [B, N]."""
+        return -(user_vec.unsqueeze(1) - item_vec).square().sum(2)
+
+
+HEADS: dict[str, Callable[[], Head]] = {
+    "dot": DotHead,
+    "one layer": lambda: AdditiveHead((6,), 0),
+    "one layer and dot": lambda: AdditiveHead((5,), 3),
+    "two layers": lambda: AdditiveHead((5, 3), 0),
+    "two layers and dot": lambda: AdditiveHead((5, 2), 4),
+    "three layers and dot": lambda: AdditiveHead((3, 6, 5), 1),
+    "unknown": Distance,
+}
+KINDS = ("normal", "grid", "cancelling", "tied", "skewed")
+
+
+def vectors(random: np.random.Generator, kind: str, rows: int, width: int) -> npt.NDArray[np.float32]:
+    """float32 [rows, width] of a kind; whatever the kind, some rows are zero and some are copies of others."""
+    vec = random.standard_normal((rows, width))
+    if kind == "grid":
+        vec = random.integers(-2, 3, (rows, width)).astype(np.float64)
+    if kind == "cancelling":  # large, small, minus the large: what float32 keeps of the small one depends on the order
+        vec[:, 0] = random.integers(1, 9, rows) * 2.0**22
+        vec[:, -1] = -vec[:, 0]
+    if kind == "tied":
+        vec[:] = vec[0]
+    if kind == "skewed":
+        vec *= np.exp(2 * random.standard_normal((rows, 1)))
+    if kind != "tied":
+        vec[random.random(rows) < 0.1] = 0
+        copied = np.flatnonzero(random.random(rows) < 0.2)
+        vec[copied] = vec[random.integers(0, rows, len(copied))]
+    return vec.astype(np.float32)
+
+
+def make(head: str, kind: str, users: int, items: int, scale: float = 1.0, seen: float = 0.2, seed: int = 0) -> Case:
+    """A world of this head and these vectors; `seen` is the share of the catalogue that each user has seen."""
+    random = np.random.default_rng(seed)
+    torch.manual_seed(seed)
+    module = HEADS[head]()
+    width = module.width + module.dot if isinstance(module, AdditiveHead) else 7
+    if kind in ("grid", "cancelling"):
+        with torch.no_grad():
+            for weight in module.parameters():
+                weight.copy_(torch.from_numpy(random.integers(-2, 3, tuple(weight.shape))))
+    user_vec = vectors(random, "grid" if kind == "cancelling" else kind, users, width)
+    if kind == "cancelling":
+        user_vec[:, 0] = user_vec[:, -1]
+    lists = [random.integers(0, items, int(seen * items)) for _ in range(users)]
+    start = np.cumsum([0, *map(len, lists)])
+    item_vec = vectors(random, kind, items, width) * np.float32(scale)
+    return Case(module, torch.from_numpy(user_vec), torch.from_numpy(item_vec), Seen(start, np.concatenate(lists)))
+
+
+def same(got: TopK, wanted: TopK) -> bool:
+    """The rows, the counts and the bits of the scores."""
+    return (
+        np.array_equal(got.item_row, wanted.item_row)
+        and np.array_equal(got.count, wanted.count)
+        and np.array_equal(got.score.view(np.int64), wanted.score.view(np.int64))
+    )
+
+
+SCALES = (1.0, 1e3, 1e-6, 1e-25, 1e-42, 1e25)
+
+cases = st.builds(
+    make,
+    st.sampled_from(sorted(HEADS)),
+    st.sampled_from(KINDS),
+    users=st.integers(1, 5),
+    items=st.integers(1, 70),
+    scale=st.sampled_from(SCALES),
+    seen=st.sampled_from((0.0, 0.2, 1.0, 4.0)),
+    seed=st.integers(0, 2**32 - 1),
+)
+
+
+@pytest.fixture(autouse=True)
+def threads() -> Iterator[Callable[[int], None]]:
+    """Set how many threads torch and numba use: one until a test says otherwise; put back afterwards."""
+    before = torch.get_num_threads(), numba.get_num_threads()
+
+    def set_both(number: int) -> None:
+        torch.set_num_threads(number)
+        numba.set_num_threads(min(number, before[1]))
+
+    set_both(1)
+    yield set_both
+    torch.set_num_threads(before[0])
+    numba.set_num_threads(before[1])
+
+
+@settings(derandomize=True, max_examples=200, deadline=None)
+@given(case=cases, k=st.integers(1, 75), tile=st.builds(Tile, st.integers(1, 6), st.integers(1, 80)))
+def test_is_the_definition(case: Case, k: int, tile: Tile) -> None:
+    head, user_vec, item_vec, seen = case
+    got = Ranker(head, item_vec, CPU, tile).top_k(user_vec, k, seen)
+    assert same(got, by_definition(head, user_vec, item_vec, k, seen))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("head", sorted(HEADS))
+def test_bits_depend_on_neither_tile_nor_batch_nor_threads(
+    head: str, kind: str, threads: Callable[[int], None]
+) -> None:
+    module, user_vec, item_vec, seen = make(head, kind, users=7, items=2500, seen=0.01)
+    whole = Ranker(module, item_vec).top_k(user_vec, 20, seen)
+    for number, tile, step in ((1, Tile(3, 1000), 7), (2, Tile(512, 77), 2), (5, Tile(1, 2500), 1)):
+        threads(number)
+        ranker = Ranker(module, item_vec, CPU, tile)
+        parts = [
+            ranker.top_k(user_vec[first : first + step], 20, seen.take(np.arange(first, min(first + step, 7))))
+            for first in range(0, 7, step)
+        ]
+        assert same(TopK(*(np.concatenate(part) for part in zip(*parts, strict=True))), whole)
+
+
+def test_all_items_equal_gives_the_lowest_rows() -> None:
+    item_vec = torch.ones(5000, 4)
+    got = Ranker(DotHead(), item_vec).top_k(torch.ones(2, 4), 3, Seen(np.array([0, 0, 3]), np.array([2, 0, 2])))
+    assert got.item_row.tolist() == [[0, 1, 2], [1, 3, 4]]
+    assert got.score.tolist() == [[4.0] * 3] * 2
+
+
+def test_float64_decides_where_float32_errs() -> None:
+    """In float32 every one of these scores is 0; the definition tells them apart, and the best come last."""
+    item_vec = torch.zeros(300, 3)
+    item_vec[:, 0], item_vec[:, 1], item_vec[:, 2] = 2.0**30, torch.arange(300) / 256, -(2.0**30)
+    got = Ranker(DotHead(), item_vec).top_k(torch.ones(1, 3), 4, Seen.none(1))
+    assert got.item_row.tolist() == [[299, 298, 297, 296]]
+    assert got.score.tolist() == [[299 / 256, 298 / 256, 297 / 256, 296 / 256]]
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_any_scores_within_the_bound_give_the_same_lists(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The scores are small integers, and the float32 scores as far off as the bound lets them be: each pass its own."""
+    module, user_vec, item_vec, seen = make("dot", "grid", users=6, items=150, seed=seed)
+    random = np.random.default_rng(seed)
+
+    def as_far_off_as_may_be(_: SingleScores, user_vec: Tensor, first: int, last: int) -> Tensor:
+        score = user_vec @ item_vec[first:last].T
+        return score + torch.from_numpy(random.choice([-0.5, 0.5], tuple(score.shape))).float()
+
+    monkeypatch.setattr(SingleScores, "of", as_far_off_as_may_be)
+    monkeypatch.setattr(Bound, "of", lambda _, user_vec: user_vec.new_full((len(user_vec),), 0.5, dtype=torch.float64))
+    for k in (1, 5, 30):
+        got = Ranker(module, item_vec, CPU, Tile(6, 40)).top_k(user_vec, k, seen)
+        assert same(got, by_definition(module, user_vec, item_vec, k, seen))
+
+
+def test_seen_items_never_come_even_where_nothing_else_is_left() -> None:
+    got = Ranker(DotHead(), torch.eye(3)).top_k(
+        torch.ones(3, 3), 2, Seen(np.array([0, 3, 5, 5]), np.array([2, 0, 1, 1, 0]))
+    )
+    assert got.item_row.tolist() == [[-1, -1], [2, -1], [0, 1]]
+    assert got.count.tolist() == [0, 1, 2]
+    assert np.isnan(got.score).tolist() == [[True, True], [False, True], [False, False]]
+
+
+@pytest.mark.parametrize("head", sorted(HEADS))
+def test_memory_layout_and_gradients_do_not_matter(head: str) -> None:
+    module, user_vec, item_vec, seen = make(head, "normal", users=4, items=60)
+    wanted = by_definition(module, user_vec, item_vec, 5, seen)
+    turned = item_vec.T.contiguous().T.requires_grad_()
+    every_second = user_vec.repeat_interleave(2, 0)[::2]
+    assert same(Ranker(module, turned).top_k(every_second, 5, seen), wanted)
+
+
+@pytest.mark.parametrize("head", sorted(HEADS))
+def test_nobody_and_an_empty_catalogue_give_empty_lists(head: str) -> None:
+    module, user_vec, item_vec, _ = make(head, "normal", users=2, items=3)
+    assert Ranker(module, item_vec).top_k(user_vec[:0], 4, Seen.none(0)).item_row.shape == (0, 4)
+    assert Ranker(module, item_vec[:0]).top_k(user_vec, 4, Seen.none(2)).count.tolist() == [0, 0]
+
+
+def test_coarse_matrix_products_are_switched_off_and_left_as_they_were() -> None:
+    module, user_vec, item_vec, seen = make("dot", "normal", users=40, items=3000)
+    before = torch.get_float32_matmul_precision()
+    torch.set_float32_matmul_precision("medium")
+    try:
+        got = Ranker(module, item_vec).top_k(user_vec, 10, seen)
+        assert torch.get_float32_matmul_precision() == "medium"
+    finally:
+        torch.set_float32_matmul_precision(before)
+    assert same(got, by_definition(module, user_vec, item_vec, 10, seen))
+
+
+def test_no_more_than_a_tile_is_ever_scored_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    module, user_vec, item_vec, seen = make("two layers and dot", "tied", users=20, items=200)
+    scored: list[tuple[int, int]] = []
+    of = SingleScores.of
+
+    def noted(self: SingleScores, user_vec: Tensor, first: int, last: int) -> Tensor:
+        scored.append((len(user_vec), last - first))
+        return of(self, user_vec, first, last)
+
+    monkeypatch.setattr(SingleScores, "of", noted)
+    Ranker(module, item_vec, CPU, Tile(users=16, items=64)).top_k(user_vec, 5, seen)
+    # Two passes, as everything ties; the second, which may keep every pair, takes one sixteenth of the users at a time.
+    assert set(scored) == {(16, 64), (16, 8), (4, 64), (4, 8), (1, 64), (1, 8)}
+
+
+@pytest.mark.parametrize("head", sorted(HEADS))
+def test_a_vector_or_weight_that_is_not_finite_is_an_error_that_names_it(head: str) -> None:
+    module, user_vec, item_vec, seen = make(head, "normal", users=3, items=9)
+    item_vec[4, 1], item_vec[7, 0], user_vec[2, 1] = torch.nan, torch.inf, -torch.inf
+    with pytest.raises(ModelError, match="2 of 9 item vectors are not finite, the first being row 4;"):
+        Ranker(module, item_vec)
+    with pytest.raises(ModelError, match="1 of 3 user vectors are not finite, the first being row 2;"):
+        Ranker(module, torch.zeros_like(item_vec)).top_k(user_vec, 1, seen)
+    for name, weight in module.named_parameters():
+        with torch.no_grad():
+            weight.view(-1)[0] = torch.nan
+        with pytest.raises(ModelError, match=f"numbers in the head's {name} are not finite"):
+            Ranker(module, torch.zeros_like(item_vec))
+        with torch.no_grad():
+            weight.zero_()
+
+
+def test_a_head_that_leads_out_of_float64_is_an_error_and_no_ranking() -> None:
+    head = AdditiveHead((1,) * 10, 0)
+    with torch.no_grad():
+        for weight in head.parameters():
+            weight.fill_(3e38)
+    with pytest.raises(ModelError, match="scores are not finite though all vectors are"):
+        Ranker(head, torch.ones(5, 1)).top_k(torch.ones(1, 1), 2, Seen.none(1))
+
+
+def test_what_is_no_matrix_of_float32_and_no_k_are_refused() -> None:
+    with pytest.raises(ValueError, match=r"item vectors are torch.float64 of shape \(2, 3\)"):
+        Ranker(DotHead(), torch.zeros(2, 3, dtype=torch.float64))
+    with pytest.raises(ValueError, match="k is 0"):
+        Ranker(DotHead(), torch.zeros(2, 3)).top_k(torch.zeros(1, 3), 0, Seen.none(1))
