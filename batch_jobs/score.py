@@ -60,7 +60,14 @@ def run(job: ScoreJob) -> RunManifest:
 
 def identity(job: ScoreJob, bundle: str, inputs: dict[str, str]) -> str:
     """The run id: 12 hex digits of everything that decides what the run says."""
-    facts = {"date": job.run_date.isoformat(), "k": job.k, "seen": job.seen, "runtime": job.runtime, "bundle": bundle, **inputs}
+    facts = {
+        "date": job.run_date.isoformat(),
+        "k": job.k,
+        "seen": job.seen,
+        "runtime": job.runtime,
+        "bundle": bundle,
+        **inputs,
+    }
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:12]
 
 
@@ -74,7 +81,9 @@ def fingerprint(path: Path) -> str:
 
 def moment(microseconds: int | None) -> str | None:
     """A time in ISO 8601, UTC."""
-    return None if microseconds is None else datetime.fromtimestamp(microseconds / 1e6, UTC).isoformat(timespec="seconds")
+    return (
+        None if microseconds is None else datetime.fromtimestamp(microseconds / 1e6, UTC).isoformat(timespec="seconds")
+    )
 
 
 def write_parts(work: Path, run_id: str, scorer: Scorer, users: Int64, job: ScoreJob) -> tuple[PartFile, ...]:
@@ -85,7 +94,10 @@ def write_parts(work: Path, run_id: str, scorer: Scorer, users: Int64, job: Scor
     todo = track((user for portion in portions for user in portion), sum(map(len, portions)), "scoring")
     return tuple(
         write_part(
-            work / shard.name(run_id), (lists_of(scorer, user, job) for user in islice(todo, len(portion))), *vocabularies, job.k
+            work / shard.name(run_id),
+            (lists_of(scorer, user, job) for user in islice(todo, len(portion))),
+            *vocabularies,
+            job.k,
         )
         for shard, portion in zip(shards, portions, strict=True)
     )

@@ -51,7 +51,9 @@ def look(bundle: Bundle, job: ScoreJob) -> Today:
         if len(log) == 0:
             raise DataError(f"{job.interactions} has no row on or before {job.run_date}; name a later --run-date")
     world = Timeline.of(log, len(users), len(items)).as_of(None, clock)
-    return Today(catalogue, world, whom(known, users, attributes.get("users"), job.users), among(items, attributes.get("items")))
+    return Today(
+        catalogue, world, whom(known, users, attributes.get("users"), job.users), among(items, attributes.get("items"))
+    )
 
 
 def table_of(data: DataConfig, name: str, path: Path) -> pa.Table:

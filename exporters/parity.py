@@ -84,7 +84,7 @@ def trial(part: Part, cases: list[Case]) -> Trial:
 def evaluated(part: Part, case: Case) -> Float32:
     """The trained part's output. Raises ParityError when it does not take the case."""
     try:
-        output: Float32 = part({name: torch.from_numpy(array) for name, array in case.inputs.items()}).numpy()
+        output: Float32 = part.run({name: torch.from_numpy(array) for name, array in case.inputs.items()}).numpy()
     except (RuntimeError, IndexError, ValueError) as error:
         raise ParityError(
             f"the trained {part.name} itself cannot run the case {case.name!r}: {str(error).splitlines()[0]};"

@@ -26,7 +26,7 @@ class Part(NamedTuple):
         """How to call it, such as "row int64[B] -> float32[B,66]"."""
         return f"{', '.join(f'{port.name} {typed(port)}' for port in self.inputs)} -> {typed(self.output)}"
 
-    def __call__(self, inputs: Inputs) -> Tensor:
+    def run(self, inputs: Inputs) -> Tensor:
         """The output; a tower takes all inputs as one dictionary, the head takes its two one by one."""
         return called(self.module, inputs)
 

@@ -1,5 +1,6 @@
 """parity/report.json: what was tried on each exported part, and how far it was from the trained one."""
 
+import re
 from textwrap import wrap
 from typing import final
 
@@ -71,7 +72,9 @@ class Report(Record):
 def call_lines(name: str, forms: str, call: str) -> list[str]:
     """How to call one part, in lines of a terminal's width."""
     start = f"{name:<10}  {forms}   "
-    return wrap(start + call, 110, subsequent_indent=" " * len(start), break_on_hyphens=False)
+    together = re.sub(" (int64|float32)", "\xa0\\1", start + call)  # wrap does not break a line at \xa0
+    lines = wrap(together, 110, subsequent_indent=" " * len(start), break_on_hyphens=False)
+    return [line.replace("\xa0", " ") for line in lines]
 
 
 def part_line(part: PartReport) -> str:

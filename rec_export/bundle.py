@@ -65,7 +65,9 @@ class Bundle(NamedTuple):
     def read(cls, folder: Path) -> Self:
         """Check the hashes, then read. Raises MissingInputError or ModelError; nothing is loaded before it is checked."""
         if not folder.is_dir():
-            raise MissingInputError(f"the bundle {folder} does not exist; make it with `rec-export export CHECKPOINT --out {folder}`")
+            raise MissingInputError(
+                f"the bundle {folder} does not exist; make it with `rec-export export CHECKPOINT --out {folder}`"
+            )
         manifest = Manifest.read(folder / MANIFEST)
         if manifest.format != FORMAT:
             raise ModelError(f"{folder} has format {manifest.format}, this version reads {FORMAT}; export it again")
@@ -98,10 +100,14 @@ def check_files(folder: Path, files: tuple[File, ...]) -> None:
     found = {path.relative_to(folder).as_posix() for path in files_below(folder)} - {MANIFEST}
     missing = sorted({file.path for file in files} - found)
     if missing:
-        raise ModelError(f"{len(missing)} files of the bundle {folder} are missing, the first being {missing[0]}; export it again")
+        raise ModelError(
+            f"{len(missing)} files of the bundle {folder} are missing, the first being {missing[0]}; export it again"
+        )
     strange = sorted(found - {file.path for file in files})
     if strange:
-        raise ModelError(f"{len(strange)} files in the bundle {folder} are not in its manifest, the first being {strange[0]}; remove them")
+        raise ModelError(
+            f"{len(strange)} files in the bundle {folder} are not in its manifest, the first being {strange[0]}; remove them"
+        )
     changed = [f.path for f in files if (folder / f.path).is_symlink() or sha256(folder / f.path) != f.sha256]
     if changed:
         raise ModelError(

@@ -81,5 +81,7 @@ def read_weights(towers: Towers, path: Path, digest: str) -> None:
         raise ModelError(f"{path} does not fit the model in spec.json: {str(error).splitlines()[0]}") from error
     broken = [name for name, value in weights.items() if value.is_floating_point() and not torch.isfinite(value).all()]
     if broken:
-        raise ModelError(f"{len(broken)} tensors in {path} hold values that are not finite, the first being {broken[0]!r}")
+        raise ModelError(
+            f"{len(broken)} tensors in {path} hold values that are not finite, the first being {broken[0]!r}"
+        )
     modules(towers).eval()

@@ -46,7 +46,9 @@ class LazyGroup(click.Group):
 @click.option("--quiet", "-q", is_flag=True, help="Say nothing but results, warnings and errors.")
 def cli(quiet: bool) -> None:
     """From an interaction log to recommendation files that can be trusted."""
-    logging.basicConfig(level=logging.WARNING if quiet else logging.INFO, format="%(message)s", stream=sys.stderr, force=True)
+    logging.basicConfig(
+        level=logging.WARNING if quiet else logging.INFO, format="%(message)s", stream=sys.stderr, force=True
+    )
     for library in ("onnxscript", "onnx_ir", "torch"):
         logging.getLogger(library).setLevel(logging.ERROR)
 

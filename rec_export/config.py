@@ -22,7 +22,9 @@ class Training(Record):
     decay: float = Field(default=0.01, ge=0, description="decoupled weight decay of layers")
     embedding_decay: float | None = Field(default=None, ge=0, description="decoupled weight decay of embeddings")
     negatives: int | None = Field(default=None, ge=1, description="shared by a batch; all items where it is not given")
-    id_dropout: float = Field(default=0.2, ge=0, lt=1, description="share of ids hidden, so that new ones can be served")
+    id_dropout: float = Field(
+        default=0.2, ge=0, lt=1, description="share of ids hidden, so that new ones can be served"
+    )
     seed: int = 42
     device: str = "auto"
     metric: str = Field(default="ndcg@10", pattern=r"^(hr|recall|ndcg|mrr)@[1-9][0-9]*$")

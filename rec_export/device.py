@@ -16,5 +16,7 @@ def device_of(name: str) -> torch.device:
     if device.type not in ("cpu", "cuda"):
         raise DeviceError(f"the device {name!r} is not supported; use auto, cpu or cuda")
     if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
-        raise DeviceError(f"the device {name!r} is not available here ({torch.cuda.device_count()} CUDA devices); use --device cpu")
+        raise DeviceError(
+            f"the device {name!r} is not available here ({torch.cuda.device_count()} CUDA devices); use --device cpu"
+        )
     return device

@@ -9,9 +9,9 @@ import pyarrow.compute as pc
 import pyarrow.dataset as ds
 
 from rec_export.data.config import DataConfig
+from rec_export.data.source import Source
 from rec_export.data.vocab import UNKNOWN, Vocab
 from rec_export.errors import shorten
-from trainers.dataset import Source
 
 SHOWN = 2  # users
 HAD, GETS = 3, 3  # items

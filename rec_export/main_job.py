@@ -17,11 +17,11 @@ from rec_export.config import Config
 from rec_export.data.columns import date
 from rec_export.data.config import DataConfig
 from rec_export.data.guess import ITEM, USER, guess_attributes, guess_log
+from rec_export.data.source import Source
 from rec_export.errors import OutputExistsError
 from rec_export.files import new_directory, sha256
 from rec_export.lists import show_lists
 from rec_export.record import Record
-from trainers.dataset import Source
 
 Say = Callable[[str], None]
 
@@ -124,7 +124,11 @@ def report(data: DataConfig, source: Source, job: MainJob) -> list[str]:
     for name, table in (("Items", data.items), ("Users", data.users)):
         if table is not None:
             rows = (source.items if name == "Items" else source.users).num_rows
-            kinds = [f"{kind}={','.join(getattr(table, kind))}" for kind in ("dense", "category", "tags", "text") if getattr(table, kind)]
+            kinds = [
+                f"{kind}={','.join(getattr(table, kind))}"
+                for kind in ("dense", "category", "tags", "text")
+                if getattr(table, kind)
+            ]
             lines.append(f"{name:<10}{rows:,} rows  id={table.id}  {'  '.join(kinds)}")
     return lines + notes(source)
 
@@ -141,7 +145,9 @@ def notes(source: Source) -> list[str]:
     if not events.positive.all():
         lines.append(f"Note      {int((~events.positive).sum()):,} events are seen but not liked")
     if len(events.positive) > pairs:
-        lines.append(f"Note      {len(events.positive) - pairs:,} events repeat a user and an item; all count for trends")
+        lines.append(
+            f"Note      {len(events.positive) - pairs:,} events repeat a user and an item; all count for trends"
+        )
     if single:
         lines.append(f"Note      {single:,} users have a single event; they are kept and scored like the rest")
     return lines
@@ -156,14 +162,18 @@ def train(config: Config, source: Source, steps: Steps, say: Say) -> None:
         train_model(TrainJob(config=config, out=steps.checkpoint), source)
     outcome = Outcome.read(steps.checkpoint / "metrics.json")
     how = "by time" if outcome.plan.clock.timed else "without time"
-    say(f"Train     {config.model['name']}, {outcome.parameters:,} parameters, {how}, {outcome.best_epoch} epochs, {outcome.seconds:.0f} s")
+    say(
+        f"Train     {config.model['name']}, {outcome.parameters:,} parameters, {how}, {outcome.best_epoch} epochs, {outcome.seconds:.0f} s"
+    )
     if not outcome.held_out:
         return
     mine, popular = outcome.held_out["model"], outcome.held_out["popular"]
     figures = ", ".join(f"{m} {mine[m]:.4f} (popularity {popular[m]:.4f})" for m in ("recall@10", "ndcg@10", "hr@10"))
     say(f"Check     held-out tenth, which also chose the epochs: {figures}")
     if mine["ndcg@10"] <= popular["ndcg@10"]:
-        say("WARNING   the model is no better than popularity on the held-out rows; look at the data before you use these lists")
+        say(
+            "WARNING   the model is no better than popularity on the held-out rows; look at the data before you use these lists"
+        )
     say("Refit     on all events")
 
 
@@ -193,12 +203,15 @@ def score(job: MainJob, config: Config, source: Source, steps: Steps, say: Say) 
     ))  # fmt: skip
     everybody = sum(manifest.users.values())
     kinds = ", ".join(f"{count:,} {source}" for source, count in manifest.users.items() if count)
-    say(f"Top-{job.k:<5} {everybody:,} of {everybody:,} users ({kinds}), seen items left out, {manifest.rows:,} rows, {manifest.short_lists:,} short lists")
+    say(
+        f"Top-{job.k:<5} {everybody:,} of {everybody:,} users ({kinds}), seen items left out, {manifest.rows:,} rows, {manifest.short_lists:,} short lists"
+    )
     size = sum(part.bytes for part in manifest.files) / 1e6
     live = steps.recs / f"run_date={manifest.run_date}"
     say(f"Wrote     {live} ({size:.1f} MB)  {steps.checkpoint}  {steps.bundle}  {steps.config}")
     for line in show_lists(live, source, config.data):
         say(line)
-    say(f"Next      rec-export score {steps.bundle} --interactions {job.log} --out {steps.recs} --k {job.k}   every night, from cron")
+    say(
+        f"Next      rec-export score {steps.bundle} --interactions {job.log} --out {steps.recs} --k {job.k}   every night, from cron"
+    )
     say(f"          rec-export train {steps.config} --out checkpoint-2   after a change to the configuration")
-

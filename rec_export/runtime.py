@@ -44,7 +44,9 @@ def onnx_tower(path: Path, device: torch.device) -> Tower:
     wanted = "CUDAExecutionProvider" if device.type == "cuda" else "CPUExecutionProvider"
     session = onnx_session(path, wanted)
     if wanted not in session.get_providers():
-        raise DeviceError(f"ONNX Runtime has no {wanted} here (it has {', '.join(session.get_providers())}); use --device cpu")
+        raise DeviceError(
+            f"ONNX Runtime has no {wanted} here (it has {', '.join(session.get_providers())}); use --device cpu"
+        )
     names = {port.name for port in session.get_inputs()}
 
     def run(inputs: Inputs) -> Tensor:
@@ -63,4 +65,6 @@ def onnx_session(path: Path, provider: str) -> ort.InferenceSession:
     try:
         return ort.InferenceSession(path, options, providers=available)
     except Exception as error:  # onnxruntime's errors have no common class but Exception
-        raise ModelError(f"{path} is not an ONNX file that onnxruntime {ort.__version__} runs: {str(error).splitlines()[0]}") from error
+        raise ModelError(
+            f"{path} is not an ONNX file that onnxruntime {ort.__version__} runs: {str(error).splitlines()[0]}"
+        ) from error

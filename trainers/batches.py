@@ -26,7 +26,9 @@ class Columns(NamedTuple):
 class Device:
     """The dataset's features as tensors on a device, and batches cut from them."""
 
-    def __init__(self, dataset: Dataset, spec: ModelSpec, sizes: Sizes, moments: list[World], device: torch.device) -> None:
+    def __init__(
+        self, dataset: Dataset, spec: ModelSpec, sizes: Sizes, moments: list[World], device: torch.device
+    ) -> None:
         self.device = device
         self.items = sizes.items.rows
         self.user_ports, self.item_ports = spec.user_inputs(sizes), spec.item_inputs(sizes)

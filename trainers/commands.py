@@ -28,12 +28,25 @@ def train(config: Path, out: Path, changes: tuple[str, ...], device: str | None)
 
 @click.command()
 @click.argument("checkpoint", type=click.Path(path_type=Path))
-@click.option("--test", type=click.Path(path_type=Path), help="Held-out rows; the split's own test part where not given.")
-@click.option("--k", type=click.IntRange(min=1), multiple=True, default=(5, 10, 20, 50), show_default=True, help="Lengths of lists.")
-@click.option("--bootstrap", type=click.IntRange(min=0), default=1000, show_default=True, help="Draws for the 95% intervals.")
+@click.option(
+    "--test", type=click.Path(path_type=Path), help="Held-out rows; the split's own test part where not given."
+)
+@click.option(
+    "--k",
+    type=click.IntRange(min=1),
+    multiple=True,
+    default=(5, 10, 20, 50),
+    show_default=True,
+    help="Lengths of lists.",
+)
+@click.option(
+    "--bootstrap", type=click.IntRange(min=0), default=1000, show_default=True, help="Draws for the 95% intervals."
+)
 @click.option("--device", default="auto", show_default=True, help="auto, cpu or cuda.")
 @click.option("--json", "as_json", is_flag=True, help="Print everything as JSON.")
-def evaluate(checkpoint: Path, test: Path | None, k: tuple[int, ...], bootstrap: int, device: str, as_json: bool) -> None:
+def evaluate(
+    checkpoint: Path, test: Path | None, k: tuple[int, ...], bootstrap: int, device: str, as_json: bool
+) -> None:
     """Judge CHECKPOINT by full ranking, beside popularity and random lists."""
     from trainers.evaluate import EvaluateJob, run
     from trainers.tables import evaluation_lines

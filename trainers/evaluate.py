@@ -13,6 +13,7 @@ from rec_export.checkpoint import Checkpoint
 from rec_export.data.columns import Bool, Int64
 from rec_export.data.config import Interactions
 from rec_export.data.log import Events, make_log, read_events, select
+from rec_export.data.source import Source
 from rec_export.data.split import Part
 from rec_export.device import device_of
 from rec_export.errors import DataError, UsageError
@@ -23,7 +24,6 @@ from rec_export.scorer import Model, Scorer, chunks
 from rec_export.topk import Ranker
 from rec_export.towers import DotHead
 from rec_export.world import Timeline
-from trainers.dataset import Source
 
 Lister = Callable[[Int64, int], Int64]  # users [B], k -> item rows [B, k]
 

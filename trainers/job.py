@@ -10,6 +10,7 @@ import torch
 from rec_export.checkpoint import Blueprint, write_weights
 from rec_export.config import Config
 from rec_export.data.log import make_log, select
+from rec_export.data.source import Source
 from rec_export.data.split import Part
 from rec_export.device import device_of
 from rec_export.files import new_directory, refuse_existing
@@ -17,7 +18,7 @@ from rec_export.models import spec_of
 from rec_export.record import Record
 from rec_export.towers import ModelSpec
 from rec_export.world import CONTEXT
-from trainers.dataset import Dataset, Source
+from trainers.dataset import Dataset
 from trainers.loop import Epoch, Trained, sizes_of, train
 from trainers.plan import Plan, plan
 from trainers.validation import Validation
@@ -38,7 +39,9 @@ class Outcome(Record):
     """metrics.json: how training went."""
 
     best_epoch: int
-    held_out: dict[str, dict[str, float]]  # metrics of "model" and "popular" on the validation rows, which chose the epoch
+    held_out: dict[
+        str, dict[str, float]
+    ]  # metrics of "model" and "popular" on the validation rows, which chose the epoch
     plan: Plan
     users: int
     items: int

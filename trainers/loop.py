@@ -68,7 +68,9 @@ def train(
     roof = modules(towers).to(device)
     examples = examples_of(dataset.timeline, plan.clock, length)
     if len(examples) == 0:
-        raise TrainingError("there is nothing to learn from: no user has a liked item; check data.interactions.positive")
+        raise TrainingError(
+            "there is nothing to learn from: no user has a liked item; check data.interactions.positive"
+        )
     state = Device(dataset, spec, sizes, examples.moments, device)
     optimizer = optimizer_of(roof, plan, training)
     negatives = training.negatives or (None if len(examples) * sizes.items.rows <= FULL_WORK else NEGATIVES)
@@ -80,7 +82,9 @@ def train(
         refresh(towers, state)
         held_out = {} if validation is None else validation.measure(towers, state)
         metric = held_out.get(training.metric)
-        epochs.append(Epoch(phase=phase, epoch=number, loss=loss, metric=metric, seconds=round(time.monotonic() - started, 2)))
+        epochs.append(
+            Epoch(phase=phase, epoch=number, loss=loss, metric=metric, seconds=round(time.monotonic() - started, 2))
+        )
         said = "" if metric is None else f", {training.metric} {metric:.4f}"
         log.info("%s, epoch %d of at most %d: loss %.4f%s", phase, number, plan.epochs, loss, said)
         if metric is None:

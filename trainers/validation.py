@@ -25,7 +25,9 @@ AT_ONCE = 512
 class Validation:
     """Held-out likings of users, as of the world before them."""
 
-    def __init__(self, dataset: Dataset, world: World, user: Int64, targets: Targets, training: Training, length: int) -> None:
+    def __init__(
+        self, dataset: Dataset, world: World, user: Int64, targets: Targets, training: Training, length: int
+    ) -> None:
         self.dataset, self.world, self.user, self.targets, self.length = dataset, world, user, targets, length
         self.ks = sorted({10, int(training.metric.partition("@")[2])})
 
@@ -43,7 +45,9 @@ class Validation:
             return None
         user = np.sort(np.random.default_rng(0).permutation(user)[:USERS])
         key = key[np.isin(key // trained, user)]
-        return cls(dataset, world, user, Targets(np.searchsorted(user, key // trained), key % trained), training, length)
+        return cls(
+            dataset, world, user, Targets(np.searchsorted(user, key // trained), key % trained), training, length
+        )
 
     @torch.no_grad()
     def measure(self, towers: Towers, state: Device) -> dict[str, float]:
@@ -80,5 +84,7 @@ class Validation:
         hit = hits(np.concatenate(lists), self.targets, trained)
         count = self.targets.counts(len(self.user))
         return {
-            f"{name}@{k}": round(float(value.mean()), 5) for k in self.ks for name, value in per_user(hit, count, k).items()
+            f"{name}@{k}": round(float(value.mean()), 5)
+            for k in self.ks
+            for name, value in per_user(hit, count, k).items()
         }

@@ -67,12 +67,16 @@ def times(column: pa.ChunkedArray, unit: TimeUnit, where: str) -> Int64:
     """Microseconds since 1970 UTC, int64 [R]. Numbers are epochs in `unit`; "auto" finds the one that gives dates."""
     missing = column.null_count
     if missing:
-        raise DataError(f"{missing:,} of {len(column):,} values of {where} are missing; fill them or leave the rows out")
+        raise DataError(
+            f"{missing:,} of {len(column):,} values of {where} are missing; fill them or leave the rows out"
+        )
     kind = column.type
     if pa.types.is_string(kind) or pa.types.is_large_string(kind):
         column, kind = parsed(column, where), pa.timestamp("us")
     if pa.types.is_timestamp(kind) or pa.types.is_date(kind):
-        return np.asarray(pc.cast(pc.cast(column, pa.timestamp("us", getattr(kind, "tz", None)), safe=False), pa.int64()))
+        return np.asarray(
+            pc.cast(pc.cast(column, pa.timestamp("us", getattr(kind, "tz", None)), safe=False), pa.int64())
+        )
     if not (pa.types.is_integer(kind) or pa.types.is_floating(kind)):
         raise DataError(f"{where} holds {kind}, which cannot be a time; give epochs, dates or timestamps")
     values = np.asarray(column.cast(pa.float64() if pa.types.is_floating(kind) else pa.int64()))
@@ -154,4 +158,3 @@ def bags(column: pa.ChunkedArray, separator: str, where: str) -> pa.Array:
 def first(column: pa.ChunkedArray) -> object:
     """The first value that is not missing."""
     return next((value.as_py() for value in column if value.is_valid), None)
-

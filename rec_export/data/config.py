@@ -21,7 +21,9 @@ class Interactions(Record):
     time_unit: TimeUnit = "auto"
     value: str | None = None
     positive: float | None = Field(default=None, description="rows with a smaller value count as seen, not as liked")
-    repeats: Literal["keep", "first", "last"] = Field(default="keep", description="which rows of one user and item count")
+    repeats: Literal["keep", "first", "last"] = Field(
+        default="keep", description="which rows of one user and item count"
+    )
 
     @model_validator(mode="after")
     def threshold_has_a_column(self) -> Self:

@@ -16,7 +16,9 @@ def read_attributes(source: Attributes) -> pa.Table:
     where = f"column {source.id!r} of {source.path}"
     key = ids(table[source.id], where)
     if key.null_count:
-        raise DataError(f"{key.null_count:,} of {len(key):,} rows of {source.path} have no {source.id}; give them ids or leave them out")
+        raise DataError(
+            f"{key.null_count:,} of {len(key):,} rows of {source.path} have no {source.id}; give them ids or leave them out"
+        )
     counts = pc.value_counts(key)
     twice = counts.filter(pc.greater(counts.field("counts"), 1))
     if len(twice):

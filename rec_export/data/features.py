@@ -126,7 +126,9 @@ class FeatureState:
     def write(self, folder: Path, name: str) -> None:
         """Write {name}.json and {name}.safetensors."""
         self.state.write(folder / f"{name}.json")
-        save_file({"idf": self.idf, "directions": np.ascontiguousarray(self.directions)}, folder / f"{name}.safetensors")
+        save_file(
+            {"idf": self.idf, "directions": np.ascontiguousarray(self.directions)}, folder / f"{name}.safetensors"
+        )
 
     @classmethod
     def read(cls, folder: Path, name: str) -> Self:
@@ -193,7 +195,11 @@ def large(text: str) -> pa.Scalar:
 def tfidf(vocabulary: tuple[str, ...] | None = None) -> TfidfVectorizer:
     """Words and pairs of words, with damped counts, as system 000 has them."""
     return TfidfVectorizer(
-        ngram_range=(1, 2), sublinear_tf=True, min_df=1 if vocabulary else RARE, max_features=MOST_WORDS, vocabulary=vocabulary
+        ngram_range=(1, 2),
+        sublinear_tf=True,
+        min_df=1 if vocabulary else RARE,
+        max_features=MOST_WORDS,
+        vocabulary=vocabulary,
     )
 
 

@@ -18,7 +18,19 @@ ITEM = ("item_id", "item", "itemid", "iid", "product_id", "product", "productid"
 TIME = ("timestamp", "time", "ts", "datetime", "date", "event_time", "created_at", "unix_review_time", "unixreviewtime",
         "invoice_date", "invoicedate", "purchase_date", "timestamp_ms", "unix_timestamp", "t_dat", "occurred_at")  # fmt: skip
 RATING = ("rating", "stars", "overall", "score", "ratings", "star_rating")
-WEIGHT = ("weight", "plays", "play_count", "playcount", "quantity", "qty", "count", "value", "listens", "views", "strength")
+WEIGHT = (
+    "weight",
+    "plays",
+    "play_count",
+    "playcount",
+    "quantity",
+    "qty",
+    "count",
+    "value",
+    "listens",
+    "views",
+    "strength",
+)
 LONG_TEXT = 3.0  # words in the middle value of a column that is text
 
 
@@ -55,7 +67,9 @@ def column_like(what: str, given: str | None, known: tuple[str, ...], names: lis
     """The column that the user named, or the one whose name is known. Raises UsageError when there is none."""
     found = given or match(known, names)
     if found is None:
-        raise UsageError(f"cannot tell which column of {path} is the {what}; name it with --{what}. It has: {', '.join(names)}")
+        raise UsageError(
+            f"cannot tell which column of {path} is the {what}; name it with --{what}. It has: {', '.join(names)}"
+        )
     return found
 
 
@@ -71,7 +85,9 @@ def guess_attributes(path: Path, key: str, known: tuple[str, ...]) -> Attributes
     names = table.column_names
     own = key if key in names else match((*known, "id"), names)
     if own is None:
-        raise UsageError(f"cannot tell which column of {path} is the id; call it {key!r} as in the log. It has: {', '.join(names)}")
+        raise UsageError(
+            f"cannot tell which column of {path} is the id; call it {key!r} as in the log. It has: {', '.join(names)}"
+        )
     kinds: dict[str, list[str]] = {"dense": [], "category": [], "tags": [], "text": []}
     for name in names:
         kind = None if name == own else kind_of(table[name])

@@ -55,7 +55,9 @@ def read_events(source: Interactions, part: str | None = None) -> Events:
     return Events(
         user_id=ids(kept[source.user], f"column {source.user!r} of {source.path}"),
         item_id=ids(kept[source.item], f"column {source.item!r} of {source.path}"),
-        time=times(kept[source.time], source.time_unit, f"column {source.time!r} of {source.path}") if source.time else None,
+        time=times(kept[source.time], source.time_unit, f"column {source.time!r} of {source.path}")
+        if source.time
+        else None,
         value=checked(value, source),
         positive=np.ones(kept.num_rows, bool) if source.positive is None or value is None else value >= source.positive,
         part=kept[part].combine_chunks() if part else None,
@@ -112,7 +114,9 @@ def core(events: Events, minimum: Minimum) -> Bool:
             break
         keep &= enough
         if not keep.any():
-            raise DataError(f"no user and item are left with {minimum.per_user} and {minimum.per_item} rows; lower data.minimum")
+            raise DataError(
+                f"no user and item are left with {minimum.per_user} and {minimum.per_item} rows; lower data.minimum"
+            )
     return keep
 
 

@@ -66,7 +66,9 @@ def read_part(path: Path, columns: list[str] | None, text: list[str]) -> pa.Tabl
             )
         return table.to_table(columns) if isinstance(table, Parquet) else table.select(columns or table.column_names)
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError, pa.ArrowKeyError, UnicodeDecodeError) as error:
-        raise DataError(f"{path} cannot be read, it is damaged or not what its name says: {first_line(error)}") from error
+        raise DataError(
+            f"{path} cannot be read, it is damaged or not what its name says: {first_line(error)}"
+        ) from error
     except OSError as error:
         raise DataError(f"{path} cannot be read, it is damaged or cut off: {first_line(error)}") from error
 

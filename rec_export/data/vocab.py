@@ -27,7 +27,9 @@ class Vocab:
         """The row of each id, int64 [R]; UNKNOWN where there is none. Numbers and their text are the same id."""
         wanted, known = comparable(ids), self._comparable
         if wanted.type != known.type:
-            wanted, known = (a if pa.types.is_large_string(a.type) else a.cast(pa.large_string()) for a in (wanted, known))
+            wanted, known = (
+                a if pa.types.is_large_string(a.type) else a.cast(pa.large_string()) for a in (wanted, known)
+            )
         if len(known) == 0:
             return np.full(len(wanted), UNKNOWN)
         return pc.fill_null(pc.index_in(wanted, known), UNKNOWN).to_numpy(zero_copy_only=False).astype(np.int64)

@@ -13,19 +13,24 @@ from rec_export.topk.tiles import Tile, TileEngine
 from rec_export.towers import Head
 
 CPU = torch.device("cpu")
-TILE = Tile(users=512, items=16384)  # 32 MiB of scores, and as much again for what is made of them
+# 8 MiB of scores, which a processor's last cache holds; a GPU has the room for more and wants fewer calls.
+TILES = {"cpu": Tile(users=128, items=16384), "cuda": Tile(users=2048, items=16384)}
 
 
 @final
 class Ranker:
     """Exact: every score is the head in float64, in the order of definition.py, whichever engine found the pair."""
 
-    def __init__(self, head: Head, item_vec: Tensor, device: torch.device = CPU, tile: Tile = TILE) -> None:
+    def __init__(self, head: Head, item_vec: Tensor, device: torch.device = CPU, tile: Tile | None = None) -> None:
         """item_vec float32 [N, Di]."""
         check_weights(head)
         self._item_vec = _checked("item", item_vec).to(device).contiguous()
         form = form_of(head, item_vec.shape[1])
-        self._engine = BlockEngine(head, self._item_vec) if form is None else TileEngine(form, self._item_vec, tile)
+        self._engine = (
+            BlockEngine(head, self._item_vec)
+            if form is None
+            else TileEngine(form, self._item_vec, tile or TILES[device.type])
+        )
 
     def top_k(self, user_vec: Tensor, k: int, seen: Seen) -> TopK:
         """float32 [B, Du] -> the best k eligible items of each user: score descending, then item row ascending."""

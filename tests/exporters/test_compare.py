@@ -20,7 +20,7 @@ ONE = np.array([[1.0, 0.5]], dtype=np.float32)
         (np.array([[1, np.nan]], dtype=np.float32), "1 of 2 values are NaN or infinite in one and not in the other"),
     ],
 )
-def test_the_first_layer_that_fails_is_named(candidate: np.ndarray, fault: str | None) -> None:  # type: ignore[type-arg]
+def test_the_first_layer_that_fails_is_named(candidate: np.ndarray, fault: str | None) -> None:
     assert difference(ONE, candidate, EXACT).fault == fault
 
 

@@ -81,14 +81,14 @@ def test_a_flipped_byte_is_refused(path: str, bundle: Make) -> None:
 def item_towers(pristine: Make, checkpoint: Make) -> list[Tower]:
     """The item tower of pmf: trained, then in each format."""
     _, item, _ = whole(checkpoint("pmf"))[0]
-    return [item, *(load_tower(pristine("pmf"), "item_tower", form, CPU) for form in BOTH)]
+    return [item.run, *(load_tower(pristine("pmf"), "item_tower", form, CPU) for form in BOTH)]
 
 
 @pytest.fixture(scope="module")
 def user_towers(pristine: Make, checkpoint: Make) -> list[Tower]:
     """The user tower that reads everything: trained, then in each format."""
     user, _, _ = whole(checkpoint("everything"))[0]
-    return [user, *(load_tower(pristine("everything"), "user_tower", form, CPU) for form in BOTH)]
+    return [user.run, *(load_tower(pristine("everything"), "user_tower", form, CPU) for form in BOTH)]
 
 
 @settings(deadline=None)

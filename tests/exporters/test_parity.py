@@ -39,7 +39,7 @@ class WithoutRelu(nn.Module):
 
     def __init__(self, tower: nn.Module) -> None:
         super().__init__()
-        self.shared, self.context = tower.shared, tower.context
+        self.shared, self.context = tower.get_submodule("shared"), tower.get_submodule("context")
 
     def forward(self, inputs: Inputs) -> Tensor:
         """The named inputs of users -> float32 [B, D]."""
@@ -56,7 +56,7 @@ def reweighted(module: nn.Module) -> nn.Module:
 def with_a_nan_row(module: nn.Module) -> nn.Module:
     """With one item's row not a number."""
     with torch.no_grad():
-        module.get_submodule("shared.ids.table").weight[ITEMS // 2] = torch.nan  # type: ignore[index, operator]
+        module.get_parameter("shared.ids.table.weight")[ITEMS // 2] = torch.nan
     return module
 
 
@@ -69,8 +69,8 @@ def rescaled(module: nn.Module) -> nn.Module:
 def without_oov(module: nn.Module) -> nn.Module:
     """With ids that are out of the vocabulary taken for the first row."""
     with torch.no_grad():
-        table = module.get_submodule("shared.ids.table").weight
-        table[-1] = table[0]  # type: ignore[index, operator]
+        table = module.get_parameter("shared.ids.table.weight")
+        table[-1] = table[0]
     return module
 
 

@@ -1,0 +1,41 @@
+# Needs Python 3.11 to 3.13 and make. Everything is installed into .venv, from constraints.txt.
+PYTHON ?= python3
+BIN := .venv/bin
+READY := .venv/ready
+
+.PHONY: install demo test check format bench clean
+
+install: $(READY)
+
+$(READY): setup.cfg pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' || \
+		{ echo "rec-export needs Python 3.11, 3.12 or 3.13 (TorchScript ends there); try: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 1; }
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
+	@touch $(READY)
+
+# The main job on a made-up shop; every step's result is left in demo/.
+demo: $(READY)
+	@rm -rf demo
+	@$(BIN)/rec-export sample-data demo/shop
+	@$(BIN)/rec-export run demo/shop/interactions.parquet --items demo/shop/items.parquet --users demo/shop/users.parquet --k 20 -o demo/out
+
+test: $(READY)
+	$(BIN)/python -m pytest
+
+check: $(READY)
+	$(BIN)/ruff format --check
+	$(BIN)/ruff check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: $(READY)
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+
+# Scoring speed beside plain torch and beside the network as it is usually written.
+bench: $(READY)
+	$(BIN)/python -m benchmarks.scoring
+
+clean:
+	rm -rf .venv demo
