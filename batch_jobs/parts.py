@@ -23,14 +23,14 @@ MODEL, COLD, FALLBACK = range(3)  # trained on; new, known by history or attribu
 class Shard(NamedTuple):
     """One part: the users first..stop-1 in sorted order. The plan depends on the number of users alone."""
 
-    index: int
-    count: int
+    number: int
+    of: int
     first: int
     stop: int
 
     def name(self, run_id: str) -> str:
         """The file name, known before anything is scored."""
-        return f"part-{self.index:05d}-of-{self.count:05d}-{run_id}.parquet"
+        return f"part-{self.number:05d}-of-{self.of:05d}-{run_id}.parquet"
 
 
 def plan(users: int) -> list[Shard]:

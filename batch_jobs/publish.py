@@ -11,7 +11,7 @@ import os
 import re
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import final
 
@@ -70,7 +70,8 @@ class Destination:
         if root.exists() and not root.is_dir():
             raise OutputExistsError(f"{root} is a file; name a directory for the recommendations")
         self.root = root
-        self.control = root.with_name(f"{root.name}.control")
+        whole = root.resolve()  # "." and ".." have no name of their own
+        self.control = whole.with_name(f"{whole.name}.control")
         self.live = root / f"run_date={run_date}"
         self.manifests = self.control / "manifests" / self.live.name
 
@@ -96,6 +97,9 @@ class Destination:
                 yield work
         except BaseException:
             shutil.rmtree(work, ignore_errors=True)
+            with suppress(OSError):  # other runs may be at work there
+                work.parent.rmdir()
+                self.control.rmdir()
             raise
 
     def publish(self, work: Path, manifest: RunManifest) -> None:

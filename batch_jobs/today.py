@@ -14,7 +14,7 @@ from rec_export.catalogue import Catalogue
 from rec_export.data.columns import DAY, Bool, Int64, comparable
 from rec_export.data.config import Attributes, DataConfig
 from rec_export.data.entities import read_attributes
-from rec_export.data.log import make_log, read_events
+from rec_export.data.log import Events, make_log, read_events, select
 from rec_export.data.read import read_table
 from rec_export.data.vocab import UNKNOWN, Vocab
 from rec_export.errors import DataError, some
@@ -34,7 +34,7 @@ def look(bundle: Bundle, job: ScoreJob) -> Today:
     """Read today's files against the bundle's catalogue."""
     data = bundle.manifest.blueprint.data
     source = data.interactions.model_copy(update={"path": job.interactions})
-    events = read_events(source)
+    events = until(read_events(source), job)
     attributes = {name: table_of(data, name, path) for name, path in job.inputs().items() if name != "interactions"}
     catalogue = Catalogue(
         bundle.catalogue.users.grown(together(events.user_id, attributes.get("users")), attributes.get("users")),
@@ -43,37 +43,41 @@ def look(bundle: Bundle, job: ScoreJob) -> Today:
     users, items = catalogue.users.vocab, catalogue.items.vocab
     known = bundle.catalogue.users.vocab.plus(events.user_id)
     log = make_log(events, users, items)
-    clock = bundle.manifest.blueprint.clock
-    after = None
-    if log.time is not None:
-        after = int(datetime.combine(job.run_date, datetime.min.time(), UTC).timestamp() * 1e6) + DAY
-        log = log.where(log.time < after)
-        if len(log) == 0:
-            raise DataError(f"{job.interactions} has no row on or before {job.run_date}; name a later --run-date")
-    world = Timeline.of(log, len(users), len(items)).as_of(None, clock)
+    world = Timeline.of(log, len(users), len(items)).as_of(None, bundle.manifest.blueprint.clock)
     return Today(
         catalogue, world, whom(known, users, attributes.get("users"), job.users), among(items, attributes.get("items"))
     )
 
 
+def until(events: Events, job: ScoreJob) -> Events:
+    """The events up to the end of the run's day, UTC: whatever came later, new ids too, is not known yet."""
+    if events.time is None:
+        return events
+    after = int(datetime.combine(job.run_date, datetime.min.time(), UTC).timestamp() * 1e6) + DAY
+    if events.time.min() >= after:
+        raise DataError(f"{job.interactions} has no row on or before {job.run_date}; name a later --run-date")
+    return select(events, events.time < after)
+
+
 def table_of(data: DataConfig, name: str, path: Path) -> pa.Table:
-    """Today's table of items or users; users may be a list of ids without the attributes."""
+    """Today's table of items or users; users may be a list of ids without any attributes."""
     declared: Attributes | None = getattr(data, name)
     if declared is None:
         key = data.interactions.item if name == "items" else data.interactions.user
         declared = Attributes(path=path, id=key)
     if name == "users":
-        present = set(read_table(path, [declared.id], text=[declared.id]).column_names)
-        declared = declared if present >= set(declared.columns()) else Attributes(path=path, id=declared.id)
+        present = read_table(path, None, text=[declared.id]).column_names
+        told = any(column in present for column in declared.columns()[1:])
+        declared = declared if told else Attributes(path=path, id=declared.id)
     return read_attributes(declared.model_copy(update={"path": path}))
 
 
 def together(ids: pa.Array, table: pa.Table | None) -> pa.Array:
-    """Ids of the log and of a table, in the type of the log."""
+    """Ids of the log and of a table, as text where one is text and the other numbers."""
     if table is None:
         return ids
-    extra = table.column(0).combine_chunks()
-    return pa.concat_arrays([ids, extra.cast(ids.type)])
+    both = [comparable(ids), comparable(table.column(0).combine_chunks())]
+    return pa.concat_arrays(both if both[0].type == both[1].type else [a.cast(pa.large_string()) for a in both])
 
 
 def whom(known: Vocab, users: Vocab, table: pa.Table | None, path: Path | None) -> Int64:

@@ -5,12 +5,15 @@ from typing import NamedTuple, Self, final
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
+from safetensors import SafetensorError
 
-from rec_export.data.columns import Int64
+from rec_export.data.columns import Int64, bags, words
 from rec_export.data.entities import aligned
 from rec_export.data.features import Features, FeatureState
 from rec_export.data.vocab import UNKNOWN, Vocab
+from rec_export.errors import ModelError
 from rec_export.towers import TableSizes
 
 
@@ -45,8 +48,10 @@ class Side(NamedTuple):
             return self._replace(table=mine)
         told = pa.array(Vocab(attributes.column(0).combine_chunks()).rows(vocab.ids) != UNKNOWN)
         for place, name in enumerate(mine.column_names[1:], 1):
-            newer = pa.compute.if_else(told, table[name].cast(mine.schema.field(place).type), mine[name])
-            mine = mine.set_column(place, name, newer)
+            if name not in table.column_names:
+                continue
+            today, before = alike(table[name].combine_chunks(), mine[name].combine_chunks())
+            mine = mine.set_column(place, name, pc.if_else(told, today, before))
         return self._replace(table=mine)
 
     def write(self, folder: Path, name: str) -> None:
@@ -58,8 +63,26 @@ class Side(NamedTuple):
     @classmethod
     def read(cls, folder: Path, name: str, trained: int) -> Self:
         """Read what `write` wrote."""
-        table = pq.read_table(folder / f"{name}.parquet", page_checksum_verification=True)
-        return cls(table, FeatureState.read(folder / "features", name), trained)
+        try:
+            table = pq.read_table(folder / f"{name}.parquet", page_checksum_verification=True)
+            return cls(table, FeatureState.read(folder / "features", name), trained)
+        except (OSError, pa.ArrowException, SafetensorError) as error:
+            said = str(error).splitlines()[0]
+            raise ModelError(f"the {name} in {folder} are missing or damaged: {said}; make the directory again") from error
+
+
+def alike(one: pa.Array, other: pa.Array) -> tuple[pa.Array, pa.Array]:
+    """Two columns in one type that holds both: today's prices may have cents where those of the training had none."""
+    if one.type == other.type:
+        return one, other
+    kinds = [column.type for column in (one, other)]
+    if all(pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_null(kind) for kind in kinds):
+        return one.cast(pa.float64()), other.cast(pa.float64())
+    if any(pa.types.is_list(kind) or pa.types.is_large_list(kind) for kind in kinds):
+        lists = [bags(pa.chunked_array([column]), "|", "a column of tags") for column in (one, other)]
+        return lists[0], lists[1]
+    texts = [words(pa.chunked_array([column]), "a column") for column in (one, other)]
+    return texts[0], texts[1]
 
 
 @final

@@ -21,7 +21,7 @@ class Training(Record):
     lr: float | None = Field(default=None, gt=0)
     decay: float = Field(default=0.01, ge=0, description="decoupled weight decay of layers")
     embedding_decay: float | None = Field(default=None, ge=0, description="decoupled weight decay of embeddings")
-    negatives: int | None = Field(default=None, ge=1, description="shared by a batch; all items where it is not given")
+    candidates: int | None = Field(default=None, ge=2, description="items that targets are told from, in each batch")
     id_dropout: float = Field(
         default=0.2, ge=0, lt=1, description="share of ids hidden, so that new ones can be served"
     )
@@ -58,7 +58,11 @@ class Config(Record):
         except FileNotFoundError as error:
             siblings = [p.name for p in path.parent.iterdir()] if path.parent.is_dir() else []
             raise MissingInputError(f"{path} does not exist{nearest(path.name, siblings)}") from error
-        except (yaml.YAMLError, UnicodeDecodeError, IsADirectoryError) as error:
+        except NotADirectoryError as error:
+            raise MissingInputError(f"{path} does not exist; name a YAML file") from error
+        except IsADirectoryError as error:
+            raise UsageError(f"{path} is a folder; name a YAML file in it") from error
+        except (yaml.YAMLError, UnicodeDecodeError) as error:
             raise UsageError(f"{path} is not YAML: {' '.join(str(error).split())}") from error
         if not isinstance(fields, dict):
             raise UsageError(f"{path} holds no keys; it needs at least data.interactions.path")
@@ -81,4 +85,7 @@ def changed(fields: dict[str, Any], change: str) -> dict[str, Any]:
     inner = fields.get(head)
     if rest:
         return {**fields, head: changed(inner if isinstance(inner, dict) else {}, f"{rest}={value}")}
-    return {**fields, head: yaml.safe_load(value)}
+    try:
+        return {**fields, head: yaml.safe_load(value)}
+    except yaml.YAMLError as error:
+        raise UsageError(f"the value {value!r} of --set is not YAML; put it into quotes") from error

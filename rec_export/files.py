@@ -9,6 +9,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from safetensors import SafetensorError
+
 from rec_export.errors import OutputExistsError, RecExportError, StorageError
 
 FULL = {errno.ENOSPC, errno.EDQUOT}
@@ -53,6 +55,11 @@ def storage_errors(path: Path) -> Iterator[None]:
         raise
     except OSError as error:
         raise storage_error(path, error) from error
+    except SafetensorError as error:  # its writer has no OSError, only the text of one
+        full = next((code for code in FULL if os.strerror(code) in str(error)), None)
+        if full is None:
+            raise
+        raise storage_error(path, OSError(full, os.strerror(full))) from error
 
 
 def storage_error(path: Path | str, error: OSError) -> StorageError:
@@ -64,7 +71,8 @@ def storage_error(path: Path | str, error: OSError) -> StorageError:
         return StorageError(
             f"the disk is full while writing {path} ({free:,} bytes free); free some space and run the same command again"
         )
-    return StorageError(f"cannot write {path}: {error.strerror or error}")
+    reason = (error.strerror or str(error).splitlines()[0]).lower()
+    return StorageError(f"cannot read or write {path}: {reason}; check that it is there, and who may use it")
 
 
 def sha256(path: Path) -> str:

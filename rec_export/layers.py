@@ -31,6 +31,10 @@ class SafeEmbedding(nn.Module):
 class DenseEncoder(nn.Module):
     """Raw numbers made fit for a network: imputed, sign(x) log(1 + |x|), standardised, cut at 8, and flags of the missing."""
 
+    median: Tensor
+    mean: Tensor
+    std: Tensor
+
     def __init__(self, columns: tuple[Dense, ...]) -> None:
         super().__init__()
         self.register_buffer("median", torch.tensor([c.median for c in columns]))

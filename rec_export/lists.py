@@ -26,19 +26,24 @@ def show_lists(run: Path, source: Source, data: DataConfig) -> Iterator[str]:
         had = events.item_id.filter(pc.equal(events.user_id, user))[-HAD:]
         best = ds.dataset(run, format="parquet").to_table(filter=pc.field("user_id") == user).sort_by("rank")
         gets = best["item_id"].combine_chunks()[:GETS]
-        yield f"Look      {user} ({best['source'][0]})"
+        yield f"Look      {plain(user)}" + (f" ({best['source'][0]})" if len(gets) else "")
         yield f"          had:  {'; '.join(titles(had, source, data))}"
-        yield f"          gets: {'; '.join(titles(gets, source, data))}"
+        yield f"          gets: {'; '.join(titles(gets, source, data)) or 'nothing, as nothing is left that is new'}"
+
+
+def plain(text: object) -> str:
+    """A text on one short line: an id may hold line ends and 10 kB."""
+    return shorten(" ".join(str(text).split()), 48)
 
 
 def titles(items: pa.Array, source: Source, data: DataConfig) -> list[str]:
     """The titles of items, or their ids where there are none."""
-    ids = [str(item) for item in items.to_pylist()]
+    ids = [plain(item) for item in items.to_pylist()]
     if source.items is None or data.items is None or not data.items.text:
         return ids
     rows = Vocab(source.items.column(0).combine_chunks()).rows(items)
     names = source.items[data.items.text[0]]
     return [
-        shorten(str(names[int(row)].as_py()), 48) if row != UNKNOWN and names[int(row)].is_valid else own
+        plain(names[int(row)].as_py()) if row != UNKNOWN and names[int(row)].is_valid else own
         for row, own in zip(rows, ids, strict=True)
     ]

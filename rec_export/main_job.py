@@ -18,12 +18,15 @@ from rec_export.data.columns import date
 from rec_export.data.config import DataConfig
 from rec_export.data.guess import ITEM, USER, guess_attributes, guess_log
 from rec_export.data.source import Source
+from rec_export.device import device_of
 from rec_export.errors import OutputExistsError
 from rec_export.files import new_directory, sha256
 from rec_export.lists import show_lists
+from rec_export.models import spec_of
 from rec_export.record import Record
 
 Say = Callable[[str], None]
+MARK = "job.json"
 
 
 @final
@@ -64,14 +67,21 @@ class Steps(NamedTuple):
 
 
 def run(job: MainJob, say: Say) -> None:
-    """Do what is not done yet. Raises OutputExistsError when `out` holds something else."""
+    """Do what is not done yet. Raises OutputExistsError when `out` holds something else.
+
+    What can be refused is refused before anything is written.
+    """
     config = guessed(job)
-    facts = {"config": config.dump(), "inputs": {name: digest(path) for name, path in job.inputs().items()}}
+    spec_of(config.model, "--model")
+    device_of(job.device)
+    facts: dict[str, object] = {"config": config.dump(), "inputs": {name: digest(path) for name, path in job.inputs().items()}}
     steps = Steps.below(job.out)
-    claim(job.out, facts, config)
+    begun = is_begun(job.out, facts)
     source = Source.read(config.data)
     for line in report(config.data, source, job):
         say(line)
+    if not begun:
+        begin(job.out, facts, config)
     train(config, source, steps, say)
     export(steps, say)
     score(job, config, source, steps, say)
@@ -96,17 +106,21 @@ def digest(path: Path) -> str:
     return hashlib.sha256(json.dumps(facts).encode()).hexdigest()
 
 
-def claim(out: Path, facts: dict[str, object], config: Config) -> None:
-    """Make the output directory, or find in it the same job, begun before."""
-    mark = out / "job.json"
-    text = json.dumps(facts, indent=2)
-    if mark.exists() and mark.read_text(encoding="utf-8") == text:
-        return
+def is_begun(out: Path, facts: dict[str, object]) -> bool:
+    """Whether the same job was begun before in the output directory. Raises OutputExistsError when it holds another."""
+    mark = out / MARK
+    if mark.exists() and mark.read_text(encoding="utf-8") == json.dumps(facts, indent=2):
+        return True
     if out.exists():
         raise OutputExistsError(f"{out} already exists and is not this job; name a new directory or remove it first")
+    return False
+
+
+def begin(out: Path, facts: dict[str, object], config: Config) -> None:
+    """Make the output directory, with the mark of the job in it."""
     with new_directory(out) as folder:
         (folder / "config.yaml").write_text(config.dump(), encoding="utf-8")
-        (folder / "job.json").write_text(text, encoding="utf-8")
+        (folder / MARK).write_text(json.dumps(facts, indent=2), encoding="utf-8")
 
 
 def report(data: DataConfig, source: Source, job: MainJob) -> list[str]:
@@ -123,7 +137,8 @@ def report(data: DataConfig, source: Source, job: MainJob) -> list[str]:
     lines.append(f"Columns   {'  '.join(columns)}      change with --user --item --time --value --positive")
     for name, table in (("Items", data.items), ("Users", data.users)):
         if table is not None:
-            rows = (source.items if name == "Items" else source.users).num_rows
+            given = source.items if name == "Items" else source.users
+            rows = 0 if given is None else given.num_rows
             kinds = [
                 f"{kind}={','.join(getattr(table, kind))}"
                 for kind in ("dense", "category", "tags", "text")

@@ -10,6 +10,15 @@ from pydantic_core import ErrorDetails
 from rec_export.errors import MissingInputError, ModelError, UsageError, nearest, shorten
 
 
+PLAIN = {
+    "dict_type": "a mapping of keys to values",
+    "model_type": "a mapping of keys to values",
+    "path_type": "a path",
+    "tuple_type": "a list",
+}
+"""What pydantic says in the words of Python, in those of a YAML file; by the type of the complaint."""
+
+
 class Record(BaseModel):
     """A frozen value; two records with the same fields are equal."""
 
@@ -24,7 +33,7 @@ class Record(BaseModel):
         """Read what `write` wrote. Raises ModelError when the file is not such a record."""
         try:
             return cls.model_validate_json(path.read_bytes())
-        except FileNotFoundError as error:
+        except (FileNotFoundError, NotADirectoryError) as error:
             raise MissingInputError(f"{path} does not exist; name a directory that rec-export wrote") from error
         except ValidationError as error:
             raise ModelError(f"{path} is not a valid {cls.__name__}: {sentence(cls, error)}") from error
@@ -53,7 +62,7 @@ def complaint(record: type[BaseModel], detail: ErrorDetails) -> str:
     if detail["type"] == "missing":
         return f"the key {where!r} is missing"
     value = shorten(json.dumps(detail["input"], default=str))
-    message = detail["msg"].removeprefix("Value error, ").removeprefix("Input should be ")
+    message = PLAIN.get(detail["type"]) or detail["msg"].removeprefix("Value error, ").removeprefix("Input should be ")
     return f"{where or 'the whole'} is {value}, but should be {message}"
 
 

@@ -37,17 +37,20 @@ class Model(NamedTuple):
     @classmethod
     def of_bundle(cls, bundle: Bundle, runtime: Runtime, device: torch.device) -> Self:
         """The exported towers, run by TorchScript or ONNX Runtime."""
-        towers = [load_tower(bundle.folder, part, runtime, device) for part in ("user_tower", "item_tower")]
+        users = load_tower(bundle.folder, "user_tower", runtime, device)
+        items = load_tower(bundle.folder, "item_tower", runtime, device)
         manifest = bundle.manifest
-        return cls(*towers, bundle.pair_head(), manifest.user_inputs, manifest.item_inputs, manifest.blueprint, device)
+        ports = manifest.user_inputs, manifest.item_inputs
+        return cls(users, items, bundle.pair_head(), *ports, manifest.blueprint, device)
 
     @classmethod
     def of_checkpoint(cls, checkpoint: Checkpoint, device: torch.device) -> Self:
         """The trained towers themselves."""
         blueprint, towers = checkpoint.blueprint, checkpoint.towers
         spec, sizes = blueprint.spec(), blueprint.sizes
-        run = [eager(tower, device) for tower in (towers.user_tower, towers.item_tower)]
-        return cls(*run, towers.pair_head, spec.user_inputs(sizes), spec.item_inputs(sizes), blueprint, device)
+        users, items = eager(towers.user_tower, device), eager(towers.item_tower, device)
+        ports = spec.user_inputs(sizes), spec.item_inputs(sizes)
+        return cls(users, items, towers.pair_head, *ports, blueprint, device)
 
 
 def eager(module: torch.nn.Module, device: torch.device) -> Tower:

@@ -1,5 +1,6 @@
-"""Examples on the device: the inputs of the towers, the targets, and shared negatives."""
+"""Examples on the device: the inputs of the towers, the targets, and the candidates they are told from."""
 
+import math
 from typing import NamedTuple
 
 import torch
@@ -14,20 +15,18 @@ from trainers.examples import Batch
 from trainers.losses import Pairs
 
 
-class Columns(NamedTuple):
-    """The item rows that are the columns of a batch's score matrix, and where its targets and exclusions are."""
+class Candidates(NamedTuple):
+    """The items that a batch's targets are told from, and how much each stands for."""
 
     item: Tensor  # int64 [C]
-    targets: Pairs
-    excluded: Pairs
-    sampled: int  # how many of the first columns are negatives; 0: the columns are all items
+    correction: Tensor  # float32 [C] the logarithm of how many items each stands for (logQ)
 
 
 class Device:
     """The dataset's features as tensors on a device, and batches cut from them."""
 
     def __init__(
-        self, dataset: Dataset, spec: ModelSpec, sizes: Sizes, moments: list[World], device: torch.device
+        self, dataset: Dataset, spec: ModelSpec, sizes: Sizes, moments: list[World], recent: int, device: torch.device
     ) -> None:
         self.device = device
         self.items = sizes.items.rows
@@ -36,6 +35,7 @@ class Device:
         trained = dataset.catalogue.items.trained
         trends = [torch.from_numpy(world.trend()[:trained]) for world in moments]
         self.trends = torch.stack(trends).to(device)
+        self.popular = torch.argsort(self.trends[:, :, recent], dim=1, descending=True)
         every = torch.arange(trained).numpy()
         inputs = item_inputs(self.item_ports, dataset.item_features, trends[0], every)
         inputs |= attributes({"dense", "category", "tags", "text"}, dataset.item_features, every)
@@ -60,20 +60,27 @@ class Device:
             inputs["row"] = inputs["row"].masked_fill(hidden, -1)
         return inputs
 
-    def columns(self, batch: Batch, negatives: int | None) -> Columns:
-        """All items as candidates, or `negatives` uniform ones that the whole batch shares, and the targets."""
-        owner, target = self.tensor(batch.owner), self.tensor(batch.target)
-        seen = Pairs(self.tensor(batch.seen_owner), self.tensor(batch.seen))
-        if negatives is None or negatives >= self.items:
-            return Columns(torch.arange(self.items, device=self.device), Pairs(owner, target), seen, 0)
-        sample = torch.randperm(self.items, device=self.device)[:negatives]
+    def candidates(self, moment: int, count: int | None) -> Candidates:
+        """All items (None), or `count` of them: the popular half for themselves, and a uniform sample for all the others.
+
+        The popular items carry most of the softmax, so that having them for certain takes most of the sampling noise away.
+        """
+        if count is None or count >= self.items:
+            every = torch.arange(self.items, device=self.device)
+            return Candidates(every, torch.zeros(self.items, device=self.device))
+        head, tail = self.popular[moment, : count // 2], self.popular[moment, count // 2 :]
+        sample = tail[torch.randperm(len(tail), device=self.device)[: count - len(head)]]
+        correction = torch.zeros(count, device=self.device)
+        correction[len(head) :] = math.log(len(tail) / len(sample))
+        return Candidates(torch.cat([head, sample]), correction)
+
+    def taken(self, batch: Batch, candidates: Candidates) -> Pairs:
+        """The cells of candidates that a user has met, or will."""
         place = torch.full([self.items], -1, device=self.device)
-        place[sample] = torch.arange(negatives, device=self.device)
-        unique, column = torch.unique(target, return_inverse=True)
-        row = torch.cat([seen.row, owner])
-        taken = place[torch.cat([seen.column, target])]
-        excluded = Pairs(row[taken >= 0], taken[taken >= 0])
-        return Columns(torch.cat([sample, unique]), Pairs(owner, negatives + column), excluded, negatives)
+        place[candidates.item] = torch.arange(len(candidates.item), device=self.device)
+        row = torch.cat([self.tensor(batch.seen_owner), self.tensor(batch.owner)])
+        column = place[torch.cat([self.tensor(batch.seen), self.tensor(batch.target)])]
+        return Pairs(row[column >= 0], column[column >= 0])
 
     def tensor(self, array: object) -> Tensor:
         """An array on the device."""

@@ -12,11 +12,11 @@ from rec_export.data.columns import DAY, Float32, Int64
 from rec_export.data.vocab import UNKNOWN
 from rec_export.world import Timeline, World, ragged
 
-SNAPSHOTS = 24
+SNAPSHOTS = 60
 COLD = 0.3  # share kept of the examples without a history
 MOST_TARGETS = 100  # of one example
 HIDDEN_HISTORY = 0.2  # share of a history's items that is hidden, in snapshots
-KEPT_BAG = 0.5  # share of a bag's items that is shown
+SHOWN_BAG = 0.5  # share of a bag's items that is shown
 
 
 class Batch(NamedTuple):
@@ -97,7 +97,8 @@ class Snapshots(Examples):
             if len(part)
         ]
         for place in rng.permutation(len(parts)):
-            yield self.batch(*parts[place], rng)
+            moment, user = parts[place]
+            yield self.batch(moment, user, rng)
 
     def batch(self, moment: int, user: Int64, rng: np.random.Generator) -> Batch:
         """The users' examples at one date."""
@@ -121,7 +122,7 @@ class Snapshots(Examples):
 
 @final
 class Bags(Examples):
-    """Users without time: the towers see a random part of what a user liked and must name all of it.
+    """Users without time: the towers see a random half of what a user liked and must name the rest.
 
     A denoising auto-encoder (Liang et al. 2018, Variational Autoencoders for Collaborative Filtering, arXiv:1802.05814, its
     Mult-DAE), with larger values weighing more, by their logarithm.
@@ -147,26 +148,28 @@ class Bags(Examples):
             yield self.batch(user, rng)
 
     def batch(self, user: Int64, rng: np.random.Generator) -> Batch:
-        """The users' bags, half hidden."""
+        """The users' bags: a half is shown, the other half is to be named."""
         world = self.moments[0]
-        history, size = world.history(user, self.length)
-        history = np.where(rng.random(history.shape) < KEPT_BAG, history, UNKNOWN)
-        kept = (history != UNKNOWN).sum(1)
         liked = ragged(self.timeline.start[user], self.timeline.start[user + 1])
+        hidden = rng.random(len(liked.place)) >= SHOWN_BAG
+        history, size = world.history(user, self.length)
+        place = (liked.start[1:] - size)[:, None] + np.arange(history.shape[1])
+        history = np.where(hidden[np.minimum(place, len(hidden) - 1)], UNKNOWN, history)
+        shown = (history != UNKNOWN).sum(1)
         context = world.context(user)
-        context[:, 0], context[:, 2] = np.log1p(kept) / 2, kept == 0
-        none = np.zeros(0, np.int64)
+        context[:, 0], context[:, 2] = np.log1p(shown) / 2, shown == 0
+        owner = liked.owner[hidden]
         return Batch(
             moment=0,
             user=user,
             history=history,
             size=size,
             context=context,
-            owner=liked.owner,
-            target=self.timeline.item_row[liked.place],
-            weight=(self.value[liked.place] * shared(liked.owner, len(user))).astype(np.float32),
-            seen_owner=none,
-            seen=none,
+            owner=owner,
+            target=self.timeline.item_row[liked.place[hidden]],
+            weight=(self.value[liked.place[hidden]] * shared(owner, len(user))).astype(np.float32),
+            seen_owner=liked.owner[~hidden],
+            seen=self.timeline.item_row[liked.place[~hidden]],
         )
 
 

@@ -19,7 +19,7 @@ from rec_export.record import Record
 from rec_export.towers import ModelSpec
 from rec_export.world import CONTEXT
 from trainers.dataset import Dataset
-from trainers.loop import Epoch, Trained, sizes_of, train
+from trainers.loop import Epoch, Run, Trained, sizes_of
 from trainers.plan import Plan, plan
 from trainers.validation import Validation
 
@@ -86,14 +86,14 @@ def fit(config: Config, spec: ModelSpec, source: Source, device: torch.device) -
     """Search with the validation part held out; then, if asked, learn from both parts for as many epochs as were best."""
     training, length = config.training, config.data.history
     dataset = Dataset.of(source, source.rows(Part.TRAIN))
-    chosen = plan(dataset.timeline, training)
+    chosen = plan(dataset.timeline, dataset.catalogue.items.trained, training, length)
     later = select(source.events, source.rows(Part.VALID))
     validation = None
     if len(later.positive):
         rows = make_log(later, dataset.catalogue.users.vocab, dataset.catalogue.items.vocab)
         validation = Validation.of(dataset, dataset.timeline.as_of(None, chosen.clock), rows, training, length)
     sizes = sizes_of(dataset, chosen, CONTEXT)
-    found = train(spec, dataset, sizes, chosen, training, length, device, validation, "search")
+    found = Run(spec, sizes, dataset, chosen, device).train(validation, "search")
     if validation is None:
         return chosen, Fitted(found, dataset, found.epochs, {})
     held_out = {"model": found.held_out, "popular": validation.popularity(chosen.recent)}
@@ -102,7 +102,7 @@ def fit(config: Config, spec: ModelSpec, source: Source, device: torch.device) -
     everything = Dataset.of(source, source.rows(Part.TRAIN, Part.VALID))
     again = chosen.model_copy(update={"epochs": found.best_epoch})
     sizes = sizes_of(everything, again, CONTEXT)
-    final_model = train(spec, everything, sizes, again, training, length, device, None, "refit")
+    final_model = Run(spec, sizes, everything, again, device).train(None, "refit")
     return chosen, Fitted(final_model, everything, found.epochs + final_model.epochs, held_out)
 
 

@@ -1,32 +1,30 @@
-"""The training loop: epochs over examples, a ranking metric after each, and the best weights kept."""
+"""The training loop: epochs over examples, ranking metrics after each, and the best weights kept."""
 
 import logging
 import math
 import time
-from typing import NamedTuple
+from typing import NamedTuple, final
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from rec_export.checkpoint import modules
-from rec_export.config import Training
 from rec_export.errors import TrainingError
 from rec_export.layers import HistoryEncoder
 from rec_export.progress import track
 from rec_export.record import Record
-from rec_export.towers import ModelSpec, Sizes, Towers
+from rec_export.towers import Head, ModelSpec, Sizes, Towers
 from trainers.batches import Device, take
 from trainers.dataset import Dataset
-from trainers.examples import Batch, Examples, examples_of
-from trainers.losses import full_softmax, sampled_softmax
+from trainers.examples import Batch, examples_of
+from trainers.losses import Pairs, full_softmax, sampled_softmax
+from trainers.optimizer import averaged, optimizer_of
 from trainers.plan import Plan
 from trainers.validation import Validation
 
 log = logging.getLogger("rec_export")
-FULL_WORK = 50_000_000  # scores of an epoch up to which all items are candidates
-NEGATIVES = 1000
-CLIP = 5.0
+CLIP = 5.0  # of the norm of all gradients
 
 
 class Epoch(Record):
@@ -35,7 +33,7 @@ class Epoch(Record):
     phase: str  # "search" for the number of epochs, "refit" on all rows
     epoch: int
     loss: float
-    metric: float | None
+    held_out: dict[str, float]
     seconds: float
 
 
@@ -48,129 +46,122 @@ class Trained(NamedTuple):
     epochs: tuple[Epoch, ...]
 
 
+@final
+class Run:
+    """Fresh towers in training on a dataset."""
+
+    def __init__(self, spec: ModelSpec, sizes: Sizes, dataset: Dataset, plan: Plan, device: torch.device) -> None:
+        torch.manual_seed(plan.seed)
+        self.rng = np.random.default_rng(plan.seed)
+        self.plan = plan
+        self.towers = spec.build(sizes)
+        self.roof = modules(self.towers).to(device)
+        self.kept = averaged(self.roof)
+        self.examples = examples_of(dataset.timeline, plan.clock, plan.history)
+        if len(self.examples) == 0:
+            raise TrainingError("nobody has a liked item, so there is nothing to learn; check data.interactions.positive")
+        self.state = Device(dataset, spec, sizes, self.examples.moments, plan.recent, device)
+        self.optimizer = optimizer_of(self.roof, plan)
+
+    def train(self, validation: Validation | None, phase: str) -> Trained:
+        """Epochs until the metric on `validation` stops growing; without one, all of plan.epochs."""
+        epochs: list[Epoch] = []
+        best, weights = 0, None
+        for number in range(1, self.plan.epochs + 1):
+            started = time.monotonic()
+            loss = self.epoch(number)
+            towers = self.evaluated()
+            held_out = {} if validation is None else validation.measure(towers, self.state)
+            seconds = round(time.monotonic() - started, 2)
+            epochs.append(Epoch(phase=phase, epoch=number, loss=loss, held_out=held_out, seconds=seconds))
+            said = "".join(f", {name} {value:.4f}" for name, value in held_out.items() if name == self.plan.metric)
+            log.info("%s, epoch %d of at most %d: loss %.4f%s", phase, number, self.plan.epochs, loss, said)
+            if validation is None or best == 0 or self.better(epochs[-1], epochs[best - 1]):
+                best, weights = number, self.weights() if validation else None
+            elif number - best >= self.plan.patience:
+                break
+        towers = self.evaluated()
+        if weights is not None:
+            modules(towers).load_state_dict(weights)
+        modules(towers).cpu().eval()
+        return Trained(towers, best, epochs[best - 1].held_out, tuple(epochs))
+
+    def better(self, one: Epoch, other: Epoch) -> bool:
+        """Whether an epoch's metric is above another's."""
+        return one.held_out[self.plan.metric] > other.held_out[self.plan.metric]
+
+    def epoch(self, number: int) -> float:
+        """One pass over the examples; the mean loss. Raises TrainingError when it is not finite."""
+        self.roof.train()
+        total = 0.0
+        steps = self.examples.steps(self.plan.batch)
+        batches = track(self.examples.batches(self.plan.batch, self.rng), steps, f"epoch {number}")
+        for step, batch in enumerate(batches, 1):
+            loss = self.loss(batch)
+            self.optimizer.zero_grad(set_to_none=True)
+            loss.backward()
+            nn.utils.clip_grad_norm_(self.roof.parameters(), CLIP)
+            self.optimizer.step()
+            self.kept.update_parameters(self.roof)
+            total += loss.item()
+            if not math.isfinite(total):
+                raise TrainingError(
+                    f"the loss is {loss.item()} in epoch {number}, step {step} of {steps}; the learning rate"
+                    f" ({self.plan.lr:g}) is probably too high, or a value in the data is beyond reason"
+                )
+        return round(total / steps, 5)
+
+    def loss(self, batch: Batch) -> Tensor:
+        """The loss of one batch, float32 []."""
+        state, towers, plan = self.state, self.towers, self.plan
+        items = state.every_item(batch.moment, plan.id_dropout)
+        for encoder in history_encoders(towers):
+            encoder.refresh(items)
+        candidates = state.candidates(batch.moment, plan.candidates)
+        user_vec = towers.user_tower(state.users(batch, plan.id_dropout))
+        item_vec = towers.item_tower(take(items, state.item_ports, candidates.item))
+        score = towers.pair_head(user_vec, item_vec) + candidates.correction
+        owner, target, weight = (state.tensor(column) for column in (batch.owner, batch.target, batch.weight))
+        if len(candidates.item) == state.items:
+            seen = Pairs(state.tensor(batch.seen_owner), state.tensor(batch.seen))
+            return full_softmax(score, Pairs(owner, target), weight, seen)
+        target_vec = towers.item_tower(take(items, state.item_ports, target))
+        own = pair_scores(towers.pair_head, user_vec[owner], target_vec)
+        return sampled_softmax(score, own, owner, weight, state.taken(batch, candidates))
+
+    @torch.no_grad()
+    def evaluated(self) -> Towers:
+        """The averaged towers in eval mode, their history tables up to the weights."""
+        roof = self.kept.module.eval()
+        towers = Towers(roof["user_tower"], roof["item_tower"], roof["pair_head"])
+        for encoder in history_encoders(towers):
+            encoder.refresh(self.state.every_item(0, hide=0.0))
+        return towers
+
+    def weights(self) -> dict[str, Tensor]:
+        """A copy of the averaged weights."""
+        return {name: value.clone() for name, value in self.kept.module.state_dict().items()}
+
+
 def sizes_of(dataset: Dataset, plan: Plan, context: int) -> Sizes:
     """What the model must know of this dataset."""
-    clock = plan.clock
-    users, items = dataset.catalogue.users.sizes, dataset.catalogue.items.sizes
+    clock, catalogue = plan.clock, dataset.catalogue
     return Sizes(
-        users=users, items=items, context=context, trend=clock.trends, counts=clock.counts, ordered=clock.timed
-    )  # fmt: skip
+        users=catalogue.users.sizes,
+        items=catalogue.items.sizes,
+        context=context,
+        trend=clock.trends,
+        counts=clock.counts,
+        ordered=clock.timed,
+    )
 
 
-def train(
-    spec: ModelSpec, dataset: Dataset, sizes: Sizes, plan: Plan, training: Training, length: int,
-    device: torch.device, validation: Validation | None, phase: str,
-) -> Trained:  # fmt: skip
-    """Train fresh towers on a dataset, by a validation until its metric stops growing, or for plan.epochs."""
-    torch.manual_seed(training.seed)
-    rng = np.random.default_rng(training.seed)
-    towers = spec.build(sizes)
-    roof = modules(towers).to(device)
-    examples = examples_of(dataset.timeline, plan.clock, length)
-    if len(examples) == 0:
-        raise TrainingError(
-            "there is nothing to learn from: no user has a liked item; check data.interactions.positive"
-        )
-    state = Device(dataset, spec, sizes, examples.moments, device)
-    optimizer = optimizer_of(roof, plan, training)
-    negatives = training.negatives or (None if len(examples) * sizes.items.rows <= FULL_WORK else NEGATIVES)
-    epochs: list[Epoch] = []
-    best = Best(0, {}, {})
-    for number in range(1, plan.epochs + 1):
-        started = time.monotonic()
-        loss = one_epoch(towers, roof, optimizer, examples, state, plan, training, negatives, number, rng)
-        refresh(towers, state)
-        held_out = {} if validation is None else validation.measure(towers, state)
-        metric = held_out.get(training.metric)
-        epochs.append(
-            Epoch(phase=phase, epoch=number, loss=loss, metric=metric, seconds=round(time.monotonic() - started, 2))
-        )
-        said = "" if metric is None else f", {training.metric} {metric:.4f}"
-        log.info("%s, epoch %d of at most %d: loss %.4f%s", phase, number, plan.epochs, loss, said)
-        if metric is None:
-            continue
-        if best.epoch == 0 or metric > best.held_out[training.metric]:
-            best = Best(number, held_out, {name: value.detach().clone() for name, value in roof.state_dict().items()})
-        elif number - best.epoch >= plan.patience:
-            break
-    for encoder in history_encoders(towers):
-        encoder.table = encoder.table.detach()
-    if best.weights:
-        roof.load_state_dict(best.weights)
-    roof.cpu().eval()
-    return Trained(towers, best.epoch or plan.epochs, best.held_out, tuple(epochs))
-
-
-class Best(NamedTuple):
-    """The epoch with the best metric so far, and its weights."""
-
-    epoch: int
-    held_out: dict[str, float]
-    weights: dict[str, Tensor]
-
-
-def one_epoch(
-    towers: Towers, roof: nn.Module, optimizer: torch.optim.Optimizer, examples: Examples, state: Device,
-    plan: Plan, training: Training, negatives: int | None, number: int, rng: np.random.Generator,
-) -> float:  # fmt: skip
-    """One pass over the examples; the mean loss. Raises TrainingError when it is not finite."""
-    roof.train()
-    total = torch.zeros([], device=state.device)
-    steps = examples.steps(plan.batch)
-    for step, batch in enumerate(track(examples.batches(plan.batch, rng), steps, f"epoch {number}"), 1):
-        loss = loss_of(towers, batch, state, training.id_dropout, negatives)
-        optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        nn.utils.clip_grad_norm_(roof.parameters(), CLIP)
-        optimizer.step()
-        total += loss.detach()
-        if not math.isfinite(total.item()):
-            raise TrainingError(
-                f"the loss is {loss.item()} in epoch {number}, step {step} of {steps}; the learning rate ({plan.lr:g}) is"
-                " probably too high, or a value in the data is beyond reason"
-            )
-    return round(total.item() / steps, 5)
-
-
-def loss_of(towers: Towers, batch: Batch, state: Device, hide: float, negatives: int | None) -> Tensor:
-    """The loss of one batch, float32 []."""
-    columns = state.columns(batch, negatives)
-    items = state.every_item(batch.moment, hide)
-    for encoder in history_encoders(towers):
-        encoder.refresh(items)
-    user_vec = towers.user_tower(state.users(batch, hide))
-    item_vec = towers.item_tower(take(items, state.item_ports, columns.item))
-    score = towers.pair_head(user_vec, item_vec)
-    weight = state.tensor(batch.weight)
-    if columns.sampled == 0:
-        return full_softmax(score, columns.targets, weight, columns.excluded)
-    return sampled_softmax(score, columns.targets, weight, columns.excluded, columns.sampled, state.items)
-
-
-def optimizer_of(roof: nn.Module, plan: Plan, training: Training) -> torch.optim.Optimizer:
-    """AdamW with decay of its own for embeddings (Loshchilov and Hutter 2019, arXiv:1711.05101): coupled to the gradient it
-    would erase the rows that are rarely seen. Biases hardly decay.
-    """
-    tables = [m.weight for m in roof.modules() if isinstance(m, nn.Embedding)]
-    embeddings = [w for w in tables if w.shape[1] > 1]
-    biases = [w for w in tables if w.shape[1] == 1]
-    known = {id(w) for w in tables}
-    others = [w for w in roof.parameters() if id(w) not in known]
-    groups = [
-        {"params": embeddings, "weight_decay": plan.embedding_decay},
-        {"params": [*biases, *others], "weight_decay": training.decay},
-    ]
-    return torch.optim.AdamW([g for g in groups if g["params"]], lr=plan.lr, betas=(0.9, 0.99), fused=True)
+def pair_scores(head: Head, user_vec: Tensor, item_vec: Tensor) -> Tensor:
+    """The score of each row's pair, float32 [T, Du], float32 [T, Di] -> float32 [T]."""
+    one = torch.func.vmap(lambda user, item: head(user.unsqueeze(0), item.unsqueeze(0)), randomness="different")
+    return one(user_vec, item_vec).flatten()
 
 
 def history_encoders(towers: Towers) -> list[HistoryEncoder]:
     """The encoders whose tables follow from other weights."""
     return [module for module in towers.user_tower.modules() if isinstance(module, HistoryEncoder)]
-
-
-@torch.no_grad()
-def refresh(towers: Towers, state: Device) -> None:
-    """Bring the history tables up to the weights, for use outside training."""
-    modules(towers).eval()
-    for encoder in history_encoders(towers):
-        encoder.refresh(state.every_item(0, hide=0.0))

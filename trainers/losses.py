@@ -1,6 +1,5 @@
-"""Losses of scores against targets, all in one softmax family: the items that a user did not take are the alternatives."""
+"""Losses of scores against targets: the items that a user did not take are the alternatives."""
 
-import math
 from typing import NamedTuple
 
 import torch
@@ -20,17 +19,14 @@ def full_softmax(score: Tensor, targets: Pairs, weight: Tensor, seen: Pairs) -> 
     """Cross-entropy over all candidates; float32 [B, N], pairs [T], float32 [T], pairs [Q] -> float32 []."""
     score = score.index_put((seen.row, seen.column), score.new_tensor(NEVER))
     total = torch.logsumexp(score, 1)
-    return ((total[targets.row] - score[targets.row, targets.column]) * weight).sum() / weight.sum()
+    return ((total[targets.row] - score[targets.row, targets.column]) * weight).sum() / weight.sum().clamp(min=1e-9)
 
 
-def sampled_softmax(score: Tensor, targets: Pairs, weight: Tensor, taken: Pairs, sampled: int, items: int) -> Tensor:
-    """Cross-entropy of each target against itself and `sampled` uniform negatives that stand for all `items`.
+def sampled_softmax(score: Tensor, own: Tensor, owner: Tensor, weight: Tensor, taken: Pairs) -> Tensor:
+    """Cross-entropy of each target against itself and the candidates of its batch, which stand for all items.
 
-    float32 [B, C]: the first `sampled` columns are the negatives, shared by the batch, the others hold the targets; `taken`
-    are the cells of negatives that the user has or will take. Uniform sampling makes the correction for the sampling
-    probability (logQ) one number, items / sampled.
+    float32 [B, C] with each candidate's logQ correction added; the targets' own scores float32 [T], whose they are int64 [T],
+    their weights float32 [T]; `taken` are the cells of candidates that the user has or will take. -> float32 []
     """
-    negative = score[:, :sampled].index_put((taken.row, taken.column), score.new_tensor(NEVER))
-    rest = torch.logsumexp(negative, 1) + math.log(items / sampled)
-    own = score[targets.row, targets.column]
-    return ((torch.logaddexp(rest[targets.row], own) - own) * weight).sum() / weight.sum()
+    rest = torch.logsumexp(score.index_put((taken.row, taken.column), score.new_tensor(NEVER)), 1)
+    return ((torch.logaddexp(rest[owner], own) - own) * weight).sum() / weight.sum().clamp(min=1e-9)

@@ -15,6 +15,7 @@ WINDOWS = 12  # of the recent past, on which popularity lists are compared
 USERS = 1000  # of each window
 HALF_LIVES = (0.1, 0.25, 0.5, 1.0, 2.0, 6.0)  # in horizons
 K = 10
+FULL_SCORES = 5_000_000  # of users and items in an epoch, up to which all items are candidates
 
 
 @final
@@ -27,7 +28,13 @@ class Plan(Record):
     patience: int
     batch: int
     lr: float
+    decay: float
     embedding_decay: float
+    id_dropout: float
+    candidates: int | None  # items that a batch's targets are told from; None: all
+    history: int
+    seed: int
+    metric: str
 
 
 class Contest(NamedTuple):
@@ -46,26 +53,26 @@ class Contest(NamedTuple):
         return bool(gain.mean() > 0.05 * self.scores[:, other].mean() and gain.mean() > 3 * error)
 
 
-def plan(timeline: Timeline, training: Training) -> Plan:
+def plan(timeline: Timeline, trained_items: int, training: Training, history: int) -> Plan:
     """Time is looked at where recent popularity foretells more than that of all time."""
-    clock = Clock()
-    recent = 0
+    clock, recent = Clock(), 0
     if timeline.time is not None and len(timeline.time) > 1:
         timed = clock_of(timeline)
         contest = popularity_contest(timeline, timed)
-        alltime = len(timed.half_lives)
-        if len(contest.scores) and contest.beats(contest.best(), alltime):
+        if len(contest.scores) and contest.beats(contest.best(), timed.counts - 1):
             clock, recent = timed, contest.best()
-    slow = not clock.timed
-    return Plan(
-        clock=clock,
-        recent=recent,
-        epochs=training.epochs or (60 if slow else 8),
-        patience=training.patience or (10 if slow else 2),
-        batch=training.batch or (256 if slow else 512),
-        lr=training.lr or (2e-3 if slow else 3e-3),
-        embedding_decay=training.embedding_decay if training.embedding_decay is not None else (1.0 if slow else 0.1),
-    )
+    liked, users = len(timeline.item_row), int((np.diff(timeline.start) > 0).sum())
+    if clock.timed:
+        defaults = {"epochs": 8, "patience": 2, "batch": 512, "lr": 2e-3, "embedding_decay": 2.0, "candidates": 600}
+        scores = liked * trained_items
+    else:
+        decay = float(np.clip(7000 / max(liked, 1), 0.03, 1.0))  # the fewer rows, the stronger
+        defaults = {"epochs": 60, "patience": 8, "batch": 256, "lr": 3e-3, "embedding_decay": decay, "candidates": 1000}
+        scores = users * trained_items
+    if scores <= FULL_SCORES:
+        defaults["candidates"] = None
+    given = training.model_dump(include=set(Plan.model_fields), exclude_none=True)
+    return Plan(clock=clock, recent=recent, history=history, **{**defaults, **given})
 
 
 def clock_of(timeline: Timeline) -> Clock:

@@ -72,16 +72,20 @@ def times(column: pa.ChunkedArray, unit: TimeUnit, where: str) -> Int64:
         )
     kind = column.type
     if pa.types.is_string(kind) or pa.types.is_large_string(kind):
-        column, kind = parsed(column, where), pa.timestamp("us")
+        column = parsed(column, where)
+        kind = column.type
     if pa.types.is_timestamp(kind) or pa.types.is_date(kind):
-        return np.asarray(
-            pc.cast(pc.cast(column, pa.timestamp("us", getattr(kind, "tz", None)), safe=False), pa.int64())
-        )
+        zone = getattr(kind, "tz", None)
+        stamps = np.asarray(pc.cast(pc.cast(column, pa.timestamp("us", zone), safe=False), pa.int64()))
+        return plausible(stamps, where) if unit == "auto" else stamps
     if not (pa.types.is_integer(kind) or pa.types.is_floating(kind)):
         raise DataError(f"{where} holds {kind}, which cannot be a time; give epochs, dates or timestamps")
     values = np.asarray(column.cast(pa.float64() if pa.types.is_floating(kind) else pa.int64()))
     if not np.isfinite(values).all():
-        raise DataError(f"{int((~np.isfinite(values)).sum()):,} values of {where} are not finite")
+        strange = int((~np.isfinite(values)).sum())
+        raise DataError(
+            f"{strange:,} of {len(values):,} values of {where} are not finite; repair them or leave the rows out"
+        )
     return epochs(values, guess_unit(values, where) if unit == "auto" else unit)
 
 
@@ -92,7 +96,32 @@ def parsed(column: pa.ChunkedArray, where: str) -> pa.ChunkedArray:
             return pc.cast(column, kind)
         except pa.ArrowInvalid:
             continue
-    raise DataError(f"{where} holds text that is no ISO 8601 time, the first being {some([column[0].as_py()])}")
+    strange = [text for text in pc.unique(column).to_pylist() if not is_time(text)]
+    raise DataError(
+        f"{where} holds text that is no ISO 8601 time ({len(strange):,} different values), the first being"
+        f" {some(strange[:1] or [column[0].as_py()])}; write times like 2026-11-20 or 2026-11-20T08:30:00Z"
+    )
+
+
+def is_time(text: str) -> bool:
+    """Whether a text is an ISO 8601 time."""
+    try:
+        datetime.fromisoformat(text)
+    except ValueError:
+        return False
+    return True
+
+
+def plausible(stamps: Int64, where: str) -> Int64:
+    """The times, if they lie between 1990 and 2100: a wrong unit somewhere upstream ends in 1970."""
+    low, high = int(stamps.min()), int(stamps.max())
+    if low < EARLIEST.timestamp() * 1e6 or high >= LATEST.timestamp() * 1e6:
+        early, late = (np.datetime64(time, "us").astype("datetime64[D]") for time in (low, high))
+        raise DataError(
+            f"the times in {where} ({early} .. {late}) are not between 1990 and 2100; repair them, set time_unit to us, or"
+            " use the log without time"
+        )
+    return stamps
 
 
 def epochs(values: npt.NDArray[np.int64] | npt.NDArray[np.float64], unit: str) -> Int64:
@@ -138,6 +167,8 @@ def words(column: pa.ChunkedArray, where: str) -> pa.Array:
         column = column.cast(column.type.value_type)
     if pa.types.is_nested(column.type):
         raise DataError(f"{where} holds {column.type} where one word is needed; declare it under tags")
+    if pa.types.is_floating(column.type):
+        column = pc.if_else(pc.is_nan(column), pa.scalar(None, column.type), column)
     try:
         return pc.cast(column, pa.large_string()).combine_chunks()
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
@@ -148,6 +179,8 @@ def bags(column: pa.ChunkedArray, separator: str, where: str) -> pa.Array:
     """Lists of strings [R]; a cell that is one string is cut at `separator`; missing is an empty list."""
     kind = column.type
     if not (pa.types.is_list(kind) or pa.types.is_large_list(kind)):
+        if pa.types.is_nested(kind):
+            raise DataError(f"{where} holds {kind}, which cannot be read as tags; tags are lists of strings")
         column = pa.chunked_array([pc.split_pattern(words(column, where), separator)])
     try:
         return pc.cast(column, pa.large_list(pa.large_string())).combine_chunks()

@@ -3,7 +3,7 @@
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from rec_export.data.columns import ids
+from rec_export.data.columns import bags, floats, ids, words
 from rec_export.data.config import Attributes
 from rec_export.data.read import read_table
 from rec_export.data.vocab import UNKNOWN, Vocab
@@ -26,7 +26,18 @@ def read_attributes(source: Attributes) -> pa.Table:
             f"{len(twice):,} ids stand more than once in {where}, the first being {some([twice[0]['values'].as_py()])};"
             " keep one row of each"
         )
+    check_kinds(table, source)
     return table.set_column(0, source.id, key)
+
+
+def check_kinds(table: pa.Table, source: Attributes) -> None:
+    """Raise DataError where a column does not hold what it is declared to be."""
+    for name in source.dense:
+        floats(table[name], f"column {name!r} of {source.path}")
+    for name in (*source.category, *source.text):
+        words(table[name], f"column {name!r} of {source.path}")
+    for name in source.tags:
+        bags(table[name], source.separator, f"column {name!r} of {source.path}")
 
 
 def aligned(vocab: Vocab, attributes: pa.Table | None, name: str) -> pa.Table:

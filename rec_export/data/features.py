@@ -33,7 +33,7 @@ class Features(NamedTuple):
 
     def take(self, rows: Int64) -> "Features":
         """The features of some rows."""
-        return Features(*(column[rows] for column in self))
+        return Features(self.dense[rows], self.category[rows], self.tags[rows], self.text[rows])
 
 
 class State(Record):
@@ -141,7 +141,10 @@ def measured(values: Float32, column: str) -> Dense:
     """The median, and the mean and standard deviation of the signed logarithm, of the values that are there."""
     there = values[~np.isnan(values)].astype(np.float64)
     if len(there) == 0:
-        raise DataError(f"column {column!r} has no value in the training part; leave it out of 'dense'")
+        raise DataError(
+            f"column {column!r} has no value in the training part; leave it out of 'dense', or check that the table's ids"
+            " are those of the log"
+        )
     logs = np.sign(there) * np.log1p(np.abs(there))
     return Dense(median=float(np.median(there)), mean=float(logs.mean()), std=float(logs.std()) or 1.0)
 
@@ -214,6 +217,7 @@ def text_space(texts: list[str], dim: int) -> tuple[tuple[str, ...], Float32, np
     dim = min(dim, min(weights.shape) - 1)
     if dim < 1:
         return nothing
-    svd = TruncatedSVD(dim, random_state=0).fit(weights)
+    with np.errstate(invalid="ignore"):  # where all texts are alike, the share of variance that nobody asks for is 0 / 0
+        svd = TruncatedSVD(dim, random_state=0).fit(weights)
     vocabulary = tuple(str(word) for word in vectorizer.get_feature_names_out())
     return vocabulary, vectorizer.idf_.astype(np.float32), svd.components_.astype(np.float32)

@@ -40,7 +40,17 @@ class Log(NamedTuple):
 
     def where(self, keep: Bool) -> "Log":
         """The rows that are kept."""
-        return Log(*(None if column is None else column[keep] for column in self))
+        return self.at(np.flatnonzero(keep))
+
+    def at(self, row: Int64) -> "Log":
+        """The rows at these places, in this order."""
+        return Log(
+            self.user_row[row],
+            self.item_row[row],
+            None if self.time is None else self.time[row],
+            None if self.value is None else self.value[row],
+            self.positive[row],
+        )
 
 
 def read_events(source: Interactions, part: str | None = None) -> Events:
@@ -87,8 +97,7 @@ def make_log(events: Events, users: Vocab, items: Vocab) -> Log:
     log = Log(users.rows(events.user_id), items.rows(events.item_id), events.time, events.value, events.positive)
     if events.time is None:
         return log
-    order = np.argsort(events.time, kind="stable")
-    return Log(*(None if column is None else column[order] for column in log))
+    return log.at(np.argsort(events.time, kind="stable"))
 
 
 def known(log: Log) -> Log:
@@ -103,6 +112,8 @@ def codes(column: pa.Array) -> Int64:
 
 def core(events: Events, minimum: Minimum) -> Bool:
     """The rows of users and items that have enough positive rows among themselves, bool [R] (the k-core)."""
+    if not events.positive.any():
+        raise DataError(f"none of {len(events.positive):,} rows is a liking; lower data.interactions.positive")
     user, item = codes(events.user_id), codes(events.item_id)
     keep = np.ones(len(user), bool)
     while minimum.per_user > 1 or minimum.per_item > 1:

@@ -9,7 +9,7 @@ import pyarrow.json as pa_json
 import pyarrow.parquet as pq
 
 from rec_export.data.columns import numbers_where_possible
-from rec_export.errors import DataError, MissingInputError, UsageError, nearest
+from rec_export.errors import DataError, MissingInputError, UsageError, nearest, shorten
 
 BLOCK = 16 << 20  # bytes; one row of a text file must fit in a block
 
@@ -62,7 +62,6 @@ def read_part(path: Path, columns: list[str] | None, text: list[str]) -> pa.Tabl
         if missing:
             raise UsageError(
                 f"no column {missing[0]!r} in {path}{nearest(missing[0], table.schema.names)}"
-                f" It has: {', '.join(table.schema.names)}"
             )
         return table.to_table(columns) if isinstance(table, Parquet) else table.select(columns or table.column_names)
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError, pa.ArrowKeyError, UnicodeDecodeError) as error:
@@ -128,4 +127,4 @@ def reader_of(path: Path) -> Callable[[Path, list[str]], "Parquet | pa.Table"] |
 
 def first_line(error: Exception) -> str:
     """The first line of a library's message; the rest is for its authors."""
-    return (str(error).splitlines() or [type(error).__name__])[0]
+    return shorten((str(error).splitlines() or [type(error).__name__])[0], 200)

@@ -43,7 +43,7 @@ def split(events: Events, rule: Split) -> Parts:
             parts = np.full(len(events.positive), Part.TRAIN, np.int8)
     parts[~events.positive & (parts != Part.TRAIN)] = Part.TRAIN if rule.by in ("random", "user") else -1
     if not (parts == Part.TRAIN).any():
-        raise DataError(f"the split by {rule.by} leaves no row to train on")
+        raise DataError(f"the split by {rule.by} leaves none of {len(parts):,} rows to train on; change data.split")
     return parts
 
 
@@ -52,7 +52,10 @@ def by_time(events: Events, rule: Split) -> Parts:
     if events.time is None:
         raise UsageError("data.split.by is 'time', but no time column is given; name it in data.interactions.time")
     low, high = np.quantile(events.time, [1 - rule.valid - rule.test, 1 - rule.test], method="higher")
-    return np.select([events.time < low, events.time < high], [Part.TRAIN, Part.VALID], Part.TEST).astype(np.int8)
+    everything = np.ones(len(events.time), bool)  # the newest row is before no quantile
+    early = events.time < low if rule.valid + rule.test > 0 else everything
+    middle = events.time < high if rule.test > 0 else everything
+    return np.select([early, middle], [Part.TRAIN, Part.VALID], Part.TEST).astype(np.int8)
 
 
 def by_chance(rows: int, rule: Split, rng: np.random.Generator) -> Parts:
@@ -100,4 +103,4 @@ def by_column(events: Events, rule: Split) -> Parts:
         raise DataError(
             f"column {rule.column!r} says {some(strange)} in {int(parts.isna().sum()):,} rows; it must say train, valid or test"
         )
-    return parts.to_numpy(dtype=np.int8)
+    return np.asarray(parts, dtype=np.int8)

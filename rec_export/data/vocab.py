@@ -8,6 +8,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from rec_export.data.columns import Int64, comparable
+from rec_export.errors import DataError, some
 
 UNKNOWN = -1  # the row of an id that is not in a vocabulary; towers send it to their out-of-vocabulary row
 
@@ -36,8 +37,14 @@ class Vocab:
 
     def plus(self, ids: pa.Array) -> "Vocab":
         """This vocabulary with the ids it does not know at its end, in shuffled order."""
-        new = pc.filter(ids, pa.array(self.rows(ids) == UNKNOWN))
-        return Vocab(pa.concat_arrays([self.ids, shuffled(new).cast(self.ids.type)]))
+        new = shuffled(pc.filter(ids, pa.array(self.rows(ids) == UNKNOWN)))
+        try:
+            return Vocab(pa.concat_arrays([self.ids, new.cast(self.ids.type)]))
+        except pa.ArrowInvalid as error:
+            raise DataError(
+                f"{len(new):,} new ids are {new.type}, such as {some([new[0].as_py()])}, but the known ones are"
+                f" {self.ids.type}, such as {some(self.ids[:1].to_pylist())}; write both in the same way"
+            ) from error
 
     def take(self, rows: Int64) -> pa.Array:
         """The ids of rows, in the type they came in."""

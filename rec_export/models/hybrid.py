@@ -51,9 +51,9 @@ class Spec(ModelSpec):
     def build(self, sizes: Sizes) -> Towers:
         """The towers and the head."""
         dot = self.dim + 1 + sizes.trend + self.trends
-        return Towers(
-            UserTower(sizes, self), ItemTower(sizes, self), AdditiveHead(self.hidden, dot)
-        )  # fmt: skip
+        head = AdditiveHead(self.hidden, dot)
+        nn.init.zeros_(head.tail[-1].weight)  # begin as the dot product
+        return Towers(UserTower(sizes, self), ItemTower(sizes, self), head)
 
 
 class UserTower(nn.Module):

@@ -43,6 +43,7 @@ from rec_export.topk.form import Form
 UNIT = 2.0**-24
 TINY = 2.0**-102
 LARGE = 2.0**126
+PIECE = 1 << 14  # items widened to float64 at a time
 
 
 @final
@@ -63,8 +64,9 @@ class Bound:
             (float(weight.sum(dim=1).max()), float(bias.max()) + (2 * weight.shape[1] + 2) * TINY)
             for weight, bias in tail
         ]
-        linear, norm, peak = self._parts(item_vec)
-        self._item_linear, self._item_norm, self._item_peak = _most(linear), _most(norm), _most(peak)
+        pieces = [torch.stack(self._parts(piece)).amax(1) for piece in item_vec.split(PIECE) if len(piece)]
+        most = torch.stack([item_vec.new_zeros(3, dtype=torch.float64), *pieces]).amax(0)
+        self._item_linear, self._item_norm, self._item_peak = most.tolist()
 
     def of(self, user_vec: Tensor) -> Tensor:
         """float32 [B, D] -> float64 [B]: no float32 score of a user with any item is further off; inf: no promise."""
@@ -98,7 +100,3 @@ def _collapse(tail: list[tuple[Tensor, Tensor]], hidden: int) -> tuple[Tensor, f
 
 def _magnitude(number: Tensor) -> Tensor:
     return number.double().abs() + TINY
-
-
-def _most(number: Tensor) -> float:
-    return float(number.max()) if len(number) else 0.0

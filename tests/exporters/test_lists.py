@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from exporters.lists import Lists, compared
+from exporters.lists import Lists, best, compared
 
 EPS = np.full((1, 1), 0.1)
 
@@ -53,3 +53,8 @@ def test_only_what_is_beyond_the_tolerance_counts(
     expected: Lists,
 ) -> None:
     assert compared(reference, candidate, EPS, k) == expected
+
+
+def test_ties_go_to_the_lower_column() -> None:
+    tied = np.tile(np.array([1, 2], dtype=np.float32), (1, 200))
+    assert best(tied, 300)[0].tolist() == [*range(1, 400, 2), *range(0, 200, 2)]

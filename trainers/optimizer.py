@@ -1,0 +1,31 @@
+"""How weights move: AdamW with a decay of its own for embeddings, and the running mean of the weights that is kept."""
+
+import torch
+from torch import nn
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+
+from trainers.plan import Plan
+
+AVERAGED = 0.98  # about fifty steps
+
+
+def optimizer_of(roof: nn.Module, plan: Plan) -> torch.optim.Optimizer:
+    """AdamW (Loshchilov and Hutter 2019, Decoupled Weight Decay Regularization, arXiv:1711.05101).
+
+    Decay is apart from the gradient, as coupled to it Adam would erase the rows that are rarely seen; and it is strong for
+    embeddings alone, as they are what overfits. Biases are embeddings of width 1 and decay like layers.
+    """
+    tables = [module.weight for module in roof.modules() if isinstance(module, nn.Embedding)]
+    embeddings = [weight for weight in tables if weight.shape[1] > 1]
+    known = {id(weight) for weight in embeddings}
+    others = [weight for weight in roof.parameters() if id(weight) not in known]
+    groups = [
+        {"params": embeddings, "weight_decay": plan.embedding_decay},
+        {"params": others, "weight_decay": plan.decay},
+    ]
+    return torch.optim.AdamW([g for g in groups if g["params"]], lr=plan.lr, betas=(0.9, 0.99), fused=True)
+
+
+def averaged(roof: nn.Module) -> AveragedModel:
+    """A copy whose weights follow those of `roof` as an exponential moving average."""
+    return AveragedModel(roof, multi_avg_fn=get_ema_multi_avg_fn(AVERAGED))
