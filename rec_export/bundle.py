@@ -32,7 +32,7 @@ class ParitySummary(Record):
 
     artefact: str  # such as "onnx/user_tower"
     cases: int
-    worst_difference: float  # absolute
+    worst_difference: float  # absolute, or relative where the numbers of a row exceed 1
     same_lists: bool  # every top-K list equal, ties apart
 
 

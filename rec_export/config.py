@@ -4,11 +4,13 @@ from pathlib import Path
 from typing import Any, Literal, Self, final
 
 import yaml
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from rec_export.data.config import DataConfig
 from rec_export.errors import MissingInputError, UsageError, nearest
 from rec_export.record import Record
+
+MODEL = "hybrid"
 
 
 @final
@@ -46,9 +48,15 @@ class Config(Record):
     """The whole file. Sections that a command does not need are ignored by it."""
 
     data: DataConfig
-    model: dict[str, Any] = {"name": "hybrid"}
+    model: dict[str, Any] = Field(default_factory=lambda: {"name": MODEL})
     training: Training = Training()
     score: Scoring = Scoring()
+
+    @field_validator("model", mode="before")
+    @classmethod
+    def named(cls, model: Any) -> Any:
+        """Numbers without a name are those of the default model."""
+        return {"name": MODEL, **model} if isinstance(model, dict) else model
 
     @classmethod
     def load(cls, path: Path, changes: tuple[str, ...] = ()) -> Self:

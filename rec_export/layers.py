@@ -143,10 +143,9 @@ class HistoryEncoder(nn.Module):
         vectors = self.ids(inputs["row"])
         return vectors if self.project is None else vectors + self.project(self.attributes(inputs))
 
-    def refresh(self, inputs: Inputs) -> None:
-        """Compute the table anew from the inputs of all trained items, in row order."""
-        vectors = self.vectors(inputs)
-        self.table = torch.cat([vectors, torch.zeros_like(vectors[:1])])
+    def refresh(self, inputs: Inputs, row: Tensor) -> None:
+        """Compute the table anew for the items int64 [n] whose inputs are given; all others count for nothing."""
+        self.table = torch.zeros_like(self.table).index_copy(0, row, self.vectors(inputs))
 
     def forward(self, history: Tensor, length: Tensor) -> Tensor:
         """int64 [B, L] right-padded, int64 [B] -> float32 [B, rates x D]. Items that are not in the table count for nothing."""

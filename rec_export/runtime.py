@@ -61,7 +61,7 @@ def onnx_session(path: Path, provider: str) -> ort.InferenceSession:
     """An ONNX Runtime session at the optimisation level that users run; quiet but for errors."""
     options = ort.SessionOptions()
     options.log_severity_level = 3
-    available = [name for name in (provider, "CPUExecutionProvider") if name in ort.get_available_providers()]
+    available = [name for name in dict.fromkeys((provider, "CPUExecutionProvider")) if name in ort.get_available_providers()]
     try:
         return ort.InferenceSession(path, options, providers=available)
     except Exception as error:  # onnxruntime's errors have no common class but Exception

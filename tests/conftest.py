@@ -133,5 +133,3 @@ def scored(shop: Path, exported: Path, tmp_path_factory: pytest.TempPathFactory)
 def shop_copy(shop: Path, tmp_path: Path) -> Path:
     """A shop to be changed."""
     return Path(shutil.copytree(shop, tmp_path / "shop"))
-
-

@@ -9,7 +9,7 @@ import torch
 
 from rec_export.checkpoint import Blueprint, write_weights
 from rec_export.config import Config
-from rec_export.data.log import make_log, select
+from rec_export.data.log import select
 from rec_export.data.source import Source
 from rec_export.data.split import Part
 from rec_export.device import device_of
@@ -84,25 +84,24 @@ def run(job: TrainJob, source: Source | None = None) -> Outcome:
 
 def fit(config: Config, spec: ModelSpec, source: Source, device: torch.device) -> tuple[Plan, Fitted]:
     """Search with the validation part held out; then, if asked, learn from both parts for as many epochs as were best."""
-    training, length = config.training, config.data.history
+    everything = None
+    if config.data.split.by == "none":  # what is held out depends on whether time matters
+        everything = Dataset.of(source, source.rows(Part.TRAIN))
+        chosen = plan(everything, config.training, config.data.history)
+        source = source.with_validation("time" if chosen.clock.timed else "random")
     dataset = Dataset.of(source, source.rows(Part.TRAIN))
-    chosen = plan(dataset.timeline, dataset.catalogue.items.trained, training, length)
-    later = select(source.events, source.rows(Part.VALID))
-    validation = None
-    if len(later.positive):
-        rows = make_log(later, dataset.catalogue.users.vocab, dataset.catalogue.items.vocab)
-        validation = Validation.of(dataset, dataset.timeline.as_of(None, chosen.clock), rows, training, length)
-    sizes = sizes_of(dataset, chosen, CONTEXT)
-    found = Run(spec, sizes, dataset, chosen, device).train(validation, "search")
+    if everything is None:
+        chosen = plan(dataset, config.training, config.data.history)
+    validation = Validation.of(dataset, chosen, select(source.events, source.rows(Part.VALID)))
+    found = Run(spec, sizes_of(dataset, chosen, CONTEXT), dataset, chosen, device).train(validation, "search")
     if validation is None:
         return chosen, Fitted(found, dataset, found.epochs, {})
     held_out = {"model": found.held_out, "popular": validation.popularity(chosen.recent)}
-    if not training.refit:
+    if not config.training.refit:
         return chosen, Fitted(found, dataset, found.epochs, held_out)
-    everything = Dataset.of(source, source.rows(Part.TRAIN, Part.VALID))
+    everything = everything or Dataset.of(source, source.rows(Part.TRAIN, Part.VALID))
     again = chosen.model_copy(update={"epochs": found.best_epoch})
-    sizes = sizes_of(everything, again, CONTEXT)
-    final_model = Run(spec, sizes, everything, again, device).train(None, "refit")
+    final_model = Run(spec, sizes_of(everything, again, CONTEXT), everything, again, device).train(None, "refit")
     return chosen, Fitted(final_model, everything, found.epochs + final_model.epochs, held_out)
 
 

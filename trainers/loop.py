@@ -115,8 +115,9 @@ class Run:
         """The loss of one batch, float32 []."""
         state, towers, plan = self.state, self.towers, self.plan
         items = state.every_item(batch.moment, plan.id_dropout)
+        met = state.tensor(np.unique(batch.history[batch.history >= 0]))
         for encoder in history_encoders(towers):
-            encoder.refresh(items)
+            encoder.refresh({name: value[met] for name, value in items.items()}, met)
         candidates = state.candidates(batch.moment, plan.candidates)
         user_vec = towers.user_tower(state.users(batch, plan.id_dropout))
         item_vec = towers.item_tower(take(items, state.item_ports, candidates.item))
@@ -135,7 +136,7 @@ class Run:
         roof = self.kept.module.eval()
         towers = Towers(roof["user_tower"], roof["item_tower"], roof["pair_head"])
         for encoder in history_encoders(towers):
-            encoder.refresh(self.state.every_item(0, hide=0.0))
+            encoder.refresh(self.state.every_item(0, hide=0.0), torch.arange(self.state.items, device=self.state.device))
         return towers
 
     def weights(self) -> dict[str, Tensor]:

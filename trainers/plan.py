@@ -10,6 +10,7 @@ from rec_export.data.columns import DAY, Int64
 from rec_export.metrics import Float64, Targets, hits, per_user
 from rec_export.record import Record
 from rec_export.world import Timeline, World, ragged
+from trainers.dataset import Dataset
 
 WINDOWS = 12  # of the recent past, on which popularity lists are compared
 USERS = 1000  # of each window
@@ -53,8 +54,9 @@ class Contest(NamedTuple):
         return bool(gain.mean() > 0.05 * self.scores[:, other].mean() and gain.mean() > 3 * error)
 
 
-def plan(timeline: Timeline, trained_items: int, training: Training, history: int) -> Plan:
+def plan(dataset: Dataset, training: Training, history: int) -> Plan:
     """Time is looked at where recent popularity foretells more than that of all time."""
+    timeline, trained_items = dataset.timeline, dataset.catalogue.items.trained
     clock, recent = Clock(), 0
     if timeline.time is not None and len(timeline.time) > 1:
         timed = clock_of(timeline)
@@ -67,7 +69,7 @@ def plan(timeline: Timeline, trained_items: int, training: Training, history: in
         scores = liked * trained_items
     else:
         decay = float(np.clip(7000 / max(liked, 1), 0.03, 1.0))  # the fewer rows, the stronger
-        defaults = {"epochs": 60, "patience": 8, "batch": 256, "lr": 3e-3, "embedding_decay": decay, "candidates": 1000}
+        defaults = {"epochs": 60, "patience": 12, "batch": 128, "lr": 3e-3, "embedding_decay": decay, "candidates": 1000}
         scores = users * trained_items
     if scores <= FULL_SCORES:
         defaults["candidates"] = None

@@ -7,15 +7,16 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from rec_export.config import Training
 from rec_export.data.columns import Int64
-from rec_export.data.log import Log
+from rec_export.data.log import Events, make_log, select
+from rec_export.data.vocab import UNKNOWN
 from rec_export.inputs import item_inputs, user_inputs
 from rec_export.metrics import Targets, hits, per_user
 from rec_export.towers import Towers
-from rec_export.world import World, ragged
+from rec_export.world import ragged
 from trainers.batches import Device
 from trainers.dataset import Dataset
+from trainers.plan import Plan
 
 USERS = 4000
 AT_ONCE = 512
@@ -25,29 +26,27 @@ AT_ONCE = 512
 class Validation:
     """Held-out likings of users, as of the world before them."""
 
-    def __init__(
-        self, dataset: Dataset, world: World, user: Int64, targets: Targets, training: Training, length: int
-    ) -> None:
-        self.dataset, self.world, self.user, self.targets, self.length = dataset, world, user, targets, length
-        self.ks = sorted({10, int(training.metric.partition("@")[2])})
+    def __init__(self, dataset: Dataset, plan: Plan, user: Int64, targets: Targets) -> None:
+        self.dataset, self.user, self.targets, self.length = dataset, user, targets, plan.history
+        self.world = dataset.timeline.as_of(None, plan.clock)
+        self.ks = sorted({10, int(plan.metric.partition("@")[2])})
 
     @classmethod
-    def of(cls, dataset: Dataset, world: World, held_out: Log, training: Training, length: int) -> Self | None:
+    def of(cls, dataset: Dataset, plan: Plan, later: Events) -> Self | None:
         """From held-out rows; None when no trained user liked a trained item in them that was new to the user."""
-        trained = dataset.catalogue.items.trained
-        liked = held_out.where(held_out.positive & (held_out.user_row >= 0) & (held_out.item_row >= 0))
-        liked = liked.where((liked.item_row < trained) & (liked.user_row < dataset.catalogue.users.trained))
-        key = np.unique(liked.user_row * trained + liked.item_row)
-        seen = world.seen(np.arange(len(world.stop)))
-        key = key[~np.isin(key, np.repeat(np.arange(len(world.stop)), np.diff(seen.start)) * trained + seen.item_row)]
-        user = np.unique(key // trained)
+        users, items = dataset.catalogue.users, dataset.catalogue.items
+        held_out = make_log(select(later, later.positive), users.vocab, items.vocab)
+        known = (held_out.user_row != UNKNOWN) & (held_out.item_row != UNKNOWN)
+        held_out = held_out.where(known & (held_out.user_row < users.trained) & (held_out.item_row < items.trained))
+        width = dataset.timeline.items
+        key = held_out.user_row * width + held_out.item_row
+        key = np.setdiff1d(key, dataset.log.user_row * width + dataset.log.item_row)
+        user = np.unique(key // width)
         if len(user) == 0:
             return None
         user = np.sort(np.random.default_rng(0).permutation(user)[:USERS])
-        key = key[np.isin(key // trained, user)]
-        return cls(
-            dataset, world, user, Targets(np.searchsorted(user, key // trained), key % trained), training, length
-        )
+        key = key[np.isin(key // width, user)]
+        return cls(dataset, plan, user, Targets(np.searchsorted(user, key // width), key % width))
 
     @torch.no_grad()
     def measure(self, towers: Towers, state: Device) -> dict[str, float]:

@@ -29,11 +29,13 @@ class Spec(ModelSpec):
     trends: int = Field(default=16, ge=1, description="hidden units on the trend of an item")
     rates: int = Field(default=3, ge=1, description="rates at which a history fades")
     dropout: float = Field(default=0.2, ge=0, lt=1)
+    user_ids: bool = Field(default=False, description="an embedding of each user beside the history; it overfits small logs")
 
     def user_inputs(self, sizes: Sizes) -> tuple[Input, ...]:
-        """Id, attributes, history, context."""
+        """Id (if asked for), attributes, history, context."""
+        row = Input(name="row", dtype="int64", shape=("B",))
         return (
-            Input(name="row", dtype="int64", shape=("B",)),
+            *((row,) if self.user_ids else ()),
             *attribute_inputs(sizes.users, "B"),
             Input(name="history", dtype="int64", shape=("B", "L"), pad=-1),
             Input(name="history_length", dtype="int64", shape=("B",)),
@@ -64,7 +66,7 @@ class UserTower(nn.Module):
         dim, rates = spec.dim, spec.rates if sizes.ordered else 1
         self.history = HistoryEncoder(sizes.items, dim, rates)
         self.mix = nn.Linear(rates * dim, dim)
-        self.ids = SafeEmbedding(sizes.users.rows, dim, std=0.01)
+        self.ids = SafeEmbedding(sizes.users.rows, dim, std=0.01) if spec.user_ids else None
         self.attributes = AttributeEncoder(sizes.users, dim=16)
         self.project = nn.Linear(self.attributes.width, dim, bias=False) if self.attributes.width else None
         self.context = nn.Linear(sizes.context, dim, bias=False)
@@ -88,7 +90,9 @@ class UserTower(nn.Module):
         """The named inputs of users -> float32 [B, H + D]."""
         context = inputs["context"]
         total = self.mix(self.history(inputs["history"], inputs["history_length"]))
-        total = total + self.ids(inputs["row"]) + self.context(context)
+        total = total + self.context(context)
+        if self.ids is not None:
+            total = total + self.ids(inputs["row"])
         if self.project is not None:
             total = total + self.project(self.attributes(inputs))
         user = self.dropout(torch.tanh(total))

@@ -3,7 +3,6 @@
 from typing import final
 
 import numpy as np
-from numba import prange
 
 from rec_export.topk.compiled import compiled
 from rec_export.topk.contract import Float64, Int64, TopK
@@ -24,12 +23,12 @@ class Best:
         _insert(user, start, item_row, score, *self.top)
 
 
-@compiled(parallel=True)
+@compiled
 def _insert(
     user: Int64, start: Int64, item_row: Int64, score: Float64, best_row: Int64, best_score: Float64, count: Int64
 ) -> None:
     k = best_row.shape[1]
-    for i in prange(len(user)):
+    for i in range(len(user)):
         rows, scores, held = best_row[user[i]], best_score[user[i]], count[user[i]]
         for pair in range(start[i], start[i + 1]):
             row, value = item_row[pair], score[pair]
@@ -44,6 +43,6 @@ def _insert(
         count[user[i]] = held
 
 
-@compiled(parallel=False)
+@compiled
 def _precedes(score: float, row: int, other_score: float, other_row: int) -> bool:
     return score > other_score or (score == other_score and row < other_row)

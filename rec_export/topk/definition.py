@@ -13,7 +13,6 @@ the two vectors and the head alone. (p[d] q[d] is exact: two times 24 bits fit i
 
 import numpy as np
 import numpy.typing as npt
-from numba import prange
 
 from rec_export.topk.compiled import compiled
 from rec_export.topk.contract import Float64, Int64
@@ -34,7 +33,7 @@ def score_pairs(form: Form, user_vec: Float32, item_vec: Float32, start: Int64, 
     return score
 
 
-@compiled(parallel=True)
+@compiled
 def _score_pairs(
     user_vec: Float32,
     item_vec: Float32,
@@ -46,7 +45,7 @@ def _score_pairs(
     bias: Float64,
     score: Float64,
 ) -> None:
-    for user in prange(len(start) - 1):
+    for user in range(len(start) - 1):
         row = item_row[start[user] : start[user + 1]]
         own = score[start[user] : start[user + 1]]
         if hidden > 0:
@@ -55,7 +54,7 @@ def _score_pairs(
             _add_dot(user_vec[user], item_vec, row, hidden, own)
 
 
-@compiled(parallel=False)
+@compiled
 def _write_tail(
     user: Float32, item_vec: Float32, row: Int64, size: Int64, weight: Float64, bias: Float64, score: Float64
 ) -> None:
@@ -75,14 +74,14 @@ def _write_tail(
         score[begin : begin + len(some)] = x[0, : len(some)]
 
 
-@compiled(parallel=False)
+@compiled
 def _relu(x: Float64) -> None:
     for h in range(len(x)):
         for pair in range(TOGETHER):
             x[h, pair] = 0.0 if x[h, pair] < 0.0 else x[h, pair]  # a NaN stays one
 
 
-@compiled(parallel=False)
+@compiled
 def _write_layer(x: Float64, weight: Float64, bias: Float64, y: Float64) -> None:
     """Four inputs at a time, added from left to right: the order of one at a time, without the stores between."""
     outputs, inputs = weight.shape
@@ -98,7 +97,7 @@ def _write_layer(x: Float64, weight: Float64, bias: Float64, y: Float64) -> None
                 y[o, p] += weight[o, h] * x[h, p]
 
 
-@compiled(parallel=False)
+@compiled
 def _add_dot(user: Float32, item_vec: Float32, row: Int64, first: int, score: Float64) -> None:
     total = np.empty(TOGETHER)
     for begin in range(0, len(row), TOGETHER):

@@ -22,7 +22,7 @@ from rec_export.topk.definition import score_pairs
 from rec_export.topk.finite import check_scores
 from rec_export.topk.form import Form
 from rec_export.topk.single import SingleScores
-from rec_export.topk.switches import whole_float32
+from rec_export.topk.switches import side_by_side, whole_float32
 
 SLACK = 16
 KEPT = 1 << 22  # pairs kept for a chunk of users, 12 bytes each: matters for very long lists only
@@ -52,7 +52,7 @@ class Chunk(NamedTuple):
 
 @final
 class TileEngine:
-    """Two passes at most, in memory that depends on neither B nor N."""
+    """Two passes at most, in memory that depends on neither B nor N: on a CPU, so much for each thread."""
 
     def __init__(self, form: Form, item_vec: Tensor, tile: Tile) -> None:
         """item_vec float32 [N, D], contiguous, on the device to use."""
@@ -67,13 +67,16 @@ class TileEngine:
         """float32 [B, D] -> B lists."""
         best = Best(len(user_vec), k)
         keep = min(k + SLACK, self._items)
-        step = min(self._tile.users, max(1, KEPT // max(1, keep)))
-        every = np.arange(len(user_vec))
-        with whole_float32(), torch.no_grad():
-            for user in _split(every, step):
-                short, least = self._offer_best(best, self._chunk(user_vec, seen, user), k, keep)
-                for some in _split(np.flatnonzero(short.numpy()), max(1, step // WIDE)):
-                    self._offer_all(best, self._chunk(user_vec, seen, user[some]), least[some])
+        threads = torch.get_num_threads() if self._device.type == "cpu" else 1
+        step = min(self._tile.users, KEPT // max(1, keep) + 1, -(-len(user_vec) // threads))
+
+        def settle(user: Int64) -> None:
+            short, least = self._offer_best(best, self._chunk(user_vec, seen, user), k, keep)
+            for some in _split(np.flatnonzero(short.numpy()), max(1, step // WIDE)):
+                self._offer_all(best, self._chunk(user_vec, seen, user[some]), least[some])
+
+        with whole_float32():
+            side_by_side(settle, _split(np.arange(len(user_vec)), max(1, step)), threads)
         return best.top
 
     def _chunk(self, user_vec: Tensor, seen: Seen, user: Int64) -> Chunk:

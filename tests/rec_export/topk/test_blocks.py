@@ -23,7 +23,8 @@ class Scaled(Head):
 
     def forward(self, user_vec: Tensor, item_vec: Tensor) -> Tensor:
         """float [B, 48], float [N, 48] -> float [B, N]."""
-        return self.dropout(torch.tanh(user_vec @ self.weight) @ item_vec.T) * self.summed.sum()
+        score: Tensor = self.dropout(torch.tanh(user_vec @ self.weight) @ item_vec.T)
+        return score * self.summed.sum()
 
 
 def vectors(users: int, items: int) -> tuple[Tensor, Tensor]:

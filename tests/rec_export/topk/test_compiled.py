@@ -19,7 +19,7 @@ def test_a_place_without_any_cache_still_compiles(monkeypatch: pytest.MonkeyPatc
 
     monkeypatch.setattr(numba, "njit", njit_without_a_place)
 
-    @compiled(parallel=False)
+    @compiled
     def twice(number: int) -> int:
         return 2 * number
 

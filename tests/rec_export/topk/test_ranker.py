@@ -128,7 +128,7 @@ def test_bits_depend_on_neither_tile_nor_batch_nor_threads(
     items = 2500 if head == "unknown" else 400  # the unknown head sees blocks of 2,048
     module, user_vec, item_vec, seen = make(head, kind, users=7, items=items, seen=0.01)
     whole = Ranker(module, item_vec).top_k(user_vec, 20, seen)
-    for number, tile, step in ((1, Tile(3, 150), 7), (2, Tile(512, 37), 2), (2, Tile(1, 400), 1)):
+    for number, tile, step in ((1, Tile(3, 150), 7), (2, Tile(512, 37), 2), (5, Tile(1, 400), 7)):
         threads(number)
         ranker = Ranker(module, item_vec, CPU, tile)
         parts = [

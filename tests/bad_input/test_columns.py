@@ -1,0 +1,209 @@
+"""A column that is missing is named, with the nearest that is there; one that cannot be used, with the reason."""
+
+import datetime
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from tests.bad_input.conftest import (
+    ITEMS,
+    LOG,
+    ROWS,
+    SECTIONS,
+    TABLE,
+    changed_items,
+    changed_log,
+    error,
+    log_columns,
+    train,
+    with_log,
+)
+from tests.conftest import config_file, refusal, write_table
+
+
+def test_a_missing_column_is_named(place: Path) -> None:
+    columns = log_columns()
+    del columns["rating"]
+    write_table(place / "log.parquet", **columns)
+    assert train(place) == error(2, "no column 'rating' in DIR/log.parquet; known: item_id, time, user_id")
+
+
+def test_a_misnamed_column_is_answered_with_the_nearest(place: Path) -> None:
+    with_log(place, user="userid")
+    assert train(place) == error(2, "no column 'userid' in DIR/log.parquet; did you mean 'user_id'?")
+
+
+def test_a_misnamed_attribute_is_answered_with_the_nearest(place: Path) -> None:
+    config_file(place, **{**SECTIONS, "data": {"interactions": LOG, "items": {**TABLE, "dense": ["prize"]}}})
+    assert train(place) == error(2, "no column 'prize' in DIR/items.parquet; did you mean 'price'?")
+
+
+def test_run_answers_a_misnamed_column_with_the_nearest(place: Path) -> None:
+    answer = refusal(place, "run", place / "log.parquet", "-o", place / "out", "--user", "usr_id")
+    assert answer == error(2, "no column 'usr_id' in DIR/log.parquet; did you mean 'user_id'?")
+
+
+def test_run_says_how_to_name_a_column_that_it_cannot_guess(place: Path) -> None:
+    write_table(place / "log.parquet", who=["a"], what=["b"])
+    assert refusal(place, "run", place / "log.parquet", "-o", place / "out") == error(
+        2, "cannot tell which column of DIR/log.parquet is the user; name it with --user. It has: who, what"
+    )
+
+
+IDS = "which cannot be an id; ids are strings or integers"
+EPOCHS = "are dates between 1990 and 2100 in no unit of s, ms, us, ns"
+STAMPS = "repair them, set time_unit to us, or use the log without time"
+
+
+@pytest.mark.parametrize(
+    ("column", "values", "sentence"),
+    [
+        ("rating", ["x"] * ROWS, "holds string where numbers are needed, the first being 'x'"),
+        (
+            "rating",
+            [math.nan, *[4.0] * 299],
+            "1 of 300 values of @ are missing, the first in row 1; fill them or leave the rows out",
+        ),
+        (
+            "rating",
+            [*[4.0] * 297, None, None, 1.0],
+            "2 of 300 values of @ are missing, the first in row 298; fill them or leave the rows out",
+        ),
+        ("rating", [math.inf, *[4.0] * 299], "1 of 300 values of @ are infinite; make them missing instead"),
+        ("time", [math.nan, *[1.7e9] * 299], "1 of 300 values of @ are not finite; repair them or leave the rows out"),
+        (
+            "time",
+            [None, None, *[1_700_000_000] * 298],
+            "2 of 300 values of @ are missing; fill them or leave the rows out",
+        ),
+        (
+            "time",
+            ["2020-01-01"] * 298 + ["soon", "late"],
+            "holds text that is no ISO 8601 time (2 different values), the first being 'soon';"
+            " write times like 2026-11-20 or 2026-11-20T08:30:00Z",
+        ),
+        ("time", [True] * ROWS, "holds bool, which cannot be a time; give epochs, dates or timestamps"),
+        (
+            "time",
+            list(range(ROWS)),
+            f"the times in @ (0 .. 299) {EPOCHS}; repair them, set time_unit, or use the log without time",
+        ),
+        (
+            "time",
+            pa.array(range(ROWS), pa.timestamp("s")),
+            f"the times in @ (1970-01-01 .. 1970-01-01) are not between 1990 and 2100; {STAMPS}",
+        ),
+        (
+            "user_id",
+            [user + 0.5 for user in range(ROWS)],
+            "holds fractions, which cannot be ids; ids are strings or integers",
+        ),
+        ("user_id", [True] * ROWS, f"holds bool, {IDS}"),
+        ("user_id", [datetime.date(2020, 1, 1)] * ROWS, f"holds date32[day], {IDS}"),
+        ("user_id", [["a"]] * ROWS, f"holds list<element: string>, {IDS}"),
+    ],
+)
+def test_a_column_of_the_log_that_cannot_be_used(column: str, values: Any, sentence: str, place: Path) -> None:
+    where = f"column '{column}' of DIR/log.parquet"
+    whole = sentence.replace("@", where) if "@" in sentence else f"{where} {sentence}"
+    assert changed_log(place, **{column: values}) == error(65, whole)
+
+
+def test_a_log_without_any_id(place: Path) -> None:
+    assert changed_log(place, user_id=[None] * ROWS) == error(
+        65, "no row of DIR/log.parquet has both a user (user_id) and an item (item_id)"
+    )
+
+
+def test_ids_beyond_int64(place: Path) -> None:
+    assert changed_log(place, item_id=pa.array([2**64 - 1] * ROWS, pa.uint64())) == error(
+        65, "an id is beyond int64 (18446744073709551615); use strings"
+    )
+
+
+@pytest.mark.parametrize(
+    ("column", "values", "sentence"),
+    [
+        ("price", ["dear"] * ITEMS, "holds string where numbers are needed, the first being 'dear'"),
+        ("price", [math.inf, -math.inf, *[1.0] * 18], "2 of 20 values of @ are infinite; make them missing instead"),
+        ("brand", [["a"]] * ITEMS, "holds list<element: string> where one word is needed; declare it under tags"),
+        ("title", [{"a": 1}] * ITEMS, "holds struct<a: int64> where one word is needed; declare it under tags"),
+        ("tags", [{"a": 1}] * ITEMS, "holds struct<a: int64>, which cannot be read as tags; tags are lists of strings"),
+        (
+            "item_id",
+            ["i1"] * 3 + [f"i{item}" for item in range(3, 19)] + ["i3"],
+            "2 ids stand more than once in @, the first being 'i1'; keep one row of each",
+        ),
+    ],
+)
+def test_a_column_of_the_items_that_cannot_be_used(column: str, values: Any, sentence: str, place: Path) -> None:
+    where = f"column '{column}' of DIR/items.parquet"
+    whole = sentence.replace("@", where) if "@" in sentence else f"{where} {sentence}"
+    assert changed_items(place, **{column: values}) == error(65, whole)
+
+
+def test_items_without_an_id(place: Path) -> None:
+    assert changed_items(place, item_id=[None, *[f"i{item}" for item in range(1, ITEMS)]]) == error(
+        65, "1 of 20 rows of DIR/items.parquet have no item_id; give them ids or leave them out"
+    )
+
+
+@pytest.mark.parametrize("price", [[None] * ITEMS, [math.nan] * ITEMS])
+def test_a_dense_column_that_is_all_missing(price: list[float | None], place: Path) -> None:
+    assert changed_items(place, price=price) == error(
+        65,
+        "column 'price' has no value in the training part; leave it out of 'dense', or check that the table's ids are"
+        " those of the log",
+    )
+
+
+def test_missing_features_and_texts_that_are_all_alike_are_no_error(place: Path) -> None:
+    titles = ["red shoe"] * 18 + ["", None]
+    some = {"price": [math.nan, None, *[2.0] * 18], "brand": [None, *["a"] * 19], "tags": [None, *[["x"]] * 19]}
+    assert changed_items(place, title=titles, **some)[:2] == (0, "")
+
+
+def test_items_whose_ids_are_of_another_kind_than_those_of_the_log(place: Path) -> None:
+    config_file(place, **{**SECTIONS, "data": {"interactions": LOG, "items": TABLE}})
+    assert changed_log(place, item_id=np.random.default_rng(0).integers(0, 20, ROWS)) == error(
+        65,
+        "20 new ids are string, such as 'i16', but the known ones are int64, such as 0; write both in the same way",
+    )
+
+
+def test_a_k_core_that_leaves_nobody(place: Path) -> None:
+    config_file(place, **{**SECTIONS, "data": {"interactions": LOG, "minimum": {"per_user": 1000}}})
+    assert train(place) == error(65, "no user and item are left with 1000 and 1 rows; lower data.minimum")
+
+
+def test_a_threshold_that_nobody_reaches(place: Path) -> None:
+    with_log(place, positive=9)
+    assert train(place) == error(65, "none of 300 rows is a liking; lower data.interactions.positive")
+
+
+def test_a_split_that_leaves_nothing_to_train_on(place: Path) -> None:
+    write_table(place / "log.parquet", **log_columns(), part=["test"] * ROWS)
+    rule = {"by": "column", "column": "part"}
+    config_file(place, **{**SECTIONS, "data": {"interactions": LOG, "split": rule}})
+    assert train(place) == error(65, "the split by column leaves none of 300 rows to train on; change data.split")
+
+
+@pytest.mark.parametrize("model", ["popular", "pmf", "hybrid"])
+def test_a_log_of_one_row_is_learned_from(model: str, place: Path) -> None:
+    write_table(place / "log.parquet", **{name: values[:1] for name, values in log_columns().items()})
+    with_log(place)
+    code, err, _ = train(place, "--set", f"model.name={model}")
+    assert (code, err) == (0, "")
+
+
+@pytest.mark.parametrize("model", ["popular", "pmf", "hybrid"])
+@pytest.mark.parametrize("lonely", ["user_id", "item_id"])
+def test_a_log_with_one_user_or_one_item_is_learned_from(lonely: str, model: str, place: Path) -> None:
+    columns = {**log_columns(), lonely: ["i1"] * ROWS}
+    write_table(place / "log.parquet", **columns)
+    code, err, _ = train(place, "--set", f"model.name={model}")
+    assert (code, err) == (0, "")

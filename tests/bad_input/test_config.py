@@ -1,0 +1,119 @@
+"""A slip in the configuration is named, with the nearest right key."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from rec_export.models import names
+from tests.bad_input.conftest import LOG, SECTIONS, TABLE, error, log_columns, train
+from tests.conftest import Refusal, config_file, write_table
+
+
+def with_config(place: Path, **sections: Any) -> Refusal:
+    """Train with other sections."""
+    config_file(place, **{**SECTIONS, **sections})
+    return train(place)
+
+
+@pytest.mark.parametrize(
+    ("sections", "sentence"),
+    [
+        ({"modle": {}}, "DIR/config.yaml: unknown key 'modle'; did you mean 'model'?"),
+        (
+            {"data": {"interactions": {**LOG, "usr": "a"}}},
+            "DIR/config.yaml: unknown key 'data.interactions.usr'; did you mean 'user'?",
+        ),
+        (
+            {"data": {"interactions": LOG, "items": {**TABLE, "dens": ["price"]}}},
+            "DIR/config.yaml: unknown key 'data.items.dens'; did you mean 'dense'?",
+        ),
+        (
+            {"training": {"epoch": 3, "sed": 1}},
+            "DIR/config.yaml: unknown key 'training.epoch'; did you mean 'epochs'? (and 1 more)",
+        ),
+        (
+            {"training": {"epochs": "many"}},
+            'DIR/config.yaml: training.epochs is "many", but should be a valid integer,'
+            " unable to parse string as an integer",
+        ),
+        ({"training": {"seed": [1]}}, "DIR/config.yaml: training.seed is [1], but should be a valid integer"),
+        (
+            {"data": {"interactions": LOG, "items": {**TABLE, "dense": "price"}}},
+            'DIR/config.yaml: data.items.dense is "price", but should be a list',
+        ),
+        (
+            {"data": {"interactions": LOG, "items": {**TABLE, "dense": ["price"], "text": ["price"]}}},
+            'DIR/config.yaml: data.items is {"dense": ["price"], "id": "item_id", "path": "items.parque…,'
+            " but should be a table whose columns have one kind each; 'price' has two",
+        ),
+        (
+            {"data": {"interactions": {"path": "log.parquet", "positive": 4}}},
+            'DIR/config.yaml: data.interactions is {"path": "log.parquet", "positive": 4},'
+            " but should be a 'value' column as well where 'positive' is given",
+        ),
+        (
+            {"data": {"interactions": LOG, "split": {"by": "tim"}}},
+            'DIR/config.yaml: data.split.by is "tim",'
+            " but should be 'time', 'random', 'user', 'last', 'column' or 'none'",
+        ),
+        (
+            {"data": {"interactions": LOG, "split": {"by": "column"}}},
+            'DIR/config.yaml: data.split is {"by": "column"},'
+            " but should be 'by: column' together with 'column: NAME', or neither",
+        ),
+        ({"data": {}}, "DIR/config.yaml: the key 'data.interactions' is missing"),
+        ({"model": "hybrid"}, 'DIR/config.yaml: model is "hybrid", but should be a mapping of keys to values'),
+        ({"model": {"name": "hybird"}}, "unknown model 'hybird'; did you mean 'hybrid'?"),
+        ({"model": {"dim": 3}}, "the configuration: the key 'model.name' is missing; known: @"),
+        ({"model": {"name": "pmf", "dmi": 3}}, "the configuration, model pmf: unknown key 'dmi'; did you mean 'dim'?"),
+        (
+            {"model": {"name": "pmf", "dim": -3}},
+            "the configuration, model pmf: dim is -3, but should be greater than or equal to 1",
+        ),
+    ],
+)
+def test_a_slip_in_the_config_is_named(sections: dict[str, Any], sentence: str, place: Path) -> None:
+
+    assert with_config(place, **sections) == error(2, sentence.replace("@", ", ".join(names())))
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        ("model.dim", "--set is 'model.dim', but should be like model.dim=128"),
+        ("model.dim=[1", "the value '[1' of --set is not YAML; put it into quotes"),
+        ("modl.dim=1", "DIR/config.yaml: unknown key 'modl'; did you mean 'model'?"),
+        ("data.interactions.path.x=1", 'DIR/config.yaml: data.interactions.path is {"x": 1}, but should be a path'),
+    ],
+)
+def test_a_slip_in_set_is_named(change: str, sentence: str, place: Path) -> None:
+    assert train(place, "--set", change) == error(2, sentence)
+
+
+@pytest.mark.parametrize("text", ["", "- a\n", "data\n"])
+def test_a_config_without_keys(text: str, place: Path) -> None:
+    (place / "config.yaml").write_text(text)
+    assert train(place) == error(2, "DIR/config.yaml holds no keys; it needs at least data.interactions.path")
+
+
+@pytest.mark.parametrize("text", [b"a: [b\nc: }", b"\xff\xfe\x00a\x80", b"a: *b"])
+def test_a_config_that_is_not_yaml(text: bytes, place: Path) -> None:
+    (place / "config.yaml").write_bytes(text)
+    code, err, changed = train(place)
+    assert (code, err.startswith("Error: DIR/config.yaml is not YAML: "), err.count("\n"), changed) == (2, True, 1, [])
+
+
+def test_a_split_column_with_another_word(place: Path) -> None:
+    columns = {**log_columns(), "part": ["trian"] * 10 + ["train"] * 290}
+    write_table(place / "log.parquet", **columns)
+    assert with_config(place, data={"interactions": LOG, "split": {"by": "column", "column": "part"}}) == error(
+        65, "column 'part' says 'trian' in 10 rows; it must say train, valid or test"
+    )
+
+
+@pytest.mark.parametrize("by", ["time", "last"])
+def test_a_split_by_time_of_a_log_without_time(by: str, place: Path) -> None:
+    assert with_config(place, data={"interactions": {"path": "log.parquet"}, "split": {"by": by}}) == error(
+        2, f"data.split.by is '{by}', but no time column is given; name it in data.interactions.time"
+    )

@@ -1,0 +1,133 @@
+"""A checkpoint or a bundle that is not as it was written is refused before it is used."""
+
+import json
+import math
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from rec_export.files import sha256
+from tests.bad_input.conftest import error, score
+from tests.conftest import Refusal, refusal
+
+
+def flip(path: Path) -> None:
+    """Change one bit in the middle of a file."""
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+
+
+BUNDLED = [
+    *(
+        f"{form}/{part}.{end}"
+        for form, end in (("torchscript", "pt"), ("onnx", "onnx"))
+        for part in ("user_tower", "item_tower", "pair_head")
+    ),
+    *("weights.safetensors", "users.parquet", "items.parquet", "parity/report.json"),
+    *(f"features/{side}.{kind}" for side in ("users", "items") for kind in ("json", "safetensors")),
+]
+
+
+def test_the_files_of_a_bundle_are_those_that_are_flipped_here(exported: Path) -> None:
+    files = {str(path.relative_to(exported)) for path in exported.rglob("*") if path.is_file()}
+    assert files == {*BUNDLED, "manifest.json"}
+
+
+@pytest.mark.parametrize("name", BUNDLED)
+def test_a_bundle_with_one_bit_flipped(name: str, bundle_copy: Path, shop: Path, tmp_path: Path) -> None:
+    flip(bundle_copy / name)
+    assert score(bundle_copy, shop / "interactions.parquet", tmp_path) == error(
+        65,
+        f"1 files of the bundle DIR/bundle are not what was exported, the first being {name};"
+        " restore them or export again",
+    )
+
+
+def test_a_bundle_with_a_missing_file(bundle_copy: Path, shop: Path, tmp_path: Path) -> None:
+    (bundle_copy / "users.parquet").unlink()
+    assert score(bundle_copy, shop / "interactions.parquet", tmp_path) == error(
+        65, "1 files of the bundle DIR/bundle are missing, the first being users.parquet; export it again"
+    )
+
+
+def test_a_bundle_with_a_strange_file(bundle_copy: Path, shop: Path, tmp_path: Path) -> None:
+    (bundle_copy / "onnx" / "extra.txt").touch()
+    assert score(bundle_copy, shop / "interactions.parquet", tmp_path) == error(
+        65, "1 files in the bundle DIR/bundle are not in its manifest, the first being onnx/extra.txt; remove them"
+    )
+
+
+def test_a_bundle_without_a_manifest(bundle_copy: Path, shop: Path, tmp_path: Path) -> None:
+    (bundle_copy / "manifest.json").unlink()
+    assert score(bundle_copy, shop / "interactions.parquet", tmp_path) == error(
+        66, "DIR/bundle/manifest.json does not exist; name a directory that rec-export wrote"
+    )
+
+
+@pytest.mark.parametrize("share", [0.0, 0.5, 0.99])
+def test_a_bundle_whose_manifest_is_cut_off(share: float, bundle_copy: Path, shop: Path, tmp_path: Path) -> None:
+    manifest = bundle_copy / "manifest.json"
+    manifest.write_bytes(manifest.read_bytes()[: int(manifest.stat().st_size * share)])
+    code, err, changed = score(bundle_copy, shop / "interactions.parquet", tmp_path)
+    start = "Error: DIR/bundle/manifest.json is not a valid Manifest: "
+    assert (code, err.startswith(start), err.count("\n"), changed) == (65, True, 1, [])
+
+
+def copied(trained: Path, tmp_path: Path) -> Path:
+    """A checkpoint to be tampered with."""
+    return Path(shutil.copytree(trained, tmp_path / "checkpoint"))
+
+
+def export(checkpoint: Path, folder: Path) -> Refusal:
+    """Try to export."""
+    return refusal(folder, "export", checkpoint, "--out", folder / "bundle")
+
+
+def test_a_checkpoint_with_a_bit_of_its_weights_flipped(trained: Path, tmp_path: Path) -> None:
+    checkpoint = copied(trained, tmp_path)
+    flip(checkpoint / "weights.safetensors")
+    assert export(checkpoint, tmp_path) == error(
+        65,
+        "DIR/checkpoint/weights.safetensors is not the file that was written (its sha256 differs);"
+        " train again or restore it",
+    )
+
+
+@pytest.mark.parametrize(
+    "name", ["users.parquet", "items.parquet", "features/users.json", "features/items.safetensors"]
+)
+@pytest.mark.parametrize("damage", [Path.unlink, lambda path: path.write_bytes(path.read_bytes()[:50])])
+def test_a_checkpoint_with_a_damaged_file(
+    name: str, damage: Callable[[Path], Any], trained: Path, tmp_path: Path
+) -> None:
+    checkpoint = copied(trained, tmp_path)
+    damage(checkpoint / name)
+    code, err, changed = export(checkpoint, tmp_path)
+    assert (code in (65, 66), err.startswith("Error: "), "DIR/checkpoint" in err, err.count("\n"), changed) == (
+        True,
+        True,
+        True,
+        1,
+        [],
+    )
+
+
+def test_weights_that_are_not_numbers(trained: Path, tmp_path: Path) -> None:
+    checkpoint = copied(trained, tmp_path)
+    path = checkpoint / "weights.safetensors"
+    weights = load_file(path)
+    name = next(name for name in sorted(weights) if weights[name].is_floating_point())
+    weights[name] = torch.full_like(weights[name], math.nan)
+    save_file(weights, path)
+    spec = json.loads((checkpoint / "spec.json").read_text())
+    (checkpoint / "spec.json").write_text(json.dumps({**spec, "weights": sha256(path)}))
+    assert export(checkpoint, tmp_path) == error(
+        65,
+        f"1 tensors in DIR/checkpoint/weights.safetensors hold values that are not finite, the first being '{name}'",
+    )

@@ -1,0 +1,181 @@
+"""A run appears whole or not at all, once, and the same run is not done twice."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from datetime import date
+from pathlib import Path
+
+import pytest
+
+from batch_jobs import score as job
+from batch_jobs.job import ScoreJob
+from batch_jobs.parts import plan
+from batch_jobs.publish import Destination
+from rec_export.errors import OutputExistsError
+from rec_export.files import sha256
+from tests.conftest import LAST_DAY, command, contents, done, read_lists
+
+
+def score_job(bundle: Path, shop: Path, out: Path) -> ScoreJob:
+    """Ten items for everybody."""
+    return ScoreJob(
+        bundle=bundle, interactions=shop / "interactions.parquet", out=out, run_date=date.fromisoformat(LAST_DAY), k=10,
+        seen="exclude", device="cpu", runtime="torchscript",
+    )  # fmt: skip
+
+
+def arguments(bundle: Path, shop: Path, out: Path) -> list[str]:
+    """The same as a command line."""
+    words = [
+        "score",
+        bundle,
+        "--interactions",
+        shop / "interactions.parquet",
+        "--out",
+        out,
+        "--run-date",
+        LAST_DAY,
+        "--k",
+        10,
+    ]
+    return [str(word) for word in words]
+
+
+def test_the_same_run_again_succeeds_and_writes_nothing(exported: Path, shop: Path, tmp_path: Path) -> None:
+    words = arguments(exported, shop, tmp_path / "recs")
+    first = done(*words)
+    before = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")}
+    assert done(*words) == first
+    assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")} == before
+
+
+def test_readers_find_nothing_but_parquet_and_a_mark(scored: Path) -> None:
+    (part,) = scored.rglob("*.parquet")
+    files = {str(path.relative_to(scored)) for path in scored.rglob("*") if path.is_file()}
+    assert files == {f"run_date={LAST_DAY}/_SUCCESS", f"run_date={LAST_DAY}/{part.name}"}
+
+
+def test_the_manifest_says_what_was_published(scored: Path, exported: Path, shop: Path) -> None:
+    (manifest,) = (scored.parent / "recs.control" / "manifests").rglob("*.json")
+    said = json.loads(manifest.read_text())
+    (part,) = scored.rglob("*.parquet")
+    rows = read_lists(scored)
+    users = rows.to_pandas().groupby("user_id").source.first()
+    assert part.name == f"part-00000-of-00001-{said['run_id']}.parquet"
+    assert said["bundle"] == sha256(exported / "manifest.json")
+    assert said["inputs"] == {"interactions": sha256(shop / "interactions.parquet")}
+    assert (said["k"], said["run_date"], said["items"]) == (10, LAST_DAY, 120)
+    assert said["files"] == [{
+        "name": part.name,
+        "users": {source: len(users[users == source]) for source in ("model", "cold", "fallback")},
+        "short_lists": 0,
+        "rows": len(rows),
+        "bytes": part.stat().st_size,
+        "sha256": sha256(part),
+    }]  # fmt: skip
+
+
+def test_a_run_that_fails_midway_leaves_nothing(
+    exported: Path, shop: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lists, calls = job.lists_of, iter([True, False])
+
+    def breaks(*anything: object) -> object:
+        if next(calls):
+            return lists(*anything)  # type: ignore[arg-type]
+        raise RuntimeError("midway")
+
+    monkeypatch.setattr(job, "lists_of", breaks)
+    monkeypatch.setattr(job, "chunks", lambda users: [users[:50], users[50:]])
+    with pytest.raises(RuntimeError, match="midway"):
+        job.run(score_job(exported, shop, tmp_path / "recs"))
+    assert contents(tmp_path) == {}
+
+
+KILLED = """
+import os, signal, batch_jobs.parts
+from rec_export.cli import main
+batch_jobs.parts.sha256 = lambda path: os.kill(os.getpid(), signal.{signal}) or "0" * 64
+main()
+"""
+
+
+def killed(words: list[str], name: str) -> int:
+    """The exit code of a scoring process that gets a signal when its last row is written."""
+    program = [sys.executable, "-c", KILLED.format(signal=name), *words]
+    return subprocess.run(
+        program, capture_output=True, check=False, env={**os.environ, "PYTHONPATH": os.getcwd()}
+    ).returncode
+
+
+@pytest.mark.slow
+def test_a_run_that_is_terminated_leaves_nothing(exported: Path, shop: Path, tmp_path: Path) -> None:
+    code = killed(arguments(exported, shop, tmp_path / "recs"), "SIGTERM")
+    assert (code, contents(tmp_path)) == (128 + signal.SIGTERM, {})
+
+
+@pytest.mark.slow
+def test_a_run_that_is_killed_publishes_nothing_and_is_done_by_the_next(
+    scored: Path, exported: Path, shop: Path, tmp_path: Path
+) -> None:
+    words = arguments(exported, shop, tmp_path / "recs")
+    code = killed(words, "SIGKILL")
+    assert (code, (tmp_path / "recs").exists()) == (-signal.SIGKILL, False)
+    done(*words)
+    assert read_lists(tmp_path / "recs").equals(read_lists(scored))
+    assert list((tmp_path / "recs.control" / "work").iterdir()) == []
+
+
+def test_a_date_that_is_taken_while_a_run_is_under_way_is_not_overwritten(
+    exported: Path, shop: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write = job.write_parts
+    live = tmp_path / "recs" / f"run_date={LAST_DAY}"
+
+    def slower(*anything: object) -> object:
+        live.mkdir(parents=True)
+        (live / "part-00000-of-00001-0123456789ab.parquet").touch()
+        return write(*anything)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(job, "write_parts", slower)
+    with pytest.raises(OutputExistsError, match="already holds the run 0123456789ab"):
+        job.run(score_job(exported, shop, tmp_path / "recs"))
+    assert [path.name for path in live.iterdir()] == ["part-00000-of-00001-0123456789ab.parquet"]
+
+
+def test_the_folder_that_one_stands_in_can_be_the_read_root(
+    exported: Path, shop: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "recs").mkdir()
+    monkeypatch.chdir(tmp_path / "recs")
+    done(*arguments(exported.resolve(), shop.resolve(), Path(".")))
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["recs", "recs.control"]
+
+
+def test_other_settings_are_another_run(scored: Path, exported: Path, shop: Path) -> None:
+    assert command("-q", *arguments(exported, shop, scored), "--seen", "keep").code == 73
+
+
+@pytest.mark.parametrize("users", [0, 1, 50_000, 50_001, 1_234_567])
+def test_the_plan_depends_on_the_number_of_users_and_covers_them_once(users: int) -> None:
+    shards = plan(users)
+    assert [shard.first for shard in shards] == [0, *(shard.stop for shard in shards[:-1])]
+    assert shards[-1].stop == users
+    assert max(shard.stop - shard.first for shard in shards) <= 50_000
+
+
+def test_several_parts_hold_what_one_would(
+    scored: Path, exported: Path, shop: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("batch_jobs.parts.USERS_PER_PART", 70)
+    done(*arguments(exported, shop, tmp_path / "recs"))
+    assert len(list((tmp_path / "recs").rglob("*.parquet"))) > 1
+    assert read_lists(tmp_path / "recs").equals(read_lists(scored))
+
+
+def test_a_run_date_is_a_date(tmp_path: Path) -> None:
+    with pytest.raises(Exception, match="the run date is 'today', but should be like 2026-11-20"):
+        Destination(tmp_path / "recs", "today")

@@ -1,0 +1,163 @@
+"""A column means the same however it was written."""
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rec_export.data.columns import bags, date, floats, ids, numbers_where_possible, times, words
+from rec_export.data.read import read_table
+from rec_export.errors import DataError
+
+WHERE = "column 'x'"
+
+
+def column(values: object, kind: pa.DataType | None = None) -> pa.ChunkedArray:
+    """A column as a table has it."""
+    return pa.chunked_array([pa.array(values, kind)])
+
+
+# Ids
+
+
+@pytest.mark.parametrize("kind", [pa.string(), pa.large_string(), pa.int8(), pa.int32(), pa.int64(), pa.uint16(), pa.uint64()])
+def test_ids_keep_the_type_they_came_in(kind: pa.DataType) -> None:
+    values = column([3, 1, None, 3]).cast(kind)
+    assert ids(values, WHERE).equals(values.combine_chunks())
+
+
+def test_ids_of_a_dictionary_are_its_values() -> None:
+    assert ids(column(["b", "a", "b"]).dictionary_encode(), WHERE).equals(pa.array(["b", "a", "b"]))
+
+
+@pytest.mark.parametrize("kind", [pa.float32(), pa.float64()])
+def test_whole_floats_are_integers(kind: pa.DataType) -> None:
+    assert ids(column([3.0, -0.0, None, 2.0**20], kind), WHERE).equals(pa.array([3, 0, None, 2**20]))
+
+
+@given(values=st.lists(st.text(alphabet="0123456789-+. eaX", max_size=4) | st.integers().map(str)))
+def test_text_becomes_numbers_only_if_nothing_is_lost(values: list[str]) -> None:
+    canonical = all(v.lstrip("-").isdigit() and str(int(v)) == v and -(2**63) <= int(v) < 2**63 for v in values)
+    got = numbers_where_possible(column(values, pa.string()))
+    assert (pa.types.is_int64(got.type), got.cast(pa.string()).to_pylist()) == (canonical, values)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [("007\n8", ["007", "8"]), ("7\n8", [7, 8]), ("+7\n8", ["+7", "8"]), ("1e3\n8", ["1e3", "8"]), ("a\n8", ["a", "8"])],
+)
+def test_ids_in_a_csv_are_numbers_only_where_all_are(text: str, expected: list[object], tmp_path: Path) -> None:
+    (tmp_path / "log.csv").write_text(f"id\n{text}\n")
+    assert read_table(tmp_path / "log.csv", ["id"], text=["id"])["id"].to_pylist() == expected
+
+
+def test_text_in_parquet_stays_text(tmp_path: Path) -> None:
+    pq.write_table(pa.table({"id": ["7", "8"]}), tmp_path / "log.parquet")
+    assert read_table(tmp_path / "log.parquet", ["id"], text=["id"])["id"].to_pylist() == ["7", "8"]
+
+
+# Times
+
+SECONDS = [1_600_000_000, 1_700_000_000, 1_234_567_890]
+MOMENTS = [datetime.fromtimestamp(second, UTC) for second in SECONDS]
+SAME = {
+    "s": column(SECONDS),
+    "int32 s": column(SECONDS, pa.int32()),
+    "float s": column([float(second) for second in SECONDS]),
+    "ms": column([second * 10**3 for second in SECONDS]),
+    "us": column([second * 10**6 for second in SECONDS]),
+    "ns": column([second * 10**9 for second in SECONDS]),
+    "float ms": column([second * 1e3 for second in SECONDS]),
+    "timestamp[s]": column([m.replace(tzinfo=None) for m in MOMENTS], pa.timestamp("s")),
+    "timestamp[ms]": column([m.replace(tzinfo=None) for m in MOMENTS], pa.timestamp("ms")),
+    "timestamp[ns]": column([m.replace(tzinfo=None) for m in MOMENTS], pa.timestamp("ns")),
+    "timestamp with zone": column(MOMENTS, pa.timestamp("us", "Asia/Tokyo")),
+    "iso": column([m.strftime("%Y-%m-%dT%H:%M:%S") for m in MOMENTS]),
+    "iso with blank": column([m.strftime("%Y-%m-%d %H:%M:%S") for m in MOMENTS]),
+    "iso with Z": column([m.strftime("%Y-%m-%dT%H:%M:%SZ") for m in MOMENTS]),
+    "iso with zone": column([(m + timedelta(hours=2)).strftime("%Y-%m-%dT%H:%M:%S+02:00") for m in MOMENTS]),
+    "large iso": column([m.strftime("%Y-%m-%dT%H:%M:%S") for m in MOMENTS], pa.large_string()),
+}
+
+
+@pytest.mark.parametrize("how", SAME)
+def test_a_time_is_the_same_however_it_is_written(how: str) -> None:
+    assert times(SAME[how], "auto", WHERE).tolist() == [second * 10**6 for second in SECONDS]
+
+
+@pytest.mark.parametrize("days", [column([np.datetime64("2020-02-29"), np.datetime64("1999-12-31")]), column(["2020-02-29", "1999-12-31"])])
+def test_a_date_is_its_midnight(days: pa.ChunkedArray) -> None:
+    expected = [datetime(2020, 2, 29, tzinfo=UTC), datetime(1999, 12, 31, tzinfo=UTC)]
+    assert times(days, "auto", WHERE).tolist() == [int(day.timestamp()) * 10**6 for day in expected]
+
+
+def test_times_in_a_csv_may_be_numbers_dates_or_iso(tmp_path: Path) -> None:
+    written = {"s": SECONDS, "iso": [m.isoformat() for m in MOMENTS], "naive": [m.strftime("%Y-%m-%d %H:%M:%S") for m in MOMENTS]}
+    pd.DataFrame(written).to_csv(tmp_path / "log.csv", index=False)
+    table = read_table(tmp_path / "log.csv", None)
+    assert {name: times(table[name], "auto", WHERE).tolist() for name in written} == dict.fromkeys(
+        written, [second * 10**6 for second in SECONDS]
+    )
+
+
+@given(
+    moment=st.lists(st.datetimes(datetime(1990, 1, 1), datetime(2099, 12, 31)), min_size=1, max_size=4),
+    unit=st.sampled_from([("s", 10**6), ("ms", 10**3), ("us", 1)]),
+)
+def test_a_guessed_unit_gives_the_dates_that_were_meant(moment: list[datetime], unit: tuple[str, int]) -> None:
+    epoch = [int((m - datetime(1970, 1, 1)) // timedelta(microseconds=1)) // unit[1] for m in moment]
+    expected = [value * unit[1] for value in epoch]
+    assert times(column(epoch), "auto", WHERE).tolist() == expected
+    assert times(column(epoch), unit[0], WHERE).tolist() == expected  # type: ignore[arg-type]
+
+
+IN_1970 = [column([0, 5]), column([1_700_000]), column(["1970-01-01"]), column([0], pa.timestamp("ns")), column([1_700_000_000, 1_700_000_000_000])]  # fmt: skip
+
+
+@pytest.mark.parametrize("wrong", IN_1970)
+def test_a_guess_that_lands_in_1970_is_refused(wrong: pa.ChunkedArray) -> None:
+    with pytest.raises(DataError, match="between 1990 and 2100"):
+        times(wrong, "auto", WHERE)
+
+
+@pytest.mark.parametrize("meant", [column([5]), column([5], pa.timestamp("us"))])
+def test_a_unit_that_is_given_is_believed(meant: pa.ChunkedArray) -> None:
+    assert times(meant, "us", WHERE).tolist() == [5]
+
+
+def test_a_time_is_shown_as_its_day() -> None:
+    assert date(SECONDS[0] * 10**6) == "2020-09-13"
+
+
+# Numbers, words, tags
+
+
+@pytest.mark.parametrize("values", [[1, None, 3], [1.0, float("nan"), 3.0]])
+def test_missing_numbers_are_nan(values: list[float | None]) -> None:
+    np.testing.assert_array_equal(floats(column(values), WHERE), np.array([1, np.nan, 3], np.float32))
+
+
+def test_booleans_and_decimals_are_numbers() -> None:
+    assert floats(column([True, False]), WHERE).tolist() == [1.0, 0.0]
+    assert floats(column([1, 2], pa.decimal128(5, 1)), WHERE).tolist() == [1.0, 2.0]
+
+
+@pytest.mark.parametrize("values", [[1, 2, None], [1.0, 2.0, None], [1.0, 2.0, float("nan")], ["1", "2", None]])
+def test_a_word_is_the_same_as_number_or_text(values: list[object]) -> None:
+    assert words(column(values), WHERE).to_pylist() == ["1", "2", None]
+
+
+def test_words_of_a_dictionary_are_its_values() -> None:
+    assert words(column(["b", None, "b"]).dictionary_encode(), WHERE).to_pylist() == ["b", None, "b"]
+
+
+@pytest.mark.parametrize("values", [[["a", "b"], [], None], ["a|b", None, None]])
+def test_tags_are_lists_or_one_string(values: list[object]) -> None:
+    got = [value or [] for value in bags(column(values), "|", WHERE).to_pylist()]
+    assert got == [["a", "b"], [], []]

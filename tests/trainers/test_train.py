@@ -1,0 +1,144 @@
+"""Training finds what is planted, is the same for the same seed, and leaves a whole checkpoint or none."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import rec_export.models
+from rec_export.models import names
+from rec_export.towers import ModelSpec
+from tests.conftest import config_file, contents, done, read_lists, write_table
+
+GROUPS, USERS, ITEMS, LIKED = 4, 40, 15, 12  # users and items of each group, and what each user likes of its own group
+
+
+@pytest.fixture(scope="module")
+def cliques(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Users who like items of their own group alone; all groups and items are about equally popular."""
+    folder = tmp_path_factory.mktemp("cliques")
+    rng = np.random.default_rng(1)
+    liked = [
+        (g * USERS + u, g * ITEMS + i)
+        for g in range(GROUPS)
+        for u in range(USERS)
+        for i in rng.permutation(ITEMS)[:LIKED]
+    ]
+    user, item = np.array(liked)[rng.permutation(len(liked))].T
+    write_table(folder / "log.parquet", user_id=user, item_id=item)
+    return folder
+
+
+def sections(model: str, **training: Any) -> dict[str, Any]:
+    """A configuration that holds a fifth of each user's rows out."""
+    split = {"by": "user", "valid": 0.0, "test": 0.2}
+    data = {"interactions": {"path": "log.parquet"}, "split": split}
+    return {"data": data, "model": {"name": model}, "training": training}
+
+
+@pytest.mark.parametrize(("model", "lr"), [("pmf", 0.03), ("hybrid", 0.01)])
+def test_what_is_planted_is_found_where_popularity_is_blind(
+    model: str, lr: float, cliques: Path, tmp_path: Path
+) -> None:
+    config = config_file(cliques, f"{model}.yaml", **sections(model, epochs=40, batch=64, lr=lr))
+    done("train", config, "--out", tmp_path / "checkpoint")
+    results = json.loads(done("evaluate", tmp_path / "checkpoint", "--k", 6, "--bootstrap", 0, "--json"))["results"]
+    recall = {lister: results[lister]["all"]["metrics"]["recall@6"]["mean"] for lister in ("model", "popular")}
+    # Of its group a user has 6 items left at most, so a list that knows the group holds all that is held out.
+    assert recall["model"] > 0.95
+    assert recall["popular"] < 0.4
+
+
+@pytest.mark.parametrize("model", ["pmf", "hybrid", "popular"])
+def test_the_same_seed_gives_the_same_weights(model: str, cliques: Path, tmp_path: Path) -> None:
+    config = config_file(cliques, f"seed-{model}.yaml", **sections(model, epochs=1, refit=False))
+    for name, seed in (("a", 1), ("b", 1), ("c", 2)):
+        done("train", config, "--out", tmp_path / name, "--set", f"training.seed={seed}")
+    a, b, c = ((tmp_path / name / "weights.safetensors").read_bytes() for name in "abc")
+    assert a == b
+    assert (a == c) == (model == "popular")  # which begins with no randomness
+
+
+def test_a_checkpoint_holds_the_config_that_made_it(cliques: Path, trained: Path, tmp_path: Path) -> None:
+    config = config_file(cliques, "again.yaml", **sections("pmf", epochs=1, refit=False))
+    done("train", config, "--out", tmp_path / "one")
+    done("train", tmp_path / "one" / "config.yaml", "--out", tmp_path / "two")
+    whole = contents(tmp_path / "one")
+    assert {name for name, content in contents(tmp_path / "two").items() if content != whole[name]} <= {
+        "metrics.json",  # which holds the seconds
+        "history.jsonl",
+    }
+
+
+def test_nothing_but_the_best_epoch_is_kept(cliques: Path, tmp_path: Path) -> None:
+    split = {"by": "user", "valid": 0.2, "test": 0.0}
+    fields = sections("pmf", epochs=6, patience=6, batch=64, refit=False)
+    config = config_file(cliques, "best.yaml", **{**fields, "data": {**fields["data"], "split": split}})
+    done("train", config, "--out", tmp_path / "checkpoint")
+    history = [json.loads(line) for line in (tmp_path / "checkpoint" / "history.jsonl").read_text().splitlines()]
+    outcome = json.loads((tmp_path / "checkpoint" / "metrics.json").read_text())
+    best = max(history, key=lambda epoch: (epoch["held_out"]["ndcg@10"], -epoch["epoch"]))
+    assert (outcome["best_epoch"], outcome["held_out"]["model"]) == (best["epoch"], best["held_out"])
+
+
+KILLED = """
+import os, signal, trainers.job as job
+from rec_export.cli import main
+job.write_weights = lambda *anything: os.kill(os.getpid(), signal.{signal})
+main()
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("name", "code", "left"), [("SIGTERM", 143, 0), ("SIGKILL", -signal.SIGKILL, 1)])
+def test_killed_training_leaves_no_checkpoint(name: str, code: int, left: int, cliques: Path, tmp_path: Path) -> None:
+    config = config_file(cliques, "killed.yaml", **sections("popular", epochs=1))
+    program = [
+        sys.executable,
+        "-c",
+        KILLED.format(signal=name),
+        "train",
+        str(config),
+        "--out",
+        str(tmp_path / "out" / "checkpoint"),
+    ]
+    killed = subprocess.run(program, capture_output=True, check=False, env={**os.environ, "PYTHONPATH": os.getcwd()})
+    assert killed.returncode == code
+    unfinished = [path.name for path in (tmp_path / "out").iterdir()]
+    assert (len(unfinished), all(path.startswith(".checkpoint.") for path in unfinished)) == (left, True)
+
+
+@pytest.fixture
+def fourth(tmp_path: Path) -> Iterator[str]:
+    """A model file in a folder that nobody has heard of."""
+    folder = tmp_path / "models"
+    folder.mkdir()
+    shutil.copy(Path(rec_export.models.__file__).parent / "pmf.py", folder / "fourth.py")
+    rec_export.models.__path__.append(str(folder))
+    yield "fourth"
+    rec_export.models.__path__.remove(str(folder))
+
+
+def test_a_model_file_that_is_dropped_in_needs_no_other_edit(fourth: str, cliques: Path, tmp_path: Path) -> None:
+    assert fourth in names()
+    config = config_file(cliques, "fourth.yaml", **sections(fourth, epochs=1))
+    done("train", config, "--out", tmp_path / "checkpoint", "--set", "model.dim=3")
+    done("export", tmp_path / "checkpoint", "--out", tmp_path / "bundle")
+    log = cliques / "log.parquet"
+    done("score", tmp_path / "bundle", "--interactions", log, "--out", tmp_path / "recs", "--k", 5)
+    assert len(read_lists(tmp_path / "recs")) == GROUPS * USERS * 5
+
+
+@pytest.mark.parametrize("name", names())
+def test_a_model_is_a_final_spec_whose_defaults_are_enough(name: str) -> None:
+    spec = rec_export.models.spec_class(name)
+    assert isinstance(spec(), ModelSpec)
+    assert getattr(spec, "__final__", False)
