@@ -2,7 +2,7 @@
 
     recs/run_date=2026-11-20/part-00000-of-00004-<run_id>.parquet, _SUCCESS      what readers see
     recs.control/work/<run_id>/                                                  where a run is written
-    recs.control/manifests/run_date=2026-11-20/<run_id>.json                     written before the commit, never changed
+    recs.control/manifests/run_date=2026-11-20/<run_id>.json                     written before the commit
 
 The control folder is a sibling, because readers glob whatever lies below the root.
 """
@@ -103,7 +103,7 @@ class Destination:
             raise
 
     def publish(self, work: Path, manifest: RunManifest) -> None:
-        """Commit what lies in `work`: the manifest first, then one rename. Raises OutputExistsError when one was faster."""
+        """Commit what lies in `work`: the manifest, then one rename. Raises OutputExistsError if one was faster."""
         (work / "_SUCCESS").touch()
         sync_tree(work)
         self.manifests.mkdir(parents=True, exist_ok=True)

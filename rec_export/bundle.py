@@ -63,7 +63,7 @@ class Bundle(NamedTuple):
 
     @classmethod
     def read(cls, folder: Path) -> Self:
-        """Check the hashes, then read. Raises MissingInputError or ModelError; nothing is loaded before it is checked."""
+        """Check the hashes, then read; nothing is loaded before. Raises MissingInputError or ModelError."""
         if not folder.is_dir():
             raise MissingInputError(
                 f"the bundle {folder} does not exist; make it with `rec-export export CHECKPOINT --out {folder}`"
@@ -106,7 +106,8 @@ def check_files(folder: Path, files: tuple[File, ...]) -> None:
     strange = sorted(found - {file.path for file in files})
     if strange:
         raise ModelError(
-            f"{len(strange)} files in the bundle {folder} are not in its manifest, the first being {strange[0]}; remove them"
+            f"{len(strange)} files in the bundle {folder} are not in its manifest, the first being {strange[0]};"
+            " remove them"
         )
     changed = [f.path for f in files if (folder / f.path).is_symlink() or sha256(folder / f.path) != f.sha256]
     if changed:

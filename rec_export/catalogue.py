@@ -1,4 +1,4 @@
-"""The users and items that a model knows, with their attributes and the feature state: what checkpoint and bundle share."""
+"""The users and items that a model knows, with attributes and feature state: what checkpoint and bundle share."""
 
 from pathlib import Path
 from typing import NamedTuple, Self, final
@@ -68,7 +68,7 @@ class Side(NamedTuple):
             return cls(table, FeatureState.read(folder / "features", name), trained)
         except (OSError, pa.ArrowException, SafetensorError) as error:
             said = str(error).splitlines()[0]
-            raise ModelError(f"the {name} in {folder} are missing or damaged: {said}; make the directory again") from error
+            raise ModelError(f"the {name} in {folder} are missing or damaged: {said}; make it again") from error
 
 
 def alike(one: pa.Array, other: pa.Array) -> tuple[pa.Array, pa.Array]:

@@ -56,7 +56,7 @@ def cli(quiet: bool) -> None:
 def main() -> None:
     """Run the command line. Exit codes are listed in DESIGN section 6 and docs/commands.md."""
     signal.signal(signal.SIGTERM, terminated)
-    # OpenMP's threads spin while they wait for each other by default: on a shared machine steps then take ten times as long.
+    # By default OpenMP's threads spin while they wait: on a shared machine steps then take ten times as long.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     sys.exit(run(sys.argv[1:]))
 

@@ -1,4 +1,4 @@
-"""The configuration: one YAML file, typed, the same for every command. Unknown keys are errors that name the right one."""
+"""The configuration: one YAML file, typed, for every command. Unknown keys are errors that name the right one."""
 
 from pathlib import Path
 from typing import Any, Literal, Self, final

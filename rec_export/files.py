@@ -69,7 +69,8 @@ def storage_error(path: Path | str, error: OSError) -> StorageError:
         with suppress(OSError):
             free = shutil.disk_usage(next(p for p in [Path(path), *Path(path).parents] if p.exists())).free
         return StorageError(
-            f"the disk is full while writing {path} ({free:,} bytes free); free some space and run the same command again"
+            f"the disk is full while writing {path} ({free:,} bytes free);"
+            " free some space and run the same command again"
         )
     reason = (error.strerror or str(error).splitlines()[0]).lower()
     return StorageError(f"cannot read or write {path}: {reason}; check that it is there, and who may use it")

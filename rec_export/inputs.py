@@ -28,7 +28,7 @@ def item_inputs(ports: tuple[Input, ...], features: Features, trend: torch.Tenso
 
 
 def attributes(names: set[str], features: Features, row: Int64) -> Inputs:
-    """The inputs that do not depend on a date. A row beyond the trained ones is out of vocabulary: the graph sees to it."""
+    """The inputs that do not depend on a date. The graph itself sees to rows beyond the trained ones."""
     inputs = {"row": torch.from_numpy(row)}
     for name, column in features._asdict().items():
         if name in names:

@@ -29,7 +29,7 @@ class SafeEmbedding(nn.Module):
 
 @final
 class DenseEncoder(nn.Module):
-    """Raw numbers made fit for a network: imputed, sign(x) log(1 + |x|), standardised, cut at 8, and flags of the missing."""
+    """Raw numbers made fit: imputed, sign(x) log(1 + |x|), standardised, cut at 8; and flags of the missing."""
 
     median: Tensor
     mean: Tensor
@@ -68,7 +68,7 @@ class CategoryEncoder(nn.Module):
 
 @final
 class BagEncoder(nn.Module):
-    """The mean embedding of a bag; places outside 0..rows-1 (unused or unknown) count for nothing; an empty bag is zero."""
+    """The mean embedding of a bag; places outside 0..rows-1 (unused, unknown) count for nothing; empty is zero."""
 
     def __init__(self, rows: int, dim: int, std: float) -> None:
         super().__init__()
@@ -83,7 +83,7 @@ class BagEncoder(nn.Module):
 
 @final
 class AttributeEncoder(nn.Module):
-    """All attributes of a row side by side: dense numbers, categories, tags, text. `width` is 0 where there are none."""
+    """All attributes of a row side by side: dense, category, tags, text. `width` is 0 where there are none."""
 
     def __init__(self, sizes: TableSizes, dim: int) -> None:
         super().__init__()
@@ -148,7 +148,7 @@ class HistoryEncoder(nn.Module):
         self.table = torch.zeros_like(self.table).index_copy(0, row, self.vectors(inputs))
 
     def forward(self, history: Tensor, length: Tensor) -> Tensor:
-        """int64 [B, L] right-padded, int64 [B] -> float32 [B, rates x D]. Items that are not in the table count for nothing."""
+        """int64 [B, L] right-padded, int64 [B] -> float32 [B, rates x D]. Unknown items count for nothing."""
         age = length.unsqueeze(1) - 1 - torch.arange(history.shape[1], device=history.device)
         live = (age >= 0) & (history >= 0) & (history < self.rows)
         vectors = self.table[torch.where(live, history, self.rows)]

@@ -1,7 +1,7 @@
-"""The whole main job without a configuration: look at the log, train, export with proof, score everybody, show some lists.
+"""The whole main job without a configuration: look, train, export with proof, score everybody, show some lists.
 
-This and cli.py are the only files of the core that know the other folders; each step leaves its directory in `out`, and a
-step whose directory is there already is not done again.
+This is the only file of the core that knows the other folders. Each step leaves its directory in `out`, and a step
+whose directory is there already is not done again.
 """
 
 import hashlib
@@ -74,7 +74,8 @@ def run(job: MainJob, say: Say) -> None:
     config = guessed(job)
     spec_of(config.model, "--model")
     device_of(job.device)
-    facts: dict[str, object] = {"config": config.dump(), "inputs": {name: digest(path) for name, path in job.inputs().items()}}
+    hashes = {name: digest(path) for name, path in job.inputs().items()}
+    facts: dict[str, object] = {"config": config.dump(), "inputs": hashes}
     steps = Steps.below(job.out)
     begun = is_begun(job.out, facts)
     source = Source.read(config.data)
@@ -178,7 +179,8 @@ def train(config: Config, source: Source, steps: Steps, say: Say) -> None:
     outcome = Outcome.read(steps.checkpoint / "metrics.json")
     how = "by time" if outcome.plan.clock.timed else "without time"
     say(
-        f"Train     {config.model['name']}, {outcome.parameters:,} parameters, {how}, {outcome.best_epoch} epochs, {outcome.seconds:.0f} s"
+        f"Train     {config.model['name']}, {outcome.parameters:,} parameters, {how},"
+        f" {outcome.best_epoch} epochs, {outcome.seconds:.0f} s"
     )
     if not outcome.held_out:
         return
@@ -186,9 +188,7 @@ def train(config: Config, source: Source, steps: Steps, say: Say) -> None:
     figures = ", ".join(f"{m} {mine[m]:.4f} (popularity {popular[m]:.4f})" for m in ("recall@10", "ndcg@10", "hr@10"))
     say(f"Check     held-out tenth, which also chose the epochs: {figures}")
     if mine["ndcg@10"] <= popular["ndcg@10"]:
-        say(
-            "WARNING   the model is no better than popularity on the held-out rows; look at the data before you use these lists"
-        )
+        say("WARNING   the model is no better than popularity on the held-out rows; look at the data before you use it")
     say("Refit     on all events")
 
 
@@ -219,7 +219,8 @@ def score(job: MainJob, config: Config, source: Source, steps: Steps, say: Say) 
     everybody = sum(manifest.users.values())
     kinds = ", ".join(f"{count:,} {source}" for source, count in manifest.users.items() if count)
     say(
-        f"Top-{job.k:<5} {everybody:,} of {everybody:,} users ({kinds}), seen items left out, {manifest.rows:,} rows, {manifest.short_lists:,} short lists"
+        f"Top-{job.k:<5} {everybody:,} of {everybody:,} users ({kinds}), seen items left out,"
+        f" {manifest.rows:,} rows, {manifest.short_lists:,} short lists"
     )
     size = sum(part.bytes for part in manifest.files) / 1e6
     live = steps.recs / f"run_date={manifest.run_date}"
@@ -227,6 +228,7 @@ def score(job: MainJob, config: Config, source: Source, steps: Steps, say: Say) 
     for line in show_lists(live, source, config.data):
         say(line)
     say(
-        f"Next      rec-export score {steps.bundle} --interactions {job.log} --out {steps.recs} --k {job.k}   every night, from cron"
+        f"Next      rec-export score {steps.bundle} --interactions {job.log} --out {steps.recs} --k {job.k}"
+        "   every night, from cron"
     )
     say(f"          rec-export train {steps.config} --out checkpoint-2   after a change to the configuration")

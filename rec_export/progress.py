@@ -14,7 +14,7 @@ T = TypeVar("T")
 
 
 def track(steps: Iterable[T], total: int, what: str) -> Iterator[T]:
-    """Yield `steps`, telling how many of `total` are done. The bar is on stderr, so that results on stdout stay clean."""
+    """Yield `steps`, telling on stderr how many of `total` are done, so that results on stdout stay clean."""
     console = Console(stderr=True)
     yield from bar(steps, total, what, console) if console.is_terminal else lines(steps, total, what)
 

@@ -9,7 +9,6 @@ from pydantic_core import ErrorDetails
 
 from rec_export.errors import MissingInputError, ModelError, UsageError, nearest, shorten
 
-
 PLAIN = {
     "dict_type": "a mapping of keys to values",
     "model_type": "a mapping of keys to values",

@@ -18,7 +18,7 @@ FILES: dict[Runtime, str] = {"torchscript": "torchscript/{}.pt", "onnx": "onnx/{
 
 
 def load_tower(folder: Path, part: str, runtime: Runtime, device: torch.device) -> Tower:
-    """The tower `part` ("user_tower" or "item_tower") of the bundle in `folder`. Its vectors are on the CPU for ONNX."""
+    """The tower `part` ("user_tower" or "item_tower") of the bundle in `folder`. ONNX gives vectors on the CPU."""
     path = folder / FILES[runtime].format(part)
     if not path.exists():
         raise ModelError(f"{path} does not exist; this bundle was not exported for {runtime}, choose another runtime")
@@ -40,7 +40,7 @@ def torchscript_tower(path: Path, device: torch.device) -> Tower:
 
 
 def onnx_tower(path: Path, device: torch.device) -> Tower:
-    """A tower in ONNX Runtime. An execution provider that did not load is an error, never a silent step back to the CPU."""
+    """A tower in ONNX Runtime. A provider that did not load is an error, never a silent step back to the CPU."""
     wanted = "CUDAExecutionProvider" if device.type == "cuda" else "CPUExecutionProvider"
     session = onnx_session(path, wanted)
     if wanted not in session.get_providers():
@@ -61,7 +61,8 @@ def onnx_session(path: Path, provider: str) -> ort.InferenceSession:
     """An ONNX Runtime session at the optimisation level that users run; quiet but for errors."""
     options = ort.SessionOptions()
     options.log_severity_level = 3
-    available = [name for name in dict.fromkeys((provider, "CPUExecutionProvider")) if name in ort.get_available_providers()]
+    wanted = dict.fromkeys((provider, "CPUExecutionProvider"))
+    available = [name for name in wanted if name in ort.get_available_providers()]
     try:
         return ort.InferenceSession(path, options, providers=available)
     except Exception as error:  # onnxruntime's errors have no common class but Exception

@@ -17,7 +17,7 @@ def sample_data(directory: Path, seed: int, users: int, items: int, days: int) -
 
     made = write_sample(directory, seed, users, items, days)
     click.echo(
-        f"{made.interactions:,} events of {made.users:,} users and {made.items:,} items, {made.first_day} .. {made.last_day},"
-        f" and {made.future_interactions:,} that follow: {directory}"
+        f"{made.interactions:,} events of {made.users:,} users and {made.items:,} items,"
+        f" {made.first_day} .. {made.last_day}, and {made.future_interactions:,} that follow: {directory}"
     )
     click.echo(f"Next: rec-export run {directory}/interactions.parquet --items {directory}/items.parquet -o out")

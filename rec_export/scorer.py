@@ -127,7 +127,7 @@ class Scorer:
         return best._replace(item_row=np.where(best.item_row == UNKNOWN, UNKNOWN, self.items[best.item_row]))
 
     def known(self, user: Int64) -> Bool:
-        """Of which users [B] the model can say something of their own, bool [B]: a trained row, a history, or attributes."""
+        """Of which users [B] the model knows anything, bool [B]: a trained row, a history, or attributes."""
         names = {port.name for port in self.model.user_ports}
         told = user < self.catalogue.users.trained
         if "history" in names:

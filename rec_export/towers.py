@@ -12,6 +12,7 @@ The letters of every shape in this project:
 """
 
 from abc import ABC, abstractmethod
+from itertools import pairwise
 from typing import ClassVar, Literal, NamedTuple, final
 
 import torch
@@ -133,7 +134,7 @@ class AdditiveHead(Head):
         self.width = hidden[0]
         self.dot = dot
         self.dropout = nn.Dropout(dropout)
-        self.tail = nn.ModuleList([nn.Linear(a, b) for a, b in zip(widths, widths[1:], strict=False)])
+        self.tail = nn.ModuleList([nn.Linear(a, b) for a, b in pairwise(widths)])
 
     def forward(self, user_vec: Tensor, item_vec: Tensor) -> Tensor:
         """float [B, H + D], float [N, H + D] -> float [B, N]."""

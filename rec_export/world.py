@@ -1,7 +1,7 @@
 """What is known as of a date: histories, seen items, context and trends. Training, evaluation and scoring all ask here.
 
-A Timeline holds the whole log by user; `as_of` cuts it. Nothing at or after the date is looked at, so an example taken in the
-past is built exactly as the nightly job builds tonight's (train as you score).
+A Timeline holds the whole log by user; `as_of` cuts it. Nothing at or after the date is looked at, so an example of
+the past is built exactly as the nightly job builds tonight's (train as you score).
 """
 
 from typing import NamedTuple, Self, final

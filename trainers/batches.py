@@ -61,9 +61,9 @@ class Device:
         return inputs
 
     def candidates(self, moment: int, count: int | None) -> Candidates:
-        """All items (None), or `count` of them: the popular half for themselves, and a uniform sample for all the others.
+        """All items (None), or `count`: the most popular for themselves, and a uniform sample for all the others.
 
-        The popular items carry most of the softmax, so that having them for certain takes most of the sampling noise away.
+        The popular items carry most of the softmax: having them for certain takes most of the sampling noise away.
         """
         if count is None or count >= self.items:
             every = torch.arange(self.items, device=self.device)

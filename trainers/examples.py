@@ -1,4 +1,4 @@
-"""What to learn from: users at dates, what was known then, and what they liked next. Arrays only, no row by row work."""
+"""What to learn from: users at dates, what was known then, and what they liked next. Arrays, no row by row work."""
 
 import math
 from abc import ABC, abstractmethod
@@ -124,8 +124,8 @@ class Snapshots(Examples):
 class Bags(Examples):
     """Users without time: the towers see a random half of what a user liked and must name the rest.
 
-    A denoising auto-encoder (Liang et al. 2018, Variational Autoencoders for Collaborative Filtering, arXiv:1802.05814, its
-    Mult-DAE), with larger values weighing more, by their logarithm.
+    A denoising auto-encoder (Mult-DAE of Liang et al. 2018, Variational Autoencoders for Collaborative Filtering,
+    arXiv:1802.05814) that does not name what it was shown, with larger values weighing more, by their logarithm.
     """
 
     def __init__(self, timeline: Timeline, clock: Clock, length: int) -> None:

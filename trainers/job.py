@@ -1,4 +1,4 @@
-"""Train a model from a configuration and leave a checkpoint: search for the number of epochs, then learn from all rows."""
+"""Train a model and leave a checkpoint: search for the number of epochs, then learn from all rows."""
 
 import logging
 import time
@@ -83,7 +83,7 @@ def run(job: TrainJob, source: Source | None = None) -> Outcome:
 
 
 def fit(config: Config, spec: ModelSpec, source: Source, device: torch.device) -> tuple[Plan, Fitted]:
-    """Search with the validation part held out; then, if asked, learn from both parts for as many epochs as were best."""
+    """Search with the validation part held out; then, if asked, learn from both parts for the best number of epochs."""
     everything = None
     if config.data.split.by == "none":  # what is held out depends on whether time matters
         everything = Dataset.of(source, source.rows(Part.TRAIN))

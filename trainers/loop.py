@@ -59,7 +59,7 @@ class Run:
         self.kept = averaged(self.roof)
         self.examples = examples_of(dataset.timeline, plan.clock, plan.history)
         if len(self.examples) == 0:
-            raise TrainingError("nobody has a liked item, so there is nothing to learn; check data.interactions.positive")
+            raise TrainingError("nobody likes anything, so there is nothing to learn; check data.interactions.positive")
         self.state = Device(dataset, spec, sizes, self.examples.moments, plan.recent, device)
         self.optimizer = optimizer_of(self.roof, plan)
 
@@ -136,7 +136,8 @@ class Run:
         roof = self.kept.module.eval()
         towers = Towers(roof["user_tower"], roof["item_tower"], roof["pair_head"])
         for encoder in history_encoders(towers):
-            encoder.refresh(self.state.every_item(0, hide=0.0), torch.arange(self.state.items, device=self.state.device))
+            every = torch.arange(self.state.items, device=self.state.device)
+            encoder.refresh(self.state.every_item(0, hide=0.0), every)
         return towers
 
     def weights(self) -> dict[str, Tensor]:

@@ -25,8 +25,8 @@ def full_softmax(score: Tensor, targets: Pairs, weight: Tensor, seen: Pairs) -> 
 def sampled_softmax(score: Tensor, own: Tensor, owner: Tensor, weight: Tensor, taken: Pairs) -> Tensor:
     """Cross-entropy of each target against itself and the candidates of its batch, which stand for all items.
 
-    float32 [B, C] with each candidate's logQ correction added; the targets' own scores float32 [T], whose they are int64 [T],
-    their weights float32 [T]; `taken` are the cells of candidates that the user has or will take. -> float32 []
+    float32 [B, C] with each candidate's logQ correction added; the targets' own scores float32 [T], whose they are
+    int64 [T], their weights float32 [T]; `taken` are the cells of candidates that the user has or will take.
     """
     rest = torch.logsumexp(score.index_put((taken.row, taken.column), score.new_tensor(NEVER)), 1)
     return ((torch.logaddexp(rest[owner], own) - own) * weight).sum() / weight.sum().clamp(min=1e-9)

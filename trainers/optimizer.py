@@ -12,8 +12,8 @@ AVERAGED = 0.98  # about fifty steps
 def optimizer_of(roof: nn.Module, plan: Plan) -> torch.optim.Optimizer:
     """AdamW (Loshchilov and Hutter 2019, Decoupled Weight Decay Regularization, arXiv:1711.05101).
 
-    Decay is apart from the gradient, as coupled to it Adam would erase the rows that are rarely seen; and it is strong for
-    embeddings alone, as they are what overfits. Biases are embeddings of width 1 and decay like layers.
+    Decay is apart from the gradient, as coupled to it Adam would erase the rows that are rarely seen; and it is strong
+    for embeddings alone, as they are what overfits. Biases are embeddings of width 1 and decay like layers.
     """
     tables = [module.weight for module in roof.modules() if isinstance(module, nn.Embedding)]
     embeddings = [weight for weight in tables if weight.shape[1] > 1]

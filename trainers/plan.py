@@ -69,7 +69,14 @@ def plan(dataset: Dataset, training: Training, history: int) -> Plan:
         scores = liked * trained_items
     else:
         decay = float(np.clip(7000 / max(liked, 1), 0.03, 1.0))  # the fewer rows, the stronger
-        defaults = {"epochs": 60, "patience": 12, "batch": 128, "lr": 3e-3, "embedding_decay": decay, "candidates": 1000}
+        defaults = {
+            "epochs": 60,
+            "patience": 12,
+            "batch": 128,
+            "lr": 3e-3,
+            "embedding_decay": decay,
+            "candidates": 1000,
+        }
         scores = users * trained_items
     if scores <= FULL_SCORES:
         defaults["candidates"] = None

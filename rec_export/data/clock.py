@@ -21,7 +21,7 @@ class Clock(Record):
 
     @property
     def trends(self) -> int:
-        """The number of trend columns: the decayed counts, the count of all time, a flag for none, and the age if timed."""
+        """The number of trend columns: decayed counts, count of all time, a flag for none, and the age if timed."""
         return len(self.half_lives) + (3 if self.timed else 2)
 
     @property

@@ -20,7 +20,7 @@ DAY = 86_400_000_000  # microseconds
 
 
 def ids(column: pa.ChunkedArray, where: str) -> pa.Array:
-    """Ids in the type they came in: strings or integers; nulls stay. Integral floats (pandas' integers with gaps) are int64.
+    """Ids in the type they came in: strings or integers; nulls stay. Whole floats (integers with gaps) are int64.
 
     Text that is wholly made of canonical integers (as a CSV file has them) becomes int64; 007 keeps it text.
     """
@@ -118,8 +118,8 @@ def plausible(stamps: Int64, where: str) -> Int64:
     if low < EARLIEST.timestamp() * 1e6 or high >= LATEST.timestamp() * 1e6:
         early, late = (np.datetime64(time, "us").astype("datetime64[D]") for time in (low, high))
         raise DataError(
-            f"the times in {where} ({early} .. {late}) are not between 1990 and 2100; repair them, set time_unit to us, or"
-            " use the log without time"
+            f"the times in {where} ({early} .. {late}) are not between 1990 and 2100; repair them, set time_unit to us,"
+            " or use the log without time"
         )
     return stamps
 
@@ -151,8 +151,8 @@ def date(time: int) -> str:
 def floats(column: pa.ChunkedArray, where: str) -> Float32:
     """float32 [R]; missing values are NaN. Raises DataError for text and for infinities."""
     kind = column.type
-    if not (pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_boolean(kind) or pa.types.is_null(kind)
-            or pa.types.is_decimal(kind)):  # fmt: skip
+    tests = (pa.types.is_integer, pa.types.is_floating, pa.types.is_boolean, pa.types.is_null, pa.types.is_decimal)
+    if not any(test(kind) for test in tests):
         raise DataError(f"{where} holds {kind} where numbers are needed, the first being {some([first(column)])}")
     values = np.array(pc.cast(column, pa.float32(), safe=False).to_numpy(), dtype=np.float32)
     infinite = int(np.isinf(values).sum())

@@ -17,7 +17,8 @@ def read_attributes(source: Attributes) -> pa.Table:
     key = ids(table[source.id], where)
     if key.null_count:
         raise DataError(
-            f"{key.null_count:,} of {len(key):,} rows of {source.path} have no {source.id}; give them ids or leave them out"
+            f"{key.null_count:,} of {len(key):,} rows of {source.path} have no {source.id};"
+            " give them ids or leave them out"
         )
     counts = pc.value_counts(key)
     twice = counts.filter(pc.greater(counts.field("counts"), 1))

@@ -142,7 +142,8 @@ def measured(values: Float32, column: str) -> Dense:
     there = values[~np.isnan(values)].astype(np.float64)
     if len(there) == 0:
         raise DataError(
-            f"column {column!r} has no value in the training part; leave it out of 'dense', or check that the table's ids"
+            f"column {column!r} has no value in the training part; leave it out of 'dense',"
+            " or check that the table's ids"
             " are those of the log"
         )
     logs = np.sign(there) * np.log1p(np.abs(there))
@@ -217,7 +218,7 @@ def text_space(texts: list[str], dim: int) -> tuple[tuple[str, ...], Float32, np
     dim = min(dim, min(weights.shape) - 1)
     if dim < 1:
         return nothing
-    with np.errstate(invalid="ignore"):  # where all texts are alike, the share of variance that nobody asks for is 0 / 0
+    with np.errstate(invalid="ignore"):  # an unused share of variance is 0 / 0 where all texts are alike
         svd = TruncatedSVD(dim, random_state=0).fit(weights)
     vocabulary = tuple(str(word) for word in vectorizer.get_feature_names_out())
     return vocabulary, vectorizer.idf_.astype(np.float32), svd.components_.astype(np.float32)

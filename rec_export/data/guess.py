@@ -1,4 +1,4 @@
-"""A guess at what the columns of a log and its tables are, by their names and types, for a first run without a config."""
+"""A guess at what the columns of a log and its tables are, by names and types, for a first run without a config."""
 
 from pathlib import Path
 
@@ -10,13 +10,20 @@ from rec_export.data.config import Attributes, Interactions
 from rec_export.data.read import read_table
 from rec_export.errors import DataError, UsageError
 
-USER = ("user_id", "user", "userid", "uid", "customer_id", "customer", "customerid", "member_id", "visitor_id", "visitorid",
-        "account_id", "reviewer_id", "reviewerid", "client_id", "profile_id", "person_id", "listener_id")  # fmt: skip
-ITEM = ("item_id", "item", "itemid", "iid", "product_id", "product", "productid", "asin", "parent_asin", "sku", "stock_code",
-        "stockcode", "article_id", "movie_id", "movieid", "track_id", "artist_id", "artistid", "song_id", "book_id", "isbn",
-        "business_id", "video_id", "content_id", "game_id", "anime_id", "news_id", "recipe_id")  # fmt: skip
-TIME = ("timestamp", "time", "ts", "datetime", "date", "event_time", "created_at", "unix_review_time", "unixreviewtime",
-        "invoice_date", "invoicedate", "purchase_date", "timestamp_ms", "unix_timestamp", "t_dat", "occurred_at")  # fmt: skip
+USER = (
+    *("user_id", "user", "userid", "uid", "customer_id", "customer", "customerid", "member_id", "visitor_id"),
+    *("visitorid", "account_id", "reviewer_id", "reviewerid", "client_id", "profile_id", "person_id", "listener_id"),
+)
+ITEM = (
+    *("item_id", "item", "itemid", "iid", "product_id", "product", "productid", "asin", "parent_asin", "sku"),
+    *("stock_code", "stockcode", "article_id", "movie_id", "movieid", "track_id", "artist_id", "artistid", "song_id"),
+    *("book_id", "isbn", "business_id", "video_id", "content_id", "game_id", "anime_id", "news_id", "recipe_id"),
+)
+TIME = (
+    *("timestamp", "time", "ts", "datetime", "date", "event_time", "created_at", "unix_review_time"),
+    *("unixreviewtime", "invoice_date", "invoicedate", "purchase_date", "timestamp_ms", "unix_timestamp", "t_dat"),
+    "occurred_at",
+)
 RATING = ("rating", "stars", "overall", "score", "ratings", "star_rating")
 WEIGHT = (
     "weight",
@@ -54,7 +61,7 @@ def guess_log(path: Path, given: dict[str, str | None], positive: float | None) 
 
 
 def threshold(name: str, values: Float32) -> float | None:
-    """The least value that is a liking: 4 of 5 stars or 7 of 10; anything above zero elsewhere, if that tells rows apart."""
+    """The least value that is a liking: 4 of 5 stars or 7 of 10; elsewhere all above zero, if that tells rows apart."""
     high = float(values.max())
     if name.lower() in RATING and high in (5.0, 10.0):
         return 4.0 if high == 5 else 7.0
@@ -80,7 +87,7 @@ def match(known: tuple[str, ...], names: list[str]) -> str | None:
 
 
 def guess_attributes(path: Path, key: str, known: tuple[str, ...]) -> Attributes:
-    """The kinds of a table's columns: lists are tags, numbers dense, long strings text, and few-valued ones categories."""
+    """The kinds of a table's columns: lists are tags, numbers dense, long strings text, few-valued ones categories."""
     table = read_table(path, None)
     names = table.column_names
     own = key if key in names else match((*known, "id"), names)
@@ -101,6 +108,10 @@ def kind_of(column: pa.ChunkedArray) -> str | None:
     kind = column.type
     if pa.types.is_list(kind) or pa.types.is_large_list(kind):
         return "tags" if pa.types.is_string(kind.value_type) or pa.types.is_large_string(kind.value_type) else None
+    if pa.types.is_nested(kind) or pa.types.is_null(kind):
+        return None
+    if pa.types.is_dictionary(kind):
+        column, kind = column.cast(kind.value_type), kind.value_type
     distinct, there = pc.count_distinct(column, mode="only_valid").as_py(), len(column) - column.null_count
     if distinct < 2:
         return None
@@ -108,8 +119,6 @@ def kind_of(column: pa.ChunkedArray) -> str | None:
         return "category"
     if pa.types.is_floating(kind) or pa.types.is_integer(kind):
         return number_kind(column, distinct == there and pa.types.is_integer(kind))
-    if pa.types.is_dictionary(kind):
-        return "category"
     if pa.types.is_string(kind) or pa.types.is_large_string(kind):
         return string_kind(column, distinct, there)
     return None

@@ -57,7 +57,7 @@ def read_events(source: Interactions, part: str | None = None) -> Events:
     """Read the log. Rows without a user or an item are left out and counted."""
     columns = source.columns() + ([part] if part else [])
     table = read_table(source.path, columns, text=[source.user, source.item])
-    complete = pc.and_(pc.is_valid(table[source.user]), pc.is_valid(table[source.item]))
+    complete = pc.and_(*(pc.invert(pc.is_null(table[name], nan_is_null=True)) for name in (source.user, source.item)))
     kept = table.filter(complete)
     if kept.num_rows == 0:
         raise DataError(f"no row of {source.path} has both a user ({source.user}) and an item ({source.item})")

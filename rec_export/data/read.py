@@ -24,7 +24,7 @@ def read_table(path: Path, columns: list[str] | None, *, text: list[str] | None 
     tables = [read_part(part, columns, text or []) for part in parts]
     try:
         table = pa.concat_tables(tables, promote_options="permissive")
-    except pa.ArrowInvalid as error:
+    except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
         raise DataError(f"the parts of {path} do not fit together: {first_line(error)}") from error
     if table.num_rows == 0:
         raise DataError(f"{path} has no rows; nothing can be learned from it")
@@ -60,9 +60,7 @@ def read_part(path: Path, columns: list[str] | None, text: list[str]) -> pa.Tabl
         table = reader(path, text)
         missing = [name for name in columns or [] if name not in table.schema.names]
         if missing:
-            raise UsageError(
-                f"no column {missing[0]!r} in {path}{nearest(missing[0], table.schema.names)}"
-            )
+            raise UsageError(f"no column {missing[0]!r} in {path}{nearest(missing[0], table.schema.names)}")
         return table.to_table(columns) if isinstance(table, Parquet) else table.select(columns or table.column_names)
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError, pa.ArrowKeyError, UnicodeDecodeError) as error:
         raise DataError(

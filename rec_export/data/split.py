@@ -101,6 +101,7 @@ def by_column(events: Events, rule: Split) -> Parts:
     if parts.isna().any():
         strange = words[parts.isna()].unique()
         raise DataError(
-            f"column {rule.column!r} says {some(strange)} in {int(parts.isna().sum()):,} rows; it must say train, valid or test"
+            f"column {rule.column!r} says {some(strange)} in {int(parts.isna().sum()):,} rows;"
+            " it must say train, valid or test"
         )
     return np.asarray(parts, dtype=np.int8)

@@ -1,13 +1,13 @@
 """Hybrid two-tower model with an interaction MLP (reference system 000), on ids, attributes, history and trends.
 
     h = tanh(history + attributes + id + context)             of the user
-    score = tail(relu(A [h, context] + B [item, trend]))      the interaction MLP, its first layer split between the towers
+    score = tail(relu(A [h, context] + B [item, trend]))      the interaction MLP, its first layer split
           + <h, item> + bias + w(h) . [trend, relu(T trend)]  what MLPs learn badly: dot products (Rendle et al. 2020,
                                                               Neural Collaborative Filtering vs. MF, arXiv:2005.09683)
 
-Departures from system 000, each of which cost it more than its parts gained: no batch norm (it ranked under popularity with it);
-the history instead of the user's id alone, so that a user who came yesterday gets a list; recent popularity as of the scoring
-date; a dot product beside the MLP.
+Departures from system 000: no batch norm (with it the system ranked under popularity); the history in place of the
+user's id, so that a user who came yesterday gets a list; recent popularity as of the scoring date; a dot product beside
+the MLP.
 """
 
 from typing import final
@@ -29,7 +29,7 @@ class Spec(ModelSpec):
     trends: int = Field(default=16, ge=1, description="hidden units on the trend of an item")
     rates: int = Field(default=3, ge=1, description="rates at which a history fades")
     dropout: float = Field(default=0.2, ge=0, lt=1)
-    user_ids: bool = Field(default=False, description="an embedding of each user beside the history; it overfits small logs")
+    user_ids: bool = Field(default=False, description="a user's id beside the history; it overfits small logs")
 
     def user_inputs(self, sizes: Sizes) -> tuple[Input, ...]:
         """Id (if asked for), attributes, history, context."""

@@ -1,7 +1,7 @@
 """What is popular: the baseline that every report shows. The same list for everybody, but for what each has seen.
 
-The score is the logarithm of a mixture of an item's popularities of late and of all time (the count columns of `trend`);
-the W shares of the mixture are all that is learned.
+The score is the logarithm of a mixture of an item's popularities of late and of all time, the count columns of `trend`;
+the shares of the mixture are all that is learned.
 """
 
 from typing import final

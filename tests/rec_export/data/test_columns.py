@@ -1,6 +1,7 @@
 """A column means the same however it was written."""
 
 from datetime import UTC, datetime, timedelta
+from datetime import date as day
 from pathlib import Path
 
 import numpy as np
@@ -26,7 +27,9 @@ def column(values: object, kind: pa.DataType | None = None) -> pa.ChunkedArray:
 # Ids
 
 
-@pytest.mark.parametrize("kind", [pa.string(), pa.large_string(), pa.int8(), pa.int32(), pa.int64(), pa.uint16(), pa.uint64()])
+@pytest.mark.parametrize(
+    "kind", [pa.string(), pa.large_string(), pa.int8(), pa.int32(), pa.int64(), pa.uint16(), pa.uint64()]
+)
 def test_ids_keep_the_type_they_came_in(kind: pa.DataType) -> None:
     values = column([3, 1, None, 3]).cast(kind)
     assert ids(values, WHERE).equals(values.combine_chunks())
@@ -41,7 +44,7 @@ def test_whole_floats_are_integers(kind: pa.DataType) -> None:
     assert ids(column([3.0, -0.0, None, 2.0**20], kind), WHERE).equals(pa.array([3, 0, None, 2**20]))
 
 
-@given(values=st.lists(st.text(alphabet="0123456789-+. eaX", max_size=4) | st.integers().map(str)))
+@given(values=st.lists(st.text(alphabet="0123456789-+. eaX", max_size=4) | st.integers().map(str), min_size=1))
 def test_text_becomes_numbers_only_if_nothing_is_lost(values: list[str]) -> None:
     canonical = all(v.lstrip("-").isdigit() and str(int(v)) == v and -(2**63) <= int(v) < 2**63 for v in values)
     got = numbers_where_possible(column(values, pa.string()))
@@ -50,7 +53,13 @@ def test_text_becomes_numbers_only_if_nothing_is_lost(values: list[str]) -> None
 
 @pytest.mark.parametrize(
     ("text", "expected"),
-    [("007\n8", ["007", "8"]), ("7\n8", [7, 8]), ("+7\n8", ["+7", "8"]), ("1e3\n8", ["1e3", "8"]), ("a\n8", ["a", "8"])],
+    [
+        ("007\n8", ["007", "8"]),
+        ("7\n8", [7, 8]),
+        ("+7\n8", ["+7", "8"]),
+        ("1e3\n8", ["1e3", "8"]),
+        ("a\n8", ["a", "8"]),
+    ],
 )
 def test_ids_in_a_csv_are_numbers_only_where_all_are(text: str, expected: list[object], tmp_path: Path) -> None:
     (tmp_path / "log.csv").write_text(f"id\n{text}\n")
@@ -91,19 +100,22 @@ def test_a_time_is_the_same_however_it_is_written(how: str) -> None:
     assert times(SAME[how], "auto", WHERE).tolist() == [second * 10**6 for second in SECONDS]
 
 
-@pytest.mark.parametrize("days", [column([np.datetime64("2020-02-29"), np.datetime64("1999-12-31")]), column(["2020-02-29", "1999-12-31"])])
+@pytest.mark.parametrize("days", [column([day(2020, 2, 29), day(1999, 12, 31)]), column(["2020-02-29", "1999-12-31"])])
 def test_a_date_is_its_midnight(days: pa.ChunkedArray) -> None:
     expected = [datetime(2020, 2, 29, tzinfo=UTC), datetime(1999, 12, 31, tzinfo=UTC)]
     assert times(days, "auto", WHERE).tolist() == [int(day.timestamp()) * 10**6 for day in expected]
 
 
 def test_times_in_a_csv_may_be_numbers_dates_or_iso(tmp_path: Path) -> None:
-    written = {"s": SECONDS, "iso": [m.isoformat() for m in MOMENTS], "naive": [m.strftime("%Y-%m-%d %H:%M:%S") for m in MOMENTS]}
+    written = {
+        "s": SECONDS,
+        "iso": [m.isoformat() for m in MOMENTS],
+        "naive": [m.strftime("%Y-%m-%d %H:%M:%S") for m in MOMENTS],
+    }
     pd.DataFrame(written).to_csv(tmp_path / "log.csv", index=False)
     table = read_table(tmp_path / "log.csv", None)
-    assert {name: times(table[name], "auto", WHERE).tolist() for name in written} == dict.fromkeys(
-        written, [second * 10**6 for second in SECONDS]
-    )
+    expected = [second * 10**6 for second in SECONDS]
+    assert [times(table[name], "auto", WHERE).tolist() for name in written] == [expected] * 3
 
 
 @given(
@@ -117,7 +129,13 @@ def test_a_guessed_unit_gives_the_dates_that_were_meant(moment: list[datetime], 
     assert times(column(epoch), unit[0], WHERE).tolist() == expected  # type: ignore[arg-type]
 
 
-IN_1970 = [column([0, 5]), column([1_700_000]), column(["1970-01-01"]), column([0], pa.timestamp("ns")), column([1_700_000_000, 1_700_000_000_000])]  # fmt: skip
+IN_1970 = [
+    column([0, 5]),
+    column([1_700_000]),
+    column(["1970-01-01"]),
+    column([0], pa.timestamp("ns")),
+    column([1_700_000_000, 1_700_000_000_000]),
+]
 
 
 @pytest.mark.parametrize("wrong", IN_1970)

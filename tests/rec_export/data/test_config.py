@@ -25,7 +25,13 @@ def written(folder: Path, fields: dict[str, Any]) -> Path:
 def test_everything_but_the_path_has_a_default(tmp_path: Path) -> None:
     config = Config.load(written(tmp_path, MINIMAL))
     log = config.data.interactions
-    assert (log.user, log.item, log.time, config.model, config.data.split) == ("user_id", "item_id", None, {"name": "hybrid"}, Split())  # fmt: skip
+    assert (log.user, log.item, log.time, config.model, config.data.split) == (
+        "user_id",
+        "item_id",
+        None,
+        {"name": "hybrid"},
+        Split(),
+    )
 
 
 def test_paths_are_relative_to_the_file(tmp_path: Path) -> None:
@@ -34,12 +40,21 @@ def test_paths_are_relative_to_the_file(tmp_path: Path) -> None:
     assert data.items
     assert data.users
     assert (data.interactions.path, data.items.path, data.users.path) == (
-        tmp_path / "log.parquet", tmp_path / "../items.csv", Path("/abs/users.csv"),
-    )  # fmt: skip
+        tmp_path / "log.parquet",
+        tmp_path / "../items.csv",
+        Path("/abs/users.csv"),
+    )
 
 
 def test_set_changes_keys_deep_and_new(tmp_path: Path) -> None:
-    changes = "model.dim=128", "model.name=pmf", "data.split.by=last", "training.lr=1e-3", "data.interactions.time=t", "score.k=7"
+    changes = (
+        "model.dim=128",
+        "model.name=pmf",
+        "data.split.by=last",
+        "training.lr=1e-3",
+        "data.interactions.time=t",
+        "score.k=7",
+    )
     config = Config.load(written(tmp_path, MINIMAL), changes)
     got = config.model, config.data.split.by, config.training.lr, config.data.interactions.time, config.score.k
     assert got == ({"name": "pmf", "dim": 128}, "last", 0.001, "t", 7)
@@ -49,13 +64,19 @@ def test_set_changes_keys_deep_and_new(tmp_path: Path) -> None:
     ("fields", "sentence"),
     [
         ({"dta": {}}, "unknown key 'dta'; did you mean 'data'?"),
-        ({"data": {"interactions": {"path": "x", "tme": "t"}}}, "unknown key 'data.interactions.tme'; did you mean 'time'?"),
-        ({"data": {"items": {"path": "x", "id": "i", "categry": ["c"]}}}, "unknown key 'data.items.categry'; did you mean 'category'?"),
+        (
+            {"data": {"interactions": {"path": "x", "tme": "t"}}},
+            "unknown key 'data.interactions.tme'; did you mean 'time'?",
+        ),
+        (
+            {"data": {"items": {"path": "x", "id": "i", "categry": ["c"]}}},
+            "unknown key 'data.items.categry'; did you mean 'category'?",
+        ),
         ({"data": {"minimum": {"per_usr": 2}}}, "unknown key 'data.minimum.per_usr'; did you mean 'per_user'?"),
         ({"training": {"patence": 2}}, "unknown key 'training.patence'; did you mean 'patience'?"),
         ({"score": {"K": 2}}, "unknown key 'score.K'; did you mean 'k'?"),
     ],
-)  # fmt: skip
+)
 def test_an_unknown_key_is_answered_with_the_nearest(fields: dict[str, Any], sentence: str, tmp_path: Path) -> None:
     data = {**MINIMAL["data"], **fields.get("data", {})}
     with pytest.raises(UsageError) as refused:

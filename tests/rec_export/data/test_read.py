@@ -6,6 +6,8 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from rec_export.data.config import Interactions
@@ -113,10 +115,13 @@ def test_rows_without_a_user_or_an_item_are_left_out_and_counted(tmp_path: Path)
 
 def test_integer_ids_with_gaps_are_read_as_integers(tmp_path: Path) -> None:
     rows = ROWS.assign(user_id=[1.0, 2.0, np.nan, 4.0, 5.0])
-    for ending, write in WRITERS.items():
-        write(rows, tmp_path / f"log.{ending}")
-        events = read_events(SOURCE.model_copy(update={"path": tmp_path / f"log.{ending}"}))
-        assert (events.dropped, events.user_id.to_pylist()) == (1, [1, 2, 4, 5])
+    rows.to_parquet(tmp_path / "null.parquet")
+    rows.to_json(tmp_path / "null.jsonl", orient="records", lines=True)
+    nan = pa.array(rows.user_id.to_numpy(), from_pandas=False)
+    pq.write_table(pa.Table.from_pandas(rows).set_column(0, "user_id", nan), tmp_path / "nan.parquet")
+    for name in ("null.parquet", "null.jsonl", "nan.parquet"):
+        events = read_events(SOURCE.model_copy(update={"path": tmp_path / name}))
+        assert (name, events.dropped, events.user_id.to_pylist()) == (name, 1, [1, 2, 4, 5])
 
 
 def test_a_csv_may_begin_with_a_byte_order_mark(tmp_path: Path) -> None:

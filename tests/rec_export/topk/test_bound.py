@@ -79,6 +79,18 @@ def test_covers_the_worst_order_of_a_long_sum() -> None:
     assert float(Bound(form, item_vec).of(user_vec)) >= 4095.0
 
 
+@pytest.mark.parametrize(("head", "roundings"), [(DotHead(), 96), (AdditiveHead((96, 20), 0), 1 + 96 + 20)])
+def test_allows_for_every_rounding_of_a_sum_without_signs(head: Head, roundings: int) -> None:
+    with torch.no_grad():
+        for weight in head.parameters():
+            weight.fill_(1.0)
+    user_vec, item_vec = torch.ones(1, 96), torch.cat([torch.ones(1, 96), torch.zeros(2, 96)])
+    form = form_of(head, 96)
+    assert form is not None
+    largest = scores(head, user_vec, item_vec)[0][0]
+    assert float(Bound(form, item_vec).of(user_vec)) >= roundings * 2.0**-24 * largest
+
+
 @pytest.mark.parametrize("scale", [1e20, 1e37])
 @pytest.mark.parametrize("head", [DotHead(), AdditiveHead((32,), 32), AdditiveHead((32, 32), 32)])
 def test_promises_nothing_where_float32_may_overflow(head: Head, scale: float) -> None:

@@ -208,7 +208,8 @@ def test_nobody_and_an_empty_catalogue_give_empty_lists(head: str) -> None:
 
 def test_coarse_matrix_products_are_switched_off_and_left_as_they_were() -> None:
     torch.manual_seed(0)
-    user_vec, item_vec, seen = torch.randn(8, 256), torch.randn(1000, 256), Seen.none(8)
+    # So much alike that only the last bits of a float32 tell them apart.
+    user_vec, item_vec, seen = torch.randn(8, 256), torch.randn(1, 256) + torch.randn(1000, 256) / 1000, Seen.none(8)
     before = torch.get_float32_matmul_precision()
     torch.set_float32_matmul_precision("medium")
     coarse = torch.backends.cuda.matmul.fp32_precision
@@ -252,13 +253,17 @@ def test_a_vector_or_weight_that_is_not_finite_is_an_error_that_names_it(head: s
             weight.zero_()
 
 
-def test_a_head_that_leads_out_of_float64_is_an_error_and_no_ranking() -> None:
-    head = AdditiveHead((1,) * 10, 0)
+@pytest.mark.parametrize("cancelling", [False, True])
+def test_a_head_that_leads_out_of_float64_is_an_error_and_no_ranking(cancelling: bool) -> None:
+    head = AdditiveHead((2,) * 10, 0)
     with torch.no_grad():
         for weight in head.parameters():
             weight.fill_(3e38)
+        if cancelling:  # infinity minus infinity, with a relu still to come
+            layer = list(head.tail.parameters())[-4]
+            layer[:, 1] = -layer[:, 0]
     with pytest.raises(ModelError, match="scores are not finite though all vectors are"):
-        Ranker(head, torch.ones(5, 1)).top_k(torch.ones(1, 1), 2, Seen.none(1))
+        Ranker(head, torch.ones(5, 2)).top_k(torch.ones(1, 2), 2, Seen.none(1))
 
 
 def test_what_is_no_matrix_of_float32_and_no_k_are_refused() -> None:

@@ -1,0 +1,128 @@
+"""Columns, units and thresholds are guessed as a person would read them."""
+
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pytest
+
+from rec_export.data.config import Interactions
+from rec_export.data.guess import ITEM, USER, guess_attributes, guess_log
+from rec_export.errors import DataError, UsageError
+from tests.conftest import write_table
+
+NOTHING = dict.fromkeys(("user", "item", "time", "value"))
+SECONDS = [1_600_000_000 + 1000 * row for row in range(6)]
+
+SHAPES: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
+    "amazon-musical-instruments-5core": (
+        {"user_id": list("abcabc"), "item_id": list("xyzzyx"), "rating": [5.0, 4, 3, 1, 5, 5], "timestamp": SECONDS},
+        {"time": "timestamp", "value": "rating", "positive": 4.0},
+    ),
+    "amazon-electronics-2023": (
+        {
+            "user_id": list("abcabc"),
+            "item_id": list("xyzzyx"),
+            "rating": [5.0, 4, 3, 1, 5, 5],
+            "timestamp_ms": [second * 1000 for second in SECONDS],
+            "source_split": ["train"] * 6,
+        },
+        {"time": "timestamp_ms", "value": "rating", "positive": 4.0},
+    ),
+    "hetrec2011-lastfm": (
+        {"user_id": list("abcabc"), "item_id": list("xyzzyx"), "weight": [13883, 1, 260, 7, 9, 11]},
+        {"time": None, "value": "weight", "positive": None},
+    ),
+    "online-retail-ii": (
+        {
+            "invoice": list("123456"),
+            "item_id": list("xyzzyx"),
+            "quantity": [12, -1, 6, 0, 3, 2],
+            "timestamp": SECONDS,
+            "unit_price": [1.0] * 6,
+            "user_id": list("abcabc"),
+            "country": ["UK"] * 6,
+        },
+        {"time": "timestamp", "value": "quantity", "positive": 2.0},
+    ),
+}
+
+
+@pytest.mark.parametrize("name", SHAPES)
+def test_the_columns_of_real_data_sets_are_found(name: str, tmp_path: Path) -> None:
+    columns, expected = SHAPES[name]
+    path = write_table(tmp_path / "log.parquet", **columns)
+    assert guess_log(path, NOTHING, None) == Interactions(path=path, user="user_id", item="item_id", **expected)
+
+
+def test_names_are_known_in_other_writings(tmp_path: Path) -> None:
+    columns = {"Customer ID": ["a"], "StockCode": ["x"], "InvoiceDate": ["2011-12-09 12:50:00"], "Quantity": [2]}
+    path = write_table(tmp_path / "log.parquet", **columns)
+    expected = Interactions(path=path, user="Customer ID", item="StockCode", time="InvoiceDate", value="Quantity")
+    assert guess_log(path, NOTHING, None) == expected
+
+
+def test_what_the_user_says_counts(tmp_path: Path) -> None:
+    path = write_table(tmp_path / "log.parquet", user_id=["a"], item_id=["x"], who=["b"], what=["y"], rating=[3], n=[2])
+    said = {"user": "who", "item": "what", "time": None, "value": "n"}
+    assert guess_log(path, said, 2.0) == Interactions(path=path, user="who", item="what", value="n", positive=2.0)
+
+
+@pytest.mark.parametrize(
+    ("ratings", "positive"), [([1, 5], 4.0), ([1, 10], 7.0), ([2, 3], None), ([0, 1], 1.0), ([-1, 1], 1.0)]
+)
+def test_a_liking_is_the_upper_part_of_the_stars_or_anything_above_zero(
+    ratings: list[int], positive: float | None, tmp_path: Path
+) -> None:
+    path = write_table(tmp_path / "log.parquet", user=["a", "b"], item=["x", "y"], stars=ratings)
+    assert guess_log(path, NOTHING, None).positive == positive
+
+
+def test_a_time_that_lands_in_1970_is_refused(tmp_path: Path) -> None:
+    path = write_table(tmp_path / "log.parquet", user=["a", "b"], item=["x", "y"], ts=[1, 2])
+    with pytest.raises(
+        DataError, match=r"the times in column 'ts' of .* \(1 \.\. 2\) are dates between 1990 and 2100 in no"
+    ):
+        guess_log(path, NOTHING, None)
+
+
+def test_a_log_without_a_known_name_is_refused(tmp_path: Path) -> None:
+    path = write_table(tmp_path / "log.parquet", user=["a"], thing=["x"])
+    with pytest.raises(UsageError, match=r"which column of .* is the item; name it with --item. It has: thing$"):
+        guess_log(path, NOTHING, None)
+
+
+def test_the_kinds_of_a_table_are_those_a_person_would_choose(tmp_path: Path) -> None:
+    n = 40
+    path = write_table(
+        tmp_path / "items.parquet",
+        asin=[f"B{item:04}" for item in range(n)],
+        title=[f"a fine red shoe number {item}" for item in range(n)],
+        brand=[f"brand {item % 5}" for item in range(n)],
+        price=[item / 3 for item in range(n)],
+        tags=[["a", "b"]] * n,
+        in_stock=[item % 2 == 0 for item in range(n)],
+        image=[f"https://example.com/{item}" for item in range(n)],
+        row=list(range(n)),
+        same=["x"] * n,
+        empty=[None] * n,
+        sku2=[f"K{item}" for item in range(n)],
+        colour=pa.array(["red", "blue"] * 20).dictionary_encode(),
+        nested=[{"a": 1, "b": 2}] * n,
+        released=[date(2020, 1, 1 + item % 28) for item in range(n)],
+        broken=[float("inf"), *[1.0] * (n - 1)],
+    )
+    table = guess_attributes(path, "item_id", ITEM)
+    assert table.model_dump(include={"id", "dense", "category", "tags", "text"}) == {
+        "id": "asin",
+        "dense": ("price",),
+        "category": ("brand", "in_stock", "colour"),
+        "tags": ("tags",),
+        "text": ("title",),
+    }
+
+
+def test_the_id_of_a_table_is_called_as_in_the_log(tmp_path: Path) -> None:
+    path = write_table(tmp_path / "users.parquet", user_id=["a"], who=["b"])
+    assert guess_attributes(path, "who", USER).id == "who"

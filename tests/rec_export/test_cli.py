@@ -1,0 +1,160 @@
+"""The command line: quick help, near misses, exit codes, results on stdout and everything else on stderr."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import click
+import pytest
+
+from rec_export import __version__, cli, errors
+from rec_export.errors import RecExportError
+from tests.conftest import Answer, command, config_file, write_table
+
+ROOT = Path(cli.__file__).parents[1]
+HELP = """
+import sys
+from rec_export.cli import run
+code = run({arguments!r})
+heavy = sorted({{"torch", "pandas", "pyarrow", "onnxruntime", "sklearn", "numpy", "numba"}} & set(sys.modules))
+sys.exit(f"{{code}} {{heavy}}")
+"""
+
+
+def python(program: str) -> "subprocess.CompletedProcess[str]":
+    """Run a program in a process of its own."""
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    return subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, env=environment, check=False)
+
+
+@pytest.mark.parametrize(
+    "arguments", [["--help"], ["--version"], *([name, "--help"] for name in cli.PLACES), ["trian"]]
+)
+def test_help_and_slips_import_nothing_heavy(arguments: list[str]) -> None:
+    code = 2 if arguments == ["trian"] else 0
+    assert python(HELP.format(arguments=arguments)).stderr.splitlines()[-1] == f"{code} []"
+
+
+def test_help_is_there_in_a_second() -> None:
+    def seconds() -> float:
+        begun = time.perf_counter()
+        python("from rec_export.cli import run; run(['--help'])")
+        return time.perf_counter() - begun
+
+    assert min(seconds() for _ in range(3)) < 1
+
+
+def test_help_names_every_command_with_a_sentence() -> None:
+    code, out, err = command("--help")
+    assert (code, err) == (0, "")
+    listed = dict(re.findall(r"^  ([a-z-]+)  +(\S.*)$", out.split("Commands:")[1], re.MULTILINE))
+    assert list(listed) == list(cli.PLACES)
+
+
+@pytest.mark.parametrize("name", cli.PLACES)
+def test_every_option_has_help_or_a_default(name: str) -> None:
+    found = cli.cli.get_command(click.Context(cli.cli), name)
+    assert found
+    assert found.help
+    assert [p.name for p in found.params if isinstance(p, click.Option) and not (p.help or p.show_default)] == []
+
+
+def test_the_version_is_said() -> None:
+    assert command("--version") == Answer(0, f"rec-export, version {__version__}\n", "")
+
+
+@pytest.mark.parametrize(
+    ("slip", "right"), [("trian", "train"), ("scroe", "score"), ("sampledata", "sample-data"), ("Export", "export")]
+)
+def test_an_unknown_command_is_answered_with_the_nearest(slip: str, right: str) -> None:
+    code, out, err = command(slip)
+    assert (code, out, err.splitlines()[-1]) == (2, "", f"Error: No such command '{slip}'; did you mean '{right}'?")
+
+
+def test_an_unknown_option_is_answered_with_the_nearest() -> None:
+    code, _, err = command("score", "bundle", "--interaction", "x")
+    assert code == 2
+    assert "--interactions" in err.splitlines()[-1]
+
+
+@pytest.mark.parametrize(
+    "arguments", [["score", "b"], ["score", "b", "--interactions", "x", "--out", "y", "--k", "0"], ["train"]]
+)
+def test_a_usage_error_ends_with_one_line_and_code_2(arguments: list[str]) -> None:
+    code, out, err = command(*arguments)
+    assert (code, out, err.splitlines()[-1].startswith("Error: ")) == (2, "", True)
+
+
+def test_every_error_has_the_exit_code_of_the_design() -> None:
+    classes = [c for c in vars(errors).values() if isinstance(c, type) and issubclass(c, RecExportError)]
+    assert {c.__name__: c.exit_code for c in classes} == {
+        "RecExportError": 70,
+        "UsageError": 2,
+        "DataError": 65,
+        "ModelError": 65,
+        "TrainingError": 65,
+        "MissingInputError": 66,
+        "DeviceError": 69,
+        "OutputExistsError": 73,
+        "StorageError": 74,
+        "ParityError": 81,
+    }
+
+
+DENIED = "cannot read or write /x: permission denied; check that it is there, and who may use it"
+
+
+def run_of(error: BaseException, monkeypatch: pytest.MonkeyPatch) -> Answer:
+    """What is said when a command raises an error."""
+
+    def raises(*anything: object, **more: object) -> None:
+        raise error
+
+    monkeypatch.setattr("rec_export.data.sample.write_sample", raises)
+    return command("sample-data", "x")
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "said"),
+    [
+        (errors.ParityError("no"), 81, "Error: no\n"),
+        (KeyboardInterrupt(), 128 + signal.SIGINT, "\nError: interrupted; nothing was published\n"),
+        (BrokenPipeError(), 0, ""),
+        (PermissionError(13, "Permission denied", "/x"), 74, f"Error: {DENIED}\n"),
+    ],
+)
+def test_an_error_becomes_one_line_and_a_code(
+    error: BaseException, code: int, said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert run_of(error, monkeypatch) == Answer(code, "", said)
+
+
+@pytest.mark.parametrize("error", [ValueError("a bug"), OSError("odd"), AssertionError()])
+def test_a_bug_keeps_its_traceback(error: Exception, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(type(error)):
+        run_of(error, monkeypatch)
+
+
+def test_results_are_on_stdout_and_the_log_on_stderr(tmp_path: Path) -> None:
+    write_table(tmp_path / "log.parquet", user_id=list("aabbcc") * 3, item_id=list("xyyzzx") * 3)
+    fields: dict[str, Any] = {
+        "data": {"interactions": {"path": "log.parquet"}},
+        "model": {"name": "popular"},
+        "training": {"epochs": 1},
+    }
+    loud = command("train", config_file(tmp_path, **fields), "--out", tmp_path / "a")
+    quiet = command("--quiet", "train", tmp_path / "config.yaml", "--out", tmp_path / "b")
+    assert (loud.code, quiet.code, quiet.err, "epoch 1" in loud.err, "epoch 1" in loud.out) == (0, 0, "", True, False)
+    assert quiet.out.splitlines()[-1].endswith(str(tmp_path / "b"))
+
+
+def test_json_is_json_alone(shop: Path, exported: Path, tmp_path: Path) -> None:
+    log = shop / "interactions.parquet"
+    answer = command("score", exported, "--interactions", log, "--out", tmp_path / "recs", "--k", 3, "--json")
+    assert json.loads(answer.out)["k"] == 3

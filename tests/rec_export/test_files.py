@@ -1,0 +1,95 @@
+"""A directory appears whole or not at all."""
+
+import errno
+import hashlib
+import os
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rec_export.errors import OutputExistsError, StorageError
+from rec_export.files import files_below, new_directory, sha256, storage_error
+from tests.conftest import contents
+
+
+def test_a_directory_appears_with_all_that_was_written(tmp_path: Path) -> None:
+    with new_directory(tmp_path / "a" / "b" / "out") as out:
+        (out / "inside").mkdir()
+        (out / "inside" / "file").write_text("x")
+        assert not (tmp_path / "a" / "b" / "out").exists()
+    assert contents(tmp_path / "a" / "b") == {"out": None, "out/inside": None, "out/inside/file": b"x"}
+
+
+@pytest.mark.parametrize("error", [RuntimeError, KeyboardInterrupt, SystemExit])
+def test_nothing_is_left_when_the_block_fails(error: type[BaseException], tmp_path: Path) -> None:
+    with pytest.raises(error), new_directory(tmp_path / "out") as out:  # noqa: PT012 it is the block that fails
+        (out / "file").write_text("x")
+        raise error
+    assert contents(tmp_path) == {}
+
+
+@pytest.mark.parametrize("kind", ["file", "folder", "broken link"])
+def test_what_is_there_is_refused_and_left_alone(kind: str, tmp_path: Path) -> None:
+    path = tmp_path / "out"
+    if kind == "file":
+        path.touch()
+    elif kind == "folder":
+        path.mkdir()
+    else:
+        path.symlink_to("nowhere")
+    with pytest.raises(OutputExistsError, match=r"out already exists; name a new directory or remove it first$"):
+        new_directory(path).__enter__()
+    assert [entry.name for entry in tmp_path.iterdir()] == ["out"]
+
+
+def test_what_appeared_meanwhile_is_not_overwritten(tmp_path: Path) -> None:
+    with pytest.raises(OutputExistsError), new_directory(tmp_path / "out") as out:  # noqa: PT012 its end fails
+        (out / "file").write_text("mine")
+        (tmp_path / "out").mkdir()
+        (tmp_path / "out" / "file").write_text("theirs")
+    assert contents(tmp_path) == {"out": None, "out/file": b"theirs"}
+
+
+def test_others_may_read_what_the_umask_lets_them(tmp_path: Path) -> None:
+    before = os.umask(0o027)
+    try:
+        with new_directory(tmp_path / "out"):
+            pass
+    finally:
+        os.umask(before)
+    assert (tmp_path / "out").stat().st_mode & 0o777 == 0o750
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT])
+def test_a_full_disk_is_said_with_what_is_free(number: int, tmp_path: Path) -> None:
+    with (
+        pytest.raises(
+            StorageError, match=r"^the disk is full while writing .*out \([\d,]+ bytes free\); free some space"
+        ),
+        new_directory(tmp_path / "out"),
+    ):
+        raise OSError(number, os.strerror(number))
+    assert contents(tmp_path) == {}
+
+
+def test_another_refusal_is_said_with_its_reason() -> None:
+    error = storage_error("/x", PermissionError(errno.EACCES, "Permission denied"))
+    assert (error.exit_code, str(error)) == (
+        74, "cannot read or write /x: permission denied; check that it is there, and who may use it",
+    )  # fmt: skip
+
+
+@given(content=st.binary(max_size=100))
+def test_the_hash_is_that_of_the_bytes(content: bytes, tmp_path_factory: pytest.TempPathFactory) -> None:
+    path = tmp_path_factory.mktemp("hash") / "file"
+    path.write_bytes(content)
+    assert sha256(path) == hashlib.sha256(content).hexdigest()
+
+
+def test_files_are_listed_in_one_order_without_folders(tmp_path: Path) -> None:
+    for name in ("b/z", "b/a", ".hidden", "c"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    assert [str(path.relative_to(tmp_path)) for path in files_below(tmp_path)] == [".hidden", "b/a", "b/z", "c"]

@@ -1,0 +1,96 @@
+"""The metrics are their definitions, and those of the judge outside this project."""
+
+import importlib.util
+import math
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rec_export.metrics import NAMES, Targets, coverage, estimates, hits, per_user
+
+JUDGE = Path(__file__).parents[3] / "shared" / "tools" / "holdout.py"
+ITEMS = 12
+LISTS = st.lists(
+    st.tuples(
+        st.lists(st.integers(0, ITEMS - 1), unique=True, max_size=8),  # a user's list
+        st.sets(st.integers(0, ITEMS - 1), min_size=1),  # and what the user liked
+    ),
+    min_size=1,
+    max_size=6,
+)
+Case = list[tuple[list[int], set[int]]]
+
+
+def by_definition(got: list[int], liked: set[int], k: int) -> dict[str, float]:
+    """The formulas of the papers, one user, one rank at a time."""
+    gain = [1 if item in liked else 0 for item in got[:k]]
+    ideal = sum(1 / math.log2(rank + 1) for rank in range(1, min(len(liked), k) + 1))
+    return {
+        "hr": float(sum(gain) > 0),
+        "recall": sum(gain) / len(liked),
+        "ndcg": sum(g / math.log2(rank + 1) for rank, g in enumerate(gain, 1)) / ideal,
+        "mrr": next((1 / rank for rank, g in enumerate(gain, 1) if g), 0.0),
+    }
+
+
+def measured(case: Case, k: int) -> dict[str, list[float]]:
+    """The same by the project."""
+    lists = np.array([got + [-1] * (8 - len(got)) for got, _ in case])
+    pairs = [(user, item) for user, (_, liked) in enumerate(case) for item in sorted(liked)]
+    targets = Targets(*(np.array(column) for column in zip(*pairs, strict=True)))
+    hit = hits(lists, targets, ITEMS)
+    return {name: value.tolist() for name, value in per_user(hit, targets.counts(len(case)), k).items()}
+
+
+@given(case=LISTS, k=st.integers(1, 10))
+def test_the_metrics_are_their_definitions(case: Case, k: int) -> None:
+    expected = [by_definition(got, liked, k) for got, liked in case]
+    got = measured(case, k)
+    assert set(got) == set(NAMES)
+    for name in NAMES:
+        assert got[name] == pytest.approx([user[name] for user in expected])
+
+
+@given(case=LISTS, k=st.integers(1, 8))
+def test_the_metrics_are_those_of_the_judge(case: Case, k: int) -> None:
+    if not JUDGE.exists():
+        pytest.skip(f"{JUDGE}, the outside judge, is not on this machine")
+    spec = importlib.util.spec_from_file_location("holdout", JUDGE)
+    assert spec
+    assert spec.loader
+    judge = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(judge)
+    rows = [(user, item, rank) for user, (got, _) in enumerate(case) for rank, item in enumerate(got, 1)]
+    recs = pd.DataFrame(rows, columns=["user_id", "item_id", "rank"]).astype(int)
+    test = pd.DataFrame([(u, i) for u, (_, liked) in enumerate(case) for i in liked], columns=["user_id", "item_id"])
+    theirs = judge.per_user(recs, pd.MultiIndex.from_frame(recs[["user_id", "item_id"]]), test, k, 50)
+    mine = measured(case, k)
+    assert {name: mine[name] for name in NAMES} == {
+        name: pytest.approx(theirs[f"{name}@{k}"].tolist()) for name in NAMES
+    }
+
+
+def test_an_interval_holds_its_mean_and_the_same_seed_gives_the_same() -> None:
+    values = {"hr": np.random.default_rng(0).random(200)}
+    one, again = estimates(values, 200)["hr"], estimates(values, 200)["hr"]
+    assert one == again
+    assert one.low < one.mean < one.high
+    error = values["hr"].std() / 200**0.5
+    assert (one.high - one.low) / (2 * 1.96 * error) == pytest.approx(1, abs=0.2)
+
+
+def test_without_draws_the_interval_is_the_mean() -> None:
+    value = estimates({"hr": np.array([0.0, 1.0])}, 0)["hr"]
+    assert (value.low, value.mean, value.high) == (0.5, 0.5, 0.5)
+
+
+def test_nobody_has_no_estimate() -> None:
+    assert estimates({"hr": np.zeros(0)}, 10) == {}
+
+
+def test_coverage_counts_each_item_in_the_first_k_once() -> None:
+    assert coverage(np.array([[0, 1, 2], [1, 3, -1]]), 2, 10) == 0.3
