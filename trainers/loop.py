@@ -3,7 +3,7 @@
 import logging
 import math
 import time
-from typing import NamedTuple, final
+from typing import NamedTuple, cast, final
 
 import numpy as np
 import torch
@@ -133,8 +133,8 @@ class Run:
     @torch.no_grad()
     def evaluated(self) -> Towers:
         """The averaged towers in eval mode, their history tables up to the weights."""
-        roof = self.kept.module.eval()
-        towers = Towers(roof["user_tower"], roof["item_tower"], roof["pair_head"])
+        roof = cast(nn.ModuleDict, self.kept.module.eval())
+        towers = Towers(roof["user_tower"], roof["item_tower"], cast(Head, roof["pair_head"]))
         for encoder in history_encoders(towers):
             every = torch.arange(self.state.items, device=self.state.device)
             encoder.refresh(self.state.every_item(0, hide=0.0), every)

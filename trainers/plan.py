@@ -64,6 +64,7 @@ def plan(dataset: Dataset, training: Training, history: int) -> Plan:
         if len(contest.scores) and contest.beats(contest.best(), timed.counts - 1):
             clock, recent = timed, contest.best()
     liked, users = len(timeline.item_row), int((np.diff(timeline.start) > 0).sum())
+    defaults: dict[str, float | None]
     if clock.timed:
         defaults = {"epochs": 8, "patience": 2, "batch": 512, "lr": 2e-3, "embedding_decay": 2.0, "candidates": 600}
         scores = liked * trained_items

@@ -10,7 +10,7 @@ user's id, so that a user who came yesterday gets a list; recent popularity as o
 the MLP.
 """
 
-from typing import final
+from typing import cast, final
 
 import torch
 from pydantic import Field
@@ -24,7 +24,7 @@ from rec_export.towers import AdditiveHead, Input, Inputs, ModelSpec, Sizes, Tow
 class Spec(ModelSpec):
     """Widths of the parts."""
 
-    dim: int = Field(default=64, ge=1, description="of users and items")
+    dim: int | None = Field(default=None, ge=1, description="of users and items; 64, or 128 where order means nothing")
     hidden: tuple[int, ...] = Field(default=(16, 8), min_length=1, description="hidden layers of the interaction MLP")
     trends: int = Field(default=16, ge=1, description="hidden units on the trend of an item")
     rates: int = Field(default=3, ge=1, description="rates at which a history fades")
@@ -50,11 +50,15 @@ class Spec(ModelSpec):
             Input(name="trend", dtype="float32", shape=("N", sizes.trend)),
         )
 
+    def width(self, sizes: Sizes) -> int:
+        """The width of users and items. Bags have more to say at once than sequences (measured on validation rows)."""
+        return self.dim or (64 if sizes.ordered else 128)
+
     def build(self, sizes: Sizes) -> Towers:
         """The towers and the head."""
-        dot = self.dim + 1 + sizes.trend + self.trends
+        dot = self.width(sizes) + 1 + sizes.trend + self.trends
         head = AdditiveHead(self.hidden, dot)
-        nn.init.zeros_(head.tail[-1].weight)  # begin as the dot product
+        nn.init.zeros_(cast(nn.Linear, head.tail[-1]).weight)  # begin as the dot product
         return Towers(UserTower(sizes, self), ItemTower(sizes, self), head)
 
 
@@ -63,7 +67,7 @@ class UserTower(nn.Module):
 
     def __init__(self, sizes: Sizes, spec: Spec) -> None:
         super().__init__()
-        dim, rates = spec.dim, spec.rates if sizes.ordered else 1
+        dim, rates = spec.width(sizes), spec.rates if sizes.ordered else 1
         self.history = HistoryEncoder(sizes.items, dim, rates)
         self.mix = nn.Linear(rates * dim, dim)
         self.ids = SafeEmbedding(sizes.users.rows, dim, std=0.01) if spec.user_ids else None
@@ -105,14 +109,15 @@ class ItemTower(nn.Module):
 
     def __init__(self, sizes: Sizes, spec: Spec) -> None:
         super().__init__()
-        self.ids = SafeEmbedding(sizes.items.rows, spec.dim, std=0.05)
+        dim = spec.width(sizes)
+        self.ids = SafeEmbedding(sizes.items.rows, dim, std=0.05)
         self.bias = SafeEmbedding(sizes.items.rows, 1, std=0.0)
         self.attributes = AttributeEncoder(sizes.items, dim=16)
-        self.project = nn.Linear(self.attributes.width, spec.dim + 1, bias=False) if self.attributes.width else None
+        self.project = nn.Linear(self.attributes.width, dim + 1, bias=False) if self.attributes.width else None
         if self.project is not None:
             nn.init.normal_(self.project.weight, std=0.3 / self.attributes.width**0.5)
         self.trend = nn.Linear(sizes.trend, spec.trends)
-        self.hidden = nn.Linear(spec.dim + sizes.trend, spec.hidden[0], bias=False)
+        self.hidden = nn.Linear(dim + sizes.trend, spec.hidden[0], bias=False)
 
     def forward(self, inputs: Inputs) -> Tensor:
         """The named inputs of items -> float32 [N, H + D]."""

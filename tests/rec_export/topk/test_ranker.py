@@ -146,6 +146,15 @@ def test_all_items_equal_gives_the_lowest_rows() -> None:
 
 
 def test_float64_decides_where_float32_errs() -> None:
+    """Items so much alike that float32, in its own order of addition, ranks them otherwise."""
+    torch.manual_seed(0)
+    user_vec, item_vec = torch.randn(8, 256), torch.randn(1, 256) + torch.randn(2000, 256) / 2**20
+    got = Ranker(DotHead(), item_vec).top_k(user_vec, 10, Seen.none(8))
+    assert same(got, by_definition(DotHead(), user_vec, item_vec, 10, Seen.none(8)))
+    assert not np.array_equal(got.item_row, (user_vec @ item_vec.T).topk(10).indices.numpy())
+
+
+def test_float64_decides_where_float32_sees_nothing() -> None:
     """In float32 every one of these scores is 0; the definition tells them apart, and the best come last."""
     item_vec = torch.zeros(300, 3)
     item_vec[:, 0], item_vec[:, 1], item_vec[:, 2] = 2.0**30, torch.arange(300) / 256, -(2.0**30)
@@ -206,19 +215,25 @@ def test_nobody_and_an_empty_catalogue_give_empty_lists(head: str) -> None:
     assert Ranker(module, item_vec[:0]).top_k(user_vec, 4, Seen.none(2)).count.tolist() == [0, 0]
 
 
-def test_coarse_matrix_products_are_switched_off_and_left_as_they_were() -> None:
-    torch.manual_seed(0)
-    # So much alike that only the last bits of a float32 tell them apart.
-    user_vec, item_vec, seen = torch.randn(8, 256), torch.randn(1, 256) + torch.randn(1000, 256) / 1000, Seen.none(8)
+def test_coarse_matrix_products_are_switched_off_and_left_as_they_were(monkeypatch: pytest.MonkeyPatch) -> None:
+    matmul = torch.backends.cuda.matmul
+    noted: set[str] = set()
+    of = SingleScores.of
+
+    def with_a_note(self: SingleScores, user_vec: Tensor, first: int, last: int) -> Tensor:
+        noted.add(matmul.fp32_precision)
+        return of(self, user_vec, first, last)
+
+    monkeypatch.setattr(SingleScores, "of", with_a_note)
     before = torch.get_float32_matmul_precision()
     torch.set_float32_matmul_precision("medium")
-    coarse = torch.backends.cuda.matmul.fp32_precision
+    coarse = matmul.fp32_precision
     try:
-        got = Ranker(DotHead(), item_vec).top_k(user_vec, 10, seen)
-        assert torch.backends.cuda.matmul.fp32_precision == coarse != "ieee"
+        Ranker(DotHead(), torch.eye(3)).top_k(torch.eye(3), 2, Seen.none(3))
+        assert matmul.fp32_precision == coarse
     finally:
         torch.set_float32_matmul_precision(before)
-    assert same(got, by_definition(DotHead(), user_vec, item_vec, 10, seen))
+    assert noted == {"ieee"} != {coarse}
 
 
 def test_no_more_than_a_tile_is_ever_scored_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
