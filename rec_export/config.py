@@ -24,8 +24,8 @@ class Training(Record):
     decay: float = Field(default=0.01, ge=0, description="decoupled weight decay of layers")
     embedding_decay: float | None = Field(default=None, ge=0, description="decoupled weight decay of embeddings")
     candidates: int | None = Field(default=None, ge=2, description="items that targets are told from, in each batch")
-    id_dropout: float = Field(
-        default=0.2, ge=0, lt=1, description="share of ids hidden, so that new ones can be served"
+    id_dropout: float | None = Field(
+        default=None, ge=0, lt=1, description="share of ids hidden, so that new ones can be served"
     )
     seed: int = 42
     device: str = "auto"

@@ -16,7 +16,7 @@ SNAPSHOTS = 60
 COLD = 0.3  # share kept of the examples without a history
 MOST_TARGETS = 100  # of one example
 HIDDEN_HISTORY = 0.2  # share of a history's items that is hidden, in snapshots
-SHOWN_BAG = 0.5  # share of a bag's items that is shown
+SHOWN_BAG = 0.6  # share of a bag's items that is shown
 
 
 class Batch(NamedTuple):
@@ -122,7 +122,7 @@ class Snapshots(Examples):
 
 @final
 class Bags(Examples):
-    """Users without time: the towers see a random half of what a user liked and must name the rest.
+    """Users without time: the towers see a random part of what a user liked and must name the rest.
 
     A denoising auto-encoder (Mult-DAE of Liang et al. 2018, Variational Autoencoders for Collaborative Filtering,
     arXiv:1802.05814) that does not name what it was shown, with larger values weighing more, by their logarithm.
@@ -148,7 +148,7 @@ class Bags(Examples):
             yield self.batch(user, rng)
 
     def batch(self, user: Int64, rng: np.random.Generator) -> Batch:
-        """The users' bags: a half is shown, the other half is to be named."""
+        """The users' bags: a part is shown, the rest is to be named."""
         world = self.moments[0]
         liked = ragged(self.timeline.start[user], self.timeline.start[user + 1])
         hidden = rng.random(len(liked.place)) >= SHOWN_BAG

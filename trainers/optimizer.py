@@ -7,20 +7,23 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from trainers.plan import Plan
 
 AVERAGED = 0.98  # about fifty steps
+HEAD_SPEED = 0.1  # of the others' learning rate
 
 
 def optimizer_of(roof: nn.Module, plan: Plan) -> torch.optim.Optimizer:
     """AdamW (Loshchilov and Hutter 2019, Decoupled Weight Decay Regularization, arXiv:1711.05101).
 
     Decay is apart from the gradient, as coupled to it Adam would erase the rows that are rarely seen; and it is strong
-    for embeddings alone, as they are what overfits. Biases are embeddings of width 1 and decay like layers.
+    for embeddings, as they are what overfits. Biases are embeddings of width 1 and decay like layers. A head with weights
+    of its own learns slowly: it sees every pair, and at the common speed it overfits small logs.
     """
-    tables = [module.weight for module in roof.modules() if isinstance(module, nn.Embedding)]
-    embeddings = [weight for weight in tables if weight.shape[1] > 1]
-    known = {id(weight) for weight in embeddings}
+    embeddings = [m.weight for m in roof.modules() if isinstance(m, nn.Embedding) and m.weight.shape[1] > 1]
+    head = list(roof.get_submodule("pair_head").parameters())
+    known = {id(weight) for weight in [*embeddings, *head]}
     others = [weight for weight in roof.parameters() if id(weight) not in known]
     groups = [
         {"params": embeddings, "weight_decay": plan.embedding_decay},
+        {"params": head, "weight_decay": 1.0, "lr": plan.lr * HEAD_SPEED},
         {"params": others, "weight_decay": plan.decay},
     ]
     return torch.optim.AdamW([g for g in groups if g["params"]], lr=plan.lr, betas=(0.9, 0.99), fused=True)

@@ -31,6 +31,11 @@ class Features(NamedTuple):
     tags: Int64  # [n, T], UNKNOWN in the unused places
     text: Float32  # [n, E]
 
+    @property
+    def described(self) -> bool:
+        """Whether there are any attributes at all."""
+        return any(column.shape[1] for column in self)
+
     def take(self, rows: Int64) -> "Features":
         """The features of some rows."""
         return Features(self.dense[rows], self.category[rows], self.tags[rows], self.text[rows])

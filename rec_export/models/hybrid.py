@@ -10,14 +10,14 @@ user's id, so that a user who came yesterday gets a list; recent popularity as o
 the MLP.
 """
 
-from typing import cast, final
+from typing import NamedTuple, cast, final
 
 import torch
 from pydantic import Field
 from torch import Tensor, nn
 
 from rec_export.layers import AttributeEncoder, HistoryEncoder, SafeEmbedding, attribute_inputs
-from rec_export.towers import AdditiveHead, Input, Inputs, ModelSpec, Sizes, Towers
+from rec_export.towers import AdditiveHead, DotHead, Input, Inputs, ModelSpec, Sizes, Towers
 
 
 @final
@@ -25,11 +25,24 @@ class Spec(ModelSpec):
     """Widths of the parts."""
 
     dim: int | None = Field(default=None, ge=1, description="of users and items; 64, or 128 where order means nothing")
-    hidden: tuple[int, ...] = Field(default=(16, 8), min_length=1, description="hidden layers of the interaction MLP")
+    hidden: tuple[int, ...] | None = Field(
+        default=None, description="hidden layers of the MLP; [16, 8], or none where order means nothing"
+    )
     trends: int = Field(default=16, ge=1, description="hidden units on the trend of an item")
     rates: int = Field(default=3, ge=1, description="rates at which a history fades")
-    dropout: float = Field(default=0.2, ge=0, lt=1)
+    dropout: float | None = Field(default=None, ge=0, lt=1, description="0.2, or 0.4 where order means nothing")
     user_ids: bool = Field(default=False, description="a user's id beside the history; it overfits small logs")
+
+    def chosen(self, sizes: Sizes) -> "Widths":
+        """The numbers that were left open, by what the log is: each was measured on validation rows."""
+        dim, hidden, dropout = (64, (16, 8), 0.2) if sizes.ordered else (128, (), 0.4)
+        return Widths(
+            dim=self.dim or dim,
+            hidden=hidden if self.hidden is None else self.hidden,
+            trends=self.trends,
+            rates=self.rates if sizes.ordered else 1,
+            dropout=dropout if self.dropout is None else self.dropout,
+        )
 
     def user_inputs(self, sizes: Sizes) -> tuple[Input, ...]:
         """Id (if asked for), attributes, history, context."""
@@ -50,33 +63,48 @@ class Spec(ModelSpec):
             Input(name="trend", dtype="float32", shape=("N", sizes.trend)),
         )
 
-    def width(self, sizes: Sizes) -> int:
-        """The width of users and items. Bags have more to say at once than sequences (measured on validation rows)."""
-        return self.dim or (64 if sizes.ordered else 128)
-
     def build(self, sizes: Sizes) -> Towers:
         """The towers and the head."""
-        dot = self.width(sizes) + 1 + sizes.trend + self.trends
-        head = AdditiveHead(self.hidden, dot)
+        widths = self.chosen(sizes)
+        dot = widths.dim + 1 + sizes.trend + widths.trends
+        user_tower, item_tower = UserTower(sizes, widths, self.user_ids), ItemTower(sizes, widths)
+        if not widths.hidden:
+            return Towers(user_tower, item_tower, DotHead())
+        head = AdditiveHead(widths.hidden, dot)
         nn.init.zeros_(cast(nn.Linear, head.tail[-1]).weight)  # begin as the dot product
-        return Towers(UserTower(sizes, self), ItemTower(sizes, self), head)
+        return Towers(user_tower, item_tower, head)
+
+
+class Widths(NamedTuple):
+    """The widths of the parts, all known."""
+
+    dim: int
+    hidden: tuple[int, ...]
+    trends: int
+    rates: int
+    dropout: float
+
+    @property
+    def split(self) -> int:
+        """The width of the MLP's first layer, which the towers share; 0 without an MLP."""
+        return self.hidden[0] if self.hidden else 0
 
 
 class UserTower(nn.Module):
     """[a | h, 1, w(h)]."""
 
-    def __init__(self, sizes: Sizes, spec: Spec) -> None:
+    def __init__(self, sizes: Sizes, widths: Widths, with_ids: bool) -> None:
         super().__init__()
-        dim, rates = spec.width(sizes), spec.rates if sizes.ordered else 1
+        dim, rates = widths.dim, widths.rates
         self.history = HistoryEncoder(sizes.items, dim, rates)
         self.mix = nn.Linear(rates * dim, dim)
-        self.ids = SafeEmbedding(sizes.users.rows, dim, std=0.01) if spec.user_ids else None
+        self.ids = SafeEmbedding(sizes.users.rows, dim, std=0.01) if with_ids else None
         self.attributes = AttributeEncoder(sizes.users, dim=16)
         self.project = nn.Linear(self.attributes.width, dim, bias=False) if self.attributes.width else None
         self.context = nn.Linear(sizes.context, dim, bias=False)
-        self.dropout = nn.Dropout(spec.dropout)
-        self.trend = nn.Linear(dim + sizes.context, sizes.trend + spec.trends)
-        self.hidden = nn.Linear(dim + sizes.context, spec.hidden[0])
+        self.dropout = nn.Dropout(widths.dropout)
+        self.trend = nn.Linear(dim + sizes.context, sizes.trend + widths.trends)
+        self.hidden = nn.Linear(dim + sizes.context, widths.split) if widths.split else None
         self.reset(sizes)
 
     @torch.no_grad()
@@ -101,23 +129,24 @@ class UserTower(nn.Module):
             total = total + self.project(self.attributes(inputs))
         user = self.dropout(torch.tanh(total))
         told = torch.cat([user, context], 1)
-        return torch.cat([self.hidden(told), user, torch.ones_like(user[:, :1]), self.trend(told)], 1)
+        dot = torch.cat([user, torch.ones_like(user[:, :1]), self.trend(told)], 1)
+        return dot if self.hidden is None else torch.cat([self.hidden(told), dot], 1)
 
 
 class ItemTower(nn.Module):
     """[b | item, bias, trend, relu(T trend)]."""
 
-    def __init__(self, sizes: Sizes, spec: Spec) -> None:
+    def __init__(self, sizes: Sizes, widths: Widths) -> None:
         super().__init__()
-        dim = spec.width(sizes)
+        dim = widths.dim
         self.ids = SafeEmbedding(sizes.items.rows, dim, std=0.05)
         self.bias = SafeEmbedding(sizes.items.rows, 1, std=0.0)
         self.attributes = AttributeEncoder(sizes.items, dim=16)
         self.project = nn.Linear(self.attributes.width, dim + 1, bias=False) if self.attributes.width else None
         if self.project is not None:
             nn.init.normal_(self.project.weight, std=0.3 / self.attributes.width**0.5)
-        self.trend = nn.Linear(sizes.trend, spec.trends)
-        self.hidden = nn.Linear(dim + sizes.trend, spec.hidden[0], bias=False)
+        self.trend = nn.Linear(sizes.trend, widths.trends)
+        self.hidden = nn.Linear(dim + sizes.trend, widths.split, bias=False) if widths.split else None
 
     def forward(self, inputs: Inputs) -> Tensor:
         """The named inputs of items -> float32 [N, H + D]."""
@@ -125,5 +154,7 @@ class ItemTower(nn.Module):
         item = torch.cat([self.ids(inputs["row"]), self.bias(inputs["row"])], 1)
         if self.project is not None:
             item = item + self.project(self.attributes(inputs))
-        told = torch.cat([item[:, :-1], trend], 1)
-        return torch.cat([self.hidden(told), item, trend, torch.relu(self.trend(trend))], 1)
+        dot = torch.cat([item, trend, torch.relu(self.trend(trend))], 1)
+        if self.hidden is None:
+            return dot
+        return torch.cat([self.hidden(torch.cat([item[:, :-1], trend], 1)), dot], 1)

@@ -5,7 +5,6 @@ from typing import Any
 
 import pytest
 
-from rec_export.models import names
 from tests.bad_input.conftest import LOG, SECTIONS, TABLE, error, log_columns, train
 from tests.conftest import Refusal, config_file, write_table
 
@@ -65,7 +64,6 @@ def with_config(place: Path, **sections: Any) -> Refusal:
         ({"data": {}}, "DIR/config.yaml: the key 'data.interactions' is missing"),
         ({"model": "hybrid"}, 'DIR/config.yaml: model is "hybrid", but should be a mapping of keys to values'),
         ({"model": {"name": "hybird"}}, "unknown model 'hybird'; did you mean 'hybrid'?"),
-        ({"model": {"dim": 3}}, "the configuration: the key 'model.name' is missing; known: @"),
         ({"model": {"name": "pmf", "dmi": 3}}, "the configuration, model pmf: unknown key 'dmi'; did you mean 'dim'?"),
         (
             {"model": {"name": "pmf", "dim": -3}},
@@ -74,8 +72,7 @@ def with_config(place: Path, **sections: Any) -> Refusal:
     ],
 )
 def test_a_slip_in_the_config_is_named(sections: dict[str, Any], sentence: str, place: Path) -> None:
-
-    assert with_config(place, **sections) == error(2, sentence.replace("@", ", ".join(names())))
+    assert with_config(place, **sections) == error(2, sentence)
 
 
 @pytest.mark.parametrize(
