@@ -1,7 +1,6 @@
 """The `rec-export` command: finds subcommands lazily, and turns a RecExportError into one line and an exit code."""
 
 import logging
-import os
 import signal
 import sys
 from importlib import import_module
@@ -12,6 +11,7 @@ import click
 from rec_export import __version__
 from rec_export.errors import RecExportError, nearest
 from rec_export.files import storage_error
+from rec_export.machine import prepare
 
 PLACES = {
     "run": "rec_export.main_job_command",
@@ -56,8 +56,7 @@ def cli(quiet: bool) -> None:
 def main() -> None:
     """Run the command line. Exit codes are listed in DESIGN section 6 and docs/commands.md."""
     signal.signal(signal.SIGTERM, terminated)
-    # By default OpenMP's threads spin while they wait: on a shared machine steps then take ten times as long.
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    prepare()
     sys.exit(run(sys.argv[1:]))
 
 

@@ -151,7 +151,7 @@ class HistoryEncoder(nn.Module):
         """int64 [B, L] right-padded, int64 [B] -> float32 [B, rates x D]. Unknown items count for nothing."""
         age = length.unsqueeze(1) - 1 - torch.arange(history.shape[1], device=history.device)
         live = (age >= 0) & (history >= 0) & (history < self.rows)
-        vectors = self.table[torch.where(live, history, self.rows)]
+        vectors = nn.functional.embedding(torch.where(live, history, self.rows), self.table)
         faded = torch.exp(-torch.exp(self.log_rates) * age.clamp(min=0).unsqueeze(2).to(vectors.dtype))
         weight = faded * live.unsqueeze(2).to(vectors.dtype)
         total = torch.einsum("blr,bld->brd", weight, vectors)

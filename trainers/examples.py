@@ -13,6 +13,7 @@ from rec_export.data.vocab import UNKNOWN
 from rec_export.world import Timeline, World, ragged
 
 SNAPSHOTS = 60
+EPOCH = 40_000  # snapshots of one epoch at most, so that early stopping looks often enough at a large log
 COLD = 0.3  # share kept of the examples without a history
 MOST_TARGETS = 100  # of one example
 HIDDEN_HISTORY = 0.2  # share of a history's items that is hidden, in snapshots
@@ -86,7 +87,7 @@ class Snapshots(Examples):
 
     def steps(self, size: int) -> int:
         """The number of batches of one epoch."""
-        return sum(math.ceil(len(user) / size) for user in self.user)
+        return min(sum(math.ceil(len(user) / size) for user in self.user), math.ceil(EPOCH / size))
 
     def batches(self, size: int, rng: np.random.Generator) -> Iterator[Batch]:
         """One epoch; each batch is of one date, as all its users see the same trends."""
@@ -96,7 +97,7 @@ class Snapshots(Examples):
             for part in np.array_split(rng.permutation(user), max(1, math.ceil(len(user) / size)))
             if len(part)
         ]
-        for place in rng.permutation(len(parts)):
+        for place in rng.permutation(len(parts))[: self.steps(size)]:
             moment, user = parts[place]
             yield self.batch(moment, user, rng)
 

@@ -127,7 +127,7 @@ class Run:
             seen = Pairs(state.tensor(batch.seen_owner), state.tensor(batch.seen))
             return full_softmax(score, Pairs(owner, target), weight, seen)
         target_vec = towers.item_tower(take(items, state.item_ports, target))
-        own = pair_scores(towers.pair_head, user_vec[owner], target_vec)
+        own = pair_scores(towers.pair_head, user_vec.index_select(0, owner), target_vec)
         return sampled_softmax(score, own, owner, weight, state.taken(batch, candidates))
 
     @torch.no_grad()

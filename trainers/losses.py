@@ -19,7 +19,8 @@ def full_softmax(score: Tensor, targets: Pairs, weight: Tensor, seen: Pairs) -> 
     """Cross-entropy over all candidates; float32 [B, N], pairs [T], float32 [T], pairs [Q] -> float32 []."""
     score = score.index_put((seen.row, seen.column), score.new_tensor(NEVER))
     total = torch.logsumexp(score, 1)
-    return ((total[targets.row] - score[targets.row, targets.column]) * weight).sum() / weight.sum().clamp(min=1e-9)
+    own = score.flatten().index_select(0, targets.row * score.shape[1] + targets.column)
+    return ((total.index_select(0, targets.row) - own) * weight).sum() / weight.sum().clamp(min=1e-9)
 
 
 def sampled_softmax(score: Tensor, own: Tensor, owner: Tensor, weight: Tensor, taken: Pairs) -> Tensor:
@@ -29,4 +30,4 @@ def sampled_softmax(score: Tensor, own: Tensor, owner: Tensor, weight: Tensor, t
     int64 [T], their weights float32 [T]; `taken` are the cells of candidates that the user has or will take.
     """
     rest = torch.logsumexp(score.index_put((taken.row, taken.column), score.new_tensor(NEVER)), 1)
-    return ((torch.logaddexp(rest[owner], own) - own) * weight).sum() / weight.sum().clamp(min=1e-9)
+    return ((torch.logaddexp(rest.index_select(0, owner), own) - own) * weight).sum() / weight.sum().clamp(min=1e-9)

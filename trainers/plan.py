@@ -69,7 +69,7 @@ def plan(dataset: Dataset, training: Training, history: int) -> Plan:
     liked, users = len(timeline.item_row), int((np.diff(timeline.start) > 0).sum())
     defaults: dict[str, float | None]
     if clock.timed:
-        defaults = {"epochs": 14, "patience": 3, "batch": 512, "lr": 2e-3, "embedding_decay": 2.0, "candidates": 600}
+        defaults = {"epochs": 14, "patience": 2, "batch": 512, "lr": 2e-3, "embedding_decay": 2.0, "candidates": 600}
     else:
         decay = float(np.clip(7000 / max(liked, 1), 0.03, 1.0))  # the fewer rows, the stronger
         defaults = {
