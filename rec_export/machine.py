@@ -9,7 +9,7 @@ GIBIBYTE = 1 << 30
 
 
 def prepare() -> None:
-    """Let threads sleep while they wait, and keep freed memory for the next step. Both were measured: docs/decisions.md."""
+    """Let threads sleep while they wait, and keep freed memory for the next step; docs/decisions.md has the figures."""
     # By default OpenMP's threads spin while they wait: on a shared machine a step then takes ten times as long.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     # By default glibc gives large tensors back at once, and every step pays for fresh pages again.

@@ -14,8 +14,8 @@ def optimizer_of(roof: nn.Module, plan: Plan) -> torch.optim.Optimizer:
     """AdamW (Loshchilov and Hutter 2019, Decoupled Weight Decay Regularization, arXiv:1711.05101).
 
     Decay is apart from the gradient, as coupled to it Adam would erase the rows that are rarely seen; and it is strong
-    for embeddings, as they are what overfits. Biases are embeddings of width 1 and decay like layers. A head with weights
-    of its own learns slowly: it sees every pair, and at the common speed it overfits small logs.
+    for embeddings, as they are what overfits. Biases are embeddings of width 1 and decay like layers. A head with
+    weights of its own learns slowly: it sees every pair, and at the common speed it overfits small logs.
     """
     embeddings = [m.weight for m in roof.modules() if isinstance(m, nn.Embedding) and m.weight.shape[1] > 1]
     head = list(roof.get_submodule("pair_head").parameters())
