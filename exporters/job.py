@@ -18,7 +18,7 @@ from exporters.onnx import OPSET
 from exporters.parts import Part, parts_of
 from exporters.report import Report
 from rec_export import __version__
-from rec_export.bundle import MANIFEST, Bundle, Manifest, listed
+from rec_export.bundle import Bundle, Manifest, listed, write_manifest
 from rec_export.checkpoint import Blueprint, Checkpoint
 from rec_export.files import new_directory
 from rec_export.record import Record
@@ -49,7 +49,7 @@ def run(job: ExportJob) -> Manifest:
         (folder / REPORT).parent.mkdir()
         report.write(folder / REPORT)
         manifest = manifest_of(folder, blueprint, parts, job.formats, report)
-        manifest.write(folder / MANIFEST)
+        write_manifest(folder, manifest)
     return manifest
 
 

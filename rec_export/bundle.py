@@ -15,6 +15,7 @@ from rec_export.towers import Head, Input
 
 FORMAT = 1
 MANIFEST = "manifest.json"
+SEAL = "manifest.sha256"  # as `sha256sum` writes it
 
 
 @final
@@ -68,6 +69,7 @@ class Bundle(NamedTuple):
             raise MissingInputError(
                 f"the bundle {folder} does not exist; make it with `rec-export export CHECKPOINT --out {folder}`"
             )
+        check_manifest(folder)
         manifest = Manifest.read(folder / MANIFEST)
         if manifest.format != FORMAT:
             raise ModelError(f"{folder} has format {manifest.format}, this version reads {FORMAT}; export it again")
@@ -86,18 +88,33 @@ class Bundle(NamedTuple):
         return head.eval()
 
 
+def write_manifest(folder: Path, manifest: Manifest) -> None:
+    """Write the manifest and its seal, the last files of a bundle."""
+    manifest.write(folder / MANIFEST)
+    (folder / SEAL).write_text(f"{sha256(folder / MANIFEST)}  {MANIFEST}\n", encoding="ascii")
+
+
+def check_manifest(folder: Path) -> None:
+    """Raise ModelError unless the manifest is the one that was written."""
+    if not (folder / MANIFEST).is_file():
+        raise MissingInputError(f"{folder / MANIFEST} does not exist; name a directory that rec-export wrote")
+    seal = (folder / SEAL).read_bytes() if (folder / SEAL).is_file() else b""
+    if seal != f"{sha256(folder / MANIFEST)}  {MANIFEST}\n".encode():
+        raise ModelError(f"{folder / MANIFEST} is not what was exported; restore it or export again")
+
+
 def listed(folder: Path) -> tuple[File, ...]:
     """Every file below `folder` but the manifest."""
     return tuple(
         File(path=path.relative_to(folder).as_posix(), bytes=path.stat().st_size, sha256=sha256(path))
         for path in files_below(folder)
-        if path != folder / MANIFEST
+        if path.name not in (MANIFEST, SEAL) or path.parent != folder
     )
 
 
 def check_files(folder: Path, files: tuple[File, ...]) -> None:
     """Raise ModelError unless the files below `folder` are exactly those that were written."""
-    found = {path.relative_to(folder).as_posix() for path in files_below(folder)} - {MANIFEST}
+    found = {path.relative_to(folder).as_posix() for path in files_below(folder)} - {MANIFEST, SEAL}
     missing = sorted({file.path for file in files} - found)
     if missing:
         raise ModelError(

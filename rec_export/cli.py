@@ -85,7 +85,7 @@ def run(arguments: list[str]) -> int:
 
 def failed(sentence: str, code: int) -> int:
     """Say what is wrong, in one line."""
-    click.echo(f"Error: {sentence}", err=True)
+    click.echo(f"Error: {' '.join(sentence.split())}", err=True)
     return code
 
 

@@ -41,9 +41,12 @@ def new_directory(path: Path) -> Iterator[Path]:
 
 
 def refuse_existing(path: Path) -> None:
-    """Raise OutputExistsError when something already lies at `path`."""
-    if path.exists() or path.is_symlink():
+    """Raise OutputExistsError when something already lies at `path`, StorageError when nothing can be made there."""
+    if path.is_symlink() or path.exists():
         raise OutputExistsError(f"{path} already exists; name a new directory or remove it first")
+    nearest = next(parent for parent in path.absolute().parents if parent.exists())
+    if not nearest.is_dir() or not os.access(nearest, os.W_OK | os.X_OK):
+        raise StorageError(f"cannot write {path}: {nearest} is no directory that you may write in")
 
 
 @contextmanager

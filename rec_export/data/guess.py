@@ -46,7 +46,7 @@ def guess_log(path: Path, given: dict[str, str | None], positive: float | None) 
     table = read_table(path, None)
     names = table.column_names
     user = column_like("user", given["user"], USER, names, path)
-    item = column_like("item", given["item"], ITEM, [n for n in names if n != user], path)
+    item = column_like("item", given["item"], ITEM, names, path)
     time = given["time"] or match(TIME, names)
     value = given["value"] or match(RATING, names) or match(WEIGHT, names)
     rest = Interactions(path=path, user=user, item=item, time=time, value=value)
