@@ -89,7 +89,7 @@ def test_a_time_that_lands_in_1970_is_refused(tmp_path: Path) -> None:
 
 def test_a_log_without_a_known_name_is_refused(tmp_path: Path) -> None:
     path = write_table(tmp_path / "log.parquet", user=["a"], thing=["x"])
-    with pytest.raises(UsageError, match=r"which column of .* is the item; name it with --item. It has: thing$"):
+    with pytest.raises(UsageError, match=r"which column of .* is the item; name it with --item. It has: user, thing$"):
         guess_log(path, NOTHING, None)
 
 
