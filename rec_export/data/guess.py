@@ -38,6 +38,7 @@ WEIGHT = (
     "views",
     "strength",
 )
+SEPARATOR = "|"  # between tags in one cell
 LONG_TEXT = 3.0  # words in the middle value of a column that is text
 
 
@@ -134,10 +135,12 @@ def number_kind(column: pa.ChunkedArray, key_like: bool) -> str | None:
 
 
 def string_kind(column: pa.ChunkedArray, distinct: int, there: int) -> str | None:
-    """Text where values are long, a category where they repeat, nothing for keys and links."""
+    """Tags where cells are joined, text where they are long, a category where they repeat; not keys and links."""
     valid = pc.drop_null(column)
     if pc.mean(pc.starts_with(valid, "http").cast(pa.int8())).as_py() > 0.5:
         return None
+    if pc.mean(pc.match_substring(valid, SEPARATOR).cast(pa.int8())).as_py() > 0.3:
+        return "tags"
     blanks = pc.approximate_median(pc.count_substring(valid, " ")).as_py()
     if blanks + 1 >= LONG_TEXT and distinct > 0.2 * there:
         return "text"

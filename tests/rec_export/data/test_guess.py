@@ -87,6 +87,13 @@ def test_a_time_that_lands_in_1970_is_refused(tmp_path: Path) -> None:
         guess_log(path, NOTHING, None)
 
 
+def test_cells_joined_by_bars_are_tags(tmp_path: Path) -> None:
+    path = write_table(
+        tmp_path / "items.parquet", item_id=["a", "b", "c"], genres=["rock|pop", "rock", "pop|jazz|rock"]
+    )
+    assert guess_attributes(path, "item_id", ITEM).tags == ("genres",)
+
+
 def test_a_log_without_a_known_name_is_refused(tmp_path: Path) -> None:
     path = write_table(tmp_path / "log.parquet", user=["a"], thing=["x"])
     with pytest.raises(UsageError, match=r"which column of .* is the item; name it with --item. It has: user, thing$"):
