@@ -7,6 +7,7 @@
 The control folder is a sibling, because readers glob whatever lies below the root.
 """
 
+import errno
 import os
 import re
 import shutil
@@ -16,8 +17,8 @@ from pathlib import Path
 from typing import final
 
 from batch_jobs.parts import SOURCES, PartFile
-from rec_export.errors import OutputExistsError, UsageError
-from rec_export.files import storage_errors, sync, sync_tree
+from rec_export.errors import OutputExistsError, StorageError, UsageError
+from rec_export.files import locked, storage_errors, sync, sync_tree
 from rec_export.record import Record
 
 RUN_DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
@@ -88,19 +89,26 @@ class Destination:
 
     @contextmanager
     def staged(self, run_id: str) -> Iterator[Path]:
-        """Give an empty directory to write a run in; it is removed when the block fails."""
-        work = self.control / "work" / run_id
-        try:
-            with storage_errors(self.live):
-                shutil.rmtree(work, ignore_errors=True)
-                work.mkdir(parents=True)
-                yield work
-        except BaseException:
-            shutil.rmtree(work, ignore_errors=True)
-            with suppress(OSError):  # other runs may be at work there
-                work.parent.rmdir()
-                self.control.rmdir()
-            raise
+        """Give an empty directory to write a run in; it is removed when the block fails, as is what a killed run left.
+
+        One run at a time is at work for a read root: two of the same name would publish each other's unfinished parts.
+        """
+        works = self.control / "work"
+        with storage_errors(self.live):
+            works.mkdir(parents=True, exist_ok=True)
+            self.refuse_other_filesystem(works)
+            with locked(works):
+                for left in works.iterdir():
+                    shutil.rmtree(left)
+                try:
+                    (works / run_id).mkdir()
+                    yield works / run_id
+                except BaseException:
+                    shutil.rmtree(works / run_id, ignore_errors=True)
+                    with suppress(OSError):  # earlier runs have left their manifests there
+                        works.rmdir()
+                        self.control.rmdir()
+                    raise
 
     def publish(self, work: Path, manifest: RunManifest) -> None:
         """Commit what lies in `work`: the manifest, then one rename. Raises OutputExistsError if one was faster."""
@@ -110,10 +118,24 @@ class Destination:
         manifest.write(self.manifest(manifest.run_id))
         sync(self.manifest(manifest.run_id))
         sync(self.manifests)
-        self.root.mkdir(parents=True, exist_ok=True)
-        self.refuse_other_run()
-        os.rename(work, self.live)
+        try:
+            self.root.mkdir(parents=True, exist_ok=True)
+            self.refuse_other_run()
+            os.rename(work, self.live)
+        except BaseException as error:
+            self.manifest(manifest.run_id).unlink()
+            if isinstance(error, OSError) and error.errno in (errno.ENOTEMPTY, errno.EEXIST):
+                self.refuse_other_run()
+            raise
         sync(self.root)
+
+    def refuse_other_filesystem(self, works: Path) -> None:
+        """Raise StorageError when the last step could be no rename: the read root is a mount of its own."""
+        if self.root.exists() and self.root.stat().st_dev != works.stat().st_dev:
+            raise StorageError(
+                f"{self.root} and {self.control} are on different disks, so a run cannot appear there at once;"
+                f" name a directory below {self.root} as --out"
+            )
 
     def refuse_other_run(self) -> None:
         """Raise OutputExistsError when the date is taken: readers may be reading it."""

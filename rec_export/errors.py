@@ -52,6 +52,12 @@ class StorageError(RecExportError):
     exit_code = 74
 
 
+class BusyError(RecExportError):
+    """Somebody else is at work in the same place."""
+
+    exit_code = 75
+
+
 class TrainingError(RecExportError):
     """Training ran into numbers that cannot be used."""
 

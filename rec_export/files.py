@@ -1,6 +1,7 @@
 """Directories that appear whole or not at all; hashes; what reached the disk."""
 
 import errno
+import fcntl
 import hashlib
 import os
 import shutil
@@ -11,7 +12,7 @@ from pathlib import Path
 
 from safetensors import SafetensorError
 
-from rec_export.errors import OutputExistsError, RecExportError, StorageError
+from rec_export.errors import BusyError, OutputExistsError, RecExportError, StorageError
 
 FULL = {errno.ENOSPC, errno.EDQUOT}
 
@@ -77,6 +78,26 @@ def storage_error(path: Path | str, error: OSError) -> StorageError:
         )
     reason = (error.strerror or str(error).splitlines()[0]).lower()
     return StorageError(f"cannot read or write {path}: {reason}; check that it is there, and who may use it")
+
+
+@contextmanager
+def locked(directory: Path) -> Iterator[None]:
+    """Be the only process at work in an existing directory. Raises BusyError at once where another one is.
+
+    The kernel gives the lock back when a process ends, however it ends.
+    """
+    handle = os.open(directory, os.O_RDONLY)
+    try:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            same = directory.exists() and os.path.samestat(os.fstat(handle), directory.stat())
+        except BlockingIOError:
+            same = False
+        if not same:  # or the one who held it has just removed the directory
+            raise BusyError(f"another run is at work in {directory}; try again when it has ended")
+        yield
+    finally:
+        os.close(handle)
 
 
 def sha256(path: Path) -> str:

@@ -28,6 +28,7 @@ class Timeline(NamedTuple):
     start: Int64  # [U + 1] where each user's rows begin
     event_item: Int64  # [R] every positive event, for the trends; in time order
     event_time: Int64 | None  # [R]
+    visit: Int64  # [R] user_row x R + place in event_item of every positive event, ascending: by user, then by time
     seen_item: Int64  # [Q] all that a user has met, liked or not
     seen_start: Int64  # [U + 1]
     items: int
@@ -48,6 +49,7 @@ class Timeline(NamedTuple):
             start=np.searchsorted(user[first], np.arange(users + 1)),
             event_item=liked.item_row,
             event_time=liked.time,
+            visit=user * len(liked) + order,
             seen_item=seen_item[by_user],
             seen_start=np.searchsorted(seen_user[by_user], np.arange(users + 1)),
             items=items,
@@ -64,6 +66,16 @@ class Timeline(NamedTuple):
         """Just after the last event."""
         assert self.event_time is not None
         return int(self.event_time[-1]) + 1 if len(self.event_time) else 0
+
+    def last_event(self, user: Int64, date: int) -> Int64:
+        """When users [B] last liked anything before `date`, again or for the first time, int64 [B]; `date` if never."""
+        assert self.event_time is not None
+        if len(self.visit) == 0:
+            return np.full(len(user), date)
+        rows = len(self.visit)
+        place = np.searchsorted(self.visit, user * rows + np.searchsorted(self.event_time, date)) - 1
+        last = self.visit[np.maximum(place, 0)]
+        return np.where((place >= 0) & (last // rows == user), self.event_time[last % rows], date)
 
     def before(self, date: int) -> Int64:
         """Where each user's rows at or after `date` begin, int64 [U]."""
@@ -98,11 +110,11 @@ class World(NamedTuple):
     def context(self, user: Int64) -> Float32:
         """About each user as of the date, float32 [B, X]: all of the order of 1."""
         size = self.length(user)
-        days = np.zeros(len(user))
-        if self.clock.timed and self.timeline.time is not None and len(self.timeline.time):
+        recency = np.zeros(len(user))
+        if self.clock.timed:
             assert self.date is not None
-            days = (self.date - self.timeline.time[np.maximum(self.stop[user] - 1, 0)]) / DAY
-        recency = np.where(size > 0, np.log1p(np.maximum(days, 0)) / 4, 2.0) if self.clock.timed else days
+            days = (self.date - self.timeline.last_event(user, self.date)) / DAY
+            recency = np.where(size > 0, np.log1p(days) / 4, 2.0)
         return np.stack([np.log1p(size) / 2, recency, size == 0], axis=1).astype(np.float32)
 
     def trend(self) -> Float32:

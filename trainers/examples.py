@@ -156,7 +156,7 @@ class Bags(Examples):
         history, size = world.history(user, self.length)
         place = (liked.start[1:] - size)[:, None] + np.arange(history.shape[1])
         history = np.where(hidden[np.minimum(place, len(hidden) - 1)], UNKNOWN, history)
-        shown = (history != UNKNOWN).sum(1)
+        shown = np.bincount(liked.owner[~hidden], minlength=len(user))
         context = world.context(user)
         context[:, 0], context[:, 2] = np.log1p(shown) / 2, shown == 0
         owner = liked.owner[hidden]

@@ -85,13 +85,12 @@ def run(job: TrainJob, source: Source | None = None) -> Outcome:
 def fit(config: Config, spec: ModelSpec, source: Source, device: torch.device) -> tuple[Plan, Fitted]:
     """Search with the validation part held out; then, if asked, learn from both parts for the best number of epochs."""
     everything = None
-    if config.data.split.by == "none":  # what is held out depends on whether time matters
+    if config.data.split.by == "none":  # what is held out depends on whether time matters, and on nothing else
         everything = Dataset.of(source, source.rows(Part.TRAIN))
-        chosen = plan(everything, config.training, config.data.history)
-        source = source.with_validation("time" if chosen.clock.timed else "random")
+        timed = plan(everything, config.training, config.data.history).clock.timed
+        source = source.with_validation("time" if timed else "random")
     dataset = Dataset.of(source, source.rows(Part.TRAIN))
-    if everything is None:
-        chosen = plan(dataset, config.training, config.data.history)
+    chosen = plan(dataset, config.training, config.data.history)
     validation = Validation.of(dataset, chosen, select(source.events, source.rows(Part.VALID)))
     found = Run(spec, sizes_of(dataset, chosen, CONTEXT), dataset, chosen, device).train(validation, "search")
     if validation is None:

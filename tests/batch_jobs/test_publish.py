@@ -7,6 +7,7 @@ import subprocess
 import sys
 from datetime import date
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 
@@ -14,9 +15,11 @@ from batch_jobs import score as job
 from batch_jobs.job import ScoreJob
 from batch_jobs.parts import plan
 from batch_jobs.publish import Destination
-from rec_export.errors import OutputExistsError
+from rec_export.errors import BusyError, OutputExistsError, StorageError
 from rec_export.files import sha256
 from tests.conftest import LAST_DAY, command, contents, done, read_lists
+
+SHARED_MEMORY = Path("/dev/shm")
 
 
 def score_job(bundle: Path, shop: Path, out: Path) -> ScoreJob:
@@ -129,6 +132,17 @@ def test_a_run_that_is_killed_publishes_nothing_and_is_done_by_the_next(
     assert list((tmp_path / "recs.control" / "work").iterdir()) == []
 
 
+def test_the_same_run_twice_at_once_is_done_by_one_and_refused_to_the_other(tmp_path: Path) -> None:
+    destination = Destination(tmp_path / "recs", LAST_DAY)
+    with destination.staged("0123456789ab") as work:
+        (work / "part").write_text("unfinished")
+        with pytest.raises(BusyError, match="another run is at work"), destination.staged("0123456789ab"):
+            pass
+        assert (work / "part").read_text() == "unfinished"
+    with destination.staged("0123456789ab") as work:
+        assert list(work.iterdir()) == []
+
+
 def test_a_date_that_is_taken_while_a_run_is_under_way_is_not_overwritten(
     exported: Path, shop: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -144,6 +158,16 @@ def test_a_date_that_is_taken_while_a_run_is_under_way_is_not_overwritten(
     with pytest.raises(OutputExistsError, match="already holds the run 0123456789ab"):
         job.run(score_job(exported, shop, tmp_path / "recs"))
     assert [path.name for path in live.iterdir()] == ["part-00000-of-00001-0123456789ab.parquet"]
+    assert list((tmp_path / "recs.control").rglob("*.json")) == []  # there is no manifest of what was not published
+
+
+@pytest.mark.skipif(not SHARED_MEMORY.is_dir(), reason="needs a second filesystem")
+def test_a_read_root_on_another_disk_than_its_control_folder_is_refused_before_scoring(tmp_path: Path) -> None:
+    with TemporaryDirectory(dir=SHARED_MEMORY) as other_disk:
+        destination = Destination(Path(other_disk), LAST_DAY)
+        destination.control = tmp_path / "recs.control"
+        with pytest.raises(StorageError, match="are on different disks"), destination.staged("0123456789ab"):
+            pass
 
 
 def test_the_folder_that_one_stands_in_can_be_the_read_root(

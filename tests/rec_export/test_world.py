@@ -74,7 +74,8 @@ def test_the_context_tells_how_much_and_how_lately(rows: list[Row], date: float)
     expected = []
     for user in range(USERS):
         mine = likings(rows, user, date)
-        recency = math.log1p(date - mine[-1].day) / 4 if mine else 2.0
+        last = max((row.day for row in rows if row.user == user and row.liked and row.day < date), default=0.0)
+        recency = math.log1p(date - last) / 4 if mine else 2.0
         expected.append([math.log1p(len(mine)) / 2, recency, float(not mine)])
     np.testing.assert_allclose(world(rows, date).context(EVERYBODY), expected, rtol=1e-5)
 
