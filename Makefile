@@ -17,7 +17,7 @@ $(READY): setup.cfg pyproject.toml constraints.txt
 # The main job on a made-up shop; every step's result is left in demo/.
 demo: $(READY)
 	@rm -rf demo
-	@$(BIN)/rec-export sample-data demo/shop
+	@$(BIN)/rec-export -q sample-data demo/shop
 	@$(BIN)/rec-export run demo/shop/interactions.parquet --items demo/shop/items.parquet --users demo/shop/users.parquet --k 20 -o demo/out
 
 test: $(READY)

@@ -6,15 +6,14 @@ from typing import Literal, final
 
 from pydantic import Field
 
+from rec_export.config import MOST_K, Scoring
 from rec_export.record import Record
 from rec_export.runtime import Runtime
-
-MOST_K = 32_767  # a rank is an int16
 
 
 @final
 class ScoreJob(Record):
-    """What to score, with what, and where to."""
+    """What to score, with what, and where to. What is None is as the configuration of the training says."""
 
     bundle: Path
     interactions: Path
@@ -22,12 +21,17 @@ class ScoreJob(Record):
     users: Path | None = None
     out: Path
     run_date: date
-    k: int = Field(ge=1, le=MOST_K)
-    seen: Literal["exclude", "keep"]
-    device: str
-    runtime: Runtime
+    k: int | None = Field(default=None, ge=1, le=MOST_K)
+    seen: Literal["exclude", "keep"] | None = None
+    device: str | None = None
+    runtime: Runtime | None = None
 
     def inputs(self) -> dict[str, Path]:
         """The files that are read, by what they are."""
         named = {"interactions": self.interactions, "items": self.items, "users": self.users}
         return {name: path for name, path in named.items() if path is not None}
+
+    def scoring(self, configured: Scoring) -> Scoring:
+        """How the lists are made."""
+        given = self.model_dump(include=set(Scoring.model_fields), exclude_none=True)
+        return configured.model_copy(update=given)

@@ -47,6 +47,7 @@ class PartFile(Record):
     name: str
     users: dict[str, int]  # by source
     short_lists: int  # users who get fewer than k items, because they have seen nearly all
+    empty_lists: int  # those of them who get nothing, and so have no row
     rows: int
     bytes: int
     sha256: str
@@ -89,18 +90,20 @@ def table(lists: Lists, users: Vocab, items: Vocab) -> pa.Table:
 
 def write_part(path: Path, blocks: Iterable[Lists], users: Vocab, items: Vocab, k: int) -> PartFile:
     """Write a part block by block, so that memory stays flat; what is in it, as sums that add up over parts."""
-    rows = short = 0
+    rows = short = empty = 0
     sources = np.zeros(len(SOURCES), np.int64)
     with pq.ParquetWriter(path, schema(users, items), compression="zstd", write_page_checksum=True) as writer:
         for lists in blocks:
             writer.write_table(table(lists, users, items))
             rows += int(lists.best.count.sum())
             short += int((lists.best.count < k).sum())
+            empty += int((lists.best.count == 0).sum())
             sources += np.bincount(lists.source, minlength=len(SOURCES))
     return PartFile(
         name=path.name,
         users=dict(zip(SOURCES, sources.tolist(), strict=True)),
         short_lists=short,
+        empty_lists=empty,
         rows=rows,
         bytes=path.stat().st_size,
         sha256=sha256(path),

@@ -21,6 +21,7 @@ from rec_export.errors import OutputExistsError, StorageError, UsageError
 from rec_export.files import locked, storage_errors, sync, sync_tree
 from rec_export.record import Record
 
+Facts = dict[str, str | int]
 RUN_DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
 PART = re.compile(r"part-\d{5}-of-\d{5}-([0-9a-f]{12})\.parquet")
 
@@ -45,6 +46,10 @@ class RunManifest(Record):
     items: int
     files: tuple[PartFile, ...]
 
+    def facts(self) -> Facts:
+        """What decides what a run says, but for its date."""
+        return {"k": self.k, "seen": self.seen, "runtime": self.runtime, "bundle": self.bundle, **self.inputs}
+
     @property
     def rows(self) -> int:
         """The rows of all parts."""
@@ -54,6 +59,16 @@ class RunManifest(Record):
     def short_lists(self) -> int:
         """Users who get fewer than k items."""
         return sum(part.short_lists for part in self.files)
+
+    @property
+    def bytes(self) -> int:
+        """The size of all parts."""
+        return sum(part.bytes for part in self.files)
+
+    @property
+    def empty_lists(self) -> int:
+        """Users who get nothing."""
+        return sum(part.empty_lists for part in self.files)
 
     @property
     def users(self) -> dict[str, int]:
@@ -70,6 +85,8 @@ class Destination:
             raise UsageError(f"the run date is {run_date!r}, but should be like 2026-11-20")
         if root.exists() and not root.is_dir():
             raise OutputExistsError(f"{root} is a file; name a directory for the recommendations")
+        if root.resolve() == root.resolve().parent:
+            raise UsageError(f"{root} cannot be a read root, as its control folder lies beside it; name one below it")
         self.root = root
         whole = root.resolve()  # "." and ".." have no name of their own
         self.control = whole.with_name(f"{whole.name}.control")
@@ -137,11 +154,19 @@ class Destination:
                 f" name a directory below {self.root} as --out"
             )
 
-    def refuse_other_run(self) -> None:
-        """Raise OutputExistsError when the date is taken: readers may be reading it."""
+    def refuse_other_run(self, mine: Facts | None = None) -> None:
+        """Raise OutputExistsError when the date is taken: readers may be reading it. `mine` is what was asked for."""
         live = self.published()
         if live is not None:
             raise OutputExistsError(
-                f"{self.live} already holds the run {live}, made from other inputs; choose another --run-date or --out,"
-                " or remove it first"
+                f"{self.live} already holds the run {live}, made with {self.differences(live, mine or {})};"
+                " choose another --run-date or --out, or remove it first"
             )
+
+    def differences(self, live: str, mine: Facts) -> str:
+        """In what a live run differs from one with the facts `mine`, as far as its manifest tells."""
+        if not self.manifest(live).is_file():
+            return "other inputs"
+        theirs = RunManifest.read(self.manifest(live)).facts()
+        names = [name for name in {**theirs, **mine} if theirs.get(name) != mine.get(name)] if mine else []
+        return f"another {', '.join(names)}" if names else "other inputs"

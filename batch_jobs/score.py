@@ -3,41 +3,54 @@
 import hashlib
 import json
 import time
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from itertools import islice
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
 from batch_jobs.job import ScoreJob
 from batch_jobs.parts import COLD, FALLBACK, MODEL, Lists, PartFile, plan, write_part
-from batch_jobs.publish import Destination, RunManifest
+from batch_jobs.publish import Destination, Facts, RunManifest
 from batch_jobs.today import look
 from rec_export import __version__
 from rec_export.bundle import MANIFEST, Bundle
+from rec_export.config import Scoring
 from rec_export.data.columns import Int64
-from rec_export.data.read import parts_of
+from rec_export.data.read import fingerprint
 from rec_export.device import device_of
 from rec_export.files import sha256
 from rec_export.progress import track
 from rec_export.scorer import Model, Scorer, chunks
 
 
-def run(job: ScoreJob) -> RunManifest:
+class Scored(NamedTuple):
+    """A run that is live, and whether it is so only now."""
+
+    manifest: RunManifest
+    fresh: bool
+
+
+def run(job: ScoreJob) -> Scored:
     """Publish the run; when the same run is already live, only its manifest is read."""
     started, clock = datetime.now(UTC), time.monotonic()
     destination = Destination(job.out, job.run_date.isoformat())
-    device = device_of(job.device)
+    if job.device is not None:
+        device_of(job.device)  # a slip should not wait for the bundle's hashes
     bundle = Bundle.read(job.bundle)
+    how = job.scoring(bundle.manifest.blueprint.score)
+    device = device_of(how.device)
     hashes = {name: fingerprint(path) for name, path in job.inputs().items()}
-    run_id = identity(job, sha256(job.bundle / MANIFEST), hashes)
+    facts: Facts = {**how.model_dump(exclude={"device"}), "bundle": sha256(job.bundle / MANIFEST), **hashes}
+    run_id = identity(job.run_date, facts)
     if destination.published() == run_id:
-        return RunManifest.read(destination.manifest(run_id))
-    destination.refuse_other_run()
+        return Scored(RunManifest.read(destination.manifest(run_id)), fresh=False)
+    destination.refuse_other_run(facts)
     today = look(bundle, job)
-    scorer = Scorer(Model.of_bundle(bundle, job.runtime, device), today.catalogue, today.world, today.eligible)
+    scorer = Scorer(Model.of_bundle(bundle, how.runtime, device), today.catalogue, today.world, today.eligible)
     with destination.staged(run_id) as work:
-        parts = write_parts(work, run_id, scorer, today.users, job)
+        parts = write_parts(work, run_id, scorer, today.users, how)
         manifest = RunManifest(
             run_id=run_id,
             run_date=job.run_date.isoformat(),
@@ -45,38 +58,23 @@ def run(job: ScoreJob) -> RunManifest:
             started_at=started.isoformat(timespec="seconds"),
             seconds=round(time.monotonic() - clock, 1),
             as_of=moment(today.world.date),
-            bundle=sha256(job.bundle / MANIFEST),
+            bundle=str(facts["bundle"]),
             inputs=hashes,
-            k=job.k,
-            seen=job.seen,
-            runtime=job.runtime,
+            k=how.k,
+            seen=how.seen,
+            runtime=how.runtime,
             device=str(device),
             items=len(scorer.items),
             files=parts,
         )
         destination.publish(work, manifest)
-    return manifest
+    return Scored(manifest, fresh=True)
 
 
-def identity(job: ScoreJob, bundle: str, inputs: dict[str, str]) -> str:
+def identity(run_date: date, facts: Facts) -> str:
     """The run id: 12 hex digits of everything that decides what the run says."""
-    facts = {
-        "date": job.run_date.isoformat(),
-        "k": job.k,
-        "seen": job.seen,
-        "runtime": job.runtime,
-        "bundle": bundle,
-        **inputs,
-    }
-    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:12]
-
-
-def fingerprint(path: Path) -> str:
-    """One sha256 of a file, or of a folder's parts with their names."""
-    if path.is_file():
-        return sha256(path)
-    facts = [[str(part.relative_to(path)), sha256(part)] for part in parts_of(path)]
-    return hashlib.sha256(json.dumps(facts).encode()).hexdigest()
+    whole = {"date": run_date.isoformat(), **facts}
+    return hashlib.sha256(json.dumps(whole, sort_keys=True).encode()).hexdigest()[:12]
 
 
 def moment(microseconds: int | None) -> str | None:
@@ -86,7 +84,7 @@ def moment(microseconds: int | None) -> str | None:
     )
 
 
-def write_parts(work: Path, run_id: str, scorer: Scorer, users: Int64, job: ScoreJob) -> tuple[PartFile, ...]:
+def write_parts(work: Path, run_id: str, scorer: Scorer, users: Int64, how: Scoring) -> tuple[PartFile, ...]:
     """Write every part of the run into `work`."""
     vocabularies = scorer.catalogue.users.vocab, scorer.catalogue.items.vocab
     shards = plan(len(users))
@@ -95,16 +93,16 @@ def write_parts(work: Path, run_id: str, scorer: Scorer, users: Int64, job: Scor
     return tuple(
         write_part(
             work / shard.name(run_id),
-            (lists_of(scorer, user, job) for user in islice(todo, len(portion))),
+            (lists_of(scorer, user, how) for user in islice(todo, len(portion))),
             *vocabularies,
-            job.k,
+            how.k,
         )
         for shard, portion in zip(shards, portions, strict=True)
     )
 
 
-def lists_of(scorer: Scorer, user: Int64, job: ScoreJob) -> Lists:
+def lists_of(scorer: Scorer, user: Int64, how: Scoring) -> Lists:
     """The lists of users [B], and where each came from."""
-    trained = user < scorer.catalogue.users.trained
-    source = np.select([trained, scorer.known(user)], [MODEL, COLD], FALLBACK).astype(np.int8)
-    return Lists(user, scorer.best(user, job.k, keep_seen=job.seen == "keep"), source)
+    trained, known = user < scorer.catalogue.users.trained, scorer.known(user)
+    source = np.select([trained & known, known], [MODEL, COLD], FALLBACK).astype(np.int8)
+    return Lists(user, scorer.best(user, how.k, keep_seen=how.seen == "keep"), source)

@@ -8,7 +8,7 @@ from safetensors.torch import load_file
 
 from rec_export.catalogue import Catalogue
 from rec_export.checkpoint import Blueprint
-from rec_export.errors import MissingInputError, ModelError
+from rec_export.errors import MissingInputError, ModelError, UsageError
 from rec_export.files import files_below, sha256
 from rec_export.record import Record
 from rec_export.towers import Head, Input
@@ -69,6 +69,8 @@ class Bundle(NamedTuple):
             raise MissingInputError(
                 f"the bundle {folder} does not exist; make it with `rec-export export CHECKPOINT --out {folder}`"
             )
+        if (folder / "spec.json").is_file() and not (folder / MANIFEST).exists():
+            raise UsageError(f"{folder} is a checkpoint; export it first: rec-export export {folder} --out BUNDLE")
         check_manifest(folder)
         manifest = Manifest.read(folder / MANIFEST)
         if manifest.format != FORMAT:

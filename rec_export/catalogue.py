@@ -35,9 +35,9 @@ class Side(NamedTuple):
         """What the towers must know."""
         return self.state.sizes(self.trained)
 
-    def features(self) -> Features:
-        """The attributes of all rows as the towers read them."""
-        return self.state.encode(self.table)
+    def features(self, row: Int64 | None = None) -> Features:
+        """The attributes of some rows, int64 [B] (None: all), as the towers read them."""
+        return self.state.encode(self.table if row is None else self.table.take(pa.array(row)))
 
     def grown(self, ids: pa.Array, attributes: pa.Table | None) -> "Side":
         """With the ids it does not know at its end, and with newer attributes where they are given."""
@@ -50,7 +50,7 @@ class Side(NamedTuple):
         for place, name in enumerate(mine.column_names[1:], 1):
             if name not in table.column_names:
                 continue
-            today, before = alike(table[name].combine_chunks(), mine[name].combine_chunks())
+            today, before = alike(table[name].combine_chunks(), mine[name].combine_chunks(), self.state.state.separator)
             mine = mine.set_column(place, name, pc.if_else(told, today, before))
         return self._replace(table=mine)
 
@@ -71,7 +71,7 @@ class Side(NamedTuple):
             raise ModelError(f"the {name} in {folder} are missing or damaged: {said}; make it again") from error
 
 
-def alike(one: pa.Array, other: pa.Array) -> tuple[pa.Array, pa.Array]:
+def alike(one: pa.Array, other: pa.Array, separator: str) -> tuple[pa.Array, pa.Array]:
     """Two columns in one type that holds both: today's prices may have cents where those of the training had none."""
     if one.type == other.type:
         return one, other
@@ -79,7 +79,7 @@ def alike(one: pa.Array, other: pa.Array) -> tuple[pa.Array, pa.Array]:
     if all(pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_null(kind) for kind in kinds):
         return one.cast(pa.float64()), other.cast(pa.float64())
     if any(pa.types.is_list(kind) or pa.types.is_large_list(kind) for kind in kinds):
-        lists = [bags(pa.chunked_array([column]), "|", "a column of tags") for column in (one, other)]
+        lists = [bags(pa.chunked_array([column]), separator, "a column of tags") for column in (one, other)]
         return lists[0], lists[1]
     texts = [words(pa.chunked_array([column]), "a column") for column in (one, other)]
     return texts[0], texts[1]

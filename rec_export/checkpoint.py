@@ -9,9 +9,10 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 from rec_export.catalogue import Catalogue
+from rec_export.config import Scoring
 from rec_export.data.clock import Clock
 from rec_export.data.config import DataConfig
-from rec_export.errors import MissingInputError, ModelError
+from rec_export.errors import MissingInputError, ModelError, UsageError
 from rec_export.files import sha256
 from rec_export.models import spec_of
 from rec_export.record import Record
@@ -30,7 +31,10 @@ class Blueprint(Record):
     data: DataConfig
     clock: Clock
     recent: int  # the trend column that told the future best: the popularity list of users without anything
+    score: Scoring  # how lists are made where nothing else is said
+    inputs: dict[str, str]  # sha256 of the files that were learned from
     weights: str  # sha256 of weights.safetensors
+    tables: dict[str, str]  # sha256 of the files of users, items and features
 
     def spec(self) -> ModelSpec:
         """The model's spec."""
@@ -48,11 +52,15 @@ class Checkpoint(NamedTuple):
     @classmethod
     def read(cls, folder: Path) -> Self:
         """Read a checkpoint. Raises MissingInputError or ModelError when it is not whole."""
+        if (folder / "manifest.json").is_file() and not (folder / "spec.json").exists():
+            raise UsageError(f"{folder} is a bundle; name the checkpoint that it was exported from")
         blueprint = Blueprint.read(folder / "spec.json")
         if blueprint.format != FORMAT:
             raise ModelError(f"{folder} has format {blueprint.format}, this version reads {FORMAT}; train again")
         towers = blueprint.spec().build(blueprint.sizes)
         read_weights(towers, folder / "weights.safetensors", blueprint.weights)
+        for name, digest in blueprint.tables.items():
+            check_file(folder / name, digest)
         sizes = blueprint.sizes
         return cls(blueprint, towers, Catalogue.read(folder, sizes.users.rows, sizes.items.rows))
 
@@ -68,12 +76,17 @@ def write_weights(towers: Towers, path: Path) -> str:
     return sha256(path)
 
 
-def read_weights(towers: Towers, path: Path, digest: str) -> None:
-    """Put the weights in `path`, whose sha256 must be `digest`, into the towers, and set these to eval mode."""
+def check_file(path: Path, digest: str) -> None:
+    """Raise MissingInputError or ModelError unless the file is the one that was written."""
     if not path.exists():
         raise MissingInputError(f"{path} does not exist; the checkpoint is not whole, train again")
     if sha256(path) != digest:
         raise ModelError(f"{path} is not the file that was written (its sha256 differs); train again or restore it")
+
+
+def read_weights(towers: Towers, path: Path, digest: str) -> None:
+    """Put the weights in `path`, whose sha256 must be `digest`, into the towers, and set these to eval mode."""
+    check_file(path, digest)
     try:
         weights = load_file(path)
         modules(towers).load_state_dict(weights)

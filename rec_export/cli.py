@@ -3,6 +3,7 @@
 import logging
 import signal
 import sys
+import traceback
 from importlib import import_module
 from types import FrameType
 
@@ -54,7 +55,7 @@ def cli(quiet: bool) -> None:
 
 
 def main() -> None:
-    """Run the command line. Exit codes are listed in DESIGN section 6 and docs/commands.md."""
+    """Run the command line. Exit codes are listed in docs/format.md."""
     signal.signal(signal.SIGTERM, terminated)
     prepare()
     sys.exit(run(sys.argv[1:]))
@@ -78,9 +79,17 @@ def run(arguments: list[str]) -> int:
         return 0
     except OSError as error:
         if error.filename is None and error.errno is None:
-            raise
+            return bug(error)
         problem = storage_error(error.filename or "the output", error)
         return failed(str(problem), problem.exit_code)
+    except Exception as error:  # this is the last place where it can be given an exit code
+        return bug(error)
+
+
+def bug(error: Exception) -> int:
+    """Show where an error that nobody foresaw came from, and own it."""
+    traceback.print_exception(error)
+    return failed(f"this is a bug of rec-export ({type(error).__name__}); please report the lines above", 70)
 
 
 def failed(sentence: str, code: int) -> int:

@@ -11,6 +11,7 @@ from rec_export.errors import MissingInputError, UsageError, nearest
 from rec_export.record import Record
 
 MODEL = "hybrid"
+MOST_K = 32_767  # a rank is an int16
 
 
 @final
@@ -27,9 +28,9 @@ class Training(Record):
     id_dropout: float | None = Field(
         default=None, ge=0, lt=1, description="share of ids hidden, so that new ones can be served"
     )
-    seed: int = 42
+    seed: int = Field(default=42, ge=0, lt=2**63)
     device: str = "auto"
-    metric: str = Field(default="ndcg@10", pattern=r"^(hr|recall|ndcg|mrr)@[1-9][0-9]*$")
+    metric: str = Field(default="ndcg@10", pattern=r"^(hr|recall|ndcg|mrr)@[1-9][0-9]{0,3}$")
     refit: bool = Field(default=True, description="train again on training and validation rows, for the best epochs")
 
 
@@ -37,7 +38,7 @@ class Training(Record):
 class Scoring(Record):
     """How lists are made."""
 
-    k: int = Field(default=100, ge=1)
+    k: int = Field(default=100, ge=1, le=MOST_K)
     seen: Literal["exclude", "keep"] = "exclude"
     device: str = "auto"
     runtime: Literal["torchscript", "onnx"] = "torchscript"
@@ -76,8 +77,8 @@ class Config(Record):
             raise UsageError(f"{path} holds no keys; it needs at least data.interactions.path")
         for change in changes:
             fields = changed(fields, change)
-        config = cls.of(fields, str(path))
-        return config.model_copy(update={"data": config.data.relative_to(path.parent)})
+        config = cls.of(fields, f"{path} with --set" if changes else str(path))
+        return config.model_copy(update={"data": config.data.relative_to(path.parent.resolve())})
 
     def dump(self) -> str:
         """The resolved configuration as YAML."""

@@ -9,7 +9,10 @@ from rec_export.world import World
 
 
 def user_inputs(ports: tuple[Input, ...], features: Features, world: World, user: Int64, length: int) -> Inputs:
-    """What a user tower with these ports reads about users [B]; histories hold at most `length` items."""
+    """What a user tower with these ports reads about users [B]; histories hold at most `length` items.
+
+    `features` are those of the users [B].
+    """
     names = {port.name for port in ports}
     inputs = attributes(names, features, user)
     if "history" in names:
@@ -21,16 +24,13 @@ def user_inputs(ports: tuple[Input, ...], features: Features, world: World, user
 
 
 def item_inputs(ports: tuple[Input, ...], features: Features, trend: torch.Tensor, item: Int64) -> Inputs:
-    """What an item tower with these ports reads about items [N]; `trend` is float32 [all items, W]."""
+    """What an item tower with these ports reads about items [N], whose `features` are given, and the trends [N, W]."""
     inputs = attributes({port.name for port in ports}, features, item)
-    inputs["trend"] = trend[torch.from_numpy(item)]
+    inputs["trend"] = trend
     return {port.name: inputs[port.name] for port in ports}
 
 
 def attributes(names: set[str], features: Features, row: Int64) -> Inputs:
-    """The inputs that do not depend on a date. The graph itself sees to rows beyond the trained ones."""
-    inputs = {"row": torch.from_numpy(row)}
-    for name, column in features._asdict().items():
-        if name in names:
-            inputs[name] = torch.from_numpy(column[row])
-    return inputs
+    """The inputs of rows [B] that do not depend on a date. The graph itself sees to rows beyond the trained ones."""
+    columns = {name: torch.from_numpy(column) for name, column in features._asdict().items() if name in names}
+    return {"row": torch.from_numpy(row), **columns}

@@ -4,23 +4,22 @@ This is the only file of the core that knows the other folders. Each step leaves
 whose directory is there already is not done again.
 """
 
-import hashlib
 import json
+import shlex
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple, final
 
-import pyarrow as pa
-
 from rec_export.config import Config
-from rec_export.data.columns import date
-from rec_export.data.config import DataConfig
+from rec_export.data.config import DataConfig, TimeUnit
 from rec_export.data.guess import ITEM, USER, guess_attributes, guess_log
+from rec_export.data.read import fingerprint
 from rec_export.data.source import Source
 from rec_export.device import device_of
 from rec_export.errors import OutputExistsError
-from rec_export.files import new_directory, sha256
+from rec_export.files import new_directory
+from rec_export.first_look import first_look
 from rec_export.lists import show_lists
 from rec_export.models import spec_of
 from rec_export.record import Record
@@ -40,9 +39,10 @@ class MainJob(Record):
     user: str | None
     item: str | None
     time: str | None
+    time_unit: TimeUnit
     value: str | None
     positive: float | None
-    k: int
+    k: int | None
     model: str
     device: str
 
@@ -65,46 +65,49 @@ class Steps(NamedTuple):
         """The places in the output directory."""
         return cls(out / "config.yaml", out / "checkpoint", out / "bundle", out / "recs")
 
+    def kept(self) -> str:
+        """The steps that are done."""
+        return ", ".join(str(step) for step in self if step.exists())
+
 
 def run(job: MainJob, say: Say) -> None:
     """Do what is not done yet. Raises OutputExistsError when `out` holds something else.
 
     What can be refused is refused before anything is written.
     """
+    if job.out.exists() and not (job.out / MARK).is_file():
+        raise OutputExistsError(f"{job.out} already exists; name a new directory or remove it first")
     config = guessed(job)
     spec_of(config.model, "--model")
     device_of(job.device)
-    hashes = {name: digest(path) for name, path in job.inputs().items()}
+    hashes = {name: fingerprint(path) for name, path in job.inputs().items()}
     facts: dict[str, object] = {"config": config.dump(), "inputs": hashes}
     steps = Steps.below(job.out)
     begun = is_begun(job.out, facts)
     source = Source.read(config.data)
-    for line in report(config.data, source, job):
+    for line in first_look(job.log, config.data, source):
         say(line)
     if not begun:
         begin(job.out, facts, config)
-    train(config, source, steps, say)
-    export(steps, say)
-    score(job, config, source, steps, say)
+    try:
+        train(config, source, steps, say)
+        export(steps, say)
+        score(job, config, source, steps, say)
+    except KeyboardInterrupt:
+        say(f"Kept      {steps.kept()}; the same command goes on from there")
+        raise
 
 
 def guessed(job: MainJob) -> Config:
     """The configuration that the user could have written."""
     columns = {"user": job.user, "item": job.item, "time": job.time, "value": job.value}
-    log = guess_log(job.log, columns, job.positive)
+    log = guess_log(job.log, columns, job.positive, job.time_unit)
     items = job.items and guess_attributes(job.items, log.item, ITEM)
     users = job.users and guess_attributes(job.users, log.user, USER)
     data = DataConfig(interactions=log, items=items or None, users=users or None).relative_to(Path.cwd())
-    fields = {"data": data, "model": {"name": job.model}, "training": {"device": job.device}, "score": {"k": job.k}}
+    score = {"device": job.device} | ({} if job.k is None else {"k": job.k})
+    fields = {"data": data, "model": {"name": job.model}, "training": {"device": job.device}, "score": score}
     return Config.of(fields, "the guess")
-
-
-def digest(path: Path) -> str:
-    """The sha256 of a file, or of the names and hashes of a folder's files."""
-    if path.is_file():
-        return sha256(path)
-    facts = [[p.name, sha256(p)] for p in sorted(path.rglob("*")) if p.is_file()]
-    return hashlib.sha256(json.dumps(facts).encode()).hexdigest()
 
 
 def is_begun(out: Path, facts: dict[str, object]) -> bool:
@@ -113,7 +116,9 @@ def is_begun(out: Path, facts: dict[str, object]) -> bool:
     if mark.exists() and mark.read_text(encoding="utf-8") == json.dumps(facts, indent=2):
         return True
     if out.exists():
-        raise OutputExistsError(f"{out} already exists and is not this job; name a new directory or remove it first")
+        raise OutputExistsError(
+            f"{out} holds a run on other files or with other settings; name a new directory or remove it first"
+        )
     return False
 
 
@@ -124,60 +129,21 @@ def begin(out: Path, facts: dict[str, object], config: Config) -> None:
         (folder / MARK).write_text(json.dumps(facts, indent=2), encoding="utf-8")
 
 
-def report(data: DataConfig, source: Source, job: MainJob) -> list[str]:
-    """What was read and how it was understood, before anything is done with it."""
-    log, events = data.interactions, source.events
-    users, items = len(pa.compute.unique(events.user_id)), len(pa.compute.unique(events.item_id))
-    lines = [f"Read      {len(events.positive):,} events, {users:,} users, {items:,} items from {job.log}"]
-    columns = [f"user={log.user}", f"item={log.item}"]
-    if log.time and events.time is not None:
-        columns.append(f"time={log.time} ({date(int(events.time.min()))} .. {date(int(events.time.max()))})")
-    if log.value and events.value is not None:
-        liked = "" if log.positive is None else f", liked from {log.positive:g}"
-        columns.append(f"value={log.value} ({events.value.min():g} .. {events.value.max():g}{liked})")
-    lines.append(f"Columns   {'  '.join(columns)}      change with --user --item --time --value --positive")
-    for name, table in (("Items", data.items), ("Users", data.users)):
-        if table is not None:
-            given = source.items if name == "Items" else source.users
-            rows = 0 if given is None else given.num_rows
-            kinds = [
-                f"{kind}={','.join(getattr(table, kind))}"
-                for kind in ("dense", "category", "tags", "text")
-                if getattr(table, kind)
-            ]
-            lines.append(f"{name:<10}{rows:,} rows  id={table.id}  {'  '.join(kinds)}")
-    return lines + notes(source)
-
-
-def notes(source: Source) -> list[str]:
-    """What a careful person would want to know of the log."""
-    events = source.events
-    counts = pa.compute.value_counts(events.user_id).field("counts")
-    single = pa.compute.sum(pa.compute.equal(counts, 1)).as_py()
-    pairs = pa.table({"user": events.user_id, "item": events.item_id}).group_by(["user", "item"]).aggregate([]).num_rows
-    lines = []
-    if events.dropped:
-        lines.append(f"Note      {events.dropped:,} rows without a user or an item are left out")
-    if not events.positive.all():
-        lines.append(f"Note      {int((~events.positive).sum()):,} events are seen but not liked")
-    if len(events.positive) > pairs:
-        lines.append(
-            f"Note      {len(events.positive) - pairs:,} events repeat a user and an item; all count for trends"
-        )
-    if single:
-        lines.append(f"Note      {single:,} users have a single event; they are kept and scored like the rest")
-    return lines
-
-
 def train(config: Config, source: Source, steps: Steps, say: Say) -> None:
     """Train, and say how the model did beside popularity."""
     from trainers.job import Outcome, TrainJob
     from trainers.job import run as train_model
 
-    if not steps.checkpoint.exists():
+    if steps.checkpoint.exists():
+        say(f"Kept      {steps.kept()}, done before")
+    else:
         train_model(TrainJob(config=config, out=steps.checkpoint), source)
     outcome = Outcome.read(steps.checkpoint / "metrics.json")
-    how = "by time" if outcome.plan.clock.timed else "without time"
+    how = "by time"
+    if not outcome.plan.clock.timed:
+        timed = source.events.time is not None
+        reason = "what is popular of late foretells no more than what always was" if timed else "the log has none"
+        how = f"without time ({reason})"
     say(
         f"Train     {config.model['name']}, {outcome.parameters:,} parameters, {how},"
         f" {outcome.best_epoch} epochs, {outcome.seconds:.0f} s"
@@ -212,23 +178,28 @@ def score(job: MainJob, config: Config, source: Source, steps: Steps, say: Say) 
     day = datetime.now(UTC).date()
     if source.events.time is not None:
         day = datetime.fromtimestamp(int(source.events.time.max()) / 1e6, UTC).date()
-    manifest = publish(ScoreJob(
-        bundle=steps.bundle, interactions=job.log, items=job.items, users=None, out=steps.recs, run_date=day,
-        k=job.k, seen="exclude", device=job.device, runtime="torchscript",
-    ))  # fmt: skip
+    done = publish(ScoreJob(bundle=steps.bundle, interactions=job.log, items=job.items, out=steps.recs, run_date=day))
+    manifest = done.manifest
     everybody = sum(manifest.users.values())
     kinds = ", ".join(f"{count:,} {source}" for source, count in manifest.users.items() if count)
     say(
-        f"Top-{job.k:<5} {everybody:,} of {everybody:,} users ({kinds}), seen items left out,"
-        f" {manifest.rows:,} rows, {manifest.short_lists:,} short lists"
+        f"Top-{manifest.k:<5} {everybody - manifest.empty_lists:,} of {everybody:,} users ({kinds}), seen items left"
+        f" out, {manifest.rows:,} rows, {manifest.short_lists:,} short lists"
     )
-    size = sum(part.bytes for part in manifest.files) / 1e6
     live = steps.recs / f"run_date={manifest.run_date}"
-    say(f"Wrote     {live} ({size:.1f} MB)  {steps.checkpoint}  {steps.bundle}  {steps.config}")
+    say(
+        f"{'Wrote' if done.fresh else 'Kept':<10}{live} ({size_of(manifest.bytes)})  {steps.checkpoint}"
+        f"  {steps.bundle}  {steps.config}"
+    )
     for line in show_lists(live, source, config.data):
         say(line)
-    say(
-        f"Next      rec-export score {steps.bundle} --interactions {job.log} --out {steps.recs} --k {job.k}"
-        "   every night, from cron"
-    )
-    say(f"          rec-export train {steps.config} --out checkpoint-2   after a change to the configuration")
+    words = ["rec-export", "score", steps.bundle, "--interactions", job.log, "--out", steps.recs]
+    words += ["--items", job.items] if job.items else []
+    say(f"Next      {shlex.join(map(str, words))}   every night, from cron")
+    words = ["rec-export", "train", steps.config, "--out", "checkpoint-2"]
+    say(f"          {shlex.join(map(str, words))}   after a change to the configuration")
+
+
+def size_of(size: int) -> str:
+    """Bytes as a person says them."""
+    return f"{size / 1e6:.1f} MB" if size >= 1e6 else f"{size / 1e3:.1f} kB"

@@ -16,9 +16,16 @@ PATH = click.Path(path_type=Path)
 @click.option("--user", help="The log's column of users.")
 @click.option("--item", help="The log's column of items.")
 @click.option("--time", help="The log's column of times.")
+@click.option(
+    "--time-unit",
+    type=click.Choice(["auto", "s", "ms", "us", "ns"]),
+    default="auto",
+    show_default=True,
+    help="Of times that are numbers.",
+)
 @click.option("--value", help="The log's column of ratings or weights.")
 @click.option("--positive", type=float, help="The least value that is a liking.")
-@click.option("--k", type=click.IntRange(1, 32_767), default=100, show_default=True, help="Items for each user.")
+@click.option("--k", type=click.IntRange(1, 32_767), help="Items for each user.  [default: 100]")
 @click.option("--model", default="hybrid", show_default=True, help="hybrid, pmf or popular.")
 @click.option("--device", default="auto", show_default=True, help="auto, cpu or cuda.")
 def run(**options: Any) -> None:

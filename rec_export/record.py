@@ -60,7 +60,10 @@ def complaint(record: type[BaseModel], detail: ErrorDetails) -> str:
         return f"unknown key {where!r}{nearest(str(detail['loc'][-1]), keys_at(record, detail['loc'][:-1]))}"
     if detail["type"] == "missing":
         return f"the key {where!r} is missing"
-    value = shorten(json.dumps(detail["input"], default=str))
+    try:
+        value = shorten(json.dumps(detail["input"], default=str))
+    except (ValueError, RecursionError):  # YAML can hold a list that holds itself
+        value = "a value that holds itself"
     message = PLAIN.get(detail["type"]) or detail["msg"].removeprefix("Value error, ").removeprefix("Input should be ")
     return f"{where or 'the whole'} is {value}, but should be {message}"
 

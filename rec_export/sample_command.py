@@ -1,5 +1,6 @@
 """The command `sample-data`."""
 
+import logging
 from pathlib import Path
 
 import click
@@ -7,7 +8,9 @@ import click
 
 @click.command("sample-data")
 @click.argument("directory", type=click.Path(path_type=Path))
-@click.option("--seed", type=int, default=42, show_default=True, help="The same seed gives the same files.")
+@click.option(
+    "--seed", type=click.IntRange(min=0), default=42, show_default=True, help="The same seed gives the same files."
+)
 @click.option("--users", type=click.IntRange(min=1), default=3000, show_default=True)
 @click.option("--items", type=click.IntRange(min=1), default=2000, show_default=True)
 @click.option("--days", type=click.IntRange(min=1), default=273, show_default=True, help="Length of the log.")
@@ -20,4 +23,5 @@ def sample_data(directory: Path, seed: int, users: int, items: int, days: int) -
         f"{made.interactions:,} events of {made.users:,} users and {made.items:,} items,"
         f" {made.first_day} .. {made.last_day}, and {made.future_interactions:,} that follow: {directory}"
     )
-    click.echo(f"Next: rec-export run {directory}/interactions.parquet --items {directory}/items.parquet -o out")
+    tables = f"--items {directory}/items.parquet --users {directory}/users.parquet"
+    logging.getLogger("rec_export").info("Next: rec-export run %s/interactions.parquet %s -o out", directory, tables)

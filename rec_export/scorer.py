@@ -73,29 +73,29 @@ class Scorer:
 
     def __init__(self, model: Model, catalogue: Catalogue, world: World, eligible: Bool | None = None) -> None:
         self.model, self.catalogue, self.world = model, catalogue, world
-        self.user_features = catalogue.users.features()
         everything = rows(catalogue.items)
         self.items = everything if eligible is None else everything[eligible]
         self.place = np.full(len(everything), UNKNOWN)
         self.place[self.items] = np.arange(len(self.items))
         trend = torch.from_numpy(world.trend())
-        self.ranker = Ranker(model.head, self.item_vectors(catalogue.items.features(), trend), device=model.device)
+        self.ranker = Ranker(model.head, self.item_vectors(trend), device=model.device)
         popularity = trend[self.items, model.blueprint.recent].unsqueeze(1)
         self.popularity = Ranker(DotHead(), popularity, device=torch.device("cpu"))
 
-    def item_vectors(self, features: Features, trend: Tensor) -> Tensor:
-        """The vectors of the eligible items, float32 [N, Di]."""
-        ports, tower = self.model.item_ports, self.model.item_tower
-        parts = [
-            tower(item_inputs(ports, features, trend, self.items[at : at + ITEMS_AT_ONCE]))
-            for at in range(0, len(self.items), ITEMS_AT_ONCE)
-        ]
+    def item_vectors(self, trend: Tensor) -> Tensor:
+        """The vectors of the eligible items, float32 [N, Di], from the trends of all items, float32 [all, W]."""
+        parts = []
+        for item in chunks(self.items, ITEMS_AT_ONCE) if len(self.items) else [self.items]:
+            features = self.catalogue.items.features(item)
+            inputs = item_inputs(self.model.item_ports, features, trend[torch.from_numpy(item)], item)
+            parts.append(self.model.item_tower(inputs))
         return torch.cat(parts)
 
     def user_vectors(self, user: Int64) -> Tensor:
         """The vectors of users [B], float32 [B, Du]."""
         length = self.model.blueprint.data.history
-        return self.model.user_tower(user_inputs(self.model.user_ports, self.user_features, self.world, user, length))
+        features = self.catalogue.users.features(user)
+        return self.model.user_tower(user_inputs(self.model.user_ports, features, self.world, user, length))
 
     def lists(self, user: Int64, k: int, keep_seen: bool = False) -> TopK:
         """The best k of users [B] by the model."""
@@ -127,27 +127,33 @@ class Scorer:
         return best._replace(item_row=np.where(best.item_row == UNKNOWN, UNKNOWN, self.items[best.item_row]))
 
     def known(self, user: Int64) -> Bool:
-        """Of which users [B] the model knows anything, bool [B]: a trained row, a history, or attributes."""
+        """Of which users [B] the model knows anything, bool [B].
+
+        It is told what its tower reads: a trained row, a trained item in the history, or any attribute.
+        """
         names = {port.name for port in self.model.user_ports}
-        told = user < self.catalogue.users.trained
+        told = np.zeros(len(user), bool)
+        if "row" in names:
+            told |= user < self.catalogue.users.trained
         if "history" in names:
-            told = told | (self.world.length(user) > 0)
+            history, _ = self.world.history(user, self.model.blueprint.data.history)
+            told |= ((history != UNKNOWN) & (history < self.catalogue.items.trained)).any(1)
         if names & {"dense", "category", "tags", "text"}:
-            told = told | described(self.user_features, user)
+            told |= described(self.catalogue.users.features(user))
         return told
 
 
-def described(features: Features, user: Int64) -> Bool:
-    """Which users have any attribute, bool [B]."""
+def described(features: Features) -> Bool:
+    """Which rows have any attribute, bool [B]."""
     return (
-        (~np.isnan(features.dense[user])).any(1)
-        | (features.category[user] != UNKNOWN).any(1)
-        | (features.tags[user] != UNKNOWN).any(1)
-        | (features.text[user] != 0).any(1)
+        (~np.isnan(features.dense)).any(1)
+        | (features.category != UNKNOWN).any(1)
+        | (features.tags != UNKNOWN).any(1)
+        | (features.text != 0).any(1)
     )
 
 
-def chunks(user: Int64, size: int = USERS_AT_ONCE) -> Iterator[Int64]:
-    """Users in portions that fit memory."""
-    for at in range(0, len(user), size):
-        yield user[at : at + size]
+def chunks(row: Int64, size: int = USERS_AT_ONCE) -> Iterator[Int64]:
+    """Rows in portions that fit memory."""
+    for at in range(0, len(row), size):
+        yield row[at : at + size]

@@ -37,8 +37,9 @@ class Device:
         self.trends = torch.stack(trends).to(device)
         self.popular = torch.argsort(self.trends[:, :, recent], dim=1, descending=True)
         every = torch.arange(trained).numpy()
-        inputs = item_inputs(self.item_ports, dataset.item_features, trends[0], every)
-        inputs |= attributes({"dense", "category", "tags", "text"}, dataset.item_features, every)
+        features = dataset.item_features.take(every)
+        inputs = item_inputs(self.item_ports, features, trends[0], every)
+        inputs |= attributes({"dense", "category", "tags", "text"}, features, every)
         self.item_inputs = {name: value.to(device) for name, value in inputs.items() if value.numel()}
 
     def every_item(self, moment: int, hide: float) -> Inputs:
@@ -50,7 +51,7 @@ class Device:
     def users(self, batch: Batch, hide: float) -> Inputs:
         """The inputs of a batch's users."""
         names = {port.name for port in self.user_ports}
-        inputs = attributes(names, self.user_features, batch.user)
+        inputs = attributes(names, self.user_features.take(batch.user), batch.user)
         inputs["history"] = torch.from_numpy(batch.history)
         inputs["history_length"] = torch.from_numpy(batch.size)
         inputs["context"] = torch.from_numpy(batch.context)

@@ -47,7 +47,7 @@ def train(config: Path, out: Path, changes: tuple[str, ...], device: str | None)
 def evaluate(
     checkpoint: Path, test: Path | None, k: tuple[int, ...], bootstrap: int, device: str, as_json: bool
 ) -> None:
-    """Judge CHECKPOINT by full ranking, beside popularity and random lists."""
+    """Judge CHECKPOINT by full ranking, beside popular lists (of all time and recent) and random ones."""
     from trainers.evaluate import EvaluateJob, run
     from trainers.tables import evaluation_lines
 

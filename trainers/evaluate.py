@@ -13,6 +13,7 @@ from rec_export.checkpoint import Checkpoint
 from rec_export.data.columns import Bool, Int64
 from rec_export.data.config import Interactions
 from rec_export.data.log import Events, make_log, read_events, select
+from rec_export.data.read import fingerprint
 from rec_export.data.source import Source
 from rec_export.data.split import Part
 from rec_export.device import device_of
@@ -67,6 +68,7 @@ class HeldOut(NamedTuple):
     user: Int64  # [U] the users that are judged
     warm: Bool  # [U] whether they had any row before
     targets: Targets
+    width: int  # item rows of the targets lie below it, those of items that are not in the catalogue among them
 
     @classmethod
     def of(cls, checkpoint: Checkpoint, known: Events, test: Events) -> Self:
@@ -83,7 +85,8 @@ class HeldOut(NamedTuple):
         if len(user) == 0:
             raise DataError("no held-out row is a liking that is new to its user; there is nothing to judge by")
         warm = np.diff(timeline.seen_start)[user] > 0
-        return cls(catalogue, timeline, user, warm, Targets(np.searchsorted(user, key // width), key % width))
+        targets = Targets(np.searchsorted(user, key // width), key % width)
+        return cls(catalogue, timeline, user, warm, targets, width)
 
 
 def run(job: EvaluateJob) -> Evaluation:
@@ -104,14 +107,23 @@ def run(job: EvaluateJob) -> Evaluation:
 
 def known_and_test(checkpoint: Checkpoint, test: Path | None) -> tuple[Events, Events]:
     """The rows before, and the held-out rows: a file, or the test part of the split."""
-    data = checkpoint.blueprint.data
+    data, learned = checkpoint.blueprint.data, checkpoint.blueprint.inputs["interactions"]
+    path = data.interactions.path
+    if fingerprint(path) != learned and not (test is not None and data.split.by == "none"):
+        raise DataError(
+            f"{path} has changed since the checkpoint was trained, so its split would hold out other rows;"
+            " restore it, or train again"
+        )
     source = Source.read(data)
     if test is not None:
         columns: Interactions = data.interactions.model_copy(update={"path": test})
         return select(source.events, source.rows(Part.TRAIN, Part.VALID)), read_events(columns)
     rows = source.rows(Part.TEST)
     if not rows.any():
-        raise UsageError("the checkpoint's split (data.split) holds out no test rows; name a file of them with --test")
+        raise UsageError(
+            "the checkpoint's split (data.split) holds out no test rows; name a file of later rows with --test,"
+            " or train with --set data.split.by=time (or random)"
+        )
     return select(source.events, source.rows(Part.TRAIN, Part.VALID)), select(source.events, rows)
 
 
@@ -143,7 +155,7 @@ def judged(lister: Lister, held_out: HeldOut, job: EvaluateJob, name: str) -> di
     portions = list(chunks(held_out.user, 512))
     lists = np.concatenate([lister(user, max(job.k)) for user in track(portions, len(portions), name)])
     items = held_out.timeline.items
-    hit = hits(lists, held_out.targets, items + len(held_out.targets.item_row))
+    hit = hits(lists, held_out.targets, held_out.width)
     count = held_out.targets.counts(len(held_out.user))
     values = {f"{metric}@{k}": value for k in job.k for metric, value in per_user(hit, count, k).items()}
     segments = {"all": np.ones(len(held_out.user), bool), "warm": held_out.warm, "cold": ~held_out.warm}

@@ -10,10 +10,11 @@ import torch
 from rec_export.checkpoint import Blueprint, write_weights
 from rec_export.config import Config
 from rec_export.data.log import select
+from rec_export.data.read import fingerprint
 from rec_export.data.source import Source
 from rec_export.data.split import Part
 from rec_export.device import device_of
-from rec_export.files import new_directory, refuse_existing
+from rec_export.files import files_below, new_directory, refuse_existing, sha256
 from rec_export.models import spec_of
 from rec_export.record import Record
 from rec_export.towers import ModelSpec
@@ -86,10 +87,10 @@ def fit(config: Config, spec: ModelSpec, source: Source, device: torch.device) -
     """Search with the validation part held out; then, if asked, learn from both parts for the best number of epochs."""
     everything = None
     if config.data.split.by == "none":  # what is held out depends on whether time matters, and on nothing else
-        everything = Dataset.of(source, source.rows(Part.TRAIN))
+        everything = Dataset.of(source, source.lessons(Part.TRAIN))
         timed = plan(everything, config.training, config.data.history).clock.timed
         source = source.with_validation("time" if timed else "random")
-    dataset = Dataset.of(source, source.rows(Part.TRAIN))
+    dataset = Dataset.of(source, source.lessons(Part.TRAIN))
     chosen = plan(dataset, config.training, config.data.history)
     validation = Validation.of(dataset, chosen, select(source.events, source.rows(Part.VALID)))
     found = Run(spec, sizes_of(dataset, chosen, CONTEXT), dataset, chosen, device).train(validation, "search")
@@ -98,7 +99,7 @@ def fit(config: Config, spec: ModelSpec, source: Source, device: torch.device) -
     held_out = {"model": found.held_out, "popular": validation.popularity(chosen.recent)}
     if not config.training.refit:
         return chosen, Fitted(found, dataset, found.epochs, held_out)
-    everything = everything or Dataset.of(source, source.rows(Part.TRAIN, Part.VALID))
+    everything = everything or Dataset.of(source, source.lessons(Part.TRAIN, Part.VALID))
     again = chosen.model_copy(update={"epochs": found.best_epoch})
     final_model = Run(spec, sizes_of(everything, again, CONTEXT), everything, again, device).train(None, "refit")
     return chosen, Fitted(final_model, everything, found.epochs + final_model.epochs, held_out)
@@ -108,16 +109,20 @@ def write(job: TrainJob, spec: ModelSpec, chosen: Plan, fitted: Fitted, outcome:
     """Write the checkpoint, whole or not at all."""
     config = job.config
     with new_directory(job.out) as out:
+        fitted.dataset.catalogue.write(out)
+        tables = files_below(out)
         blueprint = Blueprint(
             model={"name": config.model["name"], **spec.model_dump()},
             sizes=sizes_of(fitted.dataset, chosen, CONTEXT),
             data=config.data,
             clock=chosen.clock,
             recent=chosen.recent,
+            score=config.score,
+            inputs={name: fingerprint(path) for name, path in config.data.paths().items()},
             weights=write_weights(fitted.trained.towers, out / "weights.safetensors"),
+            tables={path.relative_to(out).as_posix(): sha256(path) for path in tables},
         )
         blueprint.write(out / "spec.json")
-        fitted.dataset.catalogue.write(out)
         outcome.write(out / "metrics.json")
         (out / "config.yaml").write_text(config.dump(), encoding="utf-8")
         (out / "history.jsonl").write_text("".join(e.model_dump_json() + "\n" for e in fitted.epochs), encoding="utf-8")

@@ -16,7 +16,7 @@ def evaluation_lines(result: Evaluation) -> Iterator[str]:
             yield f"{segment}: no users"
             continue
         yield f"{segment}: {members.users:,} users"
-        yield "".join([f"{'':>10}{'k':>5}", *(f"{name:>26}" for name in NAMES), f"{'coverage':>10}"])
+        yield "".join([f"{'':>8}{'k':>4}", *(f"{name:>23}" for name in NAMES), f"{'coverage':>9}"])
         for k in result.k:
             for lister, segments in result.results.items():
                 yield row(result.model if lister == "model" else lister, k, segments[segment])
@@ -27,5 +27,10 @@ def row(lister: str, k: int, segment: Segment) -> str:
     cells = []
     for name in NAMES:
         value = segment.metrics[f"{name}@{k}"]
-        cells.append(f"{value.mean:>10.4f} [{value.low:.4f}-{value.high:.4f}]".rjust(26))
-    return "".join([f"{lister:>10}{k:>5}", *cells, f"{segment.coverage[f'coverage@{k}']:>10.4f}"])
+        cells.append(f"{short(value.mean)} [{short(value.low)}-{short(value.high)}]".rjust(23))
+    return "".join([f"{lister:>8}{k:>4}", *cells, f"{short(segment.coverage[f'coverage@{k}']):>9}"])
+
+
+def short(share: float) -> str:
+    """Four places, without the leading zero: the table must fit a terminal."""
+    return f"{share:.4f}".removeprefix("0")

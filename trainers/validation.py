@@ -51,13 +51,14 @@ class Validation:
     @torch.no_grad()
     def measure(self, towers: Towers, state: Device) -> dict[str, float]:
         """The metrics of the model's lists, such as {"ndcg@10": 0.1}."""
-        trained = self.dataset.catalogue.items.trained
-        trend = torch.from_numpy(self.world.trend())
-        items = item_inputs(state.item_ports, self.dataset.item_features, trend, np.arange(trained))
+        every = np.arange(self.dataset.catalogue.items.trained)
+        trend = torch.from_numpy(self.world.trend()[every])
+        items = item_inputs(state.item_ports, self.dataset.item_features.take(every), trend, every)
         item_vec = towers.item_tower({name: value.to(state.device) for name, value in items.items()})
 
         def score(user: Int64) -> Tensor:
-            inputs = user_inputs(state.user_ports, self.dataset.user_features, self.world, user, self.length)
+            features = self.dataset.user_features.take(user)
+            inputs = user_inputs(state.user_ports, features, self.world, user, self.length)
             user_vec = towers.user_tower({name: value.to(state.device) for name, value in inputs.items()})
             return towers.pair_head(user_vec, item_vec).cpu()
 

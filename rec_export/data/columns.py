@@ -59,7 +59,7 @@ def comparable(array: pa.Array) -> pa.Array:
         try:
             return array.cast(pa.int64())
         except pa.ArrowInvalid as error:
-            raise DataError(f"an id is beyond int64 ({some([pc.max(array).as_py()])}); use strings") from error
+            raise DataError(f"an id is beyond int64 ({some([pc.max(array).as_py()])}); write ids as strings") from error
     return array.cast(pa.large_string())
 
 
@@ -80,13 +80,16 @@ def times(column: pa.ChunkedArray, unit: TimeUnit, where: str) -> Int64:
         return plausible(stamps, where) if unit == "auto" else stamps
     if not (pa.types.is_integer(kind) or pa.types.is_floating(kind)):
         raise DataError(f"{where} holds {kind}, which cannot be a time; give epochs, dates or timestamps")
-    values = np.asarray(column.cast(pa.float64() if pa.types.is_floating(kind) else pa.int64()))
+    try:
+        values = np.asarray(column.cast(pa.float64() if pa.types.is_floating(kind) else pa.int64()))
+    except pa.ArrowInvalid as error:
+        raise DataError(f"{where} holds a number beyond int64 ({pc.max(column).as_py()}), which is no time") from error
     if not np.isfinite(values).all():
         strange = int((~np.isfinite(values)).sum())
         raise DataError(
             f"{strange:,} of {len(values):,} values of {where} are not finite; repair them or leave the rows out"
         )
-    return epochs(values, guess_unit(values, where) if unit == "auto" else unit)
+    return epochs(values, guess_unit(values, where) if unit == "auto" else unit, where)
 
 
 def parsed(column: pa.ChunkedArray, where: str) -> pa.ChunkedArray:
@@ -124,11 +127,20 @@ def plausible(stamps: Int64, where: str) -> Int64:
     return stamps
 
 
-def epochs(values: npt.NDArray[np.int64] | npt.NDArray[np.float64], unit: str) -> Int64:
+def epochs(values: npt.NDArray[np.int64] | npt.NDArray[np.float64], unit: str, where: str) -> Int64:
     """Microseconds from epochs in a unit."""
     if unit == "ns":
         return (values // 1000).astype(np.int64)
+    if len(values) and float(np.abs(values.astype(np.float64)).max()) * MICROSECONDS[unit] >= 2.0**63:
+        raise DataError(f"{where} holds times that are too large for epochs in {unit}; set time_unit to ms, us or ns")
     return (values * MICROSECONDS[unit]).astype(np.int64)
+
+
+def unit_of(column: pa.ChunkedArray, unit: TimeUnit) -> str | None:
+    """The unit in which a column of numbers is read; None where it holds dates or text."""
+    if not (pa.types.is_integer(column.type) or pa.types.is_floating(column.type)):
+        return None
+    return guess_unit(np.asarray(column.drop_null().cast(pa.float64())), "") if unit == "auto" else unit
 
 
 def guess_unit(values: npt.NDArray[np.int64] | npt.NDArray[np.float64], where: str) -> str:

@@ -26,6 +26,14 @@ class Interactions(Record):
     )
 
     @model_validator(mode="after")
+    def each_column_means_one_thing(self) -> Self:
+        """A column is a user, an item, a time or a value."""
+        twice = [name for name in self.columns() if self.columns().count(name) > 1]
+        if twice:
+            raise ValueError(f"different columns for user, item, time and value; {twice[0]!r} stands for two")
+        return self
+
+    @model_validator(mode="after")
     def threshold_has_a_column(self) -> Self:
         """A threshold without a column to compare is a slip."""
         if self.positive is not None and self.value is None:
@@ -66,7 +74,7 @@ class Attributes(Record):
 
 @final
 class Minimum(Record):
-    """The k-core: users and items with fewer positive rows are left out, again and again until all have enough."""
+    """The k-core of the training part: users and items with fewer positive rows there are not learned from."""
 
     per_user: int = Field(default=1, ge=1)
     per_item: int = Field(default=1, ge=1)
@@ -80,7 +88,7 @@ class Split(Record):
     valid: float = Field(default=0.1, ge=0, lt=1)
     test: float = Field(default=0.1, ge=0, lt=1)
     column: str | None = None
-    seed: int = 42
+    seed: int = Field(default=42, ge=0, lt=2**63)
 
     @model_validator(mode="after")
     def column_is_named(self) -> Self:
@@ -102,6 +110,11 @@ class DataConfig(Record):
     minimum: Minimum = Minimum()
     split: Split = Split()
     history: int = Field(default=100, ge=1, description="items of a user's history that a model sees, the newest")
+
+    def paths(self) -> dict[str, Path]:
+        """The files that are read, by what they are."""
+        tables = {"interactions": self.interactions, "items": self.items, "users": self.users}
+        return {name: table.path for name, table in tables.items() if table is not None}
 
     def relative_to(self, folder: Path) -> "DataConfig":
         """The same with every path taken from `folder`."""

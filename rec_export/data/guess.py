@@ -6,9 +6,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from rec_export.data.columns import Float32, floats, times
-from rec_export.data.config import Attributes, Interactions
+from rec_export.data.config import Attributes, Interactions, TimeUnit
 from rec_export.data.read import read_table
-from rec_export.errors import DataError, UsageError
+from rec_export.errors import DataError, UsageError, nearest
 
 USER = (
     *("user_id", "user", "userid", "uid", "customer_id", "customer", "customerid", "member_id", "visitor_id"),
@@ -42,20 +42,23 @@ SEPARATOR = "|"  # between tags in one cell
 LONG_TEXT = 3.0  # words in the middle value of a column that is text
 
 
-def guess_log(path: Path, given: dict[str, str | None], positive: float | None) -> Interactions:
+def guess_log(
+    path: Path, given: dict[str, str | None], positive: float | None, unit: TimeUnit = "auto"
+) -> Interactions:
     """The log's columns; `given` holds what the user said of user, item, time and value."""
     table = read_table(path, None)
     names = table.column_names
+    for name in filter(None, given.values()):
+        if name not in names:
+            raise UsageError(f"no column {name!r} in {path}{nearest(name, names)}")
     user = column_like("user", given["user"], USER, names, path)
     item = column_like("item", given["item"], ITEM, names, path)
     time = given["time"] or match(TIME, names)
     value = given["value"] or match(RATING, names) or match(WEIGHT, names)
-    rest = Interactions(path=path, user=user, item=item, time=time, value=value)
-    for name in rest.columns():
-        if name not in names:
-            read_table(path, [name])  # says which column was meant
+    fields = {"path": path, "user": user, "item": item, "time": time, "value": value, "time_unit": unit}
+    rest = Interactions.of(fields, f"the columns of {path}")
     if time is not None:
-        times(table[time], "auto", f"column {time!r} of {path}")  # refuses what would land in 1970
+        times(table[time], unit, f"column {time!r} of {path}")  # refuses what would land in 1970
     if value is not None and positive is None:
         positive = threshold(value, floats(table[value], f"column {value!r} of {path}"))
     return rest.model_copy(update={"positive": positive})

@@ -6,7 +6,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from rec_export.data.columns import Bool, Float32, Int64, floats, ids, times
+from rec_export.data.columns import Bool, Float32, Int64, comparable, floats, ids, times
 from rec_export.data.config import Interactions, Minimum
 from rec_export.data.read import read_table
 from rec_export.data.vocab import UNKNOWN, Vocab, ordered, shuffled
@@ -62,9 +62,12 @@ def read_events(source: Interactions, part: str | None = None) -> Events:
     if kept.num_rows == 0:
         raise DataError(f"no row of {source.path} has both a user ({source.user}) and an item ({source.item})")
     value = floats(kept[source.value], f"column {source.value!r} of {source.path}") if source.value else None
+    keys = {name: ids(kept[name], f"column {name!r} of {source.path}") for name in (source.user, source.item)}
+    for key in keys.values():
+        comparable(key)  # refuses what is beyond int64
     return Events(
-        user_id=ids(kept[source.user], f"column {source.user!r} of {source.path}"),
-        item_id=ids(kept[source.item], f"column {source.item!r} of {source.path}"),
+        user_id=keys[source.user],
+        item_id=keys[source.item],
         time=times(kept[source.time], source.time_unit, f"column {source.time!r} of {source.path}")
         if source.time
         else None,
@@ -110,12 +113,12 @@ def codes(column: pa.Array) -> Int64:
     return pc.dictionary_encode(column).indices.to_numpy(zero_copy_only=False).astype(np.int64)
 
 
-def core(events: Events, minimum: Minimum) -> Bool:
-    """The rows of users and items that have enough positive rows among themselves, bool [R] (the k-core)."""
-    if not events.positive.any():
-        raise DataError(f"none of {len(events.positive):,} rows is a liking; lower data.interactions.positive")
+def core(events: Events, minimum: Minimum, among: Bool) -> Bool:
+    """Those of the rows `among` whose users and items have enough positive rows there, bool [R] (the k-core)."""
+    if not events.positive[among].any():
+        raise DataError(f"none of {int(among.sum()):,} rows is a liking; lower data.interactions.positive")
+    keep = among.copy()
     user, item = codes(events.user_id), codes(events.item_id)
-    keep = np.ones(len(user), bool)
     while minimum.per_user > 1 or minimum.per_item > 1:
         counted = keep & events.positive
         enough = (np.bincount(user[counted], minlength=user.max() + 1)[user] >= minimum.per_user) & (
@@ -131,16 +134,19 @@ def core(events: Events, minimum: Minimum) -> Bool:
     return keep
 
 
-def without_repeats(events: Events, rule: str) -> Bool:
-    """The rows to keep of those that repeat a user and an item, bool [R]: all, or the first or last in time."""
+def without_repeats(events: Events, rule: str, group: Int64) -> Bool:
+    """The rows to keep of those that repeat a user and an item in one of the groups int64 [R], bool [R].
+
+    All of them, or the first or last in time.
+    """
     user, item = codes(events.user_id), codes(events.item_id)
     if rule == "keep":
         return np.ones(len(user), bool)
     time = np.arange(len(user)) if events.time is None else events.time
     # A row that says "liked" outlives one that does not, whichever came first.
-    order = np.lexsort((time if rule == "first" else -time, ~events.positive, item, user))
+    order = np.lexsort((time if rule == "first" else -time, ~events.positive, item, user, group))
     new = np.ones(len(user), bool)
-    new[1:] = (user[order][1:] != user[order][:-1]) | (item[order][1:] != item[order][:-1])
+    new[1:] = np.any([column[order][1:] != column[order][:-1] for column in (group, user, item)], axis=0)
     keep = np.zeros(len(user), bool)
     keep[order[new]] = True
     return keep

@@ -1,5 +1,7 @@
 """Read the columns that are needed from Parquet, CSV or JSON lines: one file, or a folder of parts."""
 
+import hashlib
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,6 +12,7 @@ import pyarrow.parquet as pq
 
 from rec_export.data.columns import numbers_where_possible
 from rec_export.errors import DataError, MissingInputError, UsageError, nearest, shorten
+from rec_export.files import sha256
 
 BLOCK = 16 << 20  # bytes; one row of a text file must fit in a block
 
@@ -50,6 +53,14 @@ def parts_of(path: Path) -> list[Path]:
     return parts
 
 
+def fingerprint(path: Path) -> str:
+    """One sha256 of a file, or of a folder's parts with their names."""
+    if path.is_file():
+        return sha256(path)
+    facts = [[str(part.relative_to(path)), sha256(part)] for part in parts_of(path)]
+    return hashlib.sha256(json.dumps(facts).encode()).hexdigest()
+
+
 def read_part(path: Path, columns: list[str] | None, text: list[str]) -> pa.Table:
     """The named columns of one file."""
     reader = reader_of(path)
@@ -58,9 +69,13 @@ def read_part(path: Path, columns: list[str] | None, text: list[str]) -> pa.Tabl
         raise DataError(f"{path} is empty (0 bytes); write it again")
     try:
         table = reader(path, text)
-        missing = [name for name in columns or [] if name not in table.schema.names]
+        names = table.schema.names
+        missing = [name for name in columns or [] if name not in names]
         if missing:
-            raise UsageError(f"no column {missing[0]!r} in {path}{nearest(missing[0], table.schema.names)}")
+            raise UsageError(f"no column {missing[0]!r} in {path}{nearest(missing[0], names)}")
+        twice = [name for name in columns or names if names.count(name) > 1]
+        if twice:
+            raise DataError(f"{names.count(twice[0])} columns of {path} are called {twice[0]!r}; rename or remove one")
         return table.to_table(columns) if isinstance(table, Parquet) else table.select(columns or table.column_names)
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError, pa.ArrowKeyError, UnicodeDecodeError) as error:
         raise DataError(

@@ -11,6 +11,8 @@ from rec_export.data.entities import read_attributes
 from rec_export.data.log import Events, core, read_events, select, without_repeats
 from rec_export.data.split import Part, Parts, split
 
+PAIRS = ("random", "user", "last")  # the splits that divide pairs of a user and an item; the others divide rows
+
 
 @final
 class Source(NamedTuple):
@@ -24,13 +26,18 @@ class Source(NamedTuple):
 
     @classmethod
     def read(cls, config: DataConfig) -> Self:
-        """Read the log and the tables, drop what the configuration drops, and split."""
+        """Read the log and the tables, split, and drop repeats: no later row decides what an earlier part holds."""
         events = read_events(config.interactions, config.split.column)
-        events = select(events, core(events, config.minimum))
-        events = select(events, without_repeats(events, config.interactions.repeats))
+        rule, whole = config.interactions.repeats, np.zeros(len(events.positive), np.int64)
+        if config.split.by in PAIRS:
+            events = select(events, without_repeats(events, rule, whole))
+        parts = split(events, config.split)
+        if config.split.by not in PAIRS:
+            kept = without_repeats(events, rule, parts.astype(np.int64))
+            events, parts = select(events, kept), parts[kept]
         users = config.users and read_attributes(config.users)
         items = config.items and read_attributes(config.items)
-        return cls(events, users, items, split(events, config.split), config)
+        return cls(events, users, items, parts, config)
 
     def with_validation(self, by: Literal["time", "random"]) -> "Source":
         """For a configuration that splits nothing: the newest rows, or random ones, become the validation part."""
@@ -40,3 +47,7 @@ class Source(NamedTuple):
     def rows(self, *parts: Part) -> Bool:
         """The rows of some parts, bool [R]."""
         return np.isin(self.parts, parts)
+
+    def lessons(self, *parts: Part) -> Bool:
+        """Those rows of some parts that may be learned from: the k-core among them, bool [R]."""
+        return core(self.events, self.config.minimum, self.rows(*parts))

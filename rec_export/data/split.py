@@ -26,7 +26,7 @@ WORDS = {"train": Part.TRAIN, "valid": Part.VALID, "val": Part.VALID, "validatio
 
 
 def split(events: Events, rule: Split) -> Parts:
-    """The part of each row, int8 [R]; only positive rows are ever held out."""
+    """The part of each row, int8 [R]. What was not liked goes with its time or its column, but is never drawn."""
     rng = np.random.default_rng(rule.seed)
     match rule.by:
         case "time":
@@ -41,7 +41,8 @@ def split(events: Events, rule: Split) -> Parts:
             parts = by_column(events, rule)
         case "none":
             parts = np.full(len(events.positive), Part.TRAIN, np.int8)
-    parts[~events.positive & (parts != Part.TRAIN)] = Part.TRAIN if rule.by in ("random", "user") else -1
+    if rule.by in ("random", "user"):
+        parts[~events.positive] = Part.TRAIN
     if not (parts == Part.TRAIN).any():
         raise DataError(f"the split by {rule.by} leaves none of {len(parts):,} rows to train on; change data.split")
     return parts

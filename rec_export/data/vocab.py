@@ -38,17 +38,27 @@ class Vocab:
     def plus(self, ids: pa.Array) -> "Vocab":
         """This vocabulary with the ids it does not know at its end, in shuffled order."""
         new = shuffled(pc.filter(ids, pa.array(self.rows(ids) == UNKNOWN)))
-        try:
-            return Vocab(pa.concat_arrays([self.ids, new.cast(self.ids.type)]))
-        except pa.ArrowInvalid as error:
-            raise DataError(
-                f"{len(new):,} new ids are {new.type}, such as {some([new[0].as_py()])}, but the known ones are"
-                f" {self.ids.type}, such as {some(self.ids[:1].to_pylist())}; write both in the same way"
-            ) from error
+        for kind in (self.ids.type, new.type) if pa.types.is_integer(new.type) else (self.ids.type,):
+            known, more = in_type(self.ids, kind), in_type(new, kind)
+            if known is not None and more is not None:
+                return Vocab(pa.concat_arrays([known, more]))
+        raise DataError(
+            f"{len(new):,} new ids are {new.type}, such as {some([new[0].as_py()])}, but the known ones are"
+            f" {self.ids.type}, such as {some(self.ids[:1].to_pylist())}; write both in the same way"
+        )
 
     def take(self, rows: Int64) -> pa.Array:
         """The ids of rows, in the type they came in."""
         return self.ids.take(pa.array(rows))
+
+
+def in_type(ids: pa.Array, kind: pa.DataType) -> pa.Array | None:
+    """The same ids in another type; None where one would be written differently: 007 is not 7."""
+    try:
+        cast = ids.cast(kind)
+        return cast if kind == ids.type or cast.cast(ids.type).equals(ids) else None
+    except pa.ArrowInvalid:
+        return None
 
 
 def ordered(ids: pa.Array) -> pa.Array:

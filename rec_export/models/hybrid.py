@@ -10,7 +10,7 @@ user's id, so that a user who came yesterday gets a list; recent popularity as o
 the MLP.
 """
 
-from typing import NamedTuple, cast, final
+from typing import Annotated, NamedTuple, cast, final
 
 import torch
 from pydantic import Field
@@ -25,7 +25,7 @@ class Spec(ModelSpec):
     """Widths of the parts."""
 
     dim: int | None = Field(default=None, ge=1, description="of users and items; 64, or 128 where order means nothing")
-    hidden: tuple[int, ...] | None = Field(
+    hidden: tuple[Annotated[int, Field(ge=1)], ...] | None = Field(
         default=None, description="hidden layers of the MLP; [16, 8], or none where order means nothing"
     )
     trends: int = Field(default=16, ge=1, description="hidden units on the trend of an item")

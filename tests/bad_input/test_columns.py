@@ -121,7 +121,45 @@ def test_a_log_without_any_id(place: Path) -> None:
 
 def test_ids_beyond_int64(place: Path) -> None:
     assert changed_log(place, item_id=pa.array([2**64 - 1] * ROWS, pa.uint64())) == error(
-        65, "an id is beyond int64 (18446744073709551615); use strings"
+        65, "an id is beyond int64 (18446744073709551615); write ids as strings"
+    )
+
+
+def test_nothing_is_left_of_a_run_on_ids_beyond_int64(place: Path) -> None:
+    write_table(place / "log.parquet", **log_columns() | {"item_id": pa.array([2**64 - 1] * ROWS, pa.uint64())})
+    assert refusal(place, "run", place / "log.parquet", "-o", place / "out") == error(
+        65, "an id is beyond int64 (18446744073709551615); write ids as strings"
+    )
+
+
+def test_times_beyond_int64(place: Path) -> None:
+    assert changed_log(place, time=pa.array([2**64 - 1] * ROWS, pa.uint64())) == error(
+        65, "column 'time' of DIR/log.parquet holds a number beyond int64 (18446744073709551615), which is no time"
+    )
+
+
+def test_times_that_overflow_in_the_unit_that_was_named(place: Path) -> None:
+    with_log(place, time_unit="s")
+    assert changed_log(place, time=[10**18] * ROWS) == error(
+        65,
+        "column 'time' of DIR/log.parquet holds times that are too large for epochs in s;"
+        " set time_unit to ms, us or ns",
+    )
+
+
+def test_a_column_that_stands_twice_in_a_csv_file(place: Path) -> None:
+    (place / "log.csv").write_text("user_id,item_id,user_id\n1,2,3\n")
+    assert refusal(place, "run", place / "log.csv", "-o", place / "out") == error(
+        65, "2 columns of DIR/log.csv are called 'user_id'; rename or remove one"
+    )
+
+
+def test_one_column_for_two_things(place: Path) -> None:
+    with_log(place, item="user_id")
+    assert train(place) == error(
+        2,
+        'DIR/config.yaml: data.interactions is {"item": "user_id", "path": "log.parquet", "time": "time", …,'
+        " but should be different columns for user, item, time and value; 'user_id' stands for two",
     )
 
 

@@ -80,12 +80,47 @@ def test_a_slip_in_the_config_is_named(sections: dict[str, Any], sentence: str, 
     [
         ("model.dim", "--set is 'model.dim', but should be like model.dim=128"),
         ("model.dim=[1", "the value '[1' of --set is not YAML; put it into quotes"),
-        ("modl.dim=1", "DIR/config.yaml: unknown key 'modl'; did you mean 'model'?"),
-        ("data.interactions.path.x=1", 'DIR/config.yaml: data.interactions.path is {"x": 1}, but should be a path'),
+        ("modl.dim=1", "DIR/config.yaml with --set: unknown key 'modl'; did you mean 'model'?"),
+        (
+            "data.interactions.path.x=1",
+            'DIR/config.yaml with --set: data.interactions.path is {"x": 1}, but should be a path',
+        ),
     ],
 )
 def test_a_slip_in_set_is_named(change: str, sentence: str, place: Path) -> None:
     assert train(place, "--set", change) == error(2, sentence)
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        ("training.seed=-1", "training.seed is -1, but should be greater than or equal to 0"),
+        ("data.split.seed=-1", "data.split.seed is -1, but should be greater than or equal to 0"),
+        ("score.k=40000", "score.k is 40000, but should be less than or equal to 32767"),
+        (
+            "training.metric=ndcg@10000000000",
+            'training.metric is "ndcg@10000000000", but should be String should match pattern'
+            " '^(hr|recall|ndcg|mrr)@[1-9][0-9]{0,3}$'",
+        ),
+    ],
+)
+def test_a_number_out_of_bounds_is_named(change: str, sentence: str, place: Path) -> None:
+    assert train(place, "--set", change) == error(2, f"DIR/config.yaml with --set: {sentence}")
+
+
+@pytest.mark.parametrize("width", [0, -1])
+def test_a_layer_has_a_width(width: int, place: Path) -> None:
+    answer = train(place, "--set", f"model={{name: hybrid, hidden: [{width}]}}")
+    assert answer == error(
+        2, f"the configuration, model hybrid: hidden.0 is {width}, but should be greater than or equal to 1"
+    )
+
+
+def test_a_list_that_holds_itself(place: Path) -> None:
+    (place / "config.yaml").write_text("data: &a [*a]\n")
+    assert train(place) == error(
+        2, "DIR/config.yaml: data is a value that holds itself, but should be a mapping of keys to values"
+    )
 
 
 @pytest.mark.parametrize("text", ["", "- a\n", "data\n"])

@@ -3,9 +3,7 @@
 import json
 import math
 import shutil
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
@@ -111,19 +109,33 @@ def test_a_checkpoint_with_a_bit_of_its_weights_flipped(trained: Path, tmp_path:
 @pytest.mark.parametrize(
     "name", ["users.parquet", "items.parquet", "features/users.json", "features/items.safetensors"]
 )
-@pytest.mark.parametrize("damage", [Path.unlink, lambda path: path.write_bytes(path.read_bytes()[:50])])
-def test_a_checkpoint_with_a_damaged_file(
-    name: str, damage: Callable[[Path], Any], trained: Path, tmp_path: Path
-) -> None:
+def test_a_checkpoint_with_a_bit_of_a_table_flipped(name: str, trained: Path, tmp_path: Path) -> None:
     checkpoint = copied(trained, tmp_path)
-    damage(checkpoint / name)
-    code, err, changed = export(checkpoint, tmp_path)
-    assert (code in (65, 66), err.startswith("Error: "), "DIR/checkpoint" in err, err.count("\n"), changed) == (
-        True,
-        True,
-        True,
-        1,
-        [],
+    flip(checkpoint / name)
+    assert export(checkpoint, tmp_path) == error(
+        65, f"DIR/checkpoint/{name} is not the file that was written (its sha256 differs); train again or restore it"
+    )
+
+
+@pytest.mark.parametrize("name", ["weights.safetensors", "items.parquet"])
+def test_a_checkpoint_without_a_file(name: str, trained: Path, tmp_path: Path) -> None:
+    checkpoint = copied(trained, tmp_path)
+    (checkpoint / name).unlink()
+    assert export(checkpoint, tmp_path) == error(
+        66, f"DIR/checkpoint/{name} does not exist; the checkpoint is not whole, train again"
+    )
+
+
+def test_a_checkpoint_where_a_bundle_is_wanted(trained: Path, shop: Path, tmp_path: Path) -> None:
+    checkpoint = copied(trained, tmp_path)
+    assert score(checkpoint, shop / "interactions.parquet", tmp_path) == error(
+        2, "DIR/checkpoint is a checkpoint; export it first: rec-export export DIR/checkpoint --out BUNDLE"
+    )
+
+
+def test_a_bundle_where_a_checkpoint_is_wanted(bundle_copy: Path, tmp_path: Path) -> None:
+    assert refusal(tmp_path, "evaluate", bundle_copy) == error(
+        2, "DIR/bundle is a bundle; name the checkpoint that it was exported from"
     )
 
 

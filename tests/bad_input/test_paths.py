@@ -71,7 +71,7 @@ from tests.conftest import refusal, write_table
         (
             "run DIR/log.parquet -o DIR",
             73,
-            "DIR already exists and is not this job; name a new directory or remove it first",
+            "DIR already exists; name a new directory or remove it first",
         ),
         ("run DIR/log.parquet -o DIR/out --model hibrid", 2, "unknown model 'hibrid'; did you mean 'hybrid'?"),
         ("run DIR/log.parquet -o DIR/out --device gpuu", 69, "there is no device 'gpuu'; use auto, cpu or cuda"),

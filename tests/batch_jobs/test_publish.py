@@ -15,7 +15,7 @@ from batch_jobs import score as job
 from batch_jobs.job import ScoreJob
 from batch_jobs.parts import plan
 from batch_jobs.publish import Destination
-from rec_export.errors import BusyError, OutputExistsError, StorageError
+from rec_export.errors import BusyError, OutputExistsError, StorageError, UsageError
 from rec_export.files import sha256
 from tests.conftest import LAST_DAY, command, contents, done, read_lists
 
@@ -51,7 +51,8 @@ def test_the_same_run_again_succeeds_and_writes_nothing(exported: Path, shop: Pa
     words = arguments(exported, shop, tmp_path / "recs")
     first = done(*words)
     before = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")}
-    assert done(*words) == first
+    again = f"{tmp_path}/recs/run_date={LAST_DAY} was published before; nothing is written again\n"
+    assert done(*words).splitlines(keepends=True) == [*first.splitlines(keepends=True)[:-1], again]
     assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")} == before
 
 
@@ -75,6 +76,7 @@ def test_the_manifest_says_what_was_published(scored: Path, exported: Path, shop
         "name": part.name,
         "users": {source: len(users[users == source]) for source in ("model", "cold", "fallback")},
         "short_lists": 0,
+        "empty_lists": 0,
         "rows": len(rows),
         "bytes": part.stat().st_size,
         "sha256": sha256(part),
@@ -198,6 +200,11 @@ def test_several_parts_hold_what_one_would(
     done(*arguments(exported, shop, tmp_path / "recs"))
     assert len(list((tmp_path / "recs").rglob("*.parquet"))) > 1
     assert read_lists(tmp_path / "recs").equals(read_lists(scored))
+
+
+def test_the_root_of_the_disk_is_no_read_root() -> None:
+    with pytest.raises(UsageError, match=r"^/ cannot be a read root"):
+        Destination(Path("/"), LAST_DAY)
 
 
 def test_a_run_date_is_a_date(tmp_path: Path) -> None:

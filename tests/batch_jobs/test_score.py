@@ -79,7 +79,7 @@ def test_lists_are_the_best_by_the_definition(scored: Path, exported: Path, shop
     model = Model.of_bundle(bundle, "torchscript", device_of("cpu"))
     scorer = Scorer(model, bundle.catalogue, world)
     user_vec = scorer.user_vectors(np.arange(len(users)))
-    item_vec = scorer.item_vectors(bundle.catalogue.items.features(), torch.from_numpy(world.trend()))
+    item_vec = scorer.item_vectors(torch.from_numpy(world.trend()))
     value = model.head.double()(user_vec.double(), item_vec.double()).detach().numpy()
     seen = defaultdict(set, met(shop / "interactions.parquet"))
     ids, titles = users.ids.to_pylist(), items.ids.to_pylist()

@@ -14,6 +14,7 @@ from exporters.job import ExportJob, run
 from exporters.parts import Part, parts_of
 from rec_export.catalogue import Catalogue, Side
 from rec_export.checkpoint import Blueprint, Checkpoint, modules, write_weights
+from rec_export.config import Scoring
 from rec_export.data.clock import Clock
 from rec_export.data.config import Attributes, DataConfig, Interactions
 from rec_export.data.features import FeatureState
@@ -61,7 +62,10 @@ def write_checkpoint(folder: Path, model: str) -> Path:
         data=DataConfig(interactions=Interactions(path=Path("made-up")), history=20),
         clock=clock,
         recent=0,
+        score=Scoring(),
+        inputs={},
         weights=write_weights(towers, folder / "weights.safetensors"),
+        tables={},
     ).write(folder / "spec.json")
     return folder
 

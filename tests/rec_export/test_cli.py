@@ -103,6 +103,7 @@ def test_every_error_has_the_exit_code_of_the_design() -> None:
         "DeviceError": 69,
         "OutputExistsError": 73,
         "StorageError": 74,
+        "BusyError": 75,
         "ParityError": 81,
     }
 
@@ -136,9 +137,11 @@ def test_an_error_becomes_one_line_and_a_code(
 
 
 @pytest.mark.parametrize("error", [ValueError("a bug"), OSError("odd"), AssertionError()])
-def test_a_bug_keeps_its_traceback(error: Exception, monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(type(error)):
-        run_of(error, monkeypatch)
+def test_a_bug_keeps_its_traceback_and_is_owned(error: Exception, monkeypatch: pytest.MonkeyPatch) -> None:
+    code, out, err = run_of(error, monkeypatch)
+    first, *_, last = err.splitlines()
+    said = f"Error: this is a bug of rec-export ({type(error).__name__}); please report the lines above"
+    assert (code, out, first, last) == (70, "", "Traceback (most recent call last):", said)
 
 
 def test_results_are_on_stdout_and_the_log_on_stderr(tmp_path: Path) -> None:

@@ -2,14 +2,14 @@
 
 import importlib.util
 import json
+import shutil
 from pathlib import Path
 from types import ModuleType
 
 import pandas as pd
 import pytest
 
-from rec_export.data.config import Split
-from tests.conftest import LAST_DAY, done
+from tests.conftest import LAST_DAY, command, done
 
 JUDGE = Path(__file__).parents[3] / "shared" / "tools" / "holdout.py"
 NAMES = ("hr", "recall", "ndcg", "mrr")
@@ -63,21 +63,45 @@ def test_evaluate_agrees_with_the_judge_of_the_published_lists(
     assert len(theirs[warm]) > 50
 
 
-def test_a_split_of_its_own_is_judged_without_a_file(shop: Path, trained: Path, tmp_path: Path) -> None:
-    changes = "training.epochs=1", "model.name=popular"
-    done("train", shop / "config.yaml", "--out", tmp_path / "checkpoint", *(w for c in changes for w in ("--set", c)))
-    results = evaluation(tmp_path / "checkpoint")
-    assert set(results) >= {"model", "popular", "random"}
-    assert Split().test > 0
+@pytest.fixture(scope="module")
+def split_off(shop: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A checkpoint of `popular` that held out the newest tenth of the shop's log, whose rows are shuffled."""
+    folder = tmp_path_factory.mktemp("split_off")
+    log = pd.read_parquet(shop / "interactions.parquet").sample(frac=1, random_state=1)
+    log.to_parquet(folder / "interactions.parquet")
+    for name in ("config.yaml", "items.parquet", "users.parquet"):
+        shutil.copy(shop / name, folder)
+    changes = "training.epochs=1", "model={name: popular}", "data.split={by: time, valid: 0.1, test: 0.1}"
+    done("train", folder / "config.yaml", "--out", folder / "ckpt", *(w for c in changes for w in ("--set", c)))
+    return folder
+
+
+def test_a_split_of_its_own_is_judged_as_the_same_rows_from_a_file(split_off: Path, shop: Path, tmp_path: Path) -> None:
+    log = pd.read_parquet(shop / "interactions.parquet")
+    edge = log.timestamp.quantile(0.9, interpolation="higher")
+    log[log.timestamp >= edge].to_parquet(tmp_path / "later.parquet")
+    assert evaluation(split_off / "ckpt") == evaluation(split_off / "ckpt", "--test", tmp_path / "later.parquet")
+
+
+def test_a_log_that_has_changed_since_the_split_is_refused(split_off: Path, shop: Path) -> None:
+    log = split_off / "interactions.parquet"
+    whole = pd.read_parquet(log)
+    whole[1:].to_parquet(log)
+    answer = command("-q", "evaluate", split_off / "ckpt")
+    assert (answer.code, answer.err) == (
+        65,
+        f"Error: {log} has changed since the checkpoint was trained, so its split would hold out other rows;"
+        " restore it, or train again\n",
+    )
 
 
 def test_a_checkpoint_without_test_rows_asks_for_a_file(trained: Path) -> None:
-    from tests.conftest import command
-
     answer = command("-q", "evaluate", trained)
     assert (answer.code, answer.err) == (
-        2, "Error: the checkpoint's split (data.split) holds out no test rows; name a file of them with --test\n",
-    )  # fmt: skip
+        2,
+        "Error: the checkpoint's split (data.split) holds out no test rows; name a file of later rows with --test,"
+        " or train with --set data.split.by=time (or random)\n",
+    )
 
 
 def test_the_table_holds_whole_intervals_under_their_heads(

@@ -53,17 +53,28 @@ def test_the_core_is_the_definition(rows: list[Row], per_user: int, per_item: in
     if minimum == Minimum() or any(expected):
         if any(positive for *_, positive in rows):
             wanted = [True] * len(rows) if minimum == Minimum() else expected
-            assert core(events(rows), minimum).tolist() == wanted
+            assert core(events(rows), minimum, np.ones(len(rows), bool)).tolist() == wanted
         return
     with pytest.raises(DataError):
-        core(events(rows), minimum)
+        core(events(rows), minimum, np.ones(len(rows), bool))
+
+
+@given(rows=ROWS, later=ROWS)
+def test_the_core_of_some_rows_does_not_look_at_the_others(rows: list[Row], later: list[Row]) -> None:
+    minimum = Minimum(per_user=2, per_item=2)
+    among = np.arange(len(rows) + len(later)) < len(rows)
+    try:
+        alone = core(events(rows), minimum, np.ones(len(rows), bool)).tolist()
+    except DataError:
+        return
+    assert core(events(rows + later), minimum, among).tolist() == alone + [False] * len(later)
 
 
 @given(rows=ROWS, timed=st.booleans(), rule=st.sampled_from(["keep", "first", "last"]))
 def test_of_repeats_the_first_or_last_liking_is_kept(
     rows: list[Row], timed: bool, rule: Literal["keep", "first", "last"]
 ) -> None:
-    kept = without_repeats(events(rows, timed), rule).tolist()
+    kept = without_repeats(events(rows, timed), rule, np.zeros(len(rows), np.int64)).tolist()
     if rule == "keep":
         assert kept == [True] * len(rows)
         return
@@ -75,6 +86,15 @@ def test_of_repeats_the_first_or_last_liking_is_kept(
     got = [(rows[place][:2], place) for place in range(len(rows)) if kept[place]]
     assert sorted(pair for pair, _ in got) == sorted(best)
     assert {p: (not rows[at][3], sign * (rows[at][2] if timed else at)) for p, at in got} == best
+
+
+@given(rows=ROWS, later=ROWS, rule=st.sampled_from(["first", "last"]))
+def test_repeats_are_looked_for_within_a_group(
+    rows: list[Row], later: list[Row], rule: Literal["first", "last"]
+) -> None:
+    group = np.repeat([0, 1], [len(rows), len(later)])
+    apart = [without_repeats(events(part), rule, np.zeros(len(part), np.int64)).tolist() for part in (rows, later)]
+    assert without_repeats(events(rows + later), rule, group).tolist() == apart[0] + apart[1]
 
 
 @given(rows=ROWS)

@@ -132,12 +132,18 @@ def test_another_word_in_the_column_is_refused(word: str | None, shown: str) -> 
         split(made, Split(by="column", column="part"))
 
 
-@pytest.mark.parametrize("by", ["time", "random", "user", "last", "none"])
-def test_what_was_not_liked_is_never_a_target(by: str) -> None:
+@pytest.mark.parametrize("by", ["random", "user", "last", "none"])
+def test_what_was_not_liked_is_never_drawn(by: str) -> None:
     rng = np.random.default_rng(1)
     made = events(positive=rng.random(ROWS) < 0.7)
     parts = split(made, Split.of({"by": by}, "here"))
-    assert set(parts[~made.positive].tolist()) <= {TRAIN, -1}
+    assert set(parts[~made.positive].tolist()) == {TRAIN}
+
+
+def test_what_was_not_liked_is_in_the_part_of_its_time() -> None:
+    made = events(positive=np.arange(ROWS) % 3 > 0)
+    alike = split(events(), Split(by="time", valid=0.1, test=0.1))
+    assert split(made, Split(by="time", valid=0.1, test=0.1)).tolist() == alike.tolist()
 
 
 def test_what_was_not_liked_after_the_split_is_not_trained_on() -> None:

@@ -73,6 +73,19 @@ def test_a_vocabulary_grows_at_its_end(known: pa.Array, data: st.DataObject) -> 
     assert grown.ids[size:].equals(shuffled(known[size:]))
 
 
+@pytest.mark.parametrize("written", ["007", "+7", "7.0"])
+def test_a_number_written_in_another_way_is_no_known_id_and_cannot_be_added(written: str) -> None:
+    known = Vocab(pa.array([7, 8]))
+    assert known.rows(pa.array([written])).tolist() == [UNKNOWN]
+    with pytest.raises(DataError, match="1 new ids are string, such as"):
+        known.plus(pa.array([written]))
+
+
+def test_integers_grow_wider_where_a_new_one_needs_it() -> None:
+    grown = Vocab(pa.array([1, 2], pa.int8())).plus(pa.array([1000], pa.int32()))
+    assert grown.ids.equals(pa.array([1, 2, 1000], pa.int32()))
+
+
 def test_ids_of_another_kind_cannot_be_added() -> None:
     with pytest.raises(DataError, match="2 new ids are string, such as 'b', but the known ones are int64, such as 1"):
         Vocab(pa.array([1, 2])).plus(pa.array(["b", "a", "1"]))

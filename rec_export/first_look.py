@@ -1,0 +1,72 @@
+"""What was read and how it was understood, as lines for a person, before anything is done with it."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from rec_export.data.columns import date, unit_of
+from rec_export.data.config import Attributes, DataConfig, Interactions
+from rec_export.data.read import read_table
+from rec_export.data.source import Source
+
+KINDS = ("dense", "category", "tags", "text")
+
+
+def first_look(path: Path, data: DataConfig, source: Source) -> Iterator[str]:
+    """The sizes, the columns and what they are taken for, and what a careful person would want to know."""
+    events = source.events
+    users, items = len(pc.unique(events.user_id)), len(pc.unique(events.item_id))
+    yield f"Read      {len(events.positive):,} events, {users:,} users, {items:,} items from {path}"
+    yield f"Columns   {'  '.join(columns(data.interactions, source))}"
+    yield "          change with --user --item --time --time-unit --value --positive"
+    for name, declared, table in (("Items", data.items, source.items), ("Users", data.users, source.users)):
+        if declared is not None and table is not None:
+            kinds = [f"{kind}={','.join(getattr(declared, kind))}" for kind in KINDS if getattr(declared, kind)]
+            yield f"{name:<10}{table.num_rows:,} rows  {'  '.join([f'id={declared.id}', *kinds])}"
+            yield from listed_as_text(declared, table)
+    yield from notes(source)
+
+
+def columns(log: Interactions, source: Source) -> Iterator[str]:
+    """The columns of the log, with the range of what is in them."""
+    events = source.events
+    yield f"user={log.user}"
+    yield f"item={log.item}"
+    if log.time and events.time is not None:
+        unit = unit_of(read_table(log.path, [log.time])[log.time], log.time_unit)
+        told = [*([unit] if unit else []), f"{date(int(events.time.min()))} .. {date(int(events.time.max()))}"]
+        yield f"time={log.time} ({', '.join(told)})"
+    if log.value and events.value is not None:
+        liked = "" if log.positive is None else f", liked from {log.positive:g}"
+        yield f"value={log.value} ({events.value.min():g} .. {events.value.max():g}{liked})"
+
+
+def listed_as_text(declared: Attributes, table: pa.Table) -> Iterator[str]:
+    """A note for each column whose cells are lists in brackets: as one word each they say nothing."""
+    for name in (*declared.category, *declared.text):
+        cells = pc.drop_null(table[name].cast(pa.large_string()))
+        if len(cells) and pc.mean(pc.match_substring_regex(cells, r"^\[.*\]$").cast(pa.int8())).as_py() > 0.5:
+            yield (
+                f"Note      column {name!r} holds lists written as text; write real lists, or words joined by"
+                f" {declared.separator!r}, and they are read as tags"
+            )
+
+
+def notes(source: Source) -> Iterator[str]:
+    """What is unusual in the log."""
+    events = source.events
+    counts = pc.value_counts(events.user_id).field("counts")
+    single = pc.sum(pc.equal(counts, 1)).as_py()
+    pairs = pa.table({"user": events.user_id, "item": events.item_id}).group_by(["user", "item"]).aggregate([]).num_rows
+    if events.dropped:
+        yield f"Note      {events.dropped:,} rows without a user or an item are left out"
+    if not events.positive.all():
+        yield f"Note      {int((~events.positive).sum()):,} events are seen but not liked"
+    if len(events.positive) > pairs:
+        yield f"Note      {len(events.positive) - pairs:,} events repeat a user and an item; all count for trends"
+    if single:
+        yield f"Note      {single:,} users have a single event; they are kept and scored like the rest"
+    if events.time is None:
+        yield "Note      the log has no time, so the lists are dated today"

@@ -1,0 +1,95 @@
+"""`run` does the whole main job, answers every user, says what it did, and goes on where it was stopped."""
+
+import shlex
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import yaml
+
+from tests.conftest import command, contents, done, read_lists
+
+
+def arguments(shop: Path, out: Path) -> list[object]:
+    """The quickest model on the shop."""
+    tables = "--items", shop / "items.parquet", "--users", shop / "users.parquet"
+    return ["run", shop / "interactions.parquet", *tables, "-o", out, "--model", "popular", "--k", 7]
+
+
+@pytest.fixture(scope="module")
+def ran(shop: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[str]]:
+    """The output directory of a run, and what it said."""
+    out = tmp_path_factory.mktemp("ran") / "out"
+    return out, done(*arguments(shop, out)).splitlines()
+
+
+def test_every_user_is_answered(ran: tuple[Path, list[str]], shop: Path) -> None:
+    lists = read_lists(ran[0] / "recs").to_pandas()
+    users = pd.read_parquet(shop / "users.parquet").user_id
+    assert set(lists.user_id) == set(users) | set(pd.read_parquet(shop / "interactions.parquet").user_id)
+    assert lists.groupby("user_id")["rank"].agg(list).map(tuple).unique().tolist() == [tuple(range(1, 8))]
+
+
+def test_every_step_is_left_behind(ran: tuple[Path, list[str]]) -> None:
+    names = {path.name for path in ran[0].iterdir()}
+    assert names == {"config.yaml", "job.json", "checkpoint", "bundle", "recs", "recs.control"}
+
+
+def test_the_lines_tell_the_steps_in_order(ran: tuple[Path, list[str]]) -> None:
+    heads = [line.split()[0] for line in ran[1] if line[:1].strip() and not line.startswith(("Note", "WARNING"))]
+    assert heads == [
+        "Read", "Columns", "Items", "Users", "Train", "Check", "Refit", "Export", "Top-7", "Wrote", "Look", "Look",
+        "Next",
+    ]  # fmt: skip
+
+
+def test_times_are_shown_as_dates(ran: tuple[Path, list[str]]) -> None:
+    assert "2026-10-31)" in next(line for line in ran[1] if line.startswith("Columns"))
+
+
+def test_the_next_command_works_as_it_stands(ran: tuple[Path, list[str]], shop: Path) -> None:
+    said = next(line for line in ran[1] if line.startswith("Next"))
+    words = shlex.split(said.removeprefix("Next").partition("   every night")[0])
+    assert words[:2] == ["rec-export", "score"]
+    done(*words[1:], "--run-date", "2026-11-01")
+    tonight = read_lists(ran[0] / "recs" / "run_date=2026-11-01")
+    assert tonight["rank"].to_pylist()[:7] == list(range(1, 8))  # k is that of the run
+
+
+def test_the_config_that_is_left_trains_the_same_model(ran: tuple[Path, list[str]], tmp_path: Path) -> None:
+    done("train", ran[0] / "config.yaml", "--out", tmp_path / "again")
+    weights = "weights.safetensors"
+    assert (tmp_path / "again" / weights).read_bytes() == (ran[0] / "checkpoint" / weights).read_bytes()
+    assert yaml.safe_load((ran[0] / "config.yaml").read_text())["score"]["k"] == 7
+
+
+def test_a_run_that_was_interrupted_goes_on_where_it_stopped(
+    shop: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(*anything: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("exporters.job.run", interrupted)
+        answer = command("-q", *arguments(shop, tmp_path / "out"))
+    kept = f"{tmp_path}/out/config.yaml, {tmp_path}/out/checkpoint"
+    assert answer.code == 130
+    assert answer.out.splitlines()[-1] == f"Kept      {kept}; the same command goes on from there"
+    before = contents(tmp_path / "out" / "checkpoint")
+    assert f"Kept      {kept}, done before" in done(*arguments(shop, tmp_path / "out")).splitlines()
+    assert contents(tmp_path / "out" / "checkpoint") == before
+
+
+def test_the_same_run_again_changes_nothing(ran: tuple[Path, list[str]], shop: Path) -> None:
+    before = contents(ran[0])
+    lines = done(*arguments(shop, ran[0])).splitlines()
+    assert contents(ran[0]) == before
+    assert [line for line in lines if line.startswith("Wrote")] == []
+
+
+def test_another_run_in_the_same_place_is_refused(ran: tuple[Path, list[str]], shop: Path) -> None:
+    before = contents(ran[0])
+    answer = command("-q", *arguments(shop, ran[0])[:-1], 8)
+    assert (answer.code, answer.out) == (73, "")
+    assert "holds a run on other files or with other settings" in answer.err
+    assert contents(ran[0]) == before
