@@ -129,10 +129,10 @@ class HistoryEncoder(nn.Module):
 
     table: Tensor
 
-    def __init__(self, sizes: TableSizes, dim: int, rates: int) -> None:
+    def __init__(self, sizes: TableSizes, dim: int, rates: int, ids: bool = True) -> None:
         super().__init__()
         self.rows = sizes.rows
-        self.ids = SafeEmbedding(sizes.rows, dim, std=0.05)
+        self.ids = SafeEmbedding(sizes.rows, dim, std=0.05) if ids else None
         self.attributes = AttributeEncoder(sizes, dim=16)
         self.project = nn.Linear(self.attributes.width, dim, bias=False) if self.attributes.width else None
         self.log_rates = nn.Parameter(torch.linspace(-5.0, 0.0, rates) if rates > 1 else torch.tensor([-20.0]))
@@ -140,20 +140,84 @@ class HistoryEncoder(nn.Module):
 
     def vectors(self, inputs: Inputs) -> Tensor:
         """The inputs of items -> float32 [N, D]."""
-        vectors = self.ids(inputs["row"])
-        return vectors if self.project is None else vectors + self.project(self.attributes(inputs))
+        parts = [] if self.ids is None else [self.ids(inputs["row"])]
+        if self.project is not None:
+            parts.append(self.project(self.attributes(inputs)))
+        return torch.stack(parts).sum(0)
 
     def refresh(self, inputs: Inputs, row: Tensor) -> None:
         """Compute the table anew for the items int64 [n] whose inputs are given; all others count for nothing."""
         self.table = torch.zeros_like(self.table).index_copy(0, row, self.vectors(inputs))
 
-    def forward(self, history: Tensor, length: Tensor) -> Tensor:
-        """int64 [B, L] right-padded, int64 [B] -> float32 [B, rates x D]. Unknown items count for nothing."""
+    def look_up(self, history: Tensor, length: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """int64 [B, L] right-padded, int64 [B] -> vectors float32 [B, L, D], age int64 [B, L], live bool [B, L]."""
         age = length.unsqueeze(1) - 1 - torch.arange(history.shape[1], device=history.device)
         live = (age >= 0) & (history >= 0) & (history < self.rows)
         vectors = nn.functional.embedding(torch.where(live, history, self.rows), self.table)
-        faded = torch.exp(-torch.exp(self.log_rates) * age.clamp(min=0).unsqueeze(2).to(vectors.dtype))
+        return vectors, age.clamp(min=0), live
+
+    def forward(self, history: Tensor, length: Tensor) -> Tensor:
+        """int64 [B, L] right-padded, int64 [B] -> float32 [B, rates x D]. Unknown items count for nothing."""
+        vectors, age, live = self.look_up(history, length)
+        faded = torch.exp(-torch.exp(self.log_rates) * age.unsqueeze(2).to(vectors.dtype))
         weight = faded * live.unsqueeze(2).to(vectors.dtype)
         total = torch.einsum("blr,bld->brd", weight, vectors)
         size = torch.sqrt((weight * weight).sum(1) + 1e-6)
         return (total / size.unsqueeze(2)).flatten(1)
+
+
+@final
+class RecentEncoder(nn.Module):
+    """The newest items of a history, weighed by what they are and how old they are: attention with learned queries.
+
+    Each head weighs the items by softmax(v q / sqrt(D) - rate x age); what is older than `span` items has no weight.
+    """
+
+    def __init__(self, dim: int, heads: int, span: int) -> None:
+        super().__init__()
+        self.span = span
+        self.scale = dim**-0.5
+        self.queries = nn.Linear(dim, heads, bias=False)
+        self.log_rates = nn.Parameter(torch.linspace(-3.0, 0.0, heads))
+
+    def forward(self, vectors: Tensor, age: Tensor, live: Tensor) -> Tensor:
+        """float32 [B, L, D], int64 [B, L], bool [B, L] -> float32 [B, heads x D]; zero where nothing is live."""
+        fresh = (live & (age < self.span)).unsqueeze(2)
+        faded = torch.exp(self.log_rates) * age.unsqueeze(2).to(vectors.dtype)
+        weight = (self.queries(vectors) * self.scale - faded).masked_fill(~fresh, -1e9)
+        weight = torch.softmax(weight, 1) * fresh.to(vectors.dtype)
+        return torch.einsum("blh,bld->bhd", weight, vectors).flatten(1)
+
+
+@final
+class Gate(nn.Module):
+    """Shares of a model's components for each user, which sum to 1.
+
+    It begins with equal shares. With `top` below the number of components only so many have a share, chosen with noise
+    in training (Shazeer et al. 2017, Outrageously Large Neural Networks, arXiv:1701.06538).
+    """
+
+    def __init__(self, names: tuple[str, ...], width: int, top: int, entropy: float, balance: float) -> None:
+        super().__init__()
+        self.names, self.top, self.entropy, self.balance = names, min(top, len(names)), entropy, balance
+        self.hidden = nn.Linear(width, 16)
+        self.out = nn.Linear(16, len(names))
+        self.noise = nn.Linear(width, len(names)) if self.top < len(names) else None
+        nn.init.normal_(self.out.weight, std=0.01)
+        nn.init.zeros_(self.out.bias)
+
+    def forward(self, told: Tensor) -> Tensor:
+        """float32 [B, width] -> float32 [B, components]."""
+        weight = self.out(torch.relu(self.hidden(told)))
+        if self.noise is not None:
+            if self.training:
+                weight = weight + torch.randn_like(weight) * nn.functional.softplus(self.noise(told))
+            least = torch.topk(weight, self.top, dim=1).values[:, -1:]
+            weight = weight.masked_fill(weight < least, -1e9)
+        return torch.softmax(weight, 1)
+
+    def penalty(self, share: Tensor) -> Tensor:
+        """What is added to the loss, float32 []: for shares that are all but one zero, and for idle components."""
+        entropy = -(share * torch.log(share + 1e-9)).sum(1).mean()
+        mean = share.mean(0)
+        return self.balance * (len(self.names) * (mean * mean).sum() - 1) - self.entropy * entropy

@@ -4,6 +4,7 @@ A Timeline holds the whole log by user; `as_of` cuts it. Nothing at or after the
 the past is built exactly as the nightly job builds tonight's (train as you score).
 """
 
+import math
 from typing import NamedTuple, Self, final
 
 import numpy as np
@@ -15,7 +16,8 @@ from rec_export.data.log import Log
 from rec_export.data.vocab import UNKNOWN
 from rec_export.topk.contract import Seen
 
-CONTEXT = 3  # log history length, log days since the last event, nothing known
+CONTEXT = 8  # how much and how lately (USUAL of them), how varied, and the hour and weekday of the date
+USUAL = 3  # log history length, log days since the last liking, nothing known
 
 
 @final
@@ -77,6 +79,12 @@ class Timeline(NamedTuple):
         last = self.visit[np.maximum(place, 0)]
         return np.where((place >= 0) & (last // rows == user), self.event_time[last % rows], date)
 
+    def events(self, user: Int64, date: int | None) -> Int64:
+        """How often users [B] liked anything before `date` (None: ever), again or for the first time, int64 [B]."""
+        rows = max(len(self.visit), 1)
+        stop = rows if date is None or self.event_time is None else int(np.searchsorted(self.event_time, date))
+        return np.searchsorted(self.visit, user * rows + stop) - np.searchsorted(self.visit, user * rows)
+
     def before(self, date: int) -> Int64:
         """Where each user's rows at or after `date` begin, int64 [U]."""
         assert self.time is not None
@@ -108,14 +116,23 @@ class World(NamedTuple):
         return self.stop[user] - self.timeline.start[user]
 
     def context(self, user: Int64) -> Float32:
-        """About each user as of the date, float32 [B, X]: all of the order of 1."""
+        """About each user as of the date, and about the date, float32 [B, X]: all of the order of 1."""
         size = self.length(user)
         recency = np.zeros(len(user))
         if self.clock.timed:
             assert self.date is not None
             days = (self.date - self.timeline.last_event(user, self.date)) / DAY
             recency = np.where(size > 0, np.log1p(days) / 4, 2.0)
-        return np.stack([np.log1p(size) / 2, recency, size == 0], axis=1).astype(np.float32)
+        varied = size / np.maximum(self.timeline.events(user, self.date if self.clock.timed else None), 1)
+        when = [np.full(len(user), part) for part in self.calendar()]
+        return np.stack([np.log1p(size) / 2, recency, size == 0, varied, *when], axis=1).astype(np.float32)
+
+    def calendar(self) -> list[float]:
+        """The hour and the weekday of the date (UTC), each as a point on a circle; zeros without time."""
+        if not self.clock.timed or self.date is None:
+            return [0.0] * 4
+        turns = (self.date / DAY % 1, (self.date / DAY + 3) % 7 / 7)  # 1970 began on a Thursday
+        return [part(2 * math.pi * turn) for turn in turns for part in (math.sin, math.cos)]
 
     def trend(self) -> Float32:
         """How each item has done of late, float32 [N, W]: the logarithm of its count beside the mean count."""

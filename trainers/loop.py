@@ -7,6 +7,7 @@ from typing import NamedTuple, cast, final
 
 import numpy as np
 import torch
+from pydantic import Field
 from torch import Tensor, nn
 
 from rec_export.checkpoint import modules
@@ -18,6 +19,7 @@ from rec_export.towers import Head, ModelSpec, Sizes, Towers
 from trainers.batches import Device, take
 from trainers.dataset import Dataset
 from trainers.examples import Batch, examples_of
+from trainers.gates import Gates, Shares, idle
 from trainers.losses import Pairs, full_softmax, sampled_softmax
 from trainers.optimizer import averaged, optimizer_of
 from trainers.plan import Plan
@@ -35,6 +37,7 @@ class Epoch(Record):
     loss: float
     held_out: dict[str, float]
     seconds: float
+    gate: Shares = Field(default_factory=dict)  # mean shares by length of history, of models with a gate
 
 
 class Trained(NamedTuple):
@@ -57,6 +60,7 @@ class Run:
         self.towers = spec.build(sizes)
         self.roof = modules(self.towers).to(device)
         self.kept = averaged(self.roof)
+        self.gates = Gates(self.towers)
         self.examples = examples_of(dataset.timeline, plan.clock, plan.history)
         if len(self.examples) == 0:
             raise TrainingError("nobody likes anything, so there is nothing to learn; check data.interactions.positive")
@@ -73,9 +77,13 @@ class Run:
             towers = self.evaluated()
             held_out = {} if validation is None else validation.measure(towers, self.state)
             seconds = round(time.monotonic() - started, 2)
-            epochs.append(Epoch(phase=phase, epoch=number, loss=loss, held_out=held_out, seconds=seconds))
+            shares = self.gates.shares()
+            epochs.append(Epoch(phase=phase, epoch=number, loss=loss, held_out=held_out, seconds=seconds, gate=shares))
             said = "".join(f", {name} {value:.4f}" for name, value in held_out.items() if name == self.plan.metric)
+            said += "".join(f", {name} {share:.2f}" for name, share in shares.get("all", {}).items())
             log.info("%s, epoch %d of at most %d: loss %.4f%s", phase, number, self.plan.epochs, loss, said)
+            for name in idle(shares):
+                log.warning("the gate has collapsed: the component %r is hardly used; raise model.balance", name)
             if validation is None or best == 0 or self.better(epochs[-1], epochs[best - 1]):
                 best, weights = number, self.weights() if validation else None
             elif number - best >= self.plan.patience:
@@ -93,11 +101,12 @@ class Run:
     def epoch(self, number: int) -> float:
         """One pass over the examples; the mean loss. Raises TrainingError when it is not finite."""
         self.roof.train()
+        self.gates.forget()
         total = 0.0
         steps = self.examples.steps(self.plan.batch)
         batches = track(self.examples.batches(self.plan.batch, self.rng), steps, f"epoch {number}")
         for step, batch in enumerate(batches, 1):
-            loss = self.loss(batch)
+            loss = self.loss(batch) + self.gates.penalty(batch.size)
             self.optimizer.zero_grad(set_to_none=True)
             loss.backward()
             nn.utils.clip_grad_norm_(self.roof.parameters(), CLIP)

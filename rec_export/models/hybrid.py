@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from rec_export.layers import AttributeEncoder, HistoryEncoder, SafeEmbedding, attribute_inputs
 from rec_export.towers import AdditiveHead, DotHead, Input, Inputs, ModelSpec, Sizes, Towers
+from rec_export.world import USUAL
 
 
 @final
@@ -101,10 +102,11 @@ class UserTower(nn.Module):
         self.ids = SafeEmbedding(sizes.users.rows, dim, std=0.01) if with_ids else None
         self.attributes = AttributeEncoder(sizes.users, dim=16)
         self.project = nn.Linear(self.attributes.width, dim, bias=False) if self.attributes.width else None
-        self.context = nn.Linear(sizes.context, dim, bias=False)
+        self.usual = USUAL
+        self.context = nn.Linear(USUAL, dim, bias=False)
         self.dropout = nn.Dropout(widths.dropout)
-        self.trend = nn.Linear(dim + sizes.context, sizes.trend + widths.trends)
-        self.hidden = nn.Linear(dim + sizes.context, widths.split) if widths.split else None
+        self.trend = nn.Linear(dim + USUAL, sizes.trend + widths.trends)
+        self.hidden = nn.Linear(dim + USUAL, widths.split) if widths.split else None
         self.reset(sizes)
 
     @torch.no_grad()
@@ -120,7 +122,7 @@ class UserTower(nn.Module):
 
     def forward(self, inputs: Inputs) -> Tensor:
         """The named inputs of users -> float32 [B, H + D]."""
-        context = inputs["context"]
+        context = inputs["context"][:, : self.usual]
         total = self.mix(self.history(inputs["history"], inputs["history_length"]))
         total = total + self.context(context)
         if self.ids is not None:

@@ -4,6 +4,7 @@ import math
 from typing import NamedTuple
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -76,8 +77,17 @@ def test_the_context_tells_how_much_and_how_lately(rows: list[Row], date: float)
         mine = likings(rows, user, date)
         last = max((row.day for row in rows if row.user == user and row.liked and row.day < date), default=0.0)
         recency = math.log1p(date - last) / 4 if mine else 2.0
-        expected.append([math.log1p(len(mine)) / 2, recency, float(not mine)])
-    np.testing.assert_allclose(world(rows, date).context(EVERYBODY), expected, rtol=1e-5)
+        events = sum(row.user == user and row.liked and row.day < date for row in rows)
+        expected.append([math.log1p(len(mine)) / 2, recency, float(not mine), len(mine) / max(events, 1)])
+    np.testing.assert_allclose(world(rows, date).context(EVERYBODY)[:, :4], expected, rtol=1e-5)
+
+
+@pytest.mark.parametrize(("date", "hour", "weekday"), [(0.0, 0, 3), (1.25, 6, 4.25), (4.5, 12, 0.5)])
+def test_the_context_tells_the_hour_and_the_weekday_of_the_date(date: float, hour: float, weekday: float) -> None:
+    turns = 2 * math.pi * hour / 24, 2 * math.pi * weekday / 7
+    expected = [part(turn) for turn in turns for part in (math.sin, math.cos)]
+    got = world([Row(0, 0, 0.0, True)], date).context(EVERYBODY)[:, 4:]
+    np.testing.assert_allclose(got, [expected] * USERS, atol=1e-6)
 
 
 @given(rows=ROWS, date=DATE)

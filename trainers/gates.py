@@ -1,0 +1,67 @@
+"""What gates do while a model learns: their part of the loss, their mean shares by segment, whether one collapsed."""
+
+from typing import final
+
+import torch
+from torch import Tensor, nn
+
+from rec_export.data.columns import Int64
+from rec_export.layers import Gate
+from rec_export.towers import Towers
+
+SEGMENTS = {"<=3": (0, 3), "4-10": (4, 10), "11-30": (11, 30), ">30": (31, None)}  # items of history
+IDLE = 0.02  # a component with a smaller share of all users is as good as not there
+
+Shares = dict[str, dict[str, float]]  # by segment ("all" and those of SEGMENTS) and component
+
+
+@final
+class Gates:
+    """The gates of a user tower in training; a tower without any has no part in the loss and nothing to tell."""
+
+    def __init__(self, towers: Towers) -> None:
+        self.gates = [module for module in towers.user_tower.modules() if isinstance(module, Gate)]
+        self.names = [name for gate in self.gates for name in gate.names]
+        self.now: list[Tensor] = []
+        self.forget()
+        for gate in self.gates:
+            gate.register_forward_hook(self.hear)
+
+    def hear(self, gate: nn.Module, told: tuple[Tensor, ...], share: Tensor) -> None:
+        """Keep the shares of the batch, float32 [B, components]."""
+        self.now.append(share)
+
+    def forget(self) -> None:
+        """Begin a new epoch."""
+        self.sums = torch.zeros(len(SEGMENTS), len(self.names), dtype=torch.float64)
+        self.users = torch.zeros(len(SEGMENTS), dtype=torch.float64)
+
+    def penalty(self, length: Int64) -> Tensor | float:
+        """The gates' part of the loss for the batch that was just computed, of users with histories of int64 [B]."""
+        if not self.gates:
+            return 0.0
+        shares, self.now = self.now, []
+        with torch.no_grad():
+            first = torch.tensor([low for low, _ in SEGMENTS.values()])
+            segment = torch.bucketize(torch.from_numpy(length), first, right=True) - 1
+            self.sums.index_add_(0, segment, torch.cat(shares, 1).double().cpu())
+            self.users += torch.bincount(segment, minlength=len(SEGMENTS))
+        return torch.stack([gate.penalty(share) for gate, share in zip(self.gates, shares, strict=True)]).sum()
+
+    def shares(self) -> Shares:
+        """The mean shares of the epoch, in the segments that have users."""
+        if not self.gates:
+            return {}
+        table = {"all": self.sums.sum(0) / self.users.sum().clamp(min=1)}
+        table |= {
+            name: total / users for name, total, users in zip(SEGMENTS, self.sums, self.users, strict=True) if users > 0
+        }
+        return {
+            segment: dict(zip(self.names, [round(share, 4) for share in mean.tolist()], strict=True))
+            for segment, mean in table.items()
+        }
+
+
+def idle(shares: Shares) -> list[str]:
+    """The components that have collapsed: hardly any share of any user."""
+    return [name for name, share in shares.get("all", {}).items() if share < IDLE]
