@@ -44,7 +44,7 @@ def sections(model: str, **training: Any) -> dict[str, Any]:
     return {"data": data, "model": {"name": model}, "training": training}
 
 
-@pytest.mark.parametrize(("model", "lr"), [("pmf", 0.03), ("hybrid", 0.01)])
+@pytest.mark.parametrize(("model", "lr"), [("pmf", 0.03), ("hybrid", 0.01), ("gated", 0.01)])
 def test_what_is_planted_is_found_where_popularity_is_blind(
     model: str, lr: float, cliques: Path, tmp_path: Path
 ) -> None:
@@ -57,7 +57,7 @@ def test_what_is_planted_is_found_where_popularity_is_blind(
     assert recall["popular"] < 0.4
 
 
-@pytest.mark.parametrize("model", ["pmf", "hybrid", "popular"])
+@pytest.mark.parametrize("model", ["pmf", "hybrid", "gated", "popular"])
 def test_the_same_seed_gives_the_same_weights(model: str, cliques: Path, tmp_path: Path) -> None:
     config = config_file(cliques, f"seed-{model}.yaml", **sections(model, epochs=1, refit=False))
     for name, seed in (("a", 1), ("b", 1), ("c", 2)):

@@ -1,0 +1,78 @@
+"""The trainer tells what a gate does, by length of history, and warns when a component falls idle."""
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from rec_export.layers import Gate
+from rec_export.towers import DotHead, Towers
+from trainers.gates import Gates, idle
+
+
+class Tower(nn.Module):
+    """A user tower that is a gate and nothing else."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.gate = Gate(("a", "b"), width=1, top=2, entropy=0.0, balance=1.0)
+        nn.init.zeros_(self.gate.out.weight)
+
+    def forward(self, told: Tensor) -> Tensor:
+        """float32 [B, 1] -> float32 [B, 2]."""
+        return self.gate(told)
+
+
+def towers_with(*shares: float) -> tuple[Tower, Gates]:
+    """A tower whose gate gives everybody these shares, and what watches it."""
+    tower = Tower()
+    tower.gate.out.bias.data = torch.log(torch.tensor(shares))
+    return tower, Gates(Towers(tower, nn.Identity(), DotHead()))
+
+
+def test_shares_are_told_by_length_of_history() -> None:
+    tower, gates = towers_with(0.75, 0.25)
+    for lengths in ([0, 3, 4], [10, 31]):
+        tower(torch.zeros(len(lengths), 1))
+        gates.penalty(np.array(lengths))
+    each = {"a": 0.75, "b": 0.25}
+    assert gates.shares() == {"all": each, "<=3": each, "4-10": each, ">30": each}
+
+
+def test_an_epoch_begins_with_nothing() -> None:
+    tower, gates = towers_with(0.75, 0.25)
+    tower(torch.zeros(1, 1))
+    gates.penalty(np.array([5]))
+    gates.forget()
+    assert gates.shares() == {"all": {"a": 0.0, "b": 0.0}}
+
+
+def test_the_penalty_is_that_of_the_shares_of_the_batch() -> None:
+    tower, gates = towers_with(0.75, 0.25)
+    tower(torch.zeros(2, 1))
+    penalty = gates.penalty(np.array([1, 1]))
+    torch.testing.assert_close(penalty, torch.tensor(2 * (0.75**2 + 0.25**2) - 1))
+
+
+def test_a_component_that_nobody_uses_has_collapsed() -> None:
+    assert idle({"all": {"a": 0.985, "b": 0.015}}) == ["b"]
+    assert idle({"all": {"a": 0.9, "b": 0.1}, "<=3": {"a": 0.99, "b": 0.01}}) == []
+
+
+def test_a_tower_without_a_gate_has_nothing_to_tell() -> None:
+    gates = Gates(Towers(nn.Identity(), nn.Identity(), DotHead()))
+    assert gates.penalty(np.array([1])) == 0.0
+    assert gates.shares() == {}
+    assert idle({}) == []
+
+
+def test_the_gate_learns_from_its_penalty() -> None:
+    tower, gates = towers_with(0.99, 0.01)
+    optimizer = torch.optim.Adam(tower.parameters(), lr=0.1)
+    for _ in range(100):
+        tower(torch.ones(4, 1))
+        penalty = gates.penalty(np.full(4, 2))
+        assert isinstance(penalty, Tensor)
+        optimizer.zero_grad()
+        penalty.backward()
+        optimizer.step()
+    assert tower(torch.ones(1, 1)).min() > 0.3
