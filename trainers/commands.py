@@ -1,6 +1,7 @@
 """The commands that train and judge models."""
 
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -42,14 +43,18 @@ def train(config: Path, out: Path, changes: tuple[str, ...], device: str | None)
 @click.option(
     "--bootstrap", type=click.IntRange(min=0), default=1000, show_default=True, help="Draws for the 95% intervals."
 )
+@click.option("--against", type=click.Path(path_type=Path), help="Another checkpoint, for paired differences.")
+@click.option(
+    "--negatives",
+    type=click.IntRange(min=1),
+    help="Rank each held-out item among so many drawn ones as well (99 in many papers).",
+)
 @click.option("--device", default="auto", show_default=True, help="auto, cpu or cuda.")
 @click.option("--json", "as_json", is_flag=True, help="Print everything as JSON.")
-def evaluate(
-    checkpoint: Path, test: Path | None, k: tuple[int, ...], bootstrap: int, device: str, as_json: bool
-) -> None:
+def evaluate(checkpoint: Path, as_json: bool, **options: Any) -> None:
     """Judge CHECKPOINT by full ranking, beside popular lists (of all time and recent) and random ones."""
     from trainers.evaluate import EvaluateJob, run
     from trainers.tables import evaluation_lines
 
-    result = run(EvaluateJob(checkpoint=checkpoint, test=test, k=k, device=device, bootstrap=bootstrap))
+    result = run(EvaluateJob(checkpoint=checkpoint, **options))
     click.echo(result.model_dump_json(indent=2) if as_json else "\n".join(evaluation_lines(result)))

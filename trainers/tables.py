@@ -1,34 +1,77 @@
-"""An evaluation as a table that fits a terminal."""
+"""An evaluation as tables that fit a terminal."""
 
 from collections.abc import Iterator
 
-from rec_export.metrics import NAMES
+from rec_export.metrics import NAMES, Estimate
 from trainers.evaluate import Evaluation, Segment
+from trainers.held_out import LENGTHS
+
+WIDTH = 9  # of the column of names
 
 
 def evaluation_lines(result: Evaluation) -> Iterator[str]:
-    """One block for each segment, one row for each lister and k."""
+    """Full tables of all, warm and cold users; then by length of history, paired differences, and sampled metrics."""
     yield f"{result.test_rows:,} held-out rows, full ranking of {result.items:,} items; 95% intervals over users"
     first = next(iter(result.results.values()))
-    for segment, members in first.items():
-        yield ""
-        if members.users == 0:
-            yield f"{segment}: no users"
+    for name, segment in first.items():
+        if name in LENGTHS:
             continue
-        yield f"{segment}: {members.users:,} users"
-        yield "".join([f"{'':>8}{'k':>4}", *(f"{name:>23}" for name in NAMES), f"{'coverage':>9}"])
+        yield ""
+        if segment.users == 0:
+            yield f"{name}: no users"
+            continue
+        yield f"{name}: {segment.users:,} users"
+        yield "".join([f"{'':>{WIDTH}}{'k':>4}", *(f"{metric:>23}" for metric in NAMES), f"{'coverage':>9}"])
         for k in result.k:
             for lister, segments in result.results.items():
-                yield row(result.model if lister == "model" else lister, k, segments[segment])
+                yield row(title(result, lister), k, segments[name])
+    metric = f"ndcg@{10 if 10 in result.k else result.k[0]}"
+    yield from ["", *by_length(result, metric), "", *paired(result, metric), *sampled(result)]
 
 
-def row(lister: str, k: int, segment: Segment) -> str:
+def title(result: Evaluation, lister: str) -> str:
+    """What a lister is called in a table."""
+    return result.model[:WIDTH] if lister == "model" else lister
+
+
+def row(name: str, k: int, segment: Segment) -> str:
     """The metrics of one lister at one k."""
-    cells = []
-    for name in NAMES:
-        value = segment.metrics[f"{name}@{k}"]
-        cells.append(f"{short(value.mean)} [{short(value.low)}-{short(value.high)}]".rjust(23))
-    return "".join([f"{lister:>8}{k:>4}", *cells, f"{short(segment.coverage[f'coverage@{k}']):>9}"])
+    cells = [interval(segment.metrics[f"{metric}@{k}"]).rjust(23) for metric in NAMES]
+    return "".join([f"{name:>{WIDTH}}{k:>4}", *cells, f"{short(segment.coverage[f'coverage@{k}']):>9}"])
+
+
+def by_length(result: Evaluation, metric: str) -> Iterator[str]:
+    """One metric of warm users, by how many items they had liked before."""
+    users = {name: segment.users for name, segment in next(iter(result.results.values())).items() if name in LENGTHS}
+    yield f"{metric} by the number of items that a warm user had liked"
+    yield "".join([f"{'':>{WIDTH}}", *(f"{f'{name} ({count:,})':>23}" for name, count in users.items())])
+    for lister, segments in result.results.items():
+        cells = [interval(segments[name].metrics[metric]) if users[name] else "" for name in users]
+        yield "".join([f"{title(result, lister):>{WIDTH}}", *(f"{cell:>23}" for cell in cells)])
+
+
+def paired(result: Evaluation, metric: str) -> Iterator[str]:
+    """How much better the model served the same users than each other lister."""
+    yield f"{metric} of {result.model} minus that of each other, over all users, paired"
+    for lister, segments in result.paired.items():
+        value = segments["all"][metric]
+        told = "" if value.low <= 0 <= value.high else ("  better" if value.mean > 0 else "  WORSE")
+        yield f"{lister:>{WIDTH}}  {value.mean:+.4f} [{value.low:+.4f}, {value.high:+.4f}]{told}"
+
+
+def sampled(result: Evaluation) -> Iterator[str]:
+    """The metrics of the sampled protocol, with the warning that belongs to them."""
+    if result.sampled is None:
+        return
+    yield from ["", "among sampled items, for comparison with papers alone: not to be compared with the figures above"]
+    for lister, metrics in result.sampled.items():
+        figures = "  ".join(f"{metric} {short(value)}" for metric, value in metrics.items())
+        yield f"{title(result, lister):>{WIDTH}}  {figures}"
+
+
+def interval(value: Estimate) -> str:
+    """A mean and its interval."""
+    return f"{short(value.mean)} [{short(value.low)}-{short(value.high)}]"
 
 
 def short(share: float) -> str:

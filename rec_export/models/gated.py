@@ -106,8 +106,8 @@ class UserTower(nn.Module):
         self.dropout = nn.Dropout(widths.dropout)
         self.trend = nn.Linear(dim + USUAL, parts["trend"])
         self.gate = gate
-        widest = torch.arange(len(widths.names)).repeat_interleave(torch.tensor([parts[n] for n in widths.names]))
-        self.register_buffer("component", widest, persistent=False)
+        component = [place for place, name in enumerate(widths.names) for _ in range(parts[name])]
+        self.register_buffer("component", torch.tensor(component), persistent=False)
         self.reset(sizes)
 
     component: Tensor  # int64 [D] which component each place of the vector belongs to

@@ -49,6 +49,8 @@ def test_a_bundle_can_be_read_and_says_what_it_holds(pristine: Make, checkpoint:
 def test_every_model_exports(model: str, checkpoint: Make, tmp_path: Path) -> None:
     manifest = run(ExportJob(checkpoint=checkpoint(model), out=tmp_path / "bundle", formats=BOTH))
     assert len(manifest.parity) == 6
+    head = Bundle.read(tmp_path / "bundle").pair_head()  # as `score` reads it
+    assert all(weight.isfinite().all() for weight in head.parameters())
 
 
 def test_one_format_can_be_written_alone(checkpoint: Make, tmp_path: Path) -> None:

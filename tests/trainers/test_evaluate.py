@@ -104,12 +104,65 @@ def test_a_checkpoint_without_test_rows_asks_for_a_file(trained: Path) -> None:
     )
 
 
+def test_paired_differences_are_those_of_the_same_users(trained: Path, held_out: pd.DataFrame, tmp_path: Path) -> None:
+    held_out.to_parquet(tmp_path / "test.parquet")
+    words = "--test", tmp_path / "test.parquet", "--k", 10, "--bootstrap", 50, "--json"
+    said = json.loads(done("evaluate", trained, *words))
+    assert set(said["paired"]) == {"popular", "recent", "random"}
+    for lister, segments in said["paired"].items():
+        for segment, metrics in segments.items():
+            mine, theirs = (said["results"][name][segment]["metrics"] for name in ("model", lister))
+            for metric, difference in metrics.items():
+                assert difference["mean"] == pytest.approx(mine[metric]["mean"] - theirs[metric]["mean"], abs=2e-5)
+                assert difference["low"] <= difference["mean"] <= difference["high"]
+
+
+def test_a_checkpoint_against_itself_is_no_better_and_no_worse(
+    trained: Path, held_out: pd.DataFrame, tmp_path: Path
+) -> None:
+    held_out.to_parquet(tmp_path / "test.parquet")
+    words = "--against", trained, "--test", tmp_path / "test.parquet", "--k", 10, "--bootstrap", 20, "--json"
+    said = json.loads(done("evaluate", trained, *words))
+    assert said["results"]["against"] == said["results"]["model"]
+    nothing = {"mean": 0.0, "low": 0.0, "high": 0.0}
+    assert all(d == nothing for metrics in said["paired"]["against"].values() for d in metrics.values())
+
+
+def test_another_log_cannot_be_compared_with(split_off: Path, trained: Path, shop: Path) -> None:
+    code, _, err = command(
+        "-q", "evaluate", trained, "--test", shop / "future.parquet", "--against", split_off / "ckpt"
+    )
+    assert (code, "did not learn from the same files" in err) == (2, True)
+
+
+def test_segments_by_length_are_the_warm_users(trained: Path, held_out: pd.DataFrame, tmp_path: Path) -> None:
+    held_out.to_parquet(tmp_path / "test.parquet")
+    said = json.loads(done("evaluate", trained, "--test", tmp_path / "test.parquet", "--bootstrap", 0, "--json"))
+    users = {name: segment["users"] for name, segment in said["results"]["model"].items()}
+    assert list(users) == ["all", "warm", "cold", "<=3", "4-10", "11-30", ">30"]
+    assert sum(users[name] for name in ("<=3", "4-10", "11-30", ">30")) == users["warm"] > 0
+
+
+def test_of_99_drawn_items_the_figures_are_marked_and_far_from_full_ranking(
+    trained: Path, held_out: pd.DataFrame, tmp_path: Path
+) -> None:
+    held_out.to_parquet(tmp_path / "test.parquet")
+    words = "--test", tmp_path / "test.parquet", "--k", 10, "--bootstrap", 0, "--negatives", 30
+    lines = done("evaluate", trained, *words).splitlines()
+    place = lines.index(
+        "among sampled items, for comparison with papers alone: not to be compared with the figures above"
+    )
+    assert [line.split()[0] for line in lines[place + 1 :]] == ["hybrid", "popular", "recent"]
+    said = json.loads(done("evaluate", trained, *words, "--json"))
+    assert said["sampled"]["model"]["hr@10"] > said["results"]["model"]["all"]["metrics"]["hr@10"]["mean"]
+
+
 def test_the_table_holds_whole_intervals_under_their_heads(
     trained: Path, held_out: pd.DataFrame, tmp_path: Path
 ) -> None:
     held_out.to_parquet(tmp_path / "test.parquet")
     lines = done("evaluate", trained, "--test", tmp_path / "test.parquet", "--bootstrap", 20, "--k", 10).splitlines()
     head = next(line for line in lines if "ndcg" in line)
-    rows = [line for line in lines if line.split()[:1] == ["hybrid"]]
+    rows = [line for line in lines if line.split()[:2] == ["hybrid", "10"]]
     assert [row.count("[") for row in rows] == [row.count("]") for row in rows] == [4] * len(rows)
     assert {row.index("]") for row in rows} == {head.index("hr") + 1}

@@ -1,0 +1,25 @@
+"""Ranks among drawn items are the definition, and what is drawn is free."""
+
+import numpy as np
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from trainers.sampled import ranks_among
+
+SCORES = st.lists(st.integers(0, 3), min_size=4, max_size=9)
+
+
+@given(scores=SCORES, data=st.data())
+def test_a_rank_counts_what_is_better_and_half_of_what_is_as_good(scores: list[int], data: st.DataObject) -> None:
+    n = len(scores)
+    target = data.draw(st.integers(0, n))  # n: an item that is not in the catalogue
+    drawn = data.draw(st.lists(st.integers(0, n - 1).filter(lambda item: item != target), min_size=1))
+    table = torch.tensor([scores], dtype=torch.float32)
+    got = ranks_among(table, np.array([0]), np.array([target]), np.array([drawn]))
+    if target == n:
+        assert got.tolist() == [1 + len(drawn)]
+        return
+    better = sum(scores[item] > scores[target] for item in drawn)
+    alike = sum(scores[item] == scores[target] for item in drawn)
+    assert got.tolist() == [1 + better + alike // 2]

@@ -1,0 +1,77 @@
+"""What a checkpoint is judged by: the world before the held-out rows, and what users liked next."""
+
+from pathlib import Path
+from typing import NamedTuple, Self
+
+import numpy as np
+
+from rec_export.catalogue import Catalogue
+from rec_export.checkpoint import Checkpoint
+from rec_export.data.columns import Bool, Int64
+from rec_export.data.config import Interactions
+from rec_export.data.log import Events, make_log, read_events, select
+from rec_export.data.read import fingerprint
+from rec_export.data.source import Source
+from rec_export.data.split import Part
+from rec_export.errors import DataError, UsageError
+from rec_export.metrics import Targets
+from rec_export.world import Timeline
+
+LENGTHS = {"<=3": (0, 3), "4-10": (4, 10), "11-30": (11, 30), ">30": (31, 2**62)}  # items that a warm user has liked
+
+
+class HeldOut(NamedTuple):
+    """The world before the held-out rows, and what came next."""
+
+    catalogue: Catalogue
+    timeline: Timeline
+    user: Int64  # [U] the users that are judged
+    warm: Bool  # [U] whether they had any row before
+    targets: Targets
+    width: int  # item rows of the targets lie below it, those of items that are not in the catalogue among them
+
+    @classmethod
+    def of(cls, checkpoint: Checkpoint, known: Events, test: Events) -> Self:
+        """From the rows that are known and the ones that are held out; a pair that is known already is no target."""
+        users = checkpoint.catalogue.users.grown(known.user_id, None).grown(test.user_id, None)
+        items = checkpoint.catalogue.items.grown(known.item_id, None)
+        catalogue = Catalogue(users, items)
+        log = make_log(known, users.vocab, items.vocab)
+        timeline = Timeline.of(log, users.table.num_rows, items.table.num_rows)
+        liked = make_log(select(test, test.positive), users.vocab, items.vocab.plus(test.item_id))
+        width = items.table.num_rows + len(test.item_id)
+        key = np.setdiff1d(liked.user_row * width + liked.item_row, log.user_row * width + log.item_row)
+        user = np.unique(key // width)
+        if len(user) == 0:
+            raise DataError("no held-out row is a liking that is new to its user; there is nothing to judge by")
+        warm = np.diff(timeline.seen_start)[user] > 0
+        targets = Targets(np.searchsorted(user, key // width), key % width)
+        return cls(catalogue, timeline, user, warm, targets, width)
+
+    def segments(self) -> dict[str, Bool]:
+        """The users of each kind, bool [U]: all, warm and cold ones, and the warm ones by what they have liked."""
+        liked = np.diff(self.timeline.start)[self.user]
+        lengths = {name: self.warm & (liked >= low) & (liked <= high) for name, (low, high) in LENGTHS.items()}
+        return {"all": np.ones(len(self.user), bool), "warm": self.warm, "cold": ~self.warm, **lengths}
+
+
+def known_and_test(checkpoint: Checkpoint, test: Path | None) -> tuple[Events, Events]:
+    """The rows before, and the held-out rows: a file, or the test part of the split."""
+    data, learned = checkpoint.blueprint.data, checkpoint.blueprint.inputs["interactions"]
+    path = data.interactions.path
+    if fingerprint(path) != learned and not (test is not None and data.split.by == "none"):
+        raise DataError(
+            f"{path} has changed since the checkpoint was trained, so its split would hold out other rows;"
+            " restore it, or train again"
+        )
+    source = Source.read(data)
+    if test is not None:
+        columns: Interactions = data.interactions.model_copy(update={"path": test})
+        return select(source.events, source.rows(Part.TRAIN, Part.VALID)), read_events(columns)
+    rows = source.rows(Part.TEST)
+    if not rows.any():
+        raise UsageError(
+            "the checkpoint's split (data.split) holds out no test rows; name a file of later rows with --test,"
+            " or train with --set data.split.by=time (or random)"
+        )
+    return select(source.events, source.rows(Part.TRAIN, Part.VALID)), select(source.events, rows)

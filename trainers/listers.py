@@ -1,0 +1,65 @@
+"""Who recommends: the model, and what it must beat. Each gives lists, and scores for those who ask for ranks."""
+
+from collections.abc import Callable
+from typing import NamedTuple, final
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from rec_export.data.columns import Int64
+from rec_export.scorer import Scorer
+from rec_export.topk import Ranker
+from rec_export.towers import DotHead
+
+
+@final
+class Lister(NamedTuple):
+    """A way to recommend."""
+
+    lists: Callable[[Int64, int], Int64]  # users [B], k -> item rows [B, k], UNKNOWN where the list is shorter
+    scores: Callable[[Int64], Tensor] | None = None  # users [B] -> float32 [B, N]; None where there are no scores
+
+
+def listers(scorer: Scorer) -> dict[str, Lister]:
+    """The model (with the popular items for users it knows nothing of, as `score` does), popularity and chance."""
+    counts, recent = len(scorer.world.clock.half_lives), scorer.model.blueprint.recent
+    popular = {"popular": by_trend(scorer, counts), **({"recent": by_trend(scorer, recent)} if counts else {})}
+    return {"model": by_model(scorer), **popular, "random": at_random(scorer)}
+
+
+def by_model(scorer: Scorer) -> Lister:
+    """What `score` publishes."""
+    trend = torch.from_numpy(scorer.world.trend())
+    item_vec = scorer.item_vectors(trend)
+    popular = trend[:, scorer.model.blueprint.recent]
+
+    def scores(user: Int64) -> Tensor:
+        with torch.inference_mode():
+            score = scorer.model.head(scorer.user_vectors(user), item_vec).cpu()
+            return torch.where(torch.from_numpy(scorer.known(user)).unsqueeze(1), score, popular)
+
+    return Lister(lambda user, k: scorer.best(user, k, keep_seen=False).item_row, scores)
+
+
+def by_trend(scorer: Scorer, column: int) -> Lister:
+    """The most popular items by a column of the trends."""
+    popular = torch.from_numpy(scorer.world.trend())[:, column]
+    ranker = Ranker(DotHead(), popular.unsqueeze(1), device=torch.device("cpu"))
+    return Lister(
+        lambda user, k: ranker.top_k(torch.ones(len(user), 1), k, scorer.seen(user, False)).item_row,
+        lambda user: popular.repeat(len(user), 1),
+    )
+
+
+def at_random(scorer: Scorer) -> Lister:
+    """Any items that a user has not met."""
+    rng = np.random.default_rng(0)
+
+    def lists(user: Int64, k: int) -> Int64:
+        key = torch.from_numpy(rng.random((len(user), len(scorer.items))).astype(np.float32))
+        seen = scorer.seen(user, False)
+        key[np.repeat(np.arange(len(user)), np.diff(seen.start)), seen.item_row] = -1
+        return torch.topk(key, min(k, key.shape[1])).indices.numpy()
+
+    return Lister(lists)
