@@ -19,6 +19,7 @@ PLACES = {
     "sample-data": "rec_export.sample_command",
     "train": "trainers.commands",
     "evaluate": "trainers.commands",
+    "ablate": "trainers.commands",
     "export": "exporters.commands",
     "torchscript": "exporters.commands",
     "onnx": "exporters.commands",

@@ -58,3 +58,32 @@ def evaluate(checkpoint: Path, as_json: bool, **options: Any) -> None:
 
     result = run(EvaluateJob(checkpoint=checkpoint, **options))
     click.echo(result.model_dump_json(indent=2) if as_json else "\n".join(evaluation_lines(result)))
+
+
+@click.command()
+@click.argument("config", type=click.Path(path_type=Path))
+@click.option("--out", type=click.Path(path_type=Path), required=True, help="A directory for all checkpoints.")
+@click.option(
+    "--variant",
+    "variants",
+    multiple=True,
+    required=True,
+    metavar="NAME:KEY=VALUE",
+    help="What to compare with the configuration as it is, as in no-gate:model.gate=false; more :KEY=VALUE may follow.",
+)
+@click.option("--set", "changes", multiple=True, metavar="KEY=VALUE", help="Change a key of all variants.")
+@click.option("--seeds", type=click.IntRange(min=1), default=3, show_default=True, help="Trainings of each variant.")
+@click.option("--test", type=click.Path(path_type=Path), help="Held-out rows, where the split has no test part.")
+@click.option("--k", type=click.IntRange(min=1), default=10, show_default=True, help="Length of lists.")
+@click.option(
+    "--bootstrap", type=click.IntRange(min=0), default=1000, show_default=True, help="Draws for the 95% intervals."
+)
+@click.option("--device", default="auto", show_default=True, help="auto, cpu or cuda.")
+@click.option("--json", "as_json", is_flag=True, help="Print everything as JSON.")
+def ablate(variants: tuple[str, ...], as_json: bool, **options: Any) -> None:
+    """Train variants of CONFIG alike over several seeds, and tell the differences with paired intervals."""
+    from trainers.ablate import AblateJob, Variant, run
+    from trainers.tables import ablation_lines
+
+    result = run(AblateJob(variants=tuple(map(Variant.parsed, variants)), **options))
+    click.echo(result.model_dump_json(indent=2) if as_json else "\n".join(ablation_lines(result)))

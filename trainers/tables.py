@@ -1,8 +1,9 @@
-"""An evaluation as tables that fit a terminal."""
+"""Evaluations and ablations as tables that fit a terminal."""
 
 from collections.abc import Iterator
 
 from rec_export.metrics import NAMES, Estimate
+from trainers.ablate import Ablation
 from trainers.evaluate import Evaluation, Segment
 from trainers.held_out import LENGTHS
 
@@ -55,8 +56,8 @@ def paired(result: Evaluation, metric: str) -> Iterator[str]:
     yield f"{metric} of {result.model} minus that of each other, over all users, paired"
     for lister, segments in result.paired.items():
         value = segments["all"][metric]
-        told = "" if value.low <= 0 <= value.high else ("  better" if value.mean > 0 else "  WORSE")
-        yield f"{lister:>{WIDTH}}  {value.mean:+.4f} [{value.low:+.4f}, {value.high:+.4f}]{told}"
+        told = f"{value.mean:+.4f} [{value.low:+.4f}, {value.high:+.4f}]  {verdict(value)}"
+        yield f"{lister:>{WIDTH}}  {told}".rstrip()
 
 
 def sampled(result: Evaluation) -> Iterator[str]:
@@ -77,3 +78,27 @@ def interval(value: Estimate) -> str:
 def short(share: float) -> str:
     """Four places, without the leading zero: the table must fit a terminal."""
     return f"{share:.4f}".removeprefix("0")
+
+
+def ablation_lines(result: Ablation) -> Iterator[str]:
+    """One line for each variant: its metrics, and how it differs from the base, over all seeds and in each."""
+    metric = f"ndcg@{result.k}"
+    width = max(map(len, result.variants))
+    seeds = len(next(iter(result.variants.values())).seeds)
+    yield f"{result.users:,} users, {seeds} seeds; 95% intervals over users of each user's mean over seeds"
+    yield f"{'':>{width}}{f'hr@{result.k}':>23}{metric:>23}  {f'{metric} minus that of the base':<36}in each seed"
+    base = next(iter(result.variants.values()))
+    for name, variant in result.variants.items():
+        cells = "".join(f"{interval(variant.metrics[m]):>23}" for m in (f"hr@{result.k}", metric))
+        told = ""
+        if variant.difference is not None:
+            gap = variant.difference[metric]
+            each = [metrics[metric] - base.seeds[seed][metric] for seed, metrics in variant.seeds.items()]
+            told = f"{gap.mean:+.4f} [{gap.low:+.4f}, {gap.high:+.4f}] {verdict(gap):<8} "
+            told += " ".join(f"{one:+.4f}" for one in each)
+        yield f"{name:>{width}}{cells}  {told}".rstrip()
+
+
+def verdict(gap: Estimate) -> str:
+    """What a difference says; nothing where the interval holds zero."""
+    return "" if gap.low <= 0 <= gap.high else ("better" if gap.mean > 0 else "WORSE")

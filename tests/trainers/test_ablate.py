@@ -1,0 +1,77 @@
+"""Variants are trained alike and judged on the same users; what was done is not done again."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from rec_export.errors import UsageError
+from tests.conftest import command, contents, done
+from trainers.ablate import Variant
+
+
+def words(shop: Path, out: Path, *more: object) -> list[object]:
+    """A tiny gated model with and without its gate, two seeds."""
+    changes = "model={name: gated, dim: 8}", "training.epochs=1", "training.refit=false", "data.split.by=time"
+    sets = [word for change in changes for word in ("--set", change)]
+    return ["ablate", shop / "config.yaml", "--out", out, *sets, "--seeds", 2, "--bootstrap", 50, *more]
+
+
+@pytest.fixture(scope="module")
+def ablated(shop: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What `ablate` left behind."""
+    out = tmp_path_factory.mktemp("ablated") / "out"
+    done(*words(shop, out, "--variant", "no-gate:model.gate=false", "--variant", "same:model.gate=true"))
+    return out
+
+
+def test_a_variant_that_changes_nothing_differs_in_nothing(ablated: Path) -> None:
+    said = json.loads((ablated / "ablation.json").read_text())["variants"]
+    assert said["same"]["seeds"] == said["base"]["seeds"]
+    nothing = {"mean": 0.0, "low": 0.0, "high": 0.0}
+    assert all(gap == nothing for gap in said["same"]["difference"].values())
+
+
+def test_seeds_differ_and_are_the_same_for_all_variants(ablated: Path) -> None:
+    names = {path.name: sorted(seed.name for seed in path.iterdir()) for path in ablated.iterdir() if path.is_dir()}
+    assert names == {name: ["seed-42", "seed-43"] for name in ("base", "no-gate", "same")}
+    weights = [(ablated / "base" / seed / "weights.safetensors").read_bytes() for seed in ("seed-42", "seed-43")]
+    assert weights[0] != weights[1]
+
+
+def test_the_mean_over_seeds_is_told(ablated: Path) -> None:
+    said = json.loads((ablated / "ablation.json").read_text())["variants"]["no-gate"]
+    mean = sum(metrics["ndcg@10"] for metrics in said["seeds"].values()) / 2
+    assert said["metrics"]["ndcg@10"]["mean"] == pytest.approx(mean, abs=2e-5)
+
+
+def test_what_was_trained_is_not_trained_again(ablated: Path, shop: Path) -> None:
+    before = contents(ablated)
+    variants = "--variant", "no-gate:model.gate=false", "--variant", "same:model.gate=true"
+    lines = done(*words(shop, ablated, *variants)).splitlines()
+    assert contents(ablated) == before
+    assert [line.split()[0] for line in lines[2:]] == ["base", "no-gate", "same"]
+
+
+def test_a_variant_on_other_users_is_refused(ablated: Path, shop: Path) -> None:
+    variant = "--variant", "longer:data.split.test=0.3"
+    code, _, err = command("-q", *words(shop, ablated, *variant))
+    assert (code, "is judged on other users than the base" in err) == (2, True)
+
+
+def test_a_checkpoint_of_another_configuration_is_not_taken_for_this_one(ablated: Path, shop: Path) -> None:
+    code, _, err = command("-q", *words(shop, ablated, "--variant", "no-gate:model.gate=true"))
+    assert (code, "was trained with another configuration" in err) == (2, True)
+
+
+@pytest.mark.parametrize(
+    "text", ["no-gate", "a b:model.dim=3", "base:model.dim=3", "x:model.dim", ":model.dim=3", "../x:a=1"]
+)
+def test_a_slip_in_a_variant_is_named(text: str) -> None:
+    with pytest.raises(UsageError, match=r"but should be like no-gate:model.gate=false"):
+        Variant.parsed(text)
+
+
+def test_a_value_may_hold_a_colon() -> None:
+    variant = Variant.parsed("a:model={name: pmf}:training.lr=0.1")
+    assert variant.changes == ("model={name: pmf}", "training.lr=0.1")

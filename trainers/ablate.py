@@ -1,0 +1,146 @@
+"""What each part of a model is worth: variants trained alike over several seeds, and paired differences to the base."""
+
+import json
+import logging
+import re
+from pathlib import Path
+from typing import Any, NamedTuple, Self, final
+
+import numpy as np
+from pydantic import Field
+
+from rec_export.checkpoint import Checkpoint
+from rec_export.config import Config
+from rec_export.device import device_of
+from rec_export.errors import UsageError
+from rec_export.metrics import Estimate, Float64, estimates
+from rec_export.record import Record
+from trainers.evaluate import EvaluateJob, judge, scorer_of
+from trainers.held_out import HeldOut, known_and_test
+from trainers.job import TrainJob
+from trainers.job import run as train
+from trainers.listers import by_model
+
+log = logging.getLogger("rec_export")
+BASE = "base"
+NAME = re.compile(r"[A-Za-z0-9][\w.+-]*")
+
+
+@final
+class Variant(Record):
+    """A name, and the changes to the configuration that it stands for."""
+
+    name: str
+    changes: tuple[str, ...]
+
+    @classmethod
+    def parsed(cls, text: str) -> Self:
+        """From NAME:KEY=VALUE, with further :KEY=VALUE."""
+        name, *changes = re.split(r":(?=[a-z_.]+=)", text)
+        if not NAME.fullmatch(name) or name == BASE or not changes:
+            raise UsageError(f"--variant is {text!r}, but should be like no-gate:model.gate=false")
+        return cls(name=name, changes=tuple(changes))
+
+
+@final
+class AblateJob(Record):
+    """What to compare, and on what."""
+
+    config: Path
+    out: Path
+    variants: tuple[Variant, ...] = Field(min_length=1)
+    changes: tuple[str, ...] = ()  # of all variants, the base too
+    seeds: int = Field(ge=1)
+    test: Path | None = None
+    k: int = Field(ge=1)
+    device: str
+    bootstrap: int = Field(ge=0)
+
+
+@final
+class Compared(Record):
+    """A variant over all seeds; `difference` is that to the base, paired by user, None for the base itself."""
+
+    changes: tuple[str, ...]
+    seeds: dict[str, dict[str, float]]  # by seed: the mean of each metric over users
+    epochs: dict[str, int]
+    metrics: dict[str, Estimate]  # of each user's mean over seeds
+    difference: dict[str, Estimate] | None
+
+
+@final
+class Ablation(Record):
+    """ablation.json: by variant, the base first."""
+
+    users: int
+    k: int
+    variants: dict[str, Compared]
+
+
+class Trial(NamedTuple):
+    """One variant with one seed, judged."""
+
+    users: list[Any]  # the ids of the judged users
+    values: dict[str, Float64]  # [U]
+    epochs: int
+
+
+def run(job: AblateJob) -> Ablation:
+    """Train and judge what is not yet there; the checkpoints stay in job.out, so that a stopped run goes on."""
+    names = [BASE, *(variant.name for variant in job.variants)]
+    if len(set(names)) < len(names):
+        raise UsageError(f"two variants have the same name: {', '.join(names[1:])}")
+    variants = [Variant(name=BASE, changes=()), *job.variants]
+    configs = {v.name: Config.load(job.config, (*job.changes, *v.changes)) for v in variants}  # slips come first
+    device_of(job.device)
+    trials: dict[str, list[Trial]] = {}
+    for variant in variants:
+        trials[variant.name] = [trial(job, variant, configs[variant.name], seed) for seed in range(job.seeds)]
+        if trials[variant.name][0].users != trials[BASE][0].users:
+            raise UsageError(f"the variant {variant.name!r} is judged on other users than the base; leave data.* alone")
+    result = Ablation(
+        users=len(trials[BASE][0].users),
+        k=job.k,
+        variants={v.name: compared(v, trials[v.name], trials[BASE], job.bootstrap) for v in variants},
+    )
+    result.write(job.out / "ablation.json")
+    return result
+
+
+def trial(job: AblateJob, variant: Variant, config: Config, seed: int) -> Trial:
+    """Train one variant with one seed, if that was not done, and judge it."""
+    training = config.training.model_copy(update={"seed": config.training.seed + seed, "device": job.device})
+    config = config.model_copy(update={"training": training})
+    out = job.out / variant.name / f"seed-{training.seed}"
+    if not out.exists():
+        log.info("%s, seed %d", variant.name, training.seed)
+        train(TrainJob(config=config, out=out))
+    elif (out / "config.yaml").read_text(encoding="utf-8") != config.dump():
+        raise UsageError(f"{out} was trained with another configuration; name a new --out or remove it")
+    checkpoint = Checkpoint.read(out)
+    held_out = HeldOut.of(checkpoint, *known_and_test(checkpoint, job.test))
+    scorer = scorer_of(checkpoint, held_out, device_of(job.device))
+    ks = EvaluateJob(checkpoint=out, k=(job.k,), device=job.device, bootstrap=0)
+    judged = judge(by_model(scorer), held_out, ks, f"{variant.name}, seed {training.seed}")
+    users = held_out.catalogue.users.vocab.take(held_out.user).to_pylist()
+    epochs = json.loads((out / "metrics.json").read_text(encoding="utf-8"))["best_epoch"]
+    return Trial(users, judged.values, epochs)
+
+
+def compared(variant: Variant, mine: list[Trial], base: list[Trial], bootstrap: int) -> Compared:
+    """A variant's metrics, and their differences to those of the base with the same seeds."""
+    values, theirs = over_seeds(mine), over_seeds(base)
+    difference = {metric: values[metric] - theirs[metric] for metric in values}
+    seeds = {str(seed): {m: round(float(v.mean()), 5) for m, v in t.values.items()} for seed, t in enumerate(mine)}
+    return Compared(
+        changes=variant.changes,
+        seeds=seeds,
+        epochs={str(seed): one.epochs for seed, one in enumerate(mine)},
+        metrics=estimates(values, bootstrap),
+        difference=None if variant.name == BASE else estimates(difference, bootstrap),
+    )
+
+
+def over_seeds(trials: list[Trial]) -> dict[str, Float64]:
+    """Each user's mean over seeds."""
+    return {m: np.mean([one.values[m] for one in trials], axis=0) for m in trials[0].values}
