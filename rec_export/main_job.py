@@ -24,6 +24,7 @@ from rec_export.files import new_directory, sha256
 from rec_export.lists import show_lists
 from rec_export.models import spec_of
 from rec_export.record import Record
+from rec_export.towers import ModelSpec
 
 Say = Callable[[str], None]
 MARK = "job.json"
@@ -72,7 +73,7 @@ def run(job: MainJob, say: Say) -> None:
     What can be refused is refused before anything is written.
     """
     config = guessed(job)
-    spec_of(config.model, "--model")
+    check_trainer(spec_of(config.model, "--model"))
     device_of(job.device)
     hashes = {name: digest(path) for name, path in job.inputs().items()}
     facts: dict[str, object] = {"config": config.dump(), "inputs": hashes}
@@ -86,6 +87,13 @@ def run(job: MainJob, say: Say) -> None:
     train(config, source, steps, say)
     export(steps, say)
     score(job, config, source, steps, say)
+
+
+def check_trainer(spec: ModelSpec) -> None:
+    """Raise EnvironmentMissingError where the model needs a package that is not installed."""
+    from trainers.job import trainer_of
+
+    trainer_of(spec)
 
 
 def guessed(job: MainJob) -> Config:

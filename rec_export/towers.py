@@ -82,6 +82,13 @@ class Towers(NamedTuple):
 class ModelSpec(Record, ABC):
     """The numbers that define a model. A file in models/ holds one final subclass named Spec, and is thereby known."""
 
+    trainer: ClassVar[Literal["gradient", "als"]] = "gradient"  # how the weights are found (trainers/job.py)
+
+    @property
+    def pair_numbers(self) -> int:
+        """How many numbers a pair of user and item holds in the head while it learns; 0 where that is next to none."""
+        return 0
+
     @abstractmethod
     def user_inputs(self, sizes: Sizes) -> tuple[Input, ...]:
         """What the user tower reads, in order."""

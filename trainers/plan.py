@@ -20,6 +20,7 @@ FULL_SCORES = {
     True: 5_000_000,
     False: 50_000_000,
 }  # in an epoch with and without time, up to which all items are candidates
+BATCH_NUMBERS = 1 << 24  # in the head, for all pairs of a batch
 
 
 @final
@@ -57,8 +58,11 @@ class Contest(NamedTuple):
         return bool(gain.mean() > 0.05 * self.scores[:, other].mean() and gain.mean() > 3 * error)
 
 
-def plan(dataset: Dataset, training: Training, history: int) -> Plan:
-    """Time is looked at where recent popularity foretells more than that of all time."""
+def plan(dataset: Dataset, training: Training, history: int, pair_numbers: int) -> Plan:
+    """Time is looked at where recent popularity foretells more than that of all time.
+
+    `pair_numbers` are those that a pair holds in the head: where there are many, targets are told from fewer items.
+    """
     timeline, trained_items = dataset.timeline, dataset.catalogue.items.trained
     clock, recent = Clock(), 0
     if timeline.time is not None and len(timeline.time) > 1:
@@ -83,6 +87,10 @@ def plan(dataset: Dataset, training: Training, history: int) -> Plan:
     scores = (liked if clock.timed else users) * trained_items
     if scores <= FULL_SCORES[clock.timed]:
         defaults["candidates"] = None
+    if pair_numbers:
+        most = max(2, BATCH_NUMBERS // (pair_numbers * int(training.batch or defaults["batch"] or 1)))
+        wanted = defaults["candidates"] or trained_items
+        defaults["candidates"] = most if most < wanted else defaults["candidates"]
     # A hidden id leaves the attributes to learn from; without any it only teaches what an unknown item is worth.
     defaults["id_dropout"] = 0.2 if dataset.item_features.described else 0.05
     given = training.model_dump(include=set(Plan.model_fields), exclude_none=True)
