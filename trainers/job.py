@@ -98,11 +98,11 @@ def fit(config: Config, spec: ModelSpec, source: Source, device: torch.device) -
     trainer, everything = trainer_of(spec), None
     if config.data.split.by == "none":  # what is held out depends on whether time matters
         everything = Dataset.of(source, source.rows(Part.TRAIN))
-        chosen = plan(everything, config.training, config.data.history, spec.pair_numbers)
+        chosen = plan(everything, config.training, config.data.history, spec)
         source = source.with_validation("time" if chosen.clock.timed else "random")
     dataset = Dataset.of(source, source.rows(Part.TRAIN))
     if everything is None:
-        chosen = plan(dataset, config.training, config.data.history, spec.pair_numbers)
+        chosen = plan(dataset, config.training, config.data.history, spec)
     validation = Validation.of(dataset, chosen, select(source.events, source.rows(Part.VALID)), spec.pair_numbers)
     found = trainer(spec, sizes_of(dataset, chosen, CONTEXT), dataset, chosen, device).train(validation, "search")
     if validation is None:

@@ -103,7 +103,7 @@ class Run(Course):
         if len(self.examples) == 0:
             raise TrainingError("nobody likes anything, so there is nothing to learn; check data.interactions.positive")
         super().__init__(plan, Device(dataset, spec, sizes, self.examples.moments, plan.recent, device))
-        self.optimizer = optimizer_of(self.roof, plan)
+        self.optimizer = optimizer_of(self.roof, plan, spec.head_speed)
 
     def epoch(self, number: int) -> float:
         """One pass over the examples; the mean loss. Raises TrainingError when it is not finite."""

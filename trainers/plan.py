@@ -9,6 +9,7 @@ from rec_export.data.clock import Clock
 from rec_export.data.columns import DAY, Int64
 from rec_export.metrics import Float64, Targets, hits, per_user
 from rec_export.record import Record
+from rec_export.towers import ModelSpec
 from rec_export.world import Timeline, World, ragged
 from trainers.dataset import Dataset
 
@@ -20,7 +21,7 @@ FULL_SCORES = {
     True: 5_000_000,
     False: 50_000_000,
 }  # in an epoch with and without time, up to which all items are candidates
-BATCH_NUMBERS = 1 << 24  # in the head, for all pairs of a batch
+BATCH_NUMBERS = 1 << 25  # in the head, for all pairs of a batch
 
 
 @final
@@ -58,10 +59,10 @@ class Contest(NamedTuple):
         return bool(gain.mean() > 0.05 * self.scores[:, other].mean() and gain.mean() > 3 * error)
 
 
-def plan(dataset: Dataset, training: Training, history: int, pair_numbers: int) -> Plan:
+def plan(dataset: Dataset, training: Training, history: int, spec: ModelSpec) -> Plan:
     """Time is looked at where recent popularity foretells more than that of all time.
 
-    `pair_numbers` are those that a pair holds in the head: where there are many, targets are told from fewer items.
+    Where a pair holds many numbers in the model's head, targets are told from fewer items.
     """
     timeline, trained_items = dataset.timeline, dataset.catalogue.items.trained
     clock, recent = Clock(), 0
@@ -87,8 +88,10 @@ def plan(dataset: Dataset, training: Training, history: int, pair_numbers: int) 
     scores = (liked if clock.timed else users) * trained_items
     if scores <= FULL_SCORES[clock.timed]:
         defaults["candidates"] = None
-    if pair_numbers:
-        most = max(2, BATCH_NUMBERS // (pair_numbers * int(training.batch or defaults["batch"] or 1)))
+    if spec.lr is not None:
+        defaults["lr"] = spec.lr
+    if spec.pair_numbers:
+        most = max(2, BATCH_NUMBERS // (spec.pair_numbers * int(training.batch or defaults["batch"] or 1)))
         wanted = defaults["candidates"] or trained_items
         defaults["candidates"] = most if most < wanted else defaults["candidates"]
     # A hidden id leaves the attributes to learn from; without any it only teaches what an unknown item is worth.

@@ -44,11 +44,23 @@ def sections(model: str, **training: Any) -> dict[str, Any]:
     return {"data": data, "model": {"name": model}, "training": training}
 
 
-@pytest.mark.parametrize(("model", "lr"), [("pmf", 0.03), ("hybrid", 0.01)])
-def test_what_is_planted_is_found_where_popularity_is_blind(
-    model: str, lr: float, cliques: Path, tmp_path: Path
-) -> None:
-    config = config_file(cliques, f"{model}.yaml", **sections(model, epochs=40, batch=64, lr=lr))
+LEARNERS = {
+    "pmf": ({}, 0.03),
+    "hybrid": ({}, 0.01),
+    "als": ({"factors": 8}, None),
+    "ncf": ({"dropout": 0.0}, 0.03),
+    "dot": ({"name": "ncf", "kind": "dot", "dropout": 0.0}, 0.03),
+    "music": ({"hidden": [32, 16]}, 0.01),
+}
+"""What each learns with: the model's numbers, and the learning rate."""
+
+
+@pytest.mark.parametrize("learner", LEARNERS)
+def test_what_is_planted_is_found_where_popularity_is_blind(learner: str, cliques: Path, tmp_path: Path) -> None:
+    numbers, lr = LEARNERS[learner]
+    fields = sections(learner, epochs=40, batch=64, lr=lr)
+    fields["model"].update(numbers)
+    config = config_file(cliques, f"{learner}.yaml", **fields)
     done("train", config, "--out", tmp_path / "checkpoint")
     results = json.loads(done("evaluate", tmp_path / "checkpoint", "--k", 6, "--bootstrap", 0, "--json"))["results"]
     recall = {lister: results[lister]["all"]["metrics"]["recall@6"]["mean"] for lister in ("model", "popular")}
@@ -57,7 +69,7 @@ def test_what_is_planted_is_found_where_popularity_is_blind(
     assert recall["popular"] < 0.4
 
 
-@pytest.mark.parametrize("model", ["pmf", "hybrid", "popular"])
+@pytest.mark.parametrize("model", ["pmf", "hybrid", "popular", "als", "ncf", "music"])
 def test_the_same_seed_gives_the_same_weights(model: str, cliques: Path, tmp_path: Path) -> None:
     config = config_file(cliques, f"seed-{model}.yaml", **sections(model, epochs=1, refit=False))
     for name, seed in (("a", 1), ("b", 1), ("c", 2)):
