@@ -14,9 +14,14 @@ import numpy as np
 import pytest
 
 import rec_export.models
-from rec_export.models import names
+from rec_export.config import Config, Training
+from rec_export.data.source import Source
+from rec_export.data.split import Part
+from rec_export.models import music, names
 from rec_export.towers import ModelSpec
 from tests.conftest import config_file, contents, done, read_lists, write_table
+from trainers.dataset import Dataset
+from trainers.plan import plan
 
 GROUPS, USERS, ITEMS, LIKED = 4, 40, 15, 12  # users and items of each group, and what each user likes of its own group
 
@@ -99,6 +104,14 @@ def test_nothing_but_the_best_epoch_is_kept(cliques: Path, tmp_path: Path) -> No
     outcome = json.loads((tmp_path / "checkpoint" / "metrics.json").read_text())
     best = max(history, key=lambda epoch: (epoch["held_out"]["ndcg@10"], -epoch["epoch"]))
     assert (outcome["best_epoch"], outcome["held_out"]["model"]) == (best["epoch"], best["held_out"])
+
+
+def test_targets_are_told_from_fewer_items_where_a_pair_costs_much(cliques: Path, tmp_path: Path) -> None:
+    fields = sections("music")
+    source = Source.read(Config.load(config_file(cliques, "wide.yaml", **fields)).data)
+    dataset = Dataset.of(source, source.rows(Part.TRAIN))
+    candidates = [plan(dataset, Training(), 20, music.Spec(hidden=(width,))).candidates for width in (8, 4096)]
+    assert candidates == [None, 2**25 // (128 * 3 * 4096)]
 
 
 KILLED = """
