@@ -51,7 +51,7 @@ def cli(quiet: bool) -> None:
     logging.basicConfig(
         level=logging.WARNING if quiet else logging.INFO, format="%(message)s", stream=sys.stderr, force=True
     )
-    for library in ("onnxscript", "onnx_ir", "torch"):
+    for library in ("onnxscript", "onnx_ir", "torch", "implicit"):
         logging.getLogger(library).setLevel(logging.ERROR)
 
 

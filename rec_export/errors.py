@@ -40,6 +40,12 @@ class DeviceError(RecExportError):
     exit_code = 69
 
 
+class EnvironmentMissingError(RecExportError):
+    """An optional package that was asked for is not installed."""
+
+    exit_code = 78
+
+
 class OutputExistsError(RecExportError):
     """Something already lies where the output should go."""
 

@@ -23,6 +23,7 @@ from rec_export.first_look import first_look
 from rec_export.lists import show_lists
 from rec_export.models import spec_of
 from rec_export.record import Record
+from rec_export.towers import ModelSpec
 
 Say = Callable[[str], None]
 MARK = "job.json"
@@ -78,7 +79,7 @@ def run(job: MainJob, say: Say) -> None:
     if job.out.exists() and not (job.out / MARK).is_file():
         raise OutputExistsError(f"{job.out} already exists; name a new directory or remove it first")
     config = guessed(job)
-    spec_of(config.model, "--model")
+    check_trainer(spec_of(config.model, "--model"))
     device_of(job.device)
     hashes = {name: fingerprint(path) for name, path in job.inputs().items()}
     facts: dict[str, object] = {"config": config.dump(), "inputs": hashes}
@@ -96,6 +97,13 @@ def run(job: MainJob, say: Say) -> None:
     except KeyboardInterrupt:
         say(f"Kept      {steps.kept()}; the same command goes on from there")
         raise
+
+
+def check_trainer(spec: ModelSpec) -> None:
+    """Raise EnvironmentMissingError where the model needs a package that is not installed."""
+    from trainers.job import trainer_of
+
+    trainer_of(spec)
 
 
 def guessed(job: MainJob) -> Config:

@@ -26,7 +26,7 @@ PATH = click.Path(path_type=Path)
 @click.option("--value", help="The log's column of ratings or weights.")
 @click.option("--positive", type=float, help="The least value that is a liking.")
 @click.option("--k", type=click.IntRange(1, 32_767), help="Items for each user.  [default: 100]")
-@click.option("--model", default="hybrid", show_default=True, help="hybrid, pmf or popular.")
+@click.option("--model", default="hybrid", show_default=True, help="hybrid, gated, music, ncf, pmf, als or popular.")
 @click.option("--device", default="auto", show_default=True, help="auto, cpu or cuda.")
 def run(**options: Any) -> None:
     """Do the whole main job on LOG: guess its columns, train, export with proof, and score everybody."""

@@ -82,6 +82,16 @@ class Towers(NamedTuple):
 class ModelSpec(Record, ABC):
     """The numbers that define a model. A file in models/ holds one final subclass named Spec, and is thereby known."""
 
+    trainer: ClassVar[Literal["gradient", "als"]] = "gradient"  # how the weights are found (trainers/job.py)
+
+    lr: ClassVar[float | None] = None  # the learning rate that suits it; None: by the log (trainers/plan.py)
+    head_speed: ClassVar[float] = 0.1  # of that rate: a head beside a dot product overfits small logs at the same one
+
+    @property
+    def pair_numbers(self) -> int:
+        """How many numbers a pair of user and item holds in the head while it learns; 0 where that is next to none."""
+        return 0
+
     @abstractmethod
     def user_inputs(self, sizes: Sizes) -> tuple[Input, ...]:
         """What the user tower reads, in order."""
@@ -145,3 +155,54 @@ class AdditiveHead(Head):
         if self.dot > 0:
             score = score + user_vec[:, self.width :] @ item_vec[:, self.width :].T
         return score
+
+
+@final
+class ResidualHead(Head):
+    """Residual blocks over [u; i], the first one's linear layers split between the towers.
+
+    Each block is y = relu(relu(W x + b) + R x + r), after He et al. 2015, Deep Residual Learning for Image Recognition
+    (arXiv:1512.03385), with a linear layer R in the shortcut as the widths differ; a linear layer ends it. W and R are
+    stacked: a user's vector and an item's add up to [W x + b | R x + r] of the first block, 2 hidden[0] wide.
+    """
+
+    family: ClassVar[str] = "residual"
+
+    def __init__(self, hidden: tuple[int, ...], dropout: float = 0.0) -> None:
+        super().__init__()
+        self.width = 2 * hidden[0]
+        self.dropout = nn.Dropout(dropout)
+        self.blocks = nn.ModuleList([nn.Linear(a, 2 * b) for a, b in pairwise(hidden)])
+        self.last = nn.Linear(hidden[-1], 1)
+
+    def forward(self, user_vec: Tensor, item_vec: Tensor) -> Tensor:
+        """float [B, 2 H], float [N, 2 H] -> float [B, N]."""
+        hidden = self.joined(user_vec.unsqueeze(1) + item_vec.unsqueeze(0))
+        for block in self.blocks:
+            hidden = self.joined(block(hidden))
+        return self.last(hidden).squeeze(2)
+
+    def joined(self, both: Tensor) -> Tensor:
+        """[W x + b | R x + r], float [B, N, 2 H] -> float [B, N, H]."""
+        branch, shortcut = both.chunk(2, dim=2)
+        return torch.relu(self.dropout(torch.relu(branch)) + shortcut)
+
+
+@final
+class ScalarHead(Head):
+    """g(<u, v>): an MLP on the one number that matrix factorisation gives, with a relu between two of its layers."""
+
+    family: ClassVar[str] = "scalar"
+
+    def __init__(self, hidden: tuple[int, ...], dropout: float = 0.0) -> None:
+        super().__init__()
+        self.dropout = nn.Dropout(dropout)
+        self.first = nn.Linear(1, hidden[0])
+        self.tail = nn.ModuleList([nn.Linear(a, b) for a, b in pairwise([*hidden, 1])])
+
+    def forward(self, user_vec: Tensor, item_vec: Tensor) -> Tensor:
+        """float [B, D], float [N, D] -> float [B, N]."""
+        hidden = self.first((user_vec @ item_vec.T).unsqueeze(2))
+        for layer in self.tail:
+            hidden = layer(self.dropout(torch.relu(hidden)))
+        return hidden.squeeze(2)

@@ -10,6 +10,7 @@ import numpy as np
 from rec_export.data.clock import Clock
 from rec_export.data.columns import DAY, Float32, Int64
 from rec_export.data.vocab import UNKNOWN
+from rec_export.metrics import Float64
 from rec_export.world import Timeline, World, ragged
 
 SNAPSHOTS = 60
@@ -133,8 +134,7 @@ class Bags(Examples):
         self.timeline, self.length = timeline, length
         self.moments = [timeline.as_of(None, clock)]
         self.user = np.flatnonzero(timeline.start[1:] > timeline.start[:-1])
-        value = np.ones(len(timeline.item_row)) if timeline.value is None else np.maximum(timeline.value, 0)
-        self.value = 1 + np.log1p(value / max(float(np.median(value)), 1e-9))
+        self.value = worth(timeline)
 
     def __len__(self) -> int:
         return len(self.user)
@@ -172,6 +172,13 @@ class Bags(Examples):
             seen_owner=liked.owner[~hidden],
             seen=self.timeline.item_row[liked.place[~hidden]],
         )
+
+
+def worth(timeline: Timeline) -> Float64:
+    """How much each first liking of a timeline weighs, by the logarithm of its value, float64 [S]."""
+    value = np.ones(len(timeline.item_row)) if timeline.value is None else np.maximum(timeline.value, 0)
+    weight: Float64 = 1 + np.log1p(value / max(float(np.median(value)), 1e-9))
+    return weight
 
 
 def shared(owner: Int64, examples: int) -> Float32:

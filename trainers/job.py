@@ -2,6 +2,7 @@
 
 import logging
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple, final
 
@@ -17,10 +18,10 @@ from rec_export.device import device_of
 from rec_export.files import files_below, new_directory, refuse_existing, sha256
 from rec_export.models import spec_of
 from rec_export.record import Record
-from rec_export.towers import ModelSpec
+from rec_export.towers import ModelSpec, Sizes
 from rec_export.world import CONTEXT
 from trainers.dataset import Dataset
-from trainers.loop import Epoch, Run, Trained, sizes_of
+from trainers.loop import Course, Epoch, Run, Trained, sizes_of
 from trainers.plan import Plan, plan
 from trainers.validation import Validation
 
@@ -66,6 +67,7 @@ def run(job: TrainJob, source: Source | None = None) -> Outcome:
     started = time.monotonic()
     config = job.config
     spec = spec_of(config.model, "the configuration")
+    trainer_of(spec)
     device = device_of(config.training.device)
     source = source or Source.read(config.data)
     chosen, fitted = fit(config, spec, source, device)
@@ -83,17 +85,26 @@ def run(job: TrainJob, source: Source | None = None) -> Outcome:
     return outcome
 
 
+def trainer_of(spec: ModelSpec) -> Callable[[ModelSpec, Sizes, Dataset, Plan, torch.device], Course]:
+    """What finds the weights of a model. Raises EnvironmentMissingError where its package is not installed."""
+    if spec.trainer == "als":
+        from trainers.als import AlsRun  # here, as it needs the optional package implicit
+
+        return AlsRun
+    return Run
+
+
 def fit(config: Config, spec: ModelSpec, source: Source, device: torch.device) -> tuple[Plan, Fitted]:
     """Search with the validation part held out; then, if asked, learn from both parts for the best number of epochs."""
-    everything = None
+    trainer, everything = trainer_of(spec), None
     if config.data.split.by == "none":  # what is held out depends on whether time matters, and on nothing else
         everything = Dataset.of(source, source.lessons(Part.TRAIN))
-        timed = plan(everything, config.training, config.data.history).clock.timed
+        timed = plan(everything, config.training, config.data.history, spec).clock.timed
         source = source.with_validation("time" if timed else "random")
     dataset = Dataset.of(source, source.lessons(Part.TRAIN))
-    chosen = plan(dataset, config.training, config.data.history)
-    validation = Validation.of(dataset, chosen, select(source.events, source.rows(Part.VALID)))
-    found = Run(spec, sizes_of(dataset, chosen, CONTEXT), dataset, chosen, device).train(validation, "search")
+    chosen = plan(dataset, config.training, config.data.history, spec)
+    validation = Validation.of(dataset, chosen, select(source.events, source.rows(Part.VALID)), spec.pair_numbers)
+    found = trainer(spec, sizes_of(dataset, chosen, CONTEXT), dataset, chosen, device).train(validation, "search")
     if validation is None:
         return chosen, Fitted(found, dataset, found.epochs, {})
     held_out = {"model": found.held_out, "popular": validation.popularity(chosen.recent)}
@@ -101,7 +112,7 @@ def fit(config: Config, spec: ModelSpec, source: Source, device: torch.device) -
         return chosen, Fitted(found, dataset, found.epochs, held_out)
     everything = everything or Dataset.of(source, source.lessons(Part.TRAIN, Part.VALID))
     again = chosen.model_copy(update={"epochs": found.best_epoch})
-    final_model = Run(spec, sizes_of(everything, again, CONTEXT), everything, again, device).train(None, "refit")
+    final_model = trainer(spec, sizes_of(everything, again, CONTEXT), everything, again, device).train(None, "refit")
     return chosen, Fitted(final_model, everything, found.epochs + final_model.epochs, held_out)
 
 

@@ -3,6 +3,7 @@
 import logging
 import math
 import time
+from abc import ABC, abstractmethod
 from typing import NamedTuple, cast, final
 
 import numpy as np
@@ -49,23 +50,20 @@ class Trained(NamedTuple):
     epochs: tuple[Epoch, ...]
 
 
-@final
-class Run:
-    """Fresh towers in training on a dataset."""
+class Course(ABC):
+    """Epochs of whatever finds weights, ranking metrics after each, and the best weights kept."""
 
-    def __init__(self, spec: ModelSpec, sizes: Sizes, dataset: Dataset, plan: Plan, device: torch.device) -> None:
-        torch.manual_seed(plan.seed)
-        self.rng = np.random.default_rng(plan.seed)
-        self.plan = plan
-        self.towers = spec.build(sizes)
-        self.roof = modules(self.towers).to(device)
-        self.kept = averaged(self.roof)
-        self.gates = Gates(self.towers)
-        self.examples = examples_of(dataset.timeline, plan.clock, plan.history)
-        if len(self.examples) == 0:
-            raise TrainingError("nobody likes anything, so there is nothing to learn; check data.interactions.positive")
-        self.state = Device(dataset, spec, sizes, self.examples.moments, plan.recent, device)
-        self.optimizer = optimizer_of(self.roof, plan)
+    def __init__(self, plan: Plan, state: Device, towers: Towers) -> None:
+        self.plan, self.state, self.towers = plan, state, towers
+        self.gates = Gates(towers)
+
+    @abstractmethod
+    def epoch(self, number: int) -> float:
+        """One epoch; the mean loss. Raises TrainingError when it is not finite."""
+
+    @abstractmethod
+    def evaluated(self) -> Towers:
+        """The towers as they are now, in eval mode."""
 
     def train(self, validation: Validation | None, phase: str) -> Trained:
         """Epochs until the metric on `validation` stops growing; without one, all of plan.epochs."""
@@ -85,7 +83,7 @@ class Run:
             for name in idle(shares):
                 log.warning("the gate has collapsed: the component %r is hardly used; raise model.balance", name)
             if validation is None or best == 0 or self.better(epochs[-1], epochs[best - 1]):
-                best, weights = number, self.weights() if validation else None
+                best, weights = number, weights_of(towers) if validation else None
             elif number - best >= self.plan.patience:
                 break
         towers = self.evaluated()
@@ -97,6 +95,24 @@ class Run:
     def better(self, one: Epoch, other: Epoch) -> bool:
         """Whether an epoch's metric is above another's."""
         return one.held_out[self.plan.metric] > other.held_out[self.plan.metric]
+
+
+@final
+class Run(Course):
+    """Fresh towers in training on a dataset, by gradients."""
+
+    def __init__(self, spec: ModelSpec, sizes: Sizes, dataset: Dataset, plan: Plan, device: torch.device) -> None:
+        torch.manual_seed(plan.seed)
+        self.rng = np.random.default_rng(plan.seed)
+        towers = spec.build(sizes)
+        self.roof = modules(towers).to(device)
+        self.kept = averaged(self.roof)
+        self.examples = examples_of(dataset.timeline, plan.clock, plan.history)
+        if len(self.examples) == 0:
+            raise TrainingError("nobody likes anything, so there is nothing to learn; check data.interactions.positive")
+        state = Device(dataset, spec, sizes, self.examples.moments, plan.recent, device)
+        super().__init__(plan, state, towers)
+        self.optimizer = optimizer_of(self.roof, plan, spec.head_speed)
 
     def epoch(self, number: int) -> float:
         """One pass over the examples; the mean loss. Raises TrainingError when it is not finite."""
@@ -149,9 +165,10 @@ class Run:
             encoder.refresh(self.state.every_item(0, hide=0.0), every)
         return towers
 
-    def weights(self) -> dict[str, Tensor]:
-        """A copy of the averaged weights."""
-        return {name: value.clone() for name, value in self.kept.module.state_dict().items()}
+
+def weights_of(towers: Towers) -> dict[str, Tensor]:
+    """A copy of all weights."""
+    return {name: value.clone() for name, value in modules(towers).state_dict().items()}
 
 
 def sizes_of(dataset: Dataset, plan: Plan, context: int) -> Sizes:

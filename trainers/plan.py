@@ -9,6 +9,7 @@ from rec_export.data.clock import Clock
 from rec_export.data.columns import DAY, Int64
 from rec_export.metrics import Float64, Targets, hits, per_user
 from rec_export.record import Record
+from rec_export.towers import ModelSpec
 from rec_export.world import Timeline, World, ragged
 from trainers.dataset import Dataset
 
@@ -20,6 +21,7 @@ FULL_SCORES = {
     True: 5_000_000,
     False: 50_000_000,
 }  # in an epoch with and without time, up to which all items are candidates
+BATCH_NUMBERS = 1 << 25  # in the head, for all pairs of a batch
 
 
 @final
@@ -57,8 +59,11 @@ class Contest(NamedTuple):
         return bool(gain.mean() > 0.05 * self.scores[:, other].mean() and gain.mean() > 3 * error)
 
 
-def plan(dataset: Dataset, training: Training, history: int) -> Plan:
-    """Time is looked at where recent popularity foretells more than that of all time."""
+def plan(dataset: Dataset, training: Training, history: int, spec: ModelSpec) -> Plan:
+    """Time is looked at where recent popularity foretells more than that of all time.
+
+    Where a pair holds many numbers in the model's head, targets are told from fewer items.
+    """
     timeline, trained_items = dataset.timeline, dataset.catalogue.items.trained
     clock, recent = Clock(), 0
     if timeline.time is not None and len(timeline.time) > 1:
@@ -83,6 +88,12 @@ def plan(dataset: Dataset, training: Training, history: int) -> Plan:
     scores = (liked if clock.timed else users) * trained_items
     if scores <= FULL_SCORES[clock.timed]:
         defaults["candidates"] = None
+    if spec.lr is not None:
+        defaults["lr"] = spec.lr
+    if spec.pair_numbers:
+        most = max(2, BATCH_NUMBERS // (spec.pair_numbers * int(training.batch or defaults["batch"] or 1)))
+        wanted = defaults["candidates"] or trained_items
+        defaults["candidates"] = most if most < wanted else defaults["candidates"]
     # A hidden id leaves the attributes to learn from; without any it only teaches what an unknown item is worth.
     defaults["id_dropout"] = 0.2 if dataset.item_features.described else 0.05
     given = training.model_dump(include=set(Plan.model_fields), exclude_none=True)

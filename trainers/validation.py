@@ -18,22 +18,28 @@ from trainers.batches import Device
 from trainers.dataset import Dataset
 from trainers.plan import Plan
 
-USERS = 2000
+FEWEST, USERS = 200, 2000
 AT_ONCE = 64  # users; more would leave the cache with an MLP head
+NUMBERS_AT_ONCE = 1 << 24  # in the head, of the pairs that are scored at once
+NUMBERS = 1 << 32  # in the head, of all pairs
 
 
 @final
 class Validation:
     """Held-out likings of users, as of the world before them."""
 
-    def __init__(self, dataset: Dataset, plan: Plan, user: Int64, targets: Targets) -> None:
+    def __init__(self, dataset: Dataset, plan: Plan, user: Int64, targets: Targets, at_once: int) -> None:
         self.dataset, self.user, self.targets, self.length = dataset, user, targets, plan.history
+        self.at_once = at_once
         self.world = dataset.timeline.as_of(None, plan.clock)
         self.ks = sorted({10, int(plan.metric.partition("@")[2])})
 
     @classmethod
-    def of(cls, dataset: Dataset, plan: Plan, later: Events) -> Self | None:
-        """From held-out rows; None when no trained user liked a trained item in them that was new to the user."""
+    def of(cls, dataset: Dataset, plan: Plan, later: Events, pair_numbers: int) -> Self | None:
+        """From held-out rows; None when no trained user liked a trained item in them that was new to the user.
+
+        `pair_numbers` are those that a pair holds in the head: where there are many, fewer users are looked at.
+        """
         users, items = dataset.catalogue.users, dataset.catalogue.items
         held_out = make_log(select(later, later.positive), users.vocab, items.vocab)
         known = (held_out.user_row != UNKNOWN) & (held_out.item_row != UNKNOWN)
@@ -44,9 +50,12 @@ class Validation:
         user = np.unique(key // width)
         if len(user) == 0:
             return None
-        user = np.sort(np.random.default_rng(0).permutation(user)[:USERS])
+        own = max(1, pair_numbers * items.trained)  # numbers of a user's pairs
+        some = min(USERS, max(FEWEST, NUMBERS // own))
+        user = np.sort(np.random.default_rng(0).permutation(user)[:some])
         key = key[np.isin(key // width, user)]
-        return cls(dataset, plan, user, Targets(np.searchsorted(user, key // width), key % width))
+        targets = Targets(np.searchsorted(user, key // width), key % width)
+        return cls(dataset, plan, user, targets, min(AT_ONCE, max(1, NUMBERS_AT_ONCE // own)))
 
     @torch.no_grad()
     def measure(self, towers: Towers, state: Device) -> dict[str, float]:
@@ -74,8 +83,8 @@ class Validation:
         trained = self.dataset.catalogue.items.trained
         timeline = self.world.timeline
         lists = []
-        for at in range(0, len(self.user), AT_ONCE):
-            user = self.user[at : at + AT_ONCE]
+        for at in range(0, len(self.user), self.at_once):
+            user = self.user[at : at + self.at_once]
             scores = score(user)
             past = ragged(timeline.seen_start[user], timeline.seen_start[user + 1])
             seen = timeline.seen_item[past.place]

@@ -3,6 +3,7 @@
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -43,7 +44,7 @@ def side(name: str, rows: int) -> Side:
     return Side(table, FeatureState.fit(table, source), rows)
 
 
-def write_checkpoint(folder: Path, model: str) -> Path:
+def write_checkpoint(folder: Path, model: str, **numbers: Any) -> Path:
     """The checkpoint of an untrained model."""
     clock = Clock(half_lives=(1.0, 7.0))
     catalogue = Catalogue(side("user", USERS), side("item", ITEMS))
@@ -51,13 +52,13 @@ def write_checkpoint(folder: Path, model: str) -> Path:
         users=catalogue.users.sizes, items=catalogue.items.sizes, context=5, trend=clock.trends, counts=clock.counts
     )
     torch.manual_seed(7)
-    towers = spec_of({"name": model}, "test").build(sizes)
+    towers = spec_of({"name": model, **numbers}, "test").build(sizes)
     for weight in modules(towers).parameters():
         torch.nn.init.normal_(weight, std=0.3)
     folder.mkdir()
     catalogue.write(folder)
     Blueprint(
-        model={"name": model},
+        model={"name": model, **numbers},
         sizes=sizes,
         data=DataConfig(interactions=Interactions(path=Path("made-up")), history=20),
         clock=clock,

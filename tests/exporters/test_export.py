@@ -3,6 +3,7 @@
 import logging
 import warnings
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -21,7 +22,7 @@ from rec_export.errors import ModelError, OutputExistsError, ParityError
 from rec_export.files import sha256
 from rec_export.models import names
 from rec_export.runtime import FILES, Runtime, Tower, load_tower
-from tests.exporters.conftest import ITEMS, Make, whole
+from tests.exporters.conftest import ITEMS, Make, whole, write_checkpoint
 
 BOTH: tuple[Runtime, Runtime] = ("torchscript", "onnx")
 CPU = torch.device("cpu")
@@ -51,6 +52,16 @@ def test_every_model_exports(model: str, checkpoint: Make, tmp_path: Path) -> No
     assert len(manifest.parity) == 6
     head = Bundle.read(tmp_path / "bundle").pair_head()  # as `score` reads it
     assert all(weight.isfinite().all() for weight in head.parameters())
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("model", "numbers"),
+    [("ncf", {"kind": "dot"}), ("music", {"hidden": (256, 128, 64)}), ("music", {"hidden": (8,)})],
+)
+def test_what_is_not_the_default_exports(model: str, numbers: dict[str, Any], tmp_path: Path) -> None:
+    folder = write_checkpoint(tmp_path / "checkpoint", model, **numbers)
+    assert len(run(ExportJob(checkpoint=folder, out=tmp_path / "bundle", formats=BOTH)).parity) == 6
 
 
 def test_one_format_can_be_written_alone(checkpoint: Make, tmp_path: Path) -> None:

@@ -101,6 +101,7 @@ def test_every_error_has_the_exit_code_of_the_design() -> None:
         "TrainingError": 65,
         "MissingInputError": 66,
         "DeviceError": 69,
+        "EnvironmentMissingError": 78,
         "OutputExistsError": 73,
         "StorageError": 74,
         "BusyError": 75,

@@ -14,9 +14,14 @@ import numpy as np
 import pytest
 
 import rec_export.models
-from rec_export.models import names
+from rec_export.config import Config, Training
+from rec_export.data.source import Source
+from rec_export.data.split import Part
+from rec_export.models import music, names
 from rec_export.towers import ModelSpec
 from tests.conftest import config_file, contents, done, read_lists, write_table
+from trainers.dataset import Dataset
+from trainers.plan import plan
 
 GROUPS, USERS, ITEMS, LIKED = 4, 40, 15, 12  # users and items of each group, and what each user likes of its own group
 
@@ -44,11 +49,24 @@ def sections(model: str, **training: Any) -> dict[str, Any]:
     return {"data": data, "model": {"name": model}, "training": training}
 
 
-@pytest.mark.parametrize(("model", "lr"), [("pmf", 0.03), ("hybrid", 0.01), ("gated", 0.01)])
-def test_what_is_planted_is_found_where_popularity_is_blind(
-    model: str, lr: float, cliques: Path, tmp_path: Path
-) -> None:
-    config = config_file(cliques, f"{model}.yaml", **sections(model, epochs=40, batch=64, lr=lr))
+LEARNERS = {
+    "pmf": ({}, 0.03),
+    "hybrid": ({}, 0.01),
+    "gated": ({}, 0.01),
+    "als": ({"factors": 8}, None),
+    "ncf": ({"dropout": 0.0}, 0.03),
+    "dot": ({"name": "ncf", "kind": "dot", "dropout": 0.0}, 0.03),
+    "music": ({"hidden": [32, 16]}, 0.01),
+}
+"""What each learns with: the model's numbers, and the learning rate."""
+
+
+@pytest.mark.parametrize("learner", LEARNERS)
+def test_what_is_planted_is_found_where_popularity_is_blind(learner: str, cliques: Path, tmp_path: Path) -> None:
+    numbers, lr = LEARNERS[learner]
+    fields = sections(learner, epochs=40, batch=64, lr=lr)
+    fields["model"].update(numbers)
+    config = config_file(cliques, f"{learner}.yaml", **fields)
     done("train", config, "--out", tmp_path / "checkpoint")
     results = json.loads(done("evaluate", tmp_path / "checkpoint", "--k", 6, "--bootstrap", 0, "--json"))["results"]
     recall = {lister: results[lister]["all"]["metrics"]["recall@6"]["mean"] for lister in ("model", "popular")}
@@ -57,7 +75,7 @@ def test_what_is_planted_is_found_where_popularity_is_blind(
     assert recall["popular"] < 0.4
 
 
-@pytest.mark.parametrize("model", ["pmf", "hybrid", "gated", "popular"])
+@pytest.mark.parametrize("model", ["pmf", "hybrid", "gated", "popular", "als", "ncf", "music"])
 def test_the_same_seed_gives_the_same_weights(model: str, cliques: Path, tmp_path: Path) -> None:
     config = config_file(cliques, f"seed-{model}.yaml", **sections(model, epochs=1, refit=False))
     for name, seed in (("a", 1), ("b", 1), ("c", 2)):
@@ -87,6 +105,14 @@ def test_nothing_but_the_best_epoch_is_kept(cliques: Path, tmp_path: Path) -> No
     outcome = json.loads((tmp_path / "checkpoint" / "metrics.json").read_text())
     best = max(history, key=lambda epoch: (epoch["held_out"]["ndcg@10"], -epoch["epoch"]))
     assert (outcome["best_epoch"], outcome["held_out"]["model"]) == (best["epoch"], best["held_out"])
+
+
+def test_targets_are_told_from_fewer_items_where_a_pair_costs_much(cliques: Path, tmp_path: Path) -> None:
+    fields = sections("music")
+    source = Source.read(Config.load(config_file(cliques, "wide.yaml", **fields)).data)
+    dataset = Dataset.of(source, source.rows(Part.TRAIN))
+    candidates = [plan(dataset, Training(), 20, music.Spec(hidden=(width,))).candidates for width in (8, 4096)]
+    assert candidates == [None, 2**25 // (128 * 3 * 4096)]
 
 
 KILLED = """

@@ -17,7 +17,7 @@ from rec_export.topk.bound import Bound
 from rec_export.topk.reference import by_definition
 from rec_export.topk.single import SingleScores
 from rec_export.topk.tiles import Tile
-from rec_export.towers import AdditiveHead, DotHead, Head
+from rec_export.towers import AdditiveHead, DotHead, Head, ResidualHead, ScalarHead
 
 CPU = torch.device("cpu")
 
@@ -46,8 +46,12 @@ HEADS: dict[str, Callable[[], Head]] = {
     "two layers": lambda: AdditiveHead((5, 3), 0),
     "two layers and dot": lambda: AdditiveHead((5, 2), 4),
     "three layers and dot": lambda: AdditiveHead((3, 6, 5), 1),
+    "one block": lambda: ResidualHead((4,)),
+    "three blocks": lambda: ResidualHead((3, 4, 2)),
+    "scalar": lambda: ScalarHead((5, 3)),
     "unknown": Distance,
 }
+BY_BLOCKS = {"one block", "three blocks", "scalar", "unknown"}  # what has no form that the tile engine knows
 KINDS = ("normal", "grid", "cancelling", "tied", "skewed")
 
 
@@ -75,7 +79,11 @@ def make(head: str, kind: str, users: int, items: int, scale: float = 1.0, seen:
     random = np.random.default_rng(seed)
     torch.manual_seed(seed)
     module = HEADS[head]()
-    width = module.width + module.dot if isinstance(module, AdditiveHead) else 7
+    width = 7
+    if isinstance(module, AdditiveHead):
+        width = module.width + module.dot
+    if isinstance(module, ResidualHead):
+        width = module.width
     if kind in ("grid", "cancelling"):
         with torch.no_grad():
             for weight in module.parameters():
@@ -125,7 +133,7 @@ def test_is_the_definition(case: Case, k: int, tile: Tile) -> None:
 def test_bits_depend_on_neither_tile_nor_batch_nor_threads(
     head: str, kind: str, threads: Callable[[int], None]
 ) -> None:
-    items = 2500 if head == "unknown" else 400  # the unknown head sees blocks of 2,048
+    items = 2500 if head in BY_BLOCKS else 400  # such a head sees blocks of 2,048
     module, user_vec, item_vec, seen = make(head, kind, users=7, items=items, seen=0.01)
     whole = Ranker(module, item_vec).top_k(user_vec, 20, seen)
     for number, tile, step in ((1, Tile(3, 150), 7), (2, Tile(512, 37), 2), (5, Tile(1, 400), 7)):
