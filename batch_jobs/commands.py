@@ -12,7 +12,10 @@ PATH = click.Path(path_type=Path)
 @click.command()
 @click.argument("bundle", type=PATH)
 @click.option(
-    "--interactions", type=PATH, required=True, help="Today's log, with the columns that the model was trained on."
+    "--interactions",
+    type=PATH,
+    required=True,
+    help="The whole log up to today, with the columns of the training.",
 )
 @click.option("--items", type=PATH, help="Today's items: only these are recommended, and new ones enter.")
 @click.option(

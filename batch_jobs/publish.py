@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import final
 
 from batch_jobs.parts import SOURCES, PartFile
-from rec_export.errors import OutputExistsError, StorageError, UsageError
+from rec_export.errors import MissingInputError, OutputExistsError, StorageError, UsageError
 from rec_export.files import locked, storage_errors, sync, sync_tree
 from rec_export.record import Record
 
@@ -104,6 +104,15 @@ class Destination:
         """Where the manifest of a run lies."""
         return self.manifests / f"{run_id}.json"
 
+    def told(self, run_id: str) -> RunManifest:
+        """The manifest of a live run."""
+        path = self.manifest(run_id)
+        if not path.is_file():
+            raise MissingInputError(
+                f"{self.live} is live, but its manifest {path} is gone; restore it, or remove the run to make it again"
+            )
+        return RunManifest.read(path)
+
     @contextmanager
     def staged(self, run_id: str) -> Iterator[Path]:
         """Give an empty directory to write a run in; it is removed when the block fails, as is what a killed run left.
@@ -116,7 +125,7 @@ class Destination:
             self.refuse_other_filesystem(works)
             with locked(works):
                 for left in works.iterdir():
-                    shutil.rmtree(left)
+                    shutil.rmtree(left) if left.is_dir() else left.unlink()
                 try:
                     (works / run_id).mkdir()
                     yield works / run_id
@@ -126,18 +135,19 @@ class Destination:
                         works.rmdir()
                         self.control.rmdir()
                     raise
+                shutil.rmtree(works / run_id, ignore_errors=True)  # where it was not published
 
     def publish(self, work: Path, manifest: RunManifest) -> None:
         """Commit what lies in `work`: the manifest, then one rename. Raises OutputExistsError if one was faster."""
         (work / "_SUCCESS").touch()
         sync_tree(work)
+        self.refuse_other_run()
         self.manifests.mkdir(parents=True, exist_ok=True)
         manifest.write(self.manifest(manifest.run_id))
         sync(self.manifest(manifest.run_id))
         sync(self.manifests)
         try:
             self.root.mkdir(parents=True, exist_ok=True)
-            self.refuse_other_run()
             os.rename(work, self.live)
         except BaseException as error:
             self.manifest(manifest.run_id).unlink()

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import logging
 import time
 from datetime import UTC, date, datetime
 from itertools import islice
@@ -13,16 +14,19 @@ import numpy as np
 from batch_jobs.job import ScoreJob
 from batch_jobs.parts import COLD, FALLBACK, MODEL, Lists, PartFile, plan, write_part
 from batch_jobs.publish import Destination, Facts, RunManifest
-from batch_jobs.today import look
+from batch_jobs.today import Today, look
 from rec_export import __version__
 from rec_export.bundle import MANIFEST, Bundle
 from rec_export.config import Scoring
 from rec_export.data.columns import Int64
-from rec_export.data.read import fingerprint
+from rec_export.data.read import fingerprint, refuse_changes
 from rec_export.device import device_of
 from rec_export.files import sha256
 from rec_export.progress import track
 from rec_export.scorer import Model, Scorer, chunks
+
+log = logging.getLogger("rec_export")
+MOST_ABSENT = 0.5  # of the trained users, in a log that is taken for the whole one
 
 
 class Scored(NamedTuple):
@@ -45,11 +49,15 @@ def run(job: ScoreJob) -> Scored:
     facts: Facts = {**how.model_dump(exclude={"device"}), "bundle": sha256(job.bundle / MANIFEST), **hashes}
     run_id = identity(job.run_date, facts)
     if destination.published() == run_id:
-        return Scored(RunManifest.read(destination.manifest(run_id)), fresh=False)
+        return Scored(destination.told(run_id), fresh=False)
     destination.refuse_other_run(facts)
     today = look(bundle, job)
+    refuse_changes(hashes, job.inputs())
+    warn_of_a_short_log(today, job)
     scorer = Scorer(Model.of_bundle(bundle, how.runtime, device), today.catalogue, today.world, today.eligible)
     with destination.staged(run_id) as work:
+        if destination.published() == run_id:  # another process was faster
+            return Scored(destination.told(run_id), fresh=False)
         parts = write_parts(work, run_id, scorer, today.users, how)
         manifest = RunManifest(
             run_id=run_id,
@@ -69,6 +77,17 @@ def run(job: ScoreJob) -> Scored:
         )
         destination.publish(work, manifest)
     return Scored(manifest, fresh=True)
+
+
+def warn_of_a_short_log(today: Today, job: ScoreJob) -> None:
+    """Histories and what has been seen come from the log alone, so it must hold more than the newest rows."""
+    trained = np.arange(today.catalogue.users.trained)
+    absent = int((np.diff(today.world.timeline.seen_start)[trained] == 0).sum())
+    if absent > MOST_ABSENT * len(trained):
+        log.warning(
+            "%s has no row of %s of the %s users that the model was trained on; name the whole log, as histories and"
+            " what users have met are read from it", job.interactions, f"{absent:,}", f"{len(trained):,}",
+        )  # fmt: skip
 
 
 def identity(run_date: date, facts: Facts) -> str:

@@ -23,23 +23,31 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from rec_export.data.clock import Clock
+from rec_export.models import spec_of
 from rec_export.topk import Ranker, Seen
-from rec_export.towers import AdditiveHead, DotHead, Head
+from rec_export.towers import AdditiveHead, DotHead, Head, Sizes, TableSizes
+from rec_export.world import CONTEXT
+from trainers.plan import HALF_LIVES
 
 SEEN = 30
 USER_FEATURES, ITEM_FEATURES, EMBEDDING = 4, 73, 32  # of reference system 000
 
 
 class Network(nn.Module):
-    """System 000 as it was written: embeddings and encoded attributes of both, side by side, through an MLP."""
+    """System 000 as it was written: embeddings and encoded attributes of both, side by side, through an MLP.
 
-    def __init__(self, users: int, items: int, hidden: tuple[int, ...]) -> None:
+    With `dot` there is a dot product of so many dimensions beside it, as `hybrid` has.
+    """
+
+    def __init__(self, users: int, items: int, hidden: tuple[int, ...], dot: int) -> None:
         super().__init__()
         self.user, self.item = nn.Embedding(users, EMBEDDING), nn.Embedding(items, EMBEDDING)
         self.user_attributes = nn.Parameter(torch.randn(users, USER_FEATURES))
         self.item_attributes = nn.Parameter(torch.randn(items, ITEM_FEATURES))
         self.user_encoder, self.item_encoder = encoder(USER_FEATURES), encoder(ITEM_FEATURES)
-        self.first, self.head = nn.Linear(4 * EMBEDDING, hidden[0]), AdditiveHead(hidden, dot=0)
+        self.first, self.head = nn.Linear(4 * EMBEDDING, hidden[0]), AdditiveHead(hidden, dot)
+        self.user_dot, self.item_dot = nn.Embedding(users, dot), nn.Embedding(items, dot)
 
     def users(self, row: Tensor) -> Tensor:
         """int64 [B] -> float32 [B, 64]."""
@@ -54,7 +62,7 @@ class Network(nn.Module):
         hidden = self.first(torch.cat([self.users(user), self.items(item)], 1))
         for layer in self.head.tail:
             hidden = layer(torch.relu(hidden))
-        return hidden.flatten()
+        return hidden.flatten() + (self.user_dot(user) * self.item_dot(item)).sum(1)
 
 
 def encoder(features: int) -> nn.Module:
@@ -73,21 +81,32 @@ class Case(NamedTuple):
     vectors: Callable[[], tuple[Tensor, Tensor]]  # both towers, for all
 
 
+def hybrid_head() -> AdditiveHead:
+    """The head of `hybrid` by its defaults, on a log with time."""
+    tables, trends = TableSizes(rows=1), Clock(half_lives=HALF_LIVES).trends
+    sizes = Sizes(users=tables, items=tables, context=CONTEXT, trend=trends, counts=trends - 2, ordered=True)
+    head = spec_of({"name": "hybrid"}, "benchmark").build(sizes).pair_head
+    assert isinstance(head, AdditiveHead)
+    return head
+
+
 def dot_case(users: int, items: int) -> Case:
     """A dot product of 64 dimensions."""
     user, item = torch.randn(users, 64), torch.randn(items, 64)
     return Case("dot 64", users, items, DotHead(), None, lambda: (user, item))
 
 
-def mlp_case(name: str, hidden: tuple[int, ...], users: int, items: int) -> Case:
-    """The network, and its towers by the split of the first layer."""
-    network = Network(users, items, hidden)
+def mlp_case(name: str, head: AdditiveHead, users: int, items: int) -> Case:
+    """A network with the widths of a head, and its towers by the split of the first layer."""
+    hidden = tuple(layer.in_features for layer in head.tail if isinstance(layer, nn.Linear))
+    network = Network(users, items, hidden, head.dot)
 
     @torch.inference_mode()
     def vectors() -> tuple[Tensor, Tensor]:
         half = 2 * EMBEDDING
         user_vec = network.users(torch.arange(users)) @ network.first.weight[:, :half].T + network.first.bias
-        return user_vec, network.items(torch.arange(items)) @ network.first.weight[:, half:].T
+        item_vec = network.items(torch.arange(items)) @ network.first.weight[:, half:].T
+        return torch.cat([user_vec, network.user_dot.weight], 1), torch.cat([item_vec, network.item_dot.weight], 1)
 
     return Case(name, users, items, network.head, network, vectors)
 
@@ -164,8 +183,8 @@ def main() -> None:
     torch.manual_seed(0)
     cases = [
         dot_case(options.users, options.items),
-        mlp_case("hybrid's default MLP, 16-8-1", (16, 8), options.users, options.items),
-        mlp_case("system 000's MLP, 128-64-32-1", (128, 64, 32), options.users // 8, options.items),
+        mlp_case("hybrid: MLP 16-8-1 and dot 90", hybrid_head(), options.users, options.items),
+        mlp_case("system 000: MLP 128-64-32-1", AdditiveHead((128, 64, 32), 0), options.users // 8, options.items),
     ]
     title = f"{options.items:,} items, k {options.k}, {torch.get_num_threads()} threads"
     sys.stdout.write(f"{title:<34}{'ours':>9}{'torch':>9}{'naive':>9}   ours/torch ours/naive   (Mpairs/s)\n")

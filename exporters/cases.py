@@ -19,6 +19,7 @@ Arrays = dict[str, Array]
 SEED = 20_000
 MOST_ROWS = 1000  # of the real rows that are tried
 LIST_USERS = 100
+LONGEST = 200  # history that is tried: a case is a whole tensor, however few users have so much
 SMALL = 7  # rows of a case that is about something else than the number of rows
 INT64 = np.iinfo(np.int64)
 FAR = {"-1": -1, "0": 0, "2^31": 2**31, "int64 max": INT64.max, "int64 min": INT64.min}
@@ -47,7 +48,7 @@ class Source:
         self.inputs = inputs
         self.sizes: TableSizes = side.sizes
         self.items = items
-        self.history = history
+        self.history = min(history, LONGEST)
         self.random = np.random.default_rng(SEED)
         self.rows = self.random.permutation(side.table.num_rows)[:MOST_ROWS]
         self.features: Features = side.state.encode(side.table.take(pa.array(self.rows)))

@@ -9,6 +9,7 @@ import pyarrow.compute as pc
 import pyarrow.dataset as ds
 
 from rec_export.data.config import DataConfig
+from rec_export.data.log import Events
 from rec_export.data.source import Source
 from rec_export.data.vocab import UNKNOWN, Vocab
 from rec_export.errors import shorten
@@ -23,12 +24,19 @@ def show_lists(run: Path, source: Source, data: DataConfig) -> Iterator[str]:
     counts = pc.value_counts(events.user_id)
     middling = np.argsort(np.abs(counts.field("counts").to_numpy() - 8), kind="stable")[:SHOWN]
     for user in counts.field("values").take(pa.array(middling)):
-        had = events.item_id.filter(pc.equal(events.user_id, user))[-HAD:]
+        had = events.item_id.take(newest_liked(events, user))
         best = ds.dataset(run, format="parquet").to_table(filter=pc.field("user_id") == user).sort_by("rank")
         gets = best["item_id"].combine_chunks()[:GETS]
         yield f"Look      {plain(user)}" + (f" ({best['source'][0]})" if len(gets) else "")
         yield f"          had:  {'; '.join(titles(had, source, data))}"
         yield f"          gets: {'; '.join(titles(gets, source, data)) or 'nothing, as nothing is left that is new'}"
+
+
+def newest_liked(events: Events, user: pa.Scalar) -> pa.Array:
+    """The rows of what a user liked last, the newest last."""
+    rows = np.flatnonzero(pc.equal(events.user_id, user).to_numpy(zero_copy_only=False) & events.positive)
+    order = rows if events.time is None else rows[np.argsort(events.time[rows], kind="stable")]
+    return pa.array(order[-HAD:])
 
 
 def plain(text: object) -> str:

@@ -14,7 +14,6 @@ from typing import NamedTuple, final
 from rec_export.config import Config
 from rec_export.data.config import DataConfig, TimeUnit
 from rec_export.data.guess import ITEM, USER, guess_attributes, guess_log
-from rec_export.data.read import fingerprint
 from rec_export.data.source import Source
 from rec_export.device import device_of
 from rec_export.errors import OutputExistsError
@@ -47,11 +46,6 @@ class MainJob(Record):
     model: str
     device: str
 
-    def inputs(self) -> dict[str, Path]:
-        """The files that are read, by what they are."""
-        named = {"interactions": self.log, "items": self.items, "users": self.users}
-        return {name: path.resolve() for name, path in named.items() if path is not None}
-
 
 class Steps(NamedTuple):
     """Where each step leaves its result."""
@@ -81,11 +75,10 @@ def run(job: MainJob, say: Say) -> None:
     config = guessed(job)
     check_trainer(spec_of(config.model, "--model"))
     device_of(job.device)
-    hashes = {name: fingerprint(path) for name, path in job.inputs().items()}
-    facts: dict[str, object] = {"config": config.dump(), "inputs": hashes}
     steps = Steps.below(job.out)
-    begun = is_begun(job.out, facts)
     source = Source.read(config.data)
+    facts: dict[str, object] = {"config": config.dump(), "inputs": source.hashes}
+    begun = is_begun(job.out, facts)
     for line in first_look(job.log, config.data, source):
         say(line)
     if not begun:
@@ -157,6 +150,7 @@ def train(config: Config, source: Source, steps: Steps, say: Say) -> None:
         f" {outcome.best_epoch} epochs, {outcome.seconds:.0f} s"
     )
     if not outcome.held_out:
+        say("Check     nothing could be held out, as nobody likes anything new in the newest tenth; all is learned")
         return
     mine, popular = outcome.held_out["model"], outcome.held_out["popular"]
     figures = ", ".join(f"{m} {mine[m]:.4f} (popularity {popular[m]:.4f})" for m in ("recall@10", "ndcg@10", "hr@10"))

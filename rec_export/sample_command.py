@@ -11,9 +11,9 @@ import click
 @click.option(
     "--seed", type=click.IntRange(min=0), default=42, show_default=True, help="The same seed gives the same files."
 )
-@click.option("--users", type=click.IntRange(min=1), default=3000, show_default=True)
-@click.option("--items", type=click.IntRange(min=1), default=2000, show_default=True)
-@click.option("--days", type=click.IntRange(min=1), default=273, show_default=True, help="Length of the log.")
+@click.option("--users", type=click.IntRange(1, 10_000_000), default=3000, show_default=True)
+@click.option("--items", type=click.IntRange(1, 10_000_000), default=2000, show_default=True)
+@click.option("--days", type=click.IntRange(1, 3650), default=273, show_default=True, help="Length of the log.")
 def sample_data(directory: Path, seed: int, users: int, items: int, days: int) -> None:
     """Write a made-up shop to the new DIRECTORY: a log, items, users, the future as a known answer, and a config."""
     from rec_export.data.sample import write_sample

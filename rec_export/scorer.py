@@ -99,10 +99,12 @@ class Scorer:
 
     def lists(self, user: Int64, k: int, keep_seen: bool = False) -> TopK:
         """The best k of users [B] by the model."""
+        k = min(k, len(self.items))
         return self.in_catalogue(self.ranker.top_k(self.user_vectors(user), k, self.seen(user, keep_seen)))
 
     def popular(self, user: Int64, k: int, keep_seen: bool = False) -> TopK:
         """The most popular k of late, for users [B] of whom nothing is known."""
+        k = min(k, len(self.items))
         return self.in_catalogue(self.popularity.top_k(torch.ones(len(user), 1), k, self.seen(user, keep_seen)))
 
     def best(self, user: Int64, k: int, keep_seen: bool = False) -> TopK:

@@ -34,7 +34,7 @@ def train(config: Path, out: Path, changes: tuple[str, ...], device: str | None)
 )
 @click.option(
     "--k",
-    type=click.IntRange(min=1),
+    type=click.IntRange(1, 32_767),
     multiple=True,
     default=(5, 10, 20, 50),
     show_default=True,
@@ -74,7 +74,7 @@ def evaluate(checkpoint: Path, as_json: bool, **options: Any) -> None:
 @click.option("--set", "changes", multiple=True, metavar="KEY=VALUE", help="Change a key of all variants.")
 @click.option("--seeds", type=click.IntRange(min=1), default=3, show_default=True, help="Trainings of each variant.")
 @click.option("--test", type=click.Path(path_type=Path), help="Held-out rows, where the split has no test part.")
-@click.option("--k", type=click.IntRange(min=1), default=10, show_default=True, help="Length of lists.")
+@click.option("--k", type=click.IntRange(1, 32_767), default=10, show_default=True, help="Length of lists.")
 @click.option(
     "--bootstrap", type=click.IntRange(min=0), default=1000, show_default=True, help="Draws for the 95% intervals."
 )

@@ -1,13 +1,14 @@
 """Judge a checkpoint on held-out rows: full ranking, beside popularity and random lists, in segments of users."""
 
 from pathlib import Path
-from typing import NamedTuple, final
+from typing import Annotated, NamedTuple, final
 
 import numpy as np
 import torch
 from pydantic import Field
 
 from rec_export.checkpoint import Checkpoint
+from rec_export.config import MOST_K
 from rec_export.data.columns import Int64
 from rec_export.device import device_of
 from rec_export.errors import UsageError
@@ -27,7 +28,7 @@ class EvaluateJob(Record):
     checkpoint: Path
     against: Path | None = None  # another checkpoint, judged on the same users
     test: Path | None = None  # None: the test part of the checkpoint's own split
-    k: tuple[int, ...] = Field(min_length=1)
+    k: tuple[Annotated[int, Field(ge=1, le=MOST_K)], ...] = Field(min_length=1)
     device: str
     bootstrap: int = Field(ge=0)
     negatives: int | None = Field(default=None, ge=1)  # of the sampled protocol; None: full ranking alone

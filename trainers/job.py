@@ -11,7 +11,6 @@ import torch
 from rec_export.checkpoint import Blueprint, write_weights
 from rec_export.config import Config
 from rec_export.data.log import select
-from rec_export.data.read import fingerprint
 from rec_export.data.source import Source
 from rec_export.data.split import Part
 from rec_export.device import device_of
@@ -81,7 +80,7 @@ def run(job: TrainJob, source: Source | None = None) -> Outcome:
         parameters=sum(w.numel() for part in fitted.trained.towers for w in part.parameters()),
         seconds=round(time.monotonic() - started, 1),
     )
-    write(job, spec, chosen, fitted, outcome)
+    write(job, spec, chosen, fitted, outcome, source)
     return outcome
 
 
@@ -104,6 +103,9 @@ def fit(config: Config, spec: ModelSpec, source: Source, device: torch.device) -
     dataset = Dataset.of(source, source.lessons(Part.TRAIN))
     chosen = plan(dataset, config.training, config.data.history, spec)
     validation = Validation.of(dataset, chosen, select(source.events, source.rows(Part.VALID)), spec.pair_numbers)
+    if validation is None and config.training.refit and source.rows(Part.VALID).any():
+        log.warning("nobody who is learned from likes anything new in the validation rows; %d epochs", chosen.epochs)
+        dataset = everything or Dataset.of(source, source.lessons(Part.TRAIN, Part.VALID))
     found = trainer(spec, sizes_of(dataset, chosen, CONTEXT), dataset, chosen, device).train(validation, "search")
     if validation is None:
         return chosen, Fitted(found, dataset, found.epochs, {})
@@ -116,7 +118,7 @@ def fit(config: Config, spec: ModelSpec, source: Source, device: torch.device) -
     return chosen, Fitted(final_model, everything, found.epochs + final_model.epochs, held_out)
 
 
-def write(job: TrainJob, spec: ModelSpec, chosen: Plan, fitted: Fitted, outcome: Outcome) -> None:
+def write(job: TrainJob, spec: ModelSpec, chosen: Plan, fitted: Fitted, outcome: Outcome, source: Source) -> None:
     """Write the checkpoint, whole or not at all."""
     config = job.config
     with new_directory(job.out) as out:
@@ -129,7 +131,7 @@ def write(job: TrainJob, spec: ModelSpec, chosen: Plan, fitted: Fitted, outcome:
             clock=chosen.clock,
             recent=chosen.recent,
             score=config.score,
-            inputs={name: fingerprint(path) for name, path in config.data.paths().items()},
+            inputs=source.hashes,
             weights=write_weights(fitted.trained.towers, out / "weights.safetensors"),
             tables={path.relative_to(out).as_posix(): sha256(path) for path in tables},
         )

@@ -22,7 +22,8 @@ class Interactions(Record):
     value: str | None = None
     positive: float | None = Field(default=None, description="rows with a smaller value count as seen, not as liked")
     repeats: Literal["keep", "first", "last"] = Field(
-        default="keep", description="which rows of one user and item count"
+        default="keep",
+        description="which rows of one user and item count, liked or not",
     )
 
     @model_validator(mode="after")
@@ -110,6 +111,13 @@ class DataConfig(Record):
     minimum: Minimum = Minimum()
     split: Split = Split()
     history: int = Field(default=100, ge=1, description="items of a user's history that a model sees, the newest")
+
+    @model_validator(mode="after")
+    def the_split_has_a_column_of_its_own(self) -> Self:
+        """A part is neither a user, an item, a time nor a value."""
+        if self.split.column in self.interactions.columns():
+            raise ValueError(f"a split.column of its own; {self.split.column!r} is read as something else")
+        return self
 
     def paths(self) -> dict[str, Path]:
         """The files that are read, by what they are."""

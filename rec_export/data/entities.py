@@ -12,7 +12,7 @@ from rec_export.errors import DataError, some
 
 def read_attributes(source: Attributes) -> pa.Table:
     """The declared columns of a table of users or items, the id first. Every id stands once."""
-    table = read_table(source.path, source.columns(), text=[source.id, *source.category, *source.text])
+    table = read_table(source.path, source.columns(), text=[source.id, *source.category, *source.tags, *source.text])
     where = f"column {source.id!r} of {source.path}"
     key = ids(table[source.id], where)
     if key.null_count:

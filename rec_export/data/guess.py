@@ -116,7 +116,10 @@ def kind_of(column: pa.ChunkedArray) -> str | None:
         return None
     if pa.types.is_dictionary(kind):
         column, kind = column.cast(kind.value_type), kind.value_type
-    distinct, there = pc.count_distinct(column, mode="only_valid").as_py(), len(column) - column.null_count
+    try:
+        distinct, there = pc.count_distinct(column, mode="only_valid").as_py(), len(column) - column.null_count
+    except pa.ArrowNotImplementedError:  # a type that nothing here can read
+        return None
     if distinct < 2:
         return None
     if pa.types.is_boolean(kind):

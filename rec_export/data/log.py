@@ -137,14 +137,13 @@ def core(events: Events, minimum: Minimum, among: Bool) -> Bool:
 def without_repeats(events: Events, rule: str, group: Int64) -> Bool:
     """The rows to keep of those that repeat a user and an item in one of the groups int64 [R], bool [R].
 
-    All of them, or the first or last in time.
+    All of them, or the first or last in time; of several at that time one that says "liked".
     """
     user, item = codes(events.user_id), codes(events.item_id)
     if rule == "keep":
         return np.ones(len(user), bool)
     time = np.arange(len(user)) if events.time is None else events.time
-    # A row that says "liked" outlives one that does not, whichever came first.
-    order = np.lexsort((time if rule == "first" else -time, ~events.positive, item, user, group))
+    order = np.lexsort((~events.positive, time if rule == "first" else -time, item, user, group))
     new = np.ones(len(user), bool)
     new[1:] = np.any([column[order][1:] != column[order][:-1] for column in (group, user, item)], axis=0)
     keep = np.zeros(len(user), bool)

@@ -61,6 +61,13 @@ def fingerprint(path: Path) -> str:
     return hashlib.sha256(json.dumps(facts).encode()).hexdigest()
 
 
+def refuse_changes(hashes: dict[str, str], paths: dict[str, Path]) -> None:
+    """Raise DataError where a file is not what it was when its fingerprint was taken."""
+    for name, path in paths.items():
+        if fingerprint(path) != hashes[name]:
+            raise DataError(f"{path} was changed while it was read; run the command again when it is written")
+
+
 def read_part(path: Path, columns: list[str] | None, text: list[str]) -> pa.Table:
     """The named columns of one file."""
     reader = reader_of(path)

@@ -6,9 +6,10 @@ import numpy as np
 import pyarrow as pa
 
 from rec_export.data.columns import Bool
-from rec_export.data.config import DataConfig
+from rec_export.data.config import DataConfig, Split
 from rec_export.data.entities import read_attributes
 from rec_export.data.log import Events, core, read_events, select, without_repeats
+from rec_export.data.read import fingerprint, refuse_changes
 from rec_export.data.split import Part, Parts, split
 
 PAIRS = ("random", "user", "last")  # the splits that divide pairs of a user and an item; the others divide rows
@@ -19,30 +20,31 @@ class Source(NamedTuple):
     """All that the files say, and which row is in which part."""
 
     events: Events
+    parts: Parts
+    whole: Events  # with the repeats that data.interactions.repeats leaves out
     users: pa.Table | None
     items: pa.Table | None
-    parts: Parts
     config: DataConfig
+    hashes: dict[str, str]  # of the files that were read
 
     @classmethod
     def read(cls, config: DataConfig) -> Self:
-        """Read the log and the tables, split, and drop repeats: no later row decides what an earlier part holds."""
-        events = read_events(config.interactions, config.split.column)
-        rule, whole = config.interactions.repeats, np.zeros(len(events.positive), np.int64)
-        if config.split.by in PAIRS:
-            events = select(events, without_repeats(events, rule, whole))
-        parts = split(events, config.split)
-        if config.split.by not in PAIRS:
-            kept = without_repeats(events, rule, parts.astype(np.int64))
-            events, parts = select(events, kept), parts[kept]
+        """Read the log and the tables, and split. Raises DataError where a file is written meanwhile."""
+        hashes = {name: fingerprint(path) for name, path in config.paths().items()}
+        whole = read_events(config.interactions, config.split.column)
         users = config.users and read_attributes(config.users)
         items = config.items and read_attributes(config.items)
-        return cls(events, users, items, parts, config)
+        refuse_changes(hashes, config.paths())
+        events, parts = divided(whole, config.interactions.repeats, config.split)
+        return cls(events, parts, whole, users, items, config, hashes)
 
     def with_validation(self, by: Literal["time", "random"]) -> "Source":
         """For a configuration that splits nothing: the newest rows, or random ones, become the validation part."""
         rule = self.config.split.model_copy(update={"by": by, "test": 0.0})
-        return self._replace(parts=split(self.events, rule)) if rule.valid > 0 else self
+        if rule.valid == 0:
+            return self
+        events, parts = divided(self.whole, self.config.interactions.repeats, rule)
+        return self._replace(events=events, parts=parts)
 
     def rows(self, *parts: Part) -> Bool:
         """The rows of some parts, bool [R]."""
@@ -51,3 +53,13 @@ class Source(NamedTuple):
     def lessons(self, *parts: Part) -> Bool:
         """Those rows of some parts that may be learned from: the k-core among them, bool [R]."""
         return core(self.events, self.config.minimum, self.rows(*parts))
+
+
+def divided(events: Events, repeats: str, rule: Split) -> tuple[Events, Parts]:
+    """The events without repeats, and their parts. No row decides which rows of an earlier part are kept."""
+    if rule.by in PAIRS:
+        events = select(events, without_repeats(events, repeats, np.zeros(len(events.positive), np.int64)))
+        return events, split(events, rule)
+    parts = split(events, rule)
+    kept = without_repeats(events, repeats, parts.astype(np.int64))
+    return select(events, kept), parts[kept]

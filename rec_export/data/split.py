@@ -36,7 +36,7 @@ def split(events: Events, rule: Split) -> Parts:
         case "user":
             parts = by_chance_within_users(codes(events.user_id), rule, rng)
         case "last":
-            parts = by_last(events, rng)
+            parts = by_last(events, rule, rng)
         case "column":
             parts = by_column(events, rule)
         case "none":
@@ -77,10 +77,11 @@ def by_chance_within_users(user: Int64, rule: Split, rng: np.random.Generator) -
     return np.select([place < test, place < test + valid], [Part.TEST, Part.VALID], Part.TRAIN).astype(np.int8)
 
 
-def by_last(events: Events, rng: np.random.Generator) -> Parts:
+def by_last(events: Events, rule: Split, rng: np.random.Generator) -> Parts:
     """Each user's newest positive row is test and the one before it validation, where at least one remains to train on.
 
-    Rows of one time are put in a random order: the order of a file often follows the items.
+    A part whose share is 0 gets nothing. What a user did not like goes with its time. Rows of one time are put in a
+    random order: the order of a file often follows the items.
     """
     if events.time is None:
         raise UsageError("data.split.by is 'last', but no time column is given; name it in data.interactions.time")
@@ -89,8 +90,13 @@ def by_last(events: Events, rng: np.random.Generator) -> Parts:
     size = np.bincount(user[events.positive], minlength=user.max() + 1)[user[order]]
     from_end = pd.Series(order).groupby(user[order]).cumcount(ascending=False).to_numpy()
     parts = np.full(len(user), Part.TRAIN, np.int8)
-    parts[order[(from_end == 0) & (size >= 3)]] = Part.TEST
-    parts[order[(from_end == 1) & (size >= 3)]] = Part.VALID
+    held = [part for part, share in ((Part.TEST, rule.test), (Part.VALID, rule.valid)) if share > 0]
+    for place, part in enumerate(held):
+        rows = order[(from_end == place) & (size >= 3)]
+        since = np.full(user.max() + 1, np.iinfo(np.int64).max)
+        since[user[rows]] = events.time[rows]
+        parts[~events.positive & (events.time >= since[user]) & (parts == Part.TRAIN)] = part
+        parts[rows] = part
     return parts
 
 

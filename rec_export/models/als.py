@@ -20,7 +20,7 @@ class Spec(ModelSpec):
 
     trainer: ClassVar[Literal["gradient", "als"]] = "als"
 
-    factors: int = Field(default=32, ge=1)
+    factors: int = Field(default=32, ge=1, le=65_536)
     regularization: float = Field(default=10.0, ge=0, description="of the squares of all factors")
     alpha: float = Field(default=5.0, gt=0, description="how much more a liking weighs than what was not liked")
 

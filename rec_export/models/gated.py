@@ -26,14 +26,14 @@ HEADS = 2  # of the attention on recent items
 class Spec(ModelSpec):
     """Widths of the parts, and how the gate learns."""
 
-    dim: int | None = Field(default=None, ge=1, description="of long-term taste; 64, or 128 where order means nothing")
-    side: int = Field(default=32, ge=1, description="of recent items and of content")
-    trends: int = Field(default=16, ge=1, description="hidden units on the trend of an item")
-    rates: int = Field(default=3, ge=1, description="rates at which a history fades")
-    span: int = Field(default=20, ge=1, description="items that count as recent")
+    dim: int | None = Field(default=None, ge=1, le=65_536, description="64, or 128 where order means nothing")
+    side: int = Field(default=32, ge=1, le=65_536, description="of recent items and of content")
+    trends: int = Field(default=16, ge=1, le=65_536, description="hidden units on the trend of an item")
+    rates: int = Field(default=3, ge=1, le=65_536, description="rates at which a history fades")
+    span: int = Field(default=20, ge=1, le=65_536, description="items that count as recent")
     dropout: float | None = Field(default=None, ge=0, lt=1, description="0.2, or 0.4 where order means nothing")
     gate: bool = Field(default=True, description="false: equal shares for everybody, to measure what the gate brings")
-    top: int | None = Field(default=None, ge=1, description="components with a share, at most; all where not given")
+    top: int | None = Field(default=None, ge=1, le=65_536, description="components with a share; all where not given")
     entropy: float = Field(default=0.01, ge=0, description="reward for shares that are spread over components")
     balance: float = Field(default=0.01, ge=0, description="penalty for components that are idle over all users")
 

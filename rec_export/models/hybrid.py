@@ -25,12 +25,12 @@ from rec_export.world import USUAL
 class Spec(ModelSpec):
     """Widths of the parts."""
 
-    dim: int | None = Field(default=None, ge=1, description="of users and items; 64, or 128 where order means nothing")
-    hidden: tuple[Annotated[int, Field(ge=1)], ...] | None = Field(
+    dim: int | None = Field(default=None, ge=1, le=65_536, description="64, or 128 where order means nothing")
+    hidden: tuple[Annotated[int, Field(ge=1, le=65_536)], ...] | None = Field(
         default=None, description="hidden layers of the MLP; [16, 8], or none where order means nothing"
     )
-    trends: int = Field(default=16, ge=1, description="hidden units on the trend of an item")
-    rates: int = Field(default=3, ge=1, description="rates at which a history fades")
+    trends: int = Field(default=16, ge=1, le=65_536, description="hidden units on the trend of an item")
+    rates: int = Field(default=3, ge=1, le=65_536, description="rates at which a history fades")
     dropout: float | None = Field(default=None, ge=0, lt=1, description="0.2, or 0.4 where order means nothing")
     user_ids: bool = Field(default=False, description="a user's id beside the history; it overfits small logs")
 

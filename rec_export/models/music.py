@@ -33,7 +33,7 @@ class Spec(ModelSpec):
     lr: ClassVar[float | None] = LR
     head_speed: ClassVar[float] = HEAD_SPEED
 
-    dim: int = Field(default=64, ge=1, description="of an id, of a category column, of all numbers together")
+    dim: int = Field(default=64, ge=1, le=65_536, description="of an id, of a category column, of all numbers together")
     hidden: tuple[int, ...] = Field(
         default=(64, 32, 16), min_length=1, description="widths of the residual blocks; system 001 had [256, 128, 64]"
     )

@@ -29,7 +29,7 @@ class Spec(ModelSpec):
     head_speed: ClassVar[float] = HEAD_SPEED
 
     kind: Literal["neumf", "dot"] = "neumf"
-    dim: int = Field(default=32, ge=1, description="factors of the dot product; system 003 had 5")
+    dim: int = Field(default=32, ge=1, le=65_536, description="factors of the dot product; system 003 had 5")
     hidden: tuple[int, ...] = Field(
         default=(32, 16, 8), min_length=1, description="hidden layers of the MLP; system 003 had [2048, 1024, 512]"
     )

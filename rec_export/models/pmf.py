@@ -19,7 +19,7 @@ from rec_export.towers import DotHead, Input, Inputs, ModelSpec, Sizes, Towers
 class Spec(ModelSpec):
     """The number of factors."""
 
-    dim: int = Field(default=40, ge=1)
+    dim: int = Field(default=40, ge=1, le=65_536)
 
     def user_inputs(self, sizes: Sizes) -> tuple[Input, ...]:
         """A user is a row."""

@@ -2,6 +2,7 @@
 
 import datetime
 import math
+import re
 from pathlib import Path
 from typing import Any
 
@@ -238,10 +239,21 @@ def test_a_log_of_one_row_is_learned_from(model: str, place: Path) -> None:
     assert (code, err) == (0, "")
 
 
+NOT_VALIDATED = re.compile(r"(nobody who is learned from likes anything new in the validation rows; \d+ epochs\n)?")
+
+
 @pytest.mark.parametrize("model", ["popular", "pmf", "hybrid"])
 @pytest.mark.parametrize("lonely", ["user_id", "item_id"])
 def test_a_log_with_one_user_or_one_item_is_learned_from(lonely: str, model: str, place: Path) -> None:
     columns = {**log_columns(), lonely: ["i1"] * ROWS}
     write_table(place / "log.parquet", **columns)
     code, err, _ = train(place, "--set", f"model.name={model}")
-    assert (code, err) == (0, "")
+    assert code == 0
+    assert NOT_VALIDATED.fullmatch(err)
+
+
+def test_a_split_column_that_is_also_the_value(place: Path) -> None:
+    config_file(place, **{**SECTIONS, "data": {"interactions": LOG, "split": {"by": "column", "column": "rating"}}})
+    code, err, changed = train(place)
+    assert (code, changed) == (2, [])
+    assert err.endswith("but should be a split.column of its own; 'rating' is read as something else\n")

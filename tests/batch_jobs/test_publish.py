@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -9,13 +10,16 @@ from datetime import date
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import pyarrow.parquet as pq
 import pytest
 
 from batch_jobs import score as job
 from batch_jobs.job import ScoreJob
 from batch_jobs.parts import plan
 from batch_jobs.publish import Destination
-from rec_export.errors import BusyError, OutputExistsError, StorageError, UsageError
+from batch_jobs.today import Today, look
+from rec_export.bundle import Bundle
+from rec_export.errors import BusyError, DataError, MissingInputError, OutputExistsError, StorageError, UsageError
 from rec_export.files import sha256
 from tests.conftest import LAST_DAY, command, contents, done, read_lists
 
@@ -143,6 +147,59 @@ def test_the_same_run_twice_at_once_is_done_by_one_and_refused_to_the_other(tmp_
         assert (work / "part").read_text() == "unfinished"
     with destination.staged("0123456789ab") as work:
         assert list(work.iterdir()) == []
+
+
+def test_the_same_run_that_another_process_ends_meanwhile_is_not_done_again(
+    exported: Path, shop: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def later(bundle: Bundle, wanted: ScoreJob) -> Today:
+        today = look(bundle, wanted)
+        monkeypatch.setattr("batch_jobs.score.look", look)
+        assert job.run(score_job(exported, shop, tmp_path / "recs")).fresh
+        return today
+
+    monkeypatch.setattr("batch_jobs.score.look", later)
+    assert not job.run(score_job(exported, shop, tmp_path / "recs")).fresh
+    assert not job.run(score_job(exported, shop, tmp_path / "recs")).fresh  # its manifest is still there
+    assert list((tmp_path / "recs.control" / "work").iterdir()) == []
+
+
+def test_a_live_run_without_its_manifest_is_named(exported: Path, shop: Path, tmp_path: Path) -> None:
+    job.run(score_job(exported, shop, tmp_path / "recs"))
+    (manifest,) = (tmp_path / "recs.control").rglob("*.json")
+    manifest.unlink()
+    with pytest.raises(MissingInputError, match=r"is live, but its manifest .* is gone"):
+        job.run(score_job(exported, shop, tmp_path / "recs"))
+
+
+def test_a_stray_file_in_the_work_folder_is_no_hindrance(exported: Path, shop: Path, tmp_path: Path) -> None:
+    (tmp_path / "recs.control" / "work").mkdir(parents=True)
+    (tmp_path / "recs.control" / "work" / "stray").touch()
+    assert job.run(score_job(exported, shop, tmp_path / "recs")).fresh
+
+
+def test_a_log_that_is_written_while_it_is_read_is_refused(
+    exported: Path, shop_copy: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def slow(bundle: Bundle, wanted: ScoreJob) -> Today:
+        today = look(bundle, wanted)
+        log = shop_copy / "interactions.parquet"
+        shutil.copy(shop_copy / "future.parquet", log)
+        return today
+
+    monkeypatch.setattr("batch_jobs.score.look", slow)
+    with pytest.raises(DataError, match="was changed while it was read"):
+        job.run(score_job(exported, shop_copy, tmp_path / "recs"))
+    assert not (tmp_path / "recs").exists()
+
+
+def test_a_log_of_the_newest_rows_alone_is_warned_of(
+    exported: Path, shop_copy: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    log = shop_copy / "interactions.parquet"
+    pq.write_table(pq.read_table(log)[-20:], log)
+    job.run(score_job(exported, shop_copy, tmp_path / "recs"))
+    assert "name the whole log" in caplog.text
 
 
 def test_a_date_that_is_taken_while_a_run_is_under_way_is_not_overwritten(

@@ -146,7 +146,7 @@ def test_a_bug_keeps_its_traceback_and_is_owned(error: Exception, monkeypatch: p
 
 
 def test_results_are_on_stdout_and_the_log_on_stderr(tmp_path: Path) -> None:
-    write_table(tmp_path / "log.parquet", user_id=list("aabbcc") * 3, item_id=list("xyyzzx") * 3)
+    write_table(tmp_path / "log.parquet", user_id=list("abcd") * 5, item_id=[f"i{i % 7}" for i in range(20)])
     fields: dict[str, Any] = {
         "data": {"interactions": {"path": "log.parquet"}},
         "model": {"name": "popular"},

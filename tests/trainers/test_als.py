@@ -15,10 +15,7 @@ from rec_export.models.als import Factors
 from tests.conftest import Refusal, config_file, done, refusal, write_table
 
 Float64 = npt.NDArray[np.float64]
-LACKING = (
-    "Error: the model als needs the package implicit, which is not here;"
-    " install it with `pip install implicit`\n"
-)
+LACKING = "Error: the model als needs the package implicit, which is not here; install it with `pip install implicit`\n"
 
 
 @pytest.fixture

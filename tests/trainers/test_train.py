@@ -15,11 +15,12 @@ import pytest
 
 import rec_export.models
 from rec_export.config import Config, Training
+from rec_export.data.config import DataConfig, Interactions, Split
 from rec_export.data.source import Source
 from rec_export.data.split import Part
 from rec_export.models import music, names
 from rec_export.towers import ModelSpec
-from tests.conftest import config_file, contents, done, read_lists, write_table
+from tests.conftest import command, config_file, contents, done, read_lists, write_table
 from trainers.dataset import Dataset
 from trainers.plan import plan
 
@@ -113,6 +114,40 @@ def test_targets_are_told_from_fewer_items_where_a_pair_costs_much(cliques: Path
     dataset = Dataset.of(source, source.rows(Part.TRAIN))
     candidates = [plan(dataset, Training(), 20, music.Spec(hidden=(width,))).candidates for width in (8, 4096)]
     assert candidates == [None, 2**25 // (128 * 3 * 4096)]
+
+
+def test_all_rows_are_learned_where_nothing_can_be_validated(tmp_path: Path) -> None:
+    newcomers = [f"new{user}" for user in range(5) for _ in range(2)]
+    users = [f"u{user}" for user in range(10) for _ in range(9)] + newcomers
+    times = range(1_700_000_000, 1_700_000_100)
+    write_table(
+        tmp_path / "log.parquet",
+        user_id=users,
+        item_id=[f"i{i % 12}" for i in range(100)],
+        time=range(1_700_000_000, 1_700_000_100),
+    )
+    interactions = {"path": "log.parquet", "time": "time"}
+    split = {"by": "time", "valid": 0.1, "test": 0.0}
+    data = {"interactions": interactions, "split": split}
+    config = config_file(tmp_path, data=data, model={"name": "pmf", "dim": 2}, training={"epochs": 1})
+    answer = command("-q", "train", config, "--out", tmp_path / "c")
+    said = "nobody who is learned from likes anything new in the validation rows; 1 epochs\n"
+    assert (answer.code, answer.err) == (0, said)
+    assert "100 rows, 15 users, 12 items" in answer.out
+
+
+def test_of_two_logs_with_repeats_the_part_to_train_on_does_not_depend_on_later_rows(tmp_path: Path) -> None:
+    times = [1, 2, 3, 4, 5, 6, 7, 8, 9, 10]
+    log = {"user_id": [1, 1, 2, 2, 3, 3, 2, 3, 1, 2], "item_id": [7, 8, 7, 8, 7, 9, 9, 8, 7, 7], "time": times}
+    write_table(tmp_path / "log.parquet", **{**log, "time": [1_700_000_000 + time for time in times]})
+    interactions = Interactions(path=tmp_path / "log.parquet", time="time", repeats="last")
+    source = Source.read(DataConfig(interactions=interactions, split=Split(by="none", valid=0.2)))
+    assert len(source.events.positive) == 8  # of each pair the last
+    timed = source.with_validation("time")
+    users = timed.events.user_id.to_pylist()
+    pairs = list(zip(users, timed.events.item_id.to_pylist(), timed.parts.tolist(), strict=True))
+    assert [(user, item) for user, item, part in pairs if part == Part.TRAIN][:2] == [(1, 7), (1, 8)]
+    assert [(user, item) for user, item, part in pairs if part == Part.VALID] == [(1, 7), (2, 7)]
 
 
 KILLED = """

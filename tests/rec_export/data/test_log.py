@@ -71,7 +71,7 @@ def test_the_core_of_some_rows_does_not_look_at_the_others(rows: list[Row], late
 
 
 @given(rows=ROWS, timed=st.booleans(), rule=st.sampled_from(["keep", "first", "last"]))
-def test_of_repeats_the_first_or_last_liking_is_kept(
+def test_of_repeats_the_first_or_last_is_kept(
     rows: list[Row], timed: bool, rule: Literal["keep", "first", "last"]
 ) -> None:
     kept = without_repeats(events(rows, timed), rule, np.zeros(len(rows), np.int64)).tolist()
@@ -79,13 +79,13 @@ def test_of_repeats_the_first_or_last_liking_is_kept(
         assert kept == [True] * len(rows)
         return
     sign = 1 if rule == "first" else -1
-    by_pair: dict[tuple[int, int], list[tuple[bool, int, int]]] = {}
+    by_pair: dict[tuple[int, int], list[tuple[int, bool, int]]] = {}
     for place, (user, item, time, positive) in enumerate(rows):
-        by_pair.setdefault((user, item), []).append((not positive, sign * (time if timed else place), place))
+        by_pair.setdefault((user, item), []).append((sign * (time if timed else place), not positive, place))
     best = {pair: min(found)[:2] for pair, found in by_pair.items()}
     got = [(rows[place][:2], place) for place in range(len(rows)) if kept[place]]
     assert sorted(pair for pair, _ in got) == sorted(best)
-    assert {p: (not rows[at][3], sign * (rows[at][2] if timed else at)) for p, at in got} == best
+    assert {p: (sign * (rows[at][2] if timed else at), not rows[at][3]) for p, at in got} == best
 
 
 @given(rows=ROWS, later=ROWS, rule=st.sampled_from(["first", "last"]))

@@ -101,7 +101,13 @@ def test_the_last_row_is_the_last_that_was_liked() -> None:
         user_id=pa.array(["a"] * 5), item_id=pa.array(range(5)), time=np.arange(5),
         positive=np.array([True, True, True, False, False]),
     )  # fmt: skip
-    assert split(made, Split(by="last")).tolist() == [TRAIN, VALID, TEST, TRAIN, TRAIN]
+    assert split(made, Split(by="last")).tolist() == [TRAIN, VALID, TEST, TEST, TEST]  # dislikes go with their time
+
+
+def test_a_share_of_zero_holds_no_last_row_out() -> None:
+    made = events(user_id=pa.array(["a"] * 4), item_id=pa.array(range(4)), time=np.arange(4), positive=np.ones(4, bool))
+    parts = [split(made, Split(by="last", **shares)).tolist() for shares in ({"test": 0.0}, {"valid": 0.0})]
+    assert parts == [[TRAIN, TRAIN, TRAIN, VALID], [TRAIN, TRAIN, TRAIN, TEST]]
 
 
 def test_ties_of_the_last_rows_are_broken_at_random() -> None:
@@ -132,7 +138,7 @@ def test_another_word_in_the_column_is_refused(word: str | None, shown: str) -> 
         split(made, Split(by="column", column="part"))
 
 
-@pytest.mark.parametrize("by", ["random", "user", "last", "none"])
+@pytest.mark.parametrize("by", ["random", "user", "none"])
 def test_what_was_not_liked_is_never_drawn(by: str) -> None:
     rng = np.random.default_rng(1)
     made = events(positive=rng.random(ROWS) < 0.7)
