@@ -124,7 +124,7 @@ def test_all_rows_are_learned_where_nothing_can_be_validated(tmp_path: Path) -> 
         tmp_path / "log.parquet",
         user_id=users,
         item_id=[f"i{i % 12}" for i in range(100)],
-        time=range(1_700_000_000, 1_700_000_100),
+        time=times,
     )
     interactions = {"path": "log.parquet", "time": "time"}
     split = {"by": "time", "valid": 0.1, "test": 0.0}
