@@ -56,7 +56,7 @@ class Run:
         self.plan = plan
         self.towers = spec.build(sizes)
         self.roof = modules(self.towers).to(device)
-        self.kept = averaged(self.roof)
+        self.kept = averaged(self.roof, plan)
         self.examples = examples_of(dataset.timeline, plan.clock, plan.history)
         if len(self.examples) == 0:
             raise TrainingError("nobody likes anything, so there is nothing to learn; check data.interactions.positive")
