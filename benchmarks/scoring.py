@@ -82,10 +82,10 @@ class Case(NamedTuple):
 
 
 def hybrid_head() -> AdditiveHead:
-    """The head of `hybrid` by its defaults, on a log with time."""
+    """The head of `hybrid` with its MLP, on a log with time; without it the head is a dot product."""
     tables, trends = TableSizes(rows=1), Clock(half_lives=HALF_LIVES).trends
     sizes = Sizes(users=tables, items=tables, context=CONTEXT, trend=trends, counts=trends - 2, ordered=True)
-    head = spec_of({"name": "hybrid"}, "benchmark").build(sizes).pair_head
+    head = spec_of({"name": "hybrid", "hidden": [16, 8]}, "benchmark").build(sizes).pair_head
     assert isinstance(head, AdditiveHead)
     return head
 

@@ -1,5 +1,6 @@
 """Print docs/config.md from the types of the configuration: python -m docs.config_page > docs/config.md"""
 
+import re
 import sys
 from typing import Any
 
@@ -48,6 +49,7 @@ def table(record: type[Record]) -> list[str]:
 def kind(annotation: Any) -> str:
     """A type as a person would write it."""
     text = annotation.__name__ if isinstance(annotation, type) else str(annotation)
+    text = re.sub(r"typing\.Annotated\[(\w+), FieldInfo\(.*?\]\)\]", r"\1", text)  # bounds are told by errors
     for long, short in {"typing.": "", "pathlib.": "", "NoneType": "none", "Literal": "", "Any": "any"}.items():
         text = text.replace(long, short)
     return text.replace("|", "or").strip("[]").replace("[", " of ").replace("]", "").replace(", ...", "")

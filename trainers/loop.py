@@ -106,7 +106,7 @@ class Run(Course):
         self.rng = np.random.default_rng(plan.seed)
         towers = spec.build(sizes)
         self.roof = modules(towers).to(device)
-        self.kept = averaged(self.roof)
+        self.kept = averaged(self.roof, plan)
         self.examples = examples_of(dataset.timeline, plan.clock, plan.history)
         if len(self.examples) == 0:
             raise TrainingError("nobody likes anything, so there is nothing to learn; check data.interactions.positive")

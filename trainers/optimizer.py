@@ -6,8 +6,6 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from trainers.plan import Plan
 
-AVERAGED = 0.98  # about fifty steps
-
 
 def optimizer_of(roof: nn.Module, plan: Plan, head_speed: float) -> torch.optim.Optimizer:
     """AdamW (Loshchilov and Hutter 2019, Decoupled Weight Decay Regularization, arXiv:1711.05101).
@@ -28,6 +26,6 @@ def optimizer_of(roof: nn.Module, plan: Plan, head_speed: float) -> torch.optim.
     return torch.optim.AdamW([g for g in groups if g["params"]], lr=plan.lr, betas=(0.9, 0.99), fused=True)
 
 
-def averaged(roof: nn.Module) -> AveragedModel:
+def averaged(roof: nn.Module, plan: Plan) -> AveragedModel:
     """A copy whose weights follow those of `roof` as an exponential moving average."""
-    return AveragedModel(roof, multi_avg_fn=get_ema_multi_avg_fn(AVERAGED))
+    return AveragedModel(roof, multi_avg_fn=get_ema_multi_avg_fn(plan.averaging))

@@ -17,10 +17,7 @@ WINDOWS = 12  # of the recent past, on which popularity lists are compared
 USERS = 1000  # of each window
 HALF_LIVES = (0.1, 0.25, 0.5, 1.0, 2.0, 6.0)  # in horizons
 K = 10
-FULL_SCORES = {
-    True: 5_000_000,
-    False: 50_000_000,
-}  # in an epoch with and without time, up to which all items are candidates
+FULL_SCORES = 5_000_000  # of an epoch, up to which all items are candidates
 BATCH_NUMBERS = 1 << 25  # in the head, for all pairs of a batch
 
 
@@ -37,6 +34,7 @@ class Plan(Record):
     decay: float
     embedding_decay: float
     id_dropout: float
+    averaging: float  # how much of the running mean of the weights stays at each step
     candidates: int | None  # items that a batch's targets are told from; None: all
     history: int
     seed: int
@@ -74,19 +72,26 @@ def plan(dataset: Dataset, training: Training, history: int, spec: ModelSpec) ->
     liked, users = len(timeline.item_row), int((np.diff(timeline.start) > 0).sum())
     defaults: dict[str, float | None]
     if clock.timed:
-        defaults = {"epochs": 14, "patience": 2, "batch": 512, "lr": 2e-3, "embedding_decay": 2.0, "candidates": 600}
+        defaults = {
+            "epochs": 14,
+            "patience": 3,
+            "batch": 256,
+            "lr": 2e-3,
+            "embedding_decay": 2.0,
+            "averaging": 0.995,
+            "candidates": 600,
+        }
     else:
-        decay = float(np.clip(7000 / max(liked, 1), 0.03, 1.0))  # the fewer rows, the stronger
         defaults = {
             "epochs": 60,
             "patience": 16,
-            "batch": 128,
-            "lr": 3e-3,
-            "embedding_decay": decay,
-            "candidates": 1000,
+            "batch": 256,
+            "lr": 6e-3,
+            "embedding_decay": float(np.clip(20_000 / max(liked, 1), 0.03, 3.0)),  # the fewer rows, the stronger
+            "averaging": 0.98,
+            "candidates": 4000,
         }
-    scores = (liked if clock.timed else users) * trained_items
-    if scores <= FULL_SCORES[clock.timed]:
+    if (liked if clock.timed else users) * trained_items <= FULL_SCORES:
         defaults["candidates"] = None
     if spec.lr is not None:
         defaults["lr"] = spec.lr

@@ -31,7 +31,7 @@ class Spec(ModelSpec):
     trends: int = Field(default=16, ge=1, le=65_536, description="hidden units on the trend of an item")
     rates: int = Field(default=3, ge=1, le=65_536, description="rates at which a history fades")
     span: int = Field(default=20, ge=1, le=65_536, description="items that count as recent")
-    dropout: float | None = Field(default=None, ge=0, lt=1, description="0.2, or 0.4 where order means nothing")
+    dropout: float | None = Field(default=None, ge=0, lt=1, description="0.2, or 0.6 where order means nothing")
     gate: bool = Field(default=True, description="false: equal shares for everybody, to measure what the gate brings")
     top: int | None = Field(default=None, ge=1, le=65_536, description="components with a share; all where not given")
     entropy: float = Field(default=0.01, ge=0, description="reward for shares that are spread over components")
@@ -39,7 +39,7 @@ class Spec(ModelSpec):
 
     def chosen(self, sizes: Sizes) -> "Widths":
         """The numbers that were left open, by what the log is."""
-        dim, dropout = (64, 0.2) if sizes.ordered else (128, 0.4)
+        dim, dropout = (64, 0.2) if sizes.ordered else (128, 0.6)
         described = sizes.items.dense or sizes.items.category or sizes.items.tags or sizes.items.text
         recent, content = self.side if sizes.ordered else 0, self.side if described else 0
         return Widths(

@@ -113,7 +113,7 @@ def test_targets_are_told_from_fewer_items_where_a_pair_costs_much(cliques: Path
     source = Source.read(Config.load(config_file(cliques, "wide.yaml", **fields)).data)
     dataset = Dataset.of(source, source.rows(Part.TRAIN))
     candidates = [plan(dataset, Training(), 20, music.Spec(hidden=(width,))).candidates for width in (8, 4096)]
-    assert candidates == [None, 2**25 // (128 * 3 * 4096)]
+    assert candidates == [None, 2**25 // (256 * 3 * 4096)]
 
 
 def test_all_rows_are_learned_where_nothing_can_be_validated(tmp_path: Path) -> None:
