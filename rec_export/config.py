@@ -24,7 +24,20 @@ class Training(Record):
     lr: float | None = Field(default=None, gt=0)
     decay: float = Field(default=0.01, ge=0, description="decoupled weight decay of layers")
     embedding_decay: float | None = Field(default=None, ge=0, description="decoupled weight decay of embeddings")
+    loss: Literal["softmax", "bpr", "bce"] = "softmax"
     candidates: int | None = Field(default=None, ge=2, description="items that targets are told from, in each batch")
+    negatives: Literal["mixed", "uniform", "popular", "batch"] = Field(
+        default="mixed", description="how they are drawn; mixed: half the most popular, half uniform"
+    )
+    logq: bool = Field(default=True, description="each drawn item stands for as many as its chance says (softmax)")
+    reject: bool = Field(default=True, description="what a user has met or will like is no alternative")
+    schedule: Literal["constant", "cosine", "step", "plateau"] = Field(
+        default="constant", description="of the learning rate; step: half after each third of the epochs"
+    )
+    clip: float = Field(default=5.0, gt=0, description="largest norm of all gradients together")
+    recency: float | None = Field(
+        default=None, gt=0, description="half-life, in days, of the weight of a snapshot; none: all weigh alike"
+    )
     id_dropout: float | None = Field(
         default=None, ge=0, lt=1, description="share of ids hidden, so that new ones can be served"
     )

@@ -60,6 +60,9 @@ class AlsRun(Course):
             ) from error
         return round(losses[-1], 5)
 
+    def passed(self, loss: float, held_out: dict[str, float]) -> None:
+        """The solver has no rate that could follow."""
+
     @torch.no_grad()
     def evaluated(self) -> Towers:
         """The towers with the solver's factors; the row of those who were not in training stays zero."""

@@ -1,8 +1,5 @@
 """Examples on the device: the inputs of the towers, the targets, and the candidates they are told from."""
 
-import math
-from typing import NamedTuple
-
 import torch
 from torch import Tensor
 
@@ -13,13 +10,7 @@ from rec_export.world import World
 from trainers.dataset import Dataset
 from trainers.examples import Batch
 from trainers.losses import Pairs
-
-
-class Candidates(NamedTuple):
-    """The items that a batch's targets are told from, and how much each stands for."""
-
-    item: Tensor  # int64 [C]
-    correction: Tensor  # float32 [C] the logarithm of how many items each stands for (logQ)
+from trainers.negatives import Candidates, Popularity
 
 
 class Device:
@@ -35,7 +26,8 @@ class Device:
         trained = dataset.catalogue.items.trained
         trends = [torch.from_numpy(world.trend()[:trained]) for world in moments]
         self.trends = torch.stack(trends).to(device)
-        self.popular = torch.argsort(self.trends[:, :, recent], dim=1, descending=True)
+        self.share = torch.exp(self.trends[:, :, recent])  # [moments, N], above 0
+        self.order = torch.argsort(self.share, dim=1, descending=True)
         every = torch.arange(trained).numpy()
         features = dataset.item_features.take(every)
         inputs = item_inputs(self.item_ports, features, trends[0], every)
@@ -61,19 +53,9 @@ class Device:
             inputs["row"] = inputs["row"].masked_fill(hidden, -1)
         return inputs
 
-    def candidates(self, moment: int, count: int | None) -> Candidates:
-        """All items (None), or `count`: the most popular for themselves, and a uniform sample for all the others.
-
-        The popular items carry most of the softmax: having them for certain takes most of the sampling noise away.
-        """
-        if count is None or count >= self.items:
-            every = torch.arange(self.items, device=self.device)
-            return Candidates(every, torch.zeros(self.items, device=self.device))
-        head, tail = self.popular[moment, : count // 2], self.popular[moment, count // 2 :]
-        sample = tail[torch.randperm(len(tail), device=self.device)[: count - len(head)]]
-        correction = torch.zeros(count, device=self.device)
-        correction[len(head) :] = math.log(len(tail) / len(sample))
-        return Candidates(torch.cat([head, sample]), correction)
+    def popularity(self, moment: int) -> Popularity:
+        """How popular each trained item was of late."""
+        return Popularity(self.share[moment], self.order[moment])
 
     def taken(self, batch: Batch, candidates: Candidates) -> Pairs:
         """The cells of candidates that a user has met, or will."""

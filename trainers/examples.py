@@ -34,6 +34,7 @@ class Batch(NamedTuple):
     weight: Float32  # [T]
     seen_owner: Int64  # [Q] the example of each item that is known already, and so no candidate
     seen: Int64  # [Q] item rows
+    worth: float = 1.0  # of the whole batch, beside others
 
 
 class Examples(ABC):
@@ -54,9 +55,12 @@ class Examples(ABC):
         """The number of batches of one epoch."""
 
 
-def examples_of(timeline: Timeline, clock: Clock, length: int) -> Examples:
-    """Snapshots of the past where time tells something, otherwise bags."""
-    return Snapshots(timeline, clock, length) if clock.timed else Bags(timeline, clock, length)
+def examples_of(timeline: Timeline, clock: Clock, length: int, recency: float | None) -> Examples:
+    """Snapshots of the past where time tells something, otherwise bags.
+
+    The weight of a snapshot halves with every `recency` days of its age; None: all weigh alike.
+    """
+    return Snapshots(timeline, clock, length, recency) if clock.timed else Bags(timeline, clock, length)
 
 
 @final
@@ -66,13 +70,14 @@ class Snapshots(Examples):
     Dates go back from the end in steps of half a horizon, so that the newest rows are learned from as well.
     """
 
-    def __init__(self, timeline: Timeline, clock: Clock, length: int) -> None:
+    def __init__(self, timeline: Timeline, clock: Clock, length: int, recency: float | None) -> None:
         horizon = int(clock.horizon * DAY)
         assert timeline.event_time is not None
         dates = [timeline.end - horizon - back * horizon // 2 for back in range(SNAPSHOTS)]
         dates = [date for date in dates if date > timeline.event_time[0] + horizon] or dates[:1]
         self.timeline, self.length = timeline, length
         self.moments = [timeline.as_of(date, clock) for date in dates]
+        self.worth = [1.0 if recency is None else 0.5 ** ((dates[0] - date) / DAY / recency) for date in dates]
         self.until = [timeline.before(date + horizon) for date in dates]
         rng = np.random.default_rng(0)
         self.user = [self.active(world, until, rng) for world, until in zip(self.moments, self.until, strict=True)]
@@ -119,6 +124,7 @@ class Snapshots(Examples):
             weight=shared(liked.owner, len(user)),
             seen_owner=past.owner,
             seen=self.timeline.item_row[past.place],
+            worth=self.worth[moment],
         )
 
 

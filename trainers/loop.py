@@ -21,13 +21,15 @@ from trainers.batches import Device, take
 from trainers.dataset import Dataset
 from trainers.examples import Batch, examples_of
 from trainers.gates import Gates, Shares, idle
-from trainers.losses import Pairs, full_softmax, sampled_softmax
+from trainers.losses import Pairs, bce, bpr, full_softmax, none_of, sampled_softmax
+from trainers.negatives import candidates
 from trainers.optimizer import averaged, optimizer_of
 from trainers.plan import Plan
+from trainers.schedule import Schedule
 from trainers.validation import Validation
 
 log = logging.getLogger("rec_export")
-CLIP = 5.0  # of the norm of all gradients
+LOSSES = {"softmax": sampled_softmax, "bpr": bpr, "bce": bce}
 
 
 class Epoch(Record):
@@ -65,6 +67,10 @@ class Course(ABC):
     def evaluated(self) -> Towers:
         """The towers as they are now, in eval mode."""
 
+    @abstractmethod
+    def passed(self, loss: float, held_out: dict[str, float]) -> None:
+        """Hear how an epoch went; nothing is held out in a refit."""
+
     def train(self, validation: Validation | None, phase: str) -> Trained:
         """Epochs until the metric on `validation` stops growing; without one, all of plan.epochs."""
         epochs: list[Epoch] = []
@@ -74,6 +80,7 @@ class Course(ABC):
             loss = self.epoch(number)
             towers = self.evaluated()
             held_out = {} if validation is None else validation.measure(towers, self.state)
+            self.passed(loss, held_out)
             seconds = round(time.monotonic() - started, 2)
             shares = self.gates.shares()
             epochs.append(Epoch(phase=phase, epoch=number, loss=loss, held_out=held_out, seconds=seconds, gate=shares))
@@ -107,12 +114,13 @@ class Run(Course):
         towers = spec.build(sizes)
         self.roof = modules(towers).to(device)
         self.kept = averaged(self.roof, plan)
-        self.examples = examples_of(dataset.timeline, plan.clock, plan.history)
+        self.examples = examples_of(dataset.timeline, plan.clock, plan.history, plan.recency)
         if len(self.examples) == 0:
             raise TrainingError("nobody likes anything, so there is nothing to learn; check data.interactions.positive")
         state = Device(dataset, spec, sizes, self.examples.moments, plan.recent, device)
         super().__init__(plan, state, towers)
         self.optimizer = optimizer_of(self.roof, plan, spec.head_speed)
+        self.schedule = Schedule(self.optimizer, plan, self.examples.steps(plan.batch))
 
     def epoch(self, number: int) -> float:
         """One pass over the examples; the mean loss. Raises TrainingError when it is not finite."""
@@ -122,11 +130,12 @@ class Run(Course):
         steps = self.examples.steps(self.plan.batch)
         batches = track(self.examples.batches(self.plan.batch, self.rng), steps, f"epoch {number}")
         for step, batch in enumerate(batches, 1):
-            loss = self.loss(batch) + self.gates.penalty(batch.size)
+            loss = batch.worth * self.loss(batch) + self.gates.penalty(batch.size)
             self.optimizer.zero_grad(set_to_none=True)
             loss.backward()
-            nn.utils.clip_grad_norm_(self.roof.parameters(), CLIP)
+            nn.utils.clip_grad_norm_(self.roof.parameters(), self.plan.clip)
             self.optimizer.step()
+            self.schedule.step()
             self.kept.update_parameters(self.roof)
             total += loss.item()
             if not math.isfinite(total):
@@ -143,17 +152,24 @@ class Run(Course):
         met = state.tensor(np.unique(batch.history[batch.history >= 0]))
         for encoder in history_encoders(towers):
             encoder.refresh({name: value[met] for name, value in items.items()}, met)
-        candidates = state.candidates(batch.moment, plan.candidates)
-        user_vec = towers.user_tower(state.users(batch, plan.id_dropout))
-        item_vec = towers.item_tower(take(items, state.item_ports, candidates.item))
-        score = towers.pair_head(user_vec, item_vec) + candidates.correction
         owner, target, weight = (state.tensor(column) for column in (batch.owner, batch.target, batch.weight))
-        if len(candidates.item) == state.items:
-            seen = Pairs(state.tensor(batch.seen_owner), state.tensor(batch.seen))
-            return full_softmax(score, Pairs(owner, target), weight, seen)
+        drawn = candidates(plan.negatives, state.popularity(batch.moment), target, plan.candidates, plan.logq)
+        user_vec = towers.user_tower(state.users(batch, plan.id_dropout))
+        item_vec = towers.item_tower(take(items, state.item_ports, drawn.item))
+        score = towers.pair_head(user_vec, item_vec)
+        if plan.loss == "softmax":
+            score = score + drawn.correction
+            if len(drawn.item) == state.items:
+                seen = Pairs(state.tensor(batch.seen_owner), state.tensor(batch.seen))
+                return full_softmax(score, Pairs(owner, target), weight, seen if plan.reject else none_of(seen))
         target_vec = towers.item_tower(take(items, state.item_ports, target))
         own = pair_scores(towers.pair_head, user_vec.index_select(0, owner), target_vec)
-        return sampled_softmax(score, own, owner, weight, state.taken(batch, candidates))
+        taken = state.taken(batch, drawn)
+        return LOSSES[plan.loss](score, own, owner, weight, taken if plan.reject else none_of(taken))
+
+    def passed(self, loss: float, held_out: dict[str, float]) -> None:
+        """The learning rate may follow."""
+        self.schedule.epoch(loss, held_out)
 
     @torch.no_grad()
     def evaluated(self) -> Towers:

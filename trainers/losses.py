@@ -3,7 +3,7 @@
 from typing import NamedTuple
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 NEVER = -1e9  # the score of what is no alternative
 
@@ -15,12 +15,35 @@ class Pairs(NamedTuple):
     column: Tensor  # int64 [P]
 
 
+def none_of(pairs: Pairs) -> Pairs:
+    """No cells."""
+    return Pairs(pairs.row[:0], pairs.column[:0])
+
+
 def full_softmax(score: Tensor, targets: Pairs, weight: Tensor, seen: Pairs) -> Tensor:
     """Cross-entropy over all candidates; float32 [B, N], pairs [T], float32 [T], pairs [Q] -> float32 []."""
     score = score.index_put((seen.row, seen.column), score.new_tensor(NEVER))
     total = torch.logsumexp(score, 1)
     own = score.flatten().index_select(0, targets.row * score.shape[1] + targets.column)
     return ((total.index_select(0, targets.row) - own) * weight).sum() / weight.sum().clamp(min=1e-9)
+
+
+def bpr(score: Tensor, own: Tensor, owner: Tensor, weight: Tensor, taken: Pairs) -> Tensor:
+    """-log sigmoid(target - candidate), the mean over candidates; shapes as in sampled_softmax -> float32 [].
+
+    Rendle et al. 2009, BPR: Bayesian Personalized Ranking from Implicit Feedback, arXiv:1205.2618.
+    """
+    free = torch.ones_like(score).index_put((taken.row, taken.column), score.new_zeros(())).index_select(0, owner)
+    gap = own.unsqueeze(1) - score.index_select(0, owner)
+    each = (nn.functional.softplus(-gap) * free).sum(1) / free.sum(1).clamp(min=1)
+    return (each * weight).sum() / weight.sum().clamp(min=1e-9)
+
+
+def bce(score: Tensor, own: Tensor, owner: Tensor, weight: Tensor, taken: Pairs) -> Tensor:
+    """Each target is a yes, its user's candidates are together one no; shapes as in sampled_softmax -> float32 []."""
+    free = torch.ones_like(score).index_put((taken.row, taken.column), score.new_zeros(()))
+    no = (nn.functional.softplus(score) * free).sum(1) / free.sum(1).clamp(min=1)
+    return ((nn.functional.softplus(-own) + no.index_select(0, owner)) * weight).sum() / weight.sum().clamp(min=1e-9)
 
 
 def sampled_softmax(score: Tensor, own: Tensor, owner: Tensor, weight: Tensor, taken: Pairs) -> Tensor:

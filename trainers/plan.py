@@ -1,6 +1,6 @@
 """What follows from the log where the configuration is silent: whether time is looked at, and how to train."""
 
-from typing import NamedTuple, final
+from typing import Any, Literal, NamedTuple, final
 
 import numpy as np
 
@@ -12,6 +12,7 @@ from rec_export.record import Record
 from rec_export.towers import ModelSpec
 from rec_export.world import Timeline, World, ragged
 from trainers.dataset import Dataset
+from trainers.negatives import Rule
 
 WINDOWS = 12  # of the recent past, on which popularity lists are compared
 USERS = 1000  # of each window
@@ -35,7 +36,15 @@ class Plan(Record):
     embedding_decay: float
     id_dropout: float
     averaging: float  # how much of the running mean of the weights stays at each step
+    loss: Literal["softmax", "bpr", "bce"]
     candidates: int | None  # items that a batch's targets are told from; None: all
+    negatives: Rule
+    logq: bool
+    reject: bool
+    schedule: Literal["constant", "cosine", "step", "plateau"]
+    course: int  # the epochs that the schedule is laid out for
+    clip: float
+    recency: float | None
     history: int
     seed: int
     metric: str
@@ -70,7 +79,7 @@ def plan(dataset: Dataset, training: Training, history: int, spec: ModelSpec) ->
         if len(contest.scores) and contest.beats(contest.best(), timed.counts - 1):
             clock, recent = timed, contest.best()
     liked, users = len(timeline.item_row), int((np.diff(timeline.start) > 0).sum())
-    defaults: dict[str, float | None]
+    defaults: dict[str, Any]
     if clock.timed:
         defaults = {
             "epochs": 14,
@@ -91,7 +100,7 @@ def plan(dataset: Dataset, training: Training, history: int, spec: ModelSpec) ->
             "averaging": 0.98,
             "candidates": 4000,
         }
-    if (liked if clock.timed else users) * trained_items <= FULL_SCORES:
+    if training.loss == "softmax" and (liked if clock.timed else users) * trained_items <= FULL_SCORES:
         defaults["candidates"] = None
     if spec.lr is not None:
         defaults["lr"] = spec.lr
@@ -102,7 +111,8 @@ def plan(dataset: Dataset, training: Training, history: int, spec: ModelSpec) ->
     # A hidden id leaves the attributes to learn from; without any it only teaches what an unknown item is worth.
     defaults["id_dropout"] = 0.2 if dataset.item_features.described else 0.05
     given = training.model_dump(include=set(Plan.model_fields), exclude_none=True)
-    return Plan(clock=clock, recent=recent, history=history, **{**defaults, **given})
+    chosen = {"recency": None, **defaults, **given}
+    return Plan(clock=clock, recent=recent, history=history, course=chosen["epochs"], **chosen)
 
 
 def clock_of(timeline: Timeline) -> Clock:

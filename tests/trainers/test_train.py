@@ -76,6 +76,27 @@ def test_what_is_planted_is_found_where_popularity_is_blind(learner: str, clique
     assert recall["popular"] < 0.4
 
 
+@pytest.mark.parametrize(
+    "training",
+    [
+        {"loss": "bpr"},
+        {"loss": "bce"},
+        {"candidates": 20, "negatives": "uniform"},
+        {"candidates": 20, "negatives": "popular", "logq": False},
+        {"negatives": "batch"},
+        {"loss": "bpr", "candidates": 20, "reject": False},
+        {"schedule": "cosine"},
+        {"schedule": "plateau", "clip": 1.0},
+    ],
+    ids=str,
+)
+def test_every_way_to_train_finds_what_is_planted(training: dict[str, Any], cliques: Path, tmp_path: Path) -> None:
+    config = config_file(cliques, "way.yaml", **sections("pmf", epochs=40, batch=64, lr=0.03, **training))
+    done("train", config, "--out", tmp_path / "checkpoint")
+    results = json.loads(done("evaluate", tmp_path / "checkpoint", "--k", 6, "--bootstrap", 0, "--json"))["results"]
+    assert results["model"]["all"]["metrics"]["recall@6"]["mean"] > 0.9
+
+
 @pytest.mark.parametrize("model", ["pmf", "hybrid", "gated", "popular", "als", "ncf", "music"])
 def test_the_same_seed_gives_the_same_weights(model: str, cliques: Path, tmp_path: Path) -> None:
     config = config_file(cliques, f"seed-{model}.yaml", **sections(model, epochs=1, refit=False))
