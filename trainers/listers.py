@@ -37,7 +37,7 @@ def by_model(scorer: Scorer) -> Lister:
     def scores(user: Int64) -> Tensor:
         with torch.inference_mode():
             score = scorer.model.head(scorer.user_vectors(user), item_vec).cpu()
-            return torch.where(torch.from_numpy(scorer.known(user)).unsqueeze(1), score, popular)
+            return torch.where(torch.from_numpy(scorer.serves(user)).unsqueeze(1), score, popular)
 
     return Lister(lambda user, k: scorer.best(user, k, keep_seen=False).item_row, scores)
 

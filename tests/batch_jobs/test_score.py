@@ -12,6 +12,7 @@ import pytest
 import torch
 
 from rec_export.bundle import Bundle
+from rec_export.catalogue import Catalogue
 from rec_export.data.log import make_log, read_events
 from rec_export.device import device_of
 from rec_export.scorer import Model, Scorer
@@ -164,18 +165,20 @@ def test_users_can_be_named_without_their_attributes(exported: Path, shop: Path,
     assert sources(rows) == {known: "model", "nobody": "fallback"}
 
 
-def test_a_user_of_whom_nothing_is_known_gets_what_is_popular_of_late(
+def test_a_user_of_whom_nothing_is_known_gets_what_newcomers_like_first(
     exported: Path, shop: Path, tmp_path: Path
 ) -> None:
     users = some_users(tmp_path, user_id=["nobody", pd.read_parquet(shop / "interactions.parquet").user_id[0]])
     rows = score(exported, shop / "interactions.parquet", tmp_path / "recs", "--users", users, "--k", 5)
     bundle = Bundle.read(exported)
-    blueprint, items = bundle.manifest.blueprint, bundle.catalogue.items.vocab
+    blueprint, catalogue = bundle.manifest.blueprint, bundle.catalogue
+    catalogue = Catalogue(catalogue.users.grown(pa.array(["nobody"]), None), catalogue.items)
     events = read_events(blueprint.data.interactions.model_copy(update={"path": shop / "interactions.parquet"}))
-    log = make_log(events, bundle.catalogue.users.vocab, items)
-    trend = Timeline.of(log, len(bundle.catalogue.users.vocab), len(items)).as_of(None, blueprint.clock).trend()
-    best = np.argsort(-trend[:, blueprint.recent], kind="stable")[:5]
-    assert lists_of(rows)["nobody"] == items.take(best).to_pylist()
+    log = make_log(events, catalogue.users.vocab, catalogue.items.vocab)
+    world = Timeline.of(log, len(catalogue.users.vocab), len(catalogue.items.vocab)).as_of(None, blueprint.clock)
+    scorer = Scorer(Model.of_bundle(bundle, "torchscript", device_of("cpu")), catalogue, world)
+    best = scorer.lists(np.array([len(catalogue.users.vocab) - 1]), 5).item_row[0]
+    assert lists_of(rows)["nobody"] == catalogue.items.vocab.take(best).to_pylist()
 
 
 # New items, and items that are gone
@@ -256,6 +259,10 @@ def test_a_model_that_knows_rows_alone_falls_back_for_every_new_user(numbers: Pa
     told = sources(rows)
     assert {user for user, source in told.items() if source == "fallback"} == {-5}
     assert not {1, 2} & set(lists_of(rows)[-5])
+    count = np.bincount(pa.concat_tables([log, new])["item_id"].to_numpy())
+    count[[1, 2]] = 0
+    best = np.array(lists_of(rows)[-5][:10], np.int64)
+    assert count[best].tolist() == np.sort(count)[::-1][:10].tolist()
 
 
 def test_numbers_that_were_written_as_text_are_the_same_ids(numbers: Path, tmp_path: Path) -> None:
