@@ -129,7 +129,7 @@ class Scorer:
         return best._replace(item_row=np.where(best.item_row == UNKNOWN, UNKNOWN, self.items[best.item_row]))
 
     def serves(self, user: Int64) -> Bool:
-        """Which users [B] get the model's list, bool [B]: those it knows, or all if it learned what newcomers like first.
+        """Which users [B] get the model's list, bool [B]: all if it learned what newcomers like, else those it knows.
 
         In snapshots it did. On validation rows that list beat the popular one for cold users: NDCG@10 .097 to .076 on
         retail, .024 to .023 on electronics.
