@@ -138,7 +138,7 @@ def train(config: Config, source: Source, steps: Steps, say: Say) -> None:
     if steps.checkpoint.exists():
         say(f"Kept      {steps.kept()}, done before")
     else:
-        train_model(TrainJob(config=config, out=steps.checkpoint), source)
+        train_model(TrainJob(config=config, out=steps.checkpoint, resume=True), source)
     outcome = Outcome.read(steps.checkpoint / "metrics.json")
     how = "by time"
     if not outcome.plan.clock.timed:

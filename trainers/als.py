@@ -1,6 +1,6 @@
 """Alternating least squares by the `implicit` library. An iteration is an epoch; validation chooses how many."""
 
-from typing import final
+from typing import Any, final
 
 import numpy as np
 import torch
@@ -14,6 +14,7 @@ from rec_export.world import Timeline
 from trainers.batches import Device
 from trainers.dataset import Dataset
 from trainers.examples import worth
+from trainers.journal import Tensors
 from trainers.loop import Course
 from trainers.plan import Plan
 
@@ -59,6 +60,15 @@ class AlsRun(Course):
                 f"the factors are not finite after iteration {number}; raise model.regularization, or lower model.alpha"
             ) from error
         return round(losses[-1], 5)
+
+    def state(self) -> tuple[dict[str, Any], Tensors]:
+        """The factors; the first ones alone are random."""
+        factors = {"user": self.solver.user_factors, "item": self.solver.item_factors}
+        return {}, {name: torch.from_numpy(np.array(values)) for name, values in factors.items()}
+
+    def restore(self, state: dict[str, Any], tensors: Tensors) -> None:
+        """The same, put back."""
+        self.solver.user_factors, self.solver.item_factors = tensors["user"].numpy(), tensors["item"].numpy()
 
     def passed(self, loss: float, held_out: dict[str, float]) -> None:
         """The solver has no rate that could follow."""

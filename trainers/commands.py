@@ -11,14 +11,15 @@ import click
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="The checkpoint, a new directory.")
 @click.option("--set", "changes", multiple=True, metavar="KEY=VALUE", help="Change a key, as in --set model.dim=128.")
 @click.option("--device", help="auto, cpu or cuda; instead of training.device.")
-def train(config: Path, out: Path, changes: tuple[str, ...], device: str | None) -> None:
+@click.option("--resume", is_flag=True, help="Go on with a training that was killed or interrupted, if there is one.")
+def train(config: Path, out: Path, changes: tuple[str, ...], device: str | None, resume: bool) -> None:
     """Train the model that the YAML file CONFIG describes."""
     from rec_export.config import Config
     from trainers.job import TrainJob, run
 
     if device:
         changes = (*changes, f"training.device={device}")
-    outcome = run(TrainJob(config=Config.load(config, changes), out=out))
+    outcome = run(TrainJob(config=Config.load(config, changes), out=out, resume=resume))
     for name, metrics in outcome.held_out.items():
         click.echo(f"validation, {name:>7}: " + ", ".join(f"{metric} {value:.4f}" for metric, value in metrics.items()))
     click.echo(

@@ -20,6 +20,7 @@ from rec_export.record import Record
 from rec_export.towers import ModelSpec, Sizes
 from rec_export.world import CONTEXT
 from trainers.dataset import Dataset
+from trainers.journal import Journal
 from trainers.loop import Course, Epoch, Run, Trained, sizes_of
 from trainers.plan import Plan, plan
 from trainers.validation import Validation
@@ -33,6 +34,7 @@ class TrainJob(Record):
 
     config: Config
     out: Path
+    resume: bool = False
 
 
 @final
@@ -69,7 +71,12 @@ def run(job: TrainJob, source: Source | None = None) -> Outcome:
     trainer_of(spec)
     device = device_of(config.training.device)
     source = source or Source.read(config.data)
-    chosen, fitted = fit(config, spec, source, device)
+    journal = Journal.open(job.out, {"config": config.model_dump(mode="json"), "inputs": source.hashes}, job.resume)
+    try:
+        chosen, fitted = fit(config, spec, source, device, journal)
+    except Exception:  # what was killed or interrupted can go on; a mistake would only come again
+        journal.remove()
+        raise
     outcome = Outcome(
         best_epoch=fitted.trained.best_epoch,
         held_out=fitted.held_out,
@@ -81,6 +88,7 @@ def run(job: TrainJob, source: Source | None = None) -> Outcome:
         seconds=round(time.monotonic() - started, 1),
     )
     write(job, spec, chosen, fitted, outcome, source)
+    journal.remove()
     return outcome
 
 
@@ -93,7 +101,7 @@ def trainer_of(spec: ModelSpec) -> Callable[[ModelSpec, Sizes, Dataset, Plan, to
     return Run
 
 
-def fit(config: Config, spec: ModelSpec, source: Source, device: torch.device) -> tuple[Plan, Fitted]:
+def fit(config: Config, spec: ModelSpec, source: Source, device: torch.device, journal: Journal) -> tuple[Plan, Fitted]:
     """Search with the validation part held out; then, if asked, learn from both parts for the best number of epochs."""
     trainer, everything = trainer_of(spec), None
     if config.data.split.by == "none":  # what is held out depends on whether time matters, and on nothing else
@@ -106,7 +114,8 @@ def fit(config: Config, spec: ModelSpec, source: Source, device: torch.device) -
     if validation is None and config.training.refit and source.rows(Part.VALID).any():
         log.warning("nobody who is learned from likes anything new in the validation rows; %d epochs", chosen.epochs)
         dataset = everything or Dataset.of(source, source.lessons(Part.TRAIN, Part.VALID))
-    found = trainer(spec, sizes_of(dataset, chosen, CONTEXT), dataset, chosen, device).train(validation, "search")
+    course = trainer(spec, sizes_of(dataset, chosen, CONTEXT), dataset, chosen, device)
+    found = course.train(validation, "search", journal)
     if validation is None:
         return chosen, Fitted(found, dataset, found.epochs, {})
     held_out = {"model": found.held_out, "popular": validation.popularity(chosen.recent)}
@@ -114,7 +123,8 @@ def fit(config: Config, spec: ModelSpec, source: Source, device: torch.device) -
         return chosen, Fitted(found, dataset, found.epochs, held_out)
     everything = everything or Dataset.of(source, source.lessons(Part.TRAIN, Part.VALID))
     again = chosen.model_copy(update={"epochs": found.best_epoch})
-    final_model = trainer(spec, sizes_of(everything, again, CONTEXT), everything, again, device).train(None, "refit")
+    course = trainer(spec, sizes_of(everything, again, CONTEXT), everything, again, device)
+    final_model = course.train(None, "refit", journal)
     return chosen, Fitted(final_model, everything, found.epochs + final_model.epochs, held_out)
 
 

@@ -4,7 +4,7 @@ import logging
 import math
 import time
 from abc import ABC, abstractmethod
-from typing import NamedTuple, cast, final
+from typing import Any, NamedTuple, cast, final
 
 import numpy as np
 import torch
@@ -21,6 +21,7 @@ from trainers.batches import Device, take
 from trainers.dataset import Dataset
 from trainers.examples import Batch, examples_of
 from trainers.gates import Gates, Shares, idle
+from trainers.journal import Journal, Progress, Tensors
 from trainers.losses import Pairs, bce, bpr, full_softmax, none_of, sampled_softmax
 from trainers.negatives import candidates
 from trainers.optimizer import averaged, optimizer_of
@@ -55,8 +56,8 @@ class Trained(NamedTuple):
 class Course(ABC):
     """Epochs of whatever finds weights, ranking metrics after each, and the best weights kept."""
 
-    def __init__(self, plan: Plan, state: Device, towers: Towers) -> None:
-        self.plan, self.state, self.towers = plan, state, towers
+    def __init__(self, plan: Plan, held: Device, towers: Towers) -> None:
+        self.plan, self.held, self.towers = plan, held, towers
         self.gates = Gates(towers)
 
     @abstractmethod
@@ -71,15 +72,27 @@ class Course(ABC):
     def passed(self, loss: float, held_out: dict[str, float]) -> None:
         """Hear how an epoch went; nothing is held out in a refit."""
 
-    def train(self, validation: Validation | None, phase: str) -> Trained:
-        """Epochs until the metric on `validation` stops growing; without one, all of plan.epochs."""
-        epochs: list[Epoch] = []
-        best, weights = 0, None
-        for number in range(1, self.plan.epochs + 1):
+    @abstractmethod
+    def state(self) -> tuple[dict[str, Any], Tensors]:
+        """All that decides how training goes on: what JSON holds, and tensors."""
+
+    @abstractmethod
+    def restore(self, state: dict[str, Any], tensors: Tensors) -> None:
+        """Go on from what `state` gave."""
+
+    def train(self, validation: Validation | None, phase: str, journal: Journal) -> Trained:
+        """Epochs until the metric on `validation` stops growing; without one, all of plan.epochs.
+
+        Goes on where the journal's progress of this phase ends.
+        """
+        epochs, best, weights = self.resumed(phase, journal)
+        for number in range(len(epochs) + 1, self.plan.epochs + 1):
+            if validation is not None and number - 1 - best >= self.plan.patience:
+                break
             started = time.monotonic()
             loss = self.epoch(number)
             towers = self.evaluated()
-            held_out = {} if validation is None else validation.measure(towers, self.state)
+            held_out = {} if validation is None else validation.measure(towers, self.held)
             self.passed(loss, held_out)
             seconds = round(time.monotonic() - started, 2)
             shares = self.gates.shares()
@@ -90,14 +103,24 @@ class Course(ABC):
             for name in idle(shares):
                 log.warning("the gate has collapsed: the component %r is hardly used; raise model.balance", name)
             if validation is None or best == 0 or self.better(epochs[-1], epochs[best - 1]):
-                best, weights = number, weights_of(towers) if validation else None
-            elif number - best >= self.plan.patience:
-                break
+                best, weights = number, weights_of(towers) if validation else {}
+            ending = number == self.plan.epochs or (validation is not None and number - best >= self.plan.patience)
+            words = [epoch.model_dump() for epoch in epochs]
+            journal.save(phase, Progress(words, best, *self.state(), weights), last=ending)
         towers = self.evaluated()
-        if weights is not None:
+        if weights:
             modules(towers).load_state_dict(weights)
         modules(towers).cpu().eval()
         return Trained(towers, best, epochs[best - 1].held_out, tuple(epochs))
+
+    def resumed(self, phase: str, journal: Journal) -> tuple[list[Epoch], int, Tensors]:
+        """The epochs that are done, the best of them, and its weights."""
+        progress = journal.load(phase)
+        if progress is None:
+            return [], 0, {}
+        self.restore(progress.state, progress.tensors)
+        log.info("%s goes on after epoch %d", phase, len(progress.epochs))
+        return [Epoch(**epoch) for epoch in progress.epochs], progress.best, progress.weights
 
     def better(self, one: Epoch, other: Epoch) -> bool:
         """Whether an epoch's metric is above another's."""
@@ -117,8 +140,8 @@ class Run(Course):
         self.examples = examples_of(dataset.timeline, plan.clock, plan.history, plan.recency)
         if len(self.examples) == 0:
             raise TrainingError("nobody likes anything, so there is nothing to learn; check data.interactions.positive")
-        state = Device(dataset, spec, sizes, self.examples.moments, plan.recent, device)
-        super().__init__(plan, state, towers)
+        held = Device(dataset, spec, sizes, self.examples.moments, plan.recent, device)
+        super().__init__(plan, held, towers)
         self.optimizer = optimizer_of(self.roof, plan, spec.head_speed)
         self.schedule = Schedule(self.optimizer, plan, self.examples.steps(plan.batch))
 
@@ -147,7 +170,7 @@ class Run(Course):
 
     def loss(self, batch: Batch) -> Tensor:
         """The loss of one batch, float32 []."""
-        state, towers, plan = self.state, self.towers, self.plan
+        state, towers, plan = self.held, self.towers, self.plan
         items = state.every_item(batch.moment, plan.id_dropout)
         met = state.tensor(np.unique(batch.history[batch.history >= 0]))
         for encoder in history_encoders(towers):
@@ -167,6 +190,40 @@ class Run(Course):
         taken = state.taken(batch, drawn)
         return LOSSES[plan.loss](score, own, owner, weight, taken if plan.reject else none_of(taken))
 
+    def state(self) -> tuple[dict[str, Any], Tensors]:
+        """Weights and their running mean, the optimizer and the schedule, and the generators of random numbers."""
+        moments = self.optimizer.state_dict()["state"]
+        tensors = {f"roof.{name}": value for name, value in self.roof.state_dict().items()}
+        tensors |= {f"kept.{name}": value for name, value in self.kept.state_dict().items()}
+        tensors |= {f"moment.{place}.{name}": v for place, parts in moments.items() for name, v in parts.items()}
+        tensors["random"] = torch.get_rng_state()
+        if self.held.device.type == "cuda":
+            tensors["random_cuda"] = torch.cuda.get_rng_state(self.held.device)
+        words = {
+            "rates": [group["lr"] for group in self.optimizer.param_groups],
+            "schedule": self.schedule.state(),
+            "random": self.rng.bit_generator.state,
+        }
+        return words, {name: value.detach().clone() for name, value in tensors.items()}
+
+    def restore(self, state: dict[str, Any], tensors: Tensors) -> None:
+        """The same, put back."""
+        self.roof.load_state_dict(part_of(tensors, "roof."))
+        self.kept.load_state_dict(part_of(tensors, "kept."))
+        whole = self.optimizer.state_dict()
+        whole["state"] = {}
+        for name, value in part_of(tensors, "moment.").items():
+            place, _, kind = name.partition(".")
+            whole["state"].setdefault(int(place), {})[kind] = value
+        for group, rate in zip(whole["param_groups"], state["rates"], strict=True):
+            group["lr"] = rate
+        self.optimizer.load_state_dict(whole)
+        self.schedule.restore(state["schedule"])
+        self.rng.bit_generator.state = state["random"]
+        torch.set_rng_state(tensors["random"])
+        if "random_cuda" in tensors:
+            torch.cuda.set_rng_state(tensors["random_cuda"], self.held.device)
+
     def passed(self, loss: float, held_out: dict[str, float]) -> None:
         """The learning rate may follow."""
         self.schedule.epoch(loss, held_out)
@@ -177,9 +234,14 @@ class Run(Course):
         roof = cast(nn.ModuleDict, self.kept.module.eval())
         towers = Towers(roof["user_tower"], roof["item_tower"], cast(Head, roof["pair_head"]))
         for encoder in history_encoders(towers):
-            every = torch.arange(self.state.items, device=self.state.device)
-            encoder.refresh(self.state.every_item(0, hide=0.0), every)
+            every = torch.arange(self.held.items, device=self.held.device)
+            encoder.refresh(self.held.every_item(0, hide=0.0), every)
         return towers
+
+
+def part_of(tensors: Tensors, prefix: str) -> Tensors:
+    """The tensors whose names begin with a prefix, without it."""
+    return {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
 
 
 def weights_of(towers: Towers) -> dict[str, Tensor]:

@@ -1,9 +1,9 @@
 """How the learning rate changes over a training, by torch's own schedulers."""
 
-from typing import final
+from typing import Any, final
 
 from torch.optim import Optimizer
-from torch.optim.lr_scheduler import CosineAnnealingLR, ReduceLROnPlateau, StepLR
+from torch.optim.lr_scheduler import CosineAnnealingLR, LRScheduler, ReduceLROnPlateau, StepLR
 
 from trainers.plan import Plan
 
@@ -28,6 +28,20 @@ class Schedule:
         for by_step in (self.cosine, self.thirds):
             if by_step is not None:
                 by_step.step()
+
+    def state(self) -> dict[str, Any]:
+        """What decides how the rate goes on."""
+        return {name: one.state_dict() for name, one in self.torchs().items()}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Go on from what `state` gave."""
+        for name, one in self.torchs().items():
+            one.load_state_dict(state[name])
+
+    def torchs(self) -> dict[str, LRScheduler]:
+        """The scheduler in use, if any."""
+        every = {"cosine": self.cosine, "thirds": self.thirds, "plateau": self.plateau}
+        return {name: one for name, one in every.items() if one is not None}
 
     def epoch(self, loss: float, held_out: dict[str, float]) -> None:
         """After each epoch; where nothing is held out the loss tells whether it still gets better."""

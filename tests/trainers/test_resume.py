@@ -1,0 +1,110 @@
+"""A training that was killed goes on to the weights of an undisturbed one; nothing else is taken for it."""
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tests.conftest import command, config_file, contents, done, write_table
+
+KILLED = """
+import os, signal, trainers.{module} as module
+from rec_export.cli import main
+whole, count = module.{course}.epoch, 0
+def epoch(self, number):
+    global count
+    count += 1
+    if count == {at}:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return whole(self, number)
+module.{course}.epoch = epoch
+main()
+"""
+WEIGHTS = "weights.safetensors"
+
+
+def config(folder: Path, model: dict[str, Any], **training: Any) -> Path:
+    """A made-up log with time, and few epochs."""
+    rng = np.random.default_rng(3)
+    user, item = rng.integers(0, 40, 600), rng.integers(0, 25, 600)
+    write_table(
+        folder / "log.parquet",
+        user_id=user,
+        item_id=item,
+        time=np.sort(rng.integers(1_600_000_000, 1_610_000_000, 600)),
+    )
+    data = {"interactions": {"path": "log.parquet", "time": "time"}}
+    return config_file(folder, data=data, model=model, training={"epochs": 4, "patience": 4, **training})
+
+
+def killed(folder: Path, at: int, module: str = "loop", course: str = "Run") -> None:
+    """Train, and die by SIGKILL at the start of the epoch that is the `at`-th of all phases."""
+    program = KILLED.format(module=module, course=course, at=at)
+    words = [sys.executable, "-c", program, "train", str(folder / "config.yaml"), "--out", str(folder / "checkpoint")]
+    environment = {**os.environ, "PYTHONPATH": os.getcwd()}
+    assert subprocess.run(words, capture_output=True, check=False, env=environment).returncode == -signal.SIGKILL
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("at", [1, 3, 5], ids=["at once", "in the search", "in the refit"])
+@pytest.mark.parametrize(
+    ("model", "training"),
+    [({"name": "gated", "dim": 8}, {"schedule": "cosine"}), ({"name": "pmf", "dim": 4}, {"schedule": "plateau"})],
+    ids=["gated", "pmf"],
+)
+def test_what_was_killed_goes_on_to_the_same_weights(
+    model: dict[str, Any], training: dict[str, Any], at: int, tmp_path: Path
+) -> None:
+    path = config(tmp_path, model, **training)
+    done("train", path, "--out", tmp_path / "undisturbed")
+    killed(tmp_path, at)
+    assert not (tmp_path / "checkpoint").exists()
+    done("train", path, "--out", tmp_path / "checkpoint", "--resume")
+    assert (tmp_path / "checkpoint" / WEIGHTS).read_bytes() == (tmp_path / "undisturbed" / WEIGHTS).read_bytes()
+    assert [name for name in os.listdir(tmp_path) if name.startswith(".")] == []
+
+
+@pytest.mark.slow
+def test_als_goes_on_too(tmp_path: Path) -> None:
+    path = config(tmp_path, {"name": "als", "factors": 4})
+    done("train", path, "--out", tmp_path / "undisturbed")
+    killed(tmp_path, 3, "als", "AlsRun")
+    done("train", path, "--out", tmp_path / "checkpoint", "--resume")
+    assert (tmp_path / "checkpoint" / WEIGHTS).read_bytes() == (tmp_path / "undisturbed" / WEIGHTS).read_bytes()
+
+
+@pytest.mark.slow
+def test_other_settings_are_another_training(tmp_path: Path) -> None:
+    path = config(tmp_path, {"name": "pmf", "dim": 4})
+    killed(tmp_path, 3)
+    before = contents(tmp_path)
+    code, _, err = command("-q", "train", path, "--out", tmp_path / "checkpoint", "--resume", "--set", "model.dim=5")
+    assert (code, "is a training on other data or with other settings" in err) == (2, True)
+    assert contents(tmp_path) == before
+
+
+@pytest.mark.slow
+def test_without_resume_it_begins_anew(tmp_path: Path) -> None:
+    path = config(tmp_path, {"name": "pmf", "dim": 4})
+    killed(tmp_path, 3)
+    done("train", path, "--out", tmp_path / "checkpoint")
+    assert [name for name in os.listdir(tmp_path) if name.startswith(".")] == []
+
+
+def test_there_may_be_nothing_to_resume(tmp_path: Path) -> None:
+    done("train", config(tmp_path, {"name": "popular"}), "--out", tmp_path / "checkpoint", "--resume")
+    assert (tmp_path / "checkpoint" / WEIGHTS).exists()
+
+
+@pytest.mark.slow
+def test_damaged_progress_is_named(tmp_path: Path) -> None:
+    path = config(tmp_path, {"name": "pmf", "dim": 4})
+    killed(tmp_path, 3)
+    (tmp_path / ".checkpoint.training" / "search" / "state.safetensors").write_bytes(b"")
+    code, _, err = command("-q", "train", path, "--out", tmp_path / "checkpoint", "--resume")
+    assert (code, err.endswith("is damaged, so training cannot go on; train without --resume\n")) == (65, True)

@@ -1,0 +1,105 @@
+"""What a training needs to go on where it was stopped, beside the checkpoint-to-be: safetensors and JSON."""
+
+import json
+import logging
+import shutil
+import time
+from pathlib import Path
+from typing import Any, NamedTuple, Self, final
+
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from rec_export.errors import ModelError, UsageError
+from rec_export.files import new_directory
+
+log = logging.getLogger("rec_export")
+SHARE = 0.1  # of the time that may be spent on saving
+FACTS = "training.json"
+
+Tensors = dict[str, Tensor]
+
+
+@final
+class Progress(NamedTuple):
+    """A training between two epochs."""
+
+    epochs: list[dict[str, Any]]  # as in history.jsonl
+    best: int  # the best epoch so far, 0 before the first
+    state: dict[str, Any]  # what JSON holds
+    tensors: Tensors  # weights, and what else are tensors
+    weights: Tensors  # the best epoch's weights; empty where the last ones are kept
+
+
+@final
+class Journal:
+    """A hidden folder beside the checkpoint-to-be, with one subfolder for each phase of its training.
+
+    `facts` say what is trained, on what; a journal with other facts is refused.
+    """
+
+    def __init__(self, out: Path, facts: dict[str, Any]) -> None:
+        self.folder = out.with_name(f".{out.name}.training")
+        self.facts = json.dumps(facts, indent=2, default=str)
+        self.spent = 0.0  # seconds, in saving
+        self.begun = time.monotonic()
+
+    @classmethod
+    def open(cls, out: Path, facts: dict[str, Any], resume: bool) -> Self:
+        """Go on with what lies there, or begin anew. Raises UsageError where it is another training's."""
+        journal = cls(out, facts)
+        there = journal.folder / FACTS
+        if resume and there.is_file():
+            if there.read_text(encoding="utf-8") != journal.facts:
+                raise UsageError(
+                    f"{journal.folder} is a training on other data or with other settings; train without --resume"
+                )
+            return journal
+        if journal.folder.exists():
+            log.info("an unfinished training of %s is thrown away; --resume would have gone on with it", out)
+        journal.remove()
+        with new_directory(journal.folder) as folder:
+            (folder / FACTS).write_text(journal.facts, encoding="utf-8")
+        return journal
+
+    def save(self, phase: str, progress: Progress, last: bool) -> None:
+        """Keep this instead of the phase's former progress, unless that would take too much time; `last` always."""
+        started = time.monotonic()
+        if not last and self.spent > SHARE * (started - self.begun):
+            return
+        place, new, old = (self.folder / f"{phase}{ending}" for ending in ("", ".new", ".old"))
+        for left in (new, old):  # by a kill
+            shutil.rmtree(left, ignore_errors=True)
+        with new_directory(new) as folder:
+            write_tensors(progress.tensors, folder / "state.safetensors")
+            write_tensors(progress.weights, folder / "best.safetensors")
+            words = {"epochs": progress.epochs, "best": progress.best, "state": progress.state}
+            (folder / "progress.json").write_text(json.dumps(words), encoding="utf-8")
+        if place.exists():
+            place.rename(old)
+        new.rename(place)
+        shutil.rmtree(old, ignore_errors=True)
+        self.spent += time.monotonic() - started
+
+    def load(self, phase: str) -> Progress | None:
+        """The newest progress of a phase; None where it has not begun."""
+        names = (phase, f"{phase}.new", f"{phase}.old")  # a kill between two renames leaves one of the others
+        place = next((self.folder / name for name in names if (self.folder / name).is_dir()), None)
+        if place is None:
+            return None
+        try:
+            words = json.loads((place / "progress.json").read_text(encoding="utf-8"))
+            tensors, weights = load_file(place / "state.safetensors"), load_file(place / "best.safetensors")
+        except (OSError, ValueError, SafetensorError) as error:
+            raise ModelError(f"{place} is damaged, so training cannot go on; train without --resume") from error
+        return Progress(words["epochs"], words["best"], words["state"], tensors, weights)
+
+    def remove(self) -> None:
+        """Nothing is to be resumed any more."""
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def write_tensors(tensors: Tensors, path: Path) -> None:
+    """Write tensors, each on its own: a safetensors file has none that share memory."""
+    save_file({name: value.clone().contiguous() for name, value in tensors.items()}, path)
