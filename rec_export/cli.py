@@ -20,6 +20,8 @@ PLACES = {
     "train": "trainers.commands",
     "evaluate": "trainers.commands",
     "ablate": "trainers.commands",
+    "tune": "trainers.commands",
+    "find-lr": "trainers.commands",
     "export": "exporters.commands",
     "torchscript": "exporters.commands",
     "onnx": "exporters.commands",

@@ -88,3 +88,50 @@ def ablate(variants: tuple[str, ...], as_json: bool, **options: Any) -> None:
 
     result = run(AblateJob(variants=tuple(map(Variant.parsed, variants)), **options))
     click.echo(result.model_dump_json(indent=2) if as_json else "\n".join(ablation_lines(result)))
+
+
+@click.command("find-lr")
+@click.argument("config", type=click.Path(path_type=Path))
+@click.option("--out", type=click.Path(path_type=Path), required=True, help="A new directory for figures and plot.")
+@click.option("--set", "changes", multiple=True, metavar="KEY=VALUE", help="Change a key of the configuration.")
+@click.option("--low", type=click.FloatRange(0, min_open=True), default=1e-5, show_default=True, help="The first rate.")
+@click.option("--high", type=click.FloatRange(0, min_open=True), default=1.0, show_default=True, help="The last rate.")
+@click.option("--steps", type=click.IntRange(min=10), default=200, show_default=True, help="Batches.")
+def find_lr(config: Path, out: Path, changes: tuple[str, ...], low: float, high: float, steps: int) -> None:
+    """Find a learning rate for CONFIG: let it grow batch by batch, and look where the loss falls fastest."""
+    from rec_export.config import Config
+    from trainers.find_lr import FindLrJob, run
+
+    result = run(FindLrJob(config=Config.load(config, changes), out=out, low=low, high=high, steps=steps))
+    click.echo(
+        f"the loss falls fastest at {result.suggested:g}, and the test ended at {result.rates[-1]:.2g}: {out}/range.png"
+    )
+
+
+@click.command()
+@click.argument("config", type=click.Path(path_type=Path))
+@click.option("--out", type=click.Path(path_type=Path), required=True, help="A directory for the study and best.yaml.")
+@click.option("--set", "changes", multiple=True, metavar="KEY=VALUE", help="Change a key of all trials.")
+@click.option(
+    "--search",
+    multiple=True,
+    metavar="KEY=LOW..HIGH",
+    help="A key to search, or KEY=A,B,C.  [default: learning rate, decay of embeddings, dropout]",
+)
+@click.option("--trials", type=click.IntRange(min=1), default=30, show_default=True, help="Earlier ones count.")
+@click.option("--device", default="auto", show_default=True, help="auto, cpu or cuda.")
+@click.option("--json", "as_json", is_flag=True, help="Print everything as JSON.")
+def tune(search: tuple[str, ...], as_json: bool, out: Path, **options: Any) -> None:
+    """Search for settings that do better on the validation rows of CONFIG; the same command goes on."""
+    from trainers.tune import Choice, TuneJob, run
+
+    result = run(TuneJob(choices=tuple(map(Choice.parsed, search)), out=out, **options))
+    if as_json:
+        click.echo(result.model_dump_json(indent=2))
+        return
+    changes = " ".join(f"--set {change}" for change in result.changes) or "the configuration as it is"
+    click.echo(
+        f"{result.metric} {result.first:.4f} -> {result.best:.4f} on validation rows, {result.trials} trials"
+        f" ({result.pruned} ended early): {changes}"
+    )
+    click.echo(f"{out / 'best.yaml'}")

@@ -101,9 +101,20 @@ def trainer_of(spec: ModelSpec) -> Callable[[ModelSpec, Sizes, Dataset, Plan, to
     return Run
 
 
-def fit(config: Config, spec: ModelSpec, source: Source, device: torch.device, journal: Journal) -> tuple[Plan, Fitted]:
-    """Search with the validation part held out; then, if asked, learn from both parts for the best number of epochs."""
-    trainer, everything = trainer_of(spec), None
+class Ready(NamedTuple):
+    """All that a search for the best epoch needs."""
+
+    source: Source
+    everything: Dataset | None  # all rows, where they were looked at to find out how to split
+    dataset: Dataset
+    plan: Plan
+    validation: Validation | None
+    course: Course
+
+
+def ready(config: Config, spec: ModelSpec, source: Source, device: torch.device) -> Ready:
+    """Split if the configuration does not, plan, and make fresh towers."""
+    everything = None
     if config.data.split.by == "none":  # what is held out depends on whether time matters, and on nothing else
         everything = Dataset.of(source, source.lessons(Part.TRAIN))
         timed = plan(everything, config.training, config.data.history, spec).clock.timed
@@ -114,7 +125,13 @@ def fit(config: Config, spec: ModelSpec, source: Source, device: torch.device, j
     if validation is None and config.training.refit and source.rows(Part.VALID).any():
         log.warning("nobody who is learned from likes anything new in the validation rows; %d epochs", chosen.epochs)
         dataset = everything or Dataset.of(source, source.lessons(Part.TRAIN, Part.VALID))
-    course = trainer(spec, sizes_of(dataset, chosen, CONTEXT), dataset, chosen, device)
+    course = trainer_of(spec)(spec, sizes_of(dataset, chosen, CONTEXT), dataset, chosen, device)
+    return Ready(source, everything, dataset, chosen, validation, course)
+
+
+def fit(config: Config, spec: ModelSpec, source: Source, device: torch.device, journal: Journal) -> tuple[Plan, Fitted]:
+    """Search with the validation part held out; then, if asked, learn from both parts for the best number of epochs."""
+    source, everything, dataset, chosen, validation, course = ready(config, spec, source, device)
     found = course.train(validation, "search", journal)
     if validation is None:
         return chosen, Fitted(found, dataset, found.epochs, {})
@@ -123,7 +140,7 @@ def fit(config: Config, spec: ModelSpec, source: Source, device: torch.device, j
         return chosen, Fitted(found, dataset, found.epochs, held_out)
     everything = everything or Dataset.of(source, source.lessons(Part.TRAIN, Part.VALID))
     again = chosen.model_copy(update={"epochs": found.best_epoch})
-    course = trainer(spec, sizes_of(everything, again, CONTEXT), everything, again, device)
+    course = trainer_of(spec)(spec, sizes_of(everything, again, CONTEXT), everything, again, device)
     final_model = course.train(None, "refit", journal)
     return chosen, Fitted(final_model, everything, found.epochs + final_model.epochs, held_out)
 

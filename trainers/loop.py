@@ -4,6 +4,7 @@ import logging
 import math
 import time
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from typing import Any, NamedTuple, cast, final
 
 import numpy as np
@@ -59,6 +60,7 @@ class Course(ABC):
     def __init__(self, plan: Plan, held: Device, towers: Towers) -> None:
         self.plan, self.held, self.towers = plan, held, towers
         self.gates = Gates(towers)
+        self.listen: Callable[[Epoch], None] = lambda epoch: None  # hears of each epoch, and may end all by raising
 
     @abstractmethod
     def epoch(self, number: int) -> float:
@@ -80,7 +82,7 @@ class Course(ABC):
     def restore(self, state: dict[str, Any], tensors: Tensors) -> None:
         """Go on from what `state` gave."""
 
-    def train(self, validation: Validation | None, phase: str, journal: Journal) -> Trained:
+    def train(self, validation: Validation | None, phase: str, journal: Journal | None) -> Trained:
         """Epochs until the metric on `validation` stops growing; without one, all of plan.epochs.
 
         Goes on where the journal's progress of this phase ends.
@@ -106,16 +108,18 @@ class Course(ABC):
                 best, weights = number, weights_of(towers) if validation else {}
             ending = number == self.plan.epochs or (validation is not None and number - best >= self.plan.patience)
             words = [epoch.model_dump() for epoch in epochs]
-            journal.save(phase, Progress(words, best, *self.state(), weights), last=ending)
+            if journal is not None:
+                journal.save(phase, Progress(words, best, *self.state(), weights), last=ending)
+            self.listen(epochs[-1])
         towers = self.evaluated()
         if weights:
             modules(towers).load_state_dict(weights)
         modules(towers).cpu().eval()
         return Trained(towers, best, epochs[best - 1].held_out, tuple(epochs))
 
-    def resumed(self, phase: str, journal: Journal) -> tuple[list[Epoch], int, Tensors]:
+    def resumed(self, phase: str, journal: Journal | None) -> tuple[list[Epoch], int, Tensors]:
         """The epochs that are done, the best of them, and its weights."""
-        progress = journal.load(phase)
+        progress = None if journal is None else journal.load(phase)
         if progress is None:
             return [], 0, {}
         self.restore(progress.state, progress.tensors)
@@ -153,20 +157,25 @@ class Run(Course):
         steps = self.examples.steps(self.plan.batch)
         batches = track(self.examples.batches(self.plan.batch, self.rng), steps, f"epoch {number}")
         for step, batch in enumerate(batches, 1):
-            loss = batch.worth * self.loss(batch) + self.gates.penalty(batch.size)
-            self.optimizer.zero_grad(set_to_none=True)
-            loss.backward()
-            nn.utils.clip_grad_norm_(self.roof.parameters(), self.plan.clip)
-            self.optimizer.step()
+            loss = self.step(batch)
             self.schedule.step()
             self.kept.update_parameters(self.roof)
-            total += loss.item()
+            total += loss
             if not math.isfinite(total):
                 raise TrainingError(
-                    f"the loss is {loss.item()} in epoch {number}, step {step} of {steps}; the learning rate"
+                    f"the loss is {loss} in epoch {number}, step {step} of {steps}; the learning rate"
                     f" ({self.plan.lr:g}) is probably too high, or a value in the data is beyond reason"
                 )
         return round(total / steps, 5)
+
+    def step(self, batch: Batch) -> float:
+        """Learn from one batch; its loss before."""
+        loss = batch.worth * self.loss(batch) + self.gates.penalty(batch.size)
+        self.optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        nn.utils.clip_grad_norm_(self.roof.parameters(), self.plan.clip)
+        self.optimizer.step()
+        return float(loss.item())
 
     def loss(self, batch: Batch) -> Tensor:
         """The loss of one batch, float32 []."""

@@ -1,0 +1,59 @@
+"""The search begins with the configuration as it is, never ends below it, and goes on where it was stopped."""
+
+import json
+from pathlib import Path
+
+import pytest
+import yaml
+
+from rec_export.errors import UsageError
+from tests.conftest import command, done
+from trainers.tune import Choice
+
+
+def words(shop: Path, out: Path, trials: int, *more: object) -> list[object]:
+    """A search for the rate and the width of a small model."""
+    sets = "--set", "model={name: pmf, dim: 2}", "--set", "training.epochs=2", "--set", "training.lr=0.00001"
+    search = "--search", "training.lr=0.001..0.1", "--search", "model.dim=2,4"
+    return ["tune", shop / "config.yaml", "--out", out, "--trials", trials, *sets, *search, "--json", *more]
+
+
+@pytest.mark.slow
+def test_the_best_settings_are_written_and_the_search_goes_on(shop: Path, tmp_path: Path) -> None:
+    first = json.loads(done(*words(shop, tmp_path / "tuned", 2)))
+    assert first["trials"] == 2
+    assert first["best"] >= first["first"]
+    more = json.loads(done(*words(shop, tmp_path / "tuned", 5)))
+    assert (more["trials"], more["first"]) == (5, first["first"])
+    assert more["best"] >= first["best"]
+    best = yaml.safe_load((tmp_path / "tuned" / "best.yaml").read_text())
+    for change in more["changes"]:
+        key, _, value = change.partition("=")
+        section, name = key.split(".")
+        assert best[section][name] == pytest.approx(yaml.safe_load(value))
+    assert best["training"]["refit"] is True  # as the configuration has it, not as the trials
+    done("train", tmp_path / "tuned" / "best.yaml", "--out", tmp_path / "checkpoint")
+
+
+@pytest.mark.slow
+def test_another_search_is_not_mixed_in(shop: Path, tmp_path: Path) -> None:
+    done(*words(shop, tmp_path / "tuned", 1))
+    code, _, err = command("-q", *words(shop, tmp_path / "tuned", 2, "--set", "training.epochs=1"))
+    assert (code, "holds a search on other data or with other settings" in err) == (2, True)
+
+
+def test_a_key_that_does_not_exist_is_named_before_anything_is_done(shop: Path, tmp_path: Path) -> None:
+    code, _, err = command("-q", *words(shop, tmp_path / "tuned", 2, "--search", "training.lrr=0.1..1"))
+    assert (code, "unknown key 'training.lrr'; did you mean 'lr'?" in err, list(tmp_path.iterdir())) == (2, True, [])
+
+
+@pytest.mark.parametrize("text", ["training.lr", "training.lr=0.1", "training.lr=a..b", "training.lr=1..0.1", "=1..2"])
+def test_a_slip_in_a_search_is_named(text: str) -> None:
+    with pytest.raises(UsageError, match="--search is"):
+        Choice.parsed(text)
+
+
+def test_a_search_is_a_range_of_numbers_or_a_list() -> None:
+    assert Choice.parsed("a.b=1..10") == Choice(key="a.b", low=1, high=10, whole=True)
+    assert Choice.parsed("a.b=0.1..1e2") == Choice(key="a.b", low=0.1, high=100)
+    assert Choice.parsed("a.b=x,y") == Choice(key="a.b", values=("x", "y"))

@@ -1,0 +1,168 @@
+"""A search for better settings on the validation rows, by Optuna: resumable, and hopeless trials end early."""
+
+import logging
+import re
+from pathlib import Path
+from typing import final
+
+from pydantic import Field
+
+from rec_export.config import Config
+from rec_export.data.source import Source
+from rec_export.device import device_of
+from rec_export.errors import EnvironmentMissingError, TrainingError, UsageError
+from rec_export.models import spec_of
+from rec_export.record import Record
+from trainers.job import ready
+from trainers.loop import Epoch
+
+try:
+    import optuna
+except ModuleNotFoundError as error:
+    raise EnvironmentMissingError(
+        "tune needs the package optuna, which is not here; install it with `pip install optuna`"
+    ) from error
+
+log = logging.getLogger("rec_export")
+SEARCH = re.compile(r"(?P<key>[a-z_.]+)=(?:(?P<low>[^,]+)\.\.(?P<high>[^,]+)|(?P<choices>.+,.+))")
+USUAL = ("training.lr=0.0005..0.02", "training.embedding_decay=0.03..3.0", "model.dropout=0.1..0.7")
+
+
+@final
+class Choice(Record):
+    """A key, and the values that are tried: a range of numbers, on a logarithmic scale if wide, or a list."""
+
+    key: str
+    low: float | None = None
+    high: float | None = None
+    whole: bool = False
+    values: tuple[str, ...] = ()
+
+    @classmethod
+    def parsed(cls, text: str) -> "Choice":
+        """From KEY=LOW..HIGH or KEY=A,B,C."""
+        match = SEARCH.fullmatch(text)
+        if match is None:
+            raise UsageError(f"--search is {text!r}, but should be like training.lr=0.001..0.01 or model.dim=32,64,128")
+        if match["choices"]:
+            return cls(key=match["key"], values=tuple(match["choices"].split(",")))
+        try:
+            low, high = float(match["low"]), float(match["high"])
+        except ValueError as error:
+            raise UsageError(f"--search is {text!r}, whose bounds are not numbers") from error
+        if not low < high:
+            raise UsageError(f"--search is {text!r}, whose lower bound is not below the upper one")
+        whole = all(re.fullmatch(r"-?[0-9]+", match[bound]) for bound in ("low", "high"))
+        return cls(key=match["key"], low=low, high=high, whole=whole)
+
+    def suggest(self, trial: "optuna.Trial") -> str:
+        """A change of the configuration."""
+        if self.low is None or self.high is None:
+            return f"{self.key}={trial.suggest_categorical(self.key, self.values)}"
+        wide = self.low > 0 and self.high / self.low >= 10
+        if self.whole:
+            return f"{self.key}={trial.suggest_int(self.key, int(self.low), int(self.high), log=wide)}"
+        return f"{self.key}={trial.suggest_float(self.key, self.low, self.high, log=wide):.4g}"
+
+
+@final
+class TuneJob(Record):
+    """What to search, how often to try, and where to leave the study."""
+
+    config: Path
+    out: Path
+    changes: tuple[str, ...] = ()
+    choices: tuple[Choice, ...] = ()  # none: what usually matters, as far as the model has it
+    trials: int = Field(ge=1)  # of the whole study, those of an earlier run among them
+    device: str
+
+
+@final
+class Tuned(Record):
+    """How the search went."""
+
+    metric: str
+    first: float  # the metric of the configuration as it was
+    best: float
+    changes: tuple[str, ...]
+    trials: int
+    pruned: int
+
+
+def run(job: TuneJob) -> Tuned:
+    """Try what is not tried yet, first the configuration as it is; job.out holds study.db and best.yaml."""
+    changes = (*job.changes, f"training.device={job.device}", "training.refit=false")
+    config = Config.load(job.config, changes)
+    spec_of(config.model, "the configuration")
+    choices = job.choices or usual(job.config, changes)
+    for choice in choices:  # a slip should not wait for the data
+        Config.load(job.config, (*changes, f"{choice.key}={choice.values[0] if choice.values else choice.low}"))
+    source = Source.read(config.data)
+    job.out.mkdir(parents=True, exist_ok=True)
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    study = optuna.create_study(
+        storage=f"sqlite:///{(job.out / 'study.db').resolve()}",
+        study_name="tune",
+        sampler=optuna.samplers.TPESampler(seed=config.training.seed),
+        pruner=optuna.pruners.MedianPruner(n_startup_trials=4, n_warmup_steps=1),
+        direction="maximize",
+        load_if_exists=True,
+    )
+    facts = {"inputs": source.hashes, "config": config.model_dump(mode="json"), "search": [c.key for c in choices]}
+    if study.user_attrs and study.user_attrs != facts:
+        raise UsageError(f"{job.out} holds a search on other data or with other settings; name a new --out")
+    for name, fact in facts.items():
+        study.set_user_attr(name, fact)
+
+    def objective(trial: optuna.Trial) -> float:
+        mine = () if trial.number == 0 else tuple(choice.suggest(trial) for choice in choices)
+        trial.set_user_attr("changes", mine)
+        return tried(Config.load(job.config, (*changes, *mine)), source, trial)
+
+    done = sum(trial.state.is_finished() for trial in study.trials)
+    study.optimize(objective, n_trials=max(0, job.trials - done), catch=(TrainingError,))
+    return told(job, study, config)
+
+
+def usual(path: Path, changes: tuple[str, ...]) -> tuple[Choice, ...]:
+    """The usual choices, without those that the model does not have."""
+    keys = spec_of(Config.load(path, changes).model, str(path)).model_fields
+    return tuple(
+        choice
+        for choice in map(Choice.parsed, USUAL)
+        if not choice.key.startswith("model.") or choice.key.partition(".")[2] in keys
+    )
+
+
+def tried(config: Config, source: Source, trial: "optuna.Trial") -> float:
+    """The best metric of one trial on the validation rows. Raises TrialPruned when it lags behind the others."""
+    spec = spec_of(config.model, "the configuration")
+    made = ready(config, spec, source, device_of(config.training.device))
+    if made.validation is None:
+        raise UsageError("nothing can be validated, so nothing can be tuned; give data.split.valid a share")
+
+    def listen(epoch: Epoch) -> None:
+        trial.report(epoch.held_out[config.training.metric], epoch.epoch)
+        if trial.should_prune():
+            raise optuna.TrialPruned
+
+    made.course.listen = listen
+    found = made.course.train(made.validation, f"trial {trial.number}", None)
+    return found.held_out[config.training.metric]
+
+
+def told(job: TuneJob, study: "optuna.Study", config: Config) -> Tuned:
+    """What was found, and best.yaml: the configuration with it."""
+    best = study.best_trial
+    changes = tuple(best.user_attrs["changes"])
+    (job.out / "best.yaml").write_text(Config.load(job.config, (*job.changes, *changes)).dump(), encoding="utf-8")
+    states = [trial.state for trial in study.trials]
+    first = study.trials[0].value
+    return Tuned(
+        metric=config.training.metric,
+        first=float("nan") if first is None else first,
+        best=study.best_value,
+        changes=changes,
+        trials=sum(state.is_finished() for state in states),
+        pruned=states.count(optuna.trial.TrialState.PRUNED),
+    )
