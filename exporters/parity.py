@@ -46,7 +46,7 @@ def check(folder: Path, blueprint: Blueprint, catalogue: Catalogue, formats: Ite
 
     Raises ParityError at the first thing that is not the same, and ModelError when these are not the trained weights.
     """
-    towers = blueprint.spec().build(blueprint.sizes)
+    towers = blueprint.build()
     read_weights(towers, folder / "weights.safetensors", blueprint.weights)
     trials = trials_of(parts_of(towers, blueprint), blueprint, catalogue)
     parts: list[PartReport] = []

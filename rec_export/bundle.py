@@ -83,7 +83,7 @@ class Bundle(NamedTuple):
         """The pair head with its weights, for the top-K engine."""
         blueprint = self.manifest.blueprint
         with torch.device("meta"):  # the towers' tables are not wanted here
-            head = blueprint.spec().build(blueprint.sizes).pair_head
+            head = blueprint.build().pair_head
         weights = load_file(self.folder / "weights.safetensors")
         mine = {name.removeprefix("pair_head."): w for name, w in weights.items() if name.startswith("pair_head.")}
         head.load_state_dict(mine, assign=True)

@@ -12,6 +12,7 @@ from rec_export.catalogue import Catalogue
 from rec_export.config import Scoring
 from rec_export.data.clock import Clock
 from rec_export.data.config import DataConfig
+from rec_export.ensemble import ensemble
 from rec_export.errors import MissingInputError, ModelError, UsageError
 from rec_export.files import sha256
 from rec_export.models import spec_of
@@ -27,6 +28,7 @@ class Blueprint(Record):
 
     format: int = FORMAT
     model: dict[str, Any]
+    members: int = 1  # models of this spec, whose scores are averaged
     sizes: Sizes
     data: DataConfig
     clock: Clock
@@ -39,6 +41,10 @@ class Blueprint(Record):
     def spec(self) -> ModelSpec:
         """The model's spec."""
         return spec_of(self.model, "spec.json")
+
+    def build(self) -> Towers:
+        """The towers, with random weights."""
+        return ensemble([self.spec().build(self.sizes) for _ in range(self.members)])
 
 
 @final
@@ -57,7 +63,7 @@ class Checkpoint(NamedTuple):
         blueprint = Blueprint.read(folder / "spec.json")
         if blueprint.format != FORMAT:
             raise ModelError(f"{folder} has format {blueprint.format}, this version reads {FORMAT}; train again")
-        towers = blueprint.spec().build(blueprint.sizes)
+        towers = blueprint.build()
         read_weights(towers, folder / "weights.safetensors", blueprint.weights)
         for name, digest in blueprint.tables.items():
             check_file(folder / name, digest)

@@ -14,6 +14,7 @@ from rec_export.data.log import select
 from rec_export.data.source import Source
 from rec_export.data.split import Part
 from rec_export.device import device_of
+from rec_export.ensemble import ensemble
 from rec_export.files import files_below, new_directory, refuse_existing, sha256
 from rec_export.models import spec_of
 from rec_export.record import Record
@@ -130,19 +131,29 @@ def ready(config: Config, spec: ModelSpec, source: Source, device: torch.device)
 
 
 def fit(config: Config, spec: ModelSpec, source: Source, device: torch.device, journal: Journal) -> tuple[Plan, Fitted]:
-    """Search with the validation part held out; then, if asked, learn from both parts for the best number of epochs."""
-    source, everything, dataset, chosen, validation, course = ready(config, spec, source, device)
-    found = course.train(validation, "search", journal)
-    if validation is None:
-        return chosen, Fitted(found, dataset, found.epochs, {})
-    held_out = {"model": found.held_out, "popular": validation.popularity(chosen.recent)}
-    if not config.training.refit:
-        return chosen, Fitted(found, dataset, found.epochs, held_out)
-    everything = everything or Dataset.of(source, source.lessons(Part.TRAIN, Part.VALID))
-    again = chosen.model_copy(update={"epochs": found.best_epoch})
-    course = trainer_of(spec)(spec, sizes_of(everything, again, CONTEXT), everything, again, device)
-    final_model = course.train(None, "refit", journal)
-    return chosen, Fitted(final_model, everything, found.epochs + final_model.epochs, held_out)
+    """Search with the validation part held out; then, if asked, learn from both parts for the best number of epochs.
+
+    With several seeds the first one searches, and all learn for as many epochs.
+    """
+    made = ready(config, spec, source, device)
+    ensemble([made.course.towers] * config.training.seeds)  # refuses what cannot be one model before it is trained
+    found = made.course.train(made.validation, "search", journal)
+    dataset, epochs, held_out = made.dataset, found.epochs, {}
+    members = [found.towers]
+    again = made.plan.model_copy(update={"epochs": found.best_epoch})
+    if made.validation is not None:
+        held_out = {"model": found.held_out, "popular": made.validation.popularity(made.plan.recent)}
+        if config.training.refit:
+            dataset = made.everything or Dataset.of(made.source, made.source.lessons(Part.TRAIN, Part.VALID))
+            members = []
+    for number in range(len(members), config.training.seeds):
+        mine = again.model_copy(update={"seed": again.seed + number})
+        course = trainer_of(spec)(spec, sizes_of(dataset, mine, CONTEXT), dataset, mine, device)
+        refit = course.train(None, "refit" if number == 0 else f"refit {number + 1}", journal)
+        members.append(refit.towers)
+        epochs += refit.epochs
+    trained = found._replace(towers=ensemble(members))
+    return made.plan, Fitted(trained, dataset, epochs, held_out)
 
 
 def write(job: TrainJob, spec: ModelSpec, chosen: Plan, fitted: Fitted, outcome: Outcome, source: Source) -> None:
@@ -153,6 +164,7 @@ def write(job: TrainJob, spec: ModelSpec, chosen: Plan, fitted: Fitted, outcome:
         tables = files_below(out)
         blueprint = Blueprint(
             model={"name": config.model["name"], **spec.model_dump()},
+            members=config.training.seeds,
             sizes=sizes_of(fitted.dataset, chosen, CONTEXT),
             data=config.data,
             clock=chosen.clock,
