@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-PATH = click.Path(path_type=Path)
+PATH = click.Path(path_type=Path, readable=False)
 
 
 @click.command()

@@ -31,7 +31,8 @@ class ScoreJob(Record):
         named = {"interactions": self.interactions, "items": self.items, "users": self.users}
         return {name: path for name, path in named.items() if path is not None}
 
-    def scoring(self, configured: Scoring) -> Scoring:
-        """How the lists are made."""
+    def scoring(self, configured: Scoring, formats: tuple[str, ...]) -> Scoring:
+        """How the lists are made; a bundle of one format is run by that, if nothing else was asked for."""
         given = self.model_dump(include=set(Scoring.model_fields), exclude_none=True)
-        return configured.model_copy(update=given)
+        there = {} if configured.runtime in formats else {"runtime": formats[0]}
+        return configured.model_copy(update={**there, **given})

@@ -21,11 +21,13 @@ from rec_export.config import Scoring
 from rec_export.data.columns import Int64
 from rec_export.data.read import fingerprint, refuse_changes
 from rec_export.device import device_of
+from rec_export.errors import DataError
 from rec_export.files import sha256
 from rec_export.progress import track
 from rec_export.scorer import Model, Scorer, chunks
 
 log = logging.getLogger("rec_export")
+MOST_STRANGE = 0.5  # of the events, of items that are known, below which the user is told
 MOST_ABSENT = 0.5  # of the trained users, in a log that is taken for the whole one
 
 
@@ -43,7 +45,7 @@ def run(job: ScoreJob) -> Scored:
     if job.device is not None:
         device_of(job.device)  # a slip should not wait for the bundle's hashes
     bundle = Bundle.read(job.bundle)
-    how = job.scoring(bundle.manifest.blueprint.score)
+    how = job.scoring(bundle.manifest.blueprint.score, bundle.manifest.formats)
     device = device_of(how.device)
     hashes = {name: fingerprint(path) for name, path in job.inputs().items()}
     facts: Facts = {**how.model_dump(exclude={"device"}), "bundle": sha256(job.bundle / MANIFEST), **hashes}
@@ -53,6 +55,7 @@ def run(job: ScoreJob) -> Scored:
     destination.refuse_other_run(facts)
     today = look(bundle, job)
     refuse_changes(hashes, job.inputs())
+    check_items(today, job)
     warn_of_a_short_log(today, job)
     scorer = Scorer(Model.of_bundle(bundle, how.runtime, device), today.catalogue, today.world, today.eligible)
     with destination.staged(run_id) as work:
@@ -77,6 +80,22 @@ def run(job: ScoreJob) -> Scored:
         )
         destination.publish(work, manifest)
     return Scored(manifest, fresh=True)
+
+
+def check_items(today: Today, job: ScoreJob) -> None:
+    """Raise DataError when the log names no item that the model knows; warn when it names hardly any."""
+    seen = today.world.timeline.seen_item
+    known = int((seen < today.catalogue.items.trained).sum())
+    if known == 0 and today.catalogue.items.trained:
+        raise DataError(
+            f"none of the {len(np.unique(seen)):,} items in {job.interactions} is known to the bundle {job.bundle};"
+            " check that the ids are of the same kind"
+        )
+    if known < MOST_STRANGE * len(seen):
+        log.warning(
+            "%s of %s events in %s are of items that the model does not know; check the ids, or train again",
+            f"{len(seen) - known:,}", f"{len(seen):,}", job.interactions,
+        )  # fmt: skip
 
 
 def warn_of_a_short_log(today: Today, job: ScoreJob) -> None:

@@ -10,7 +10,7 @@ import click
 if TYPE_CHECKING:
     from rec_export.runtime import Runtime
 
-FOLDER = click.Path(path_type=Path)
+FOLDER = click.Path(path_type=Path, readable=False)
 
 
 def export_options(command: Callable[..., None]) -> Callable[..., None]:

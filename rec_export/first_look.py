@@ -1,16 +1,19 @@
 """What was read and how it was understood, as lines for a person, before anything is done with it."""
 
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from rec_export.data.columns import date, unit_of
+from rec_export.data.columns import DAY, date, unit_of
 from rec_export.data.config import Attributes, DataConfig, Interactions
-from rec_export.data.read import read_table
+from rec_export.data.read import parts_of, read_table
 from rec_export.data.source import Source
+from rec_export.data.vocab import UNKNOWN, Vocab
 
+FEW = 1000  # events
 KINDS = ("dense", "category", "tags", "text")
 
 
@@ -18,15 +21,19 @@ def first_look(path: Path, data: DataConfig, source: Source) -> Iterator[str]:
     """The sizes, the columns and what they are taken for, and what a careful person would want to know."""
     events = source.events
     users, items = len(pc.unique(events.user_id)), len(pc.unique(events.item_id))
-    yield f"Read      {len(events.positive):,} events, {users:,} users, {items:,} items from {path}"
+    parts = f" ({len(parts_of(path))} files)" if path.is_dir() else ""
+    yield f"Read      {len(events.positive):,} events, {users:,} users, {items:,} items from {path}{parts}"
     yield f"Columns   {'  '.join(columns(data.interactions, source))}"
     yield "          change with --user --item --time --time-unit --value --positive"
     for name, declared, table in (("Items", data.items, source.items), ("Users", data.users, source.users)):
         if declared is not None and table is not None:
             kinds = [f"{kind}={','.join(getattr(declared, kind))}" for kind in KINDS if getattr(declared, kind)]
             yield f"{name:<10}{table.num_rows:,} rows  {'  '.join([f'id={declared.id}', *kinds])}"
+            yield from unread(declared)
             yield from listed_as_text(declared, table)
+            yield from undescribed(name.lower(), events.item_id if name == "Items" else events.user_id, table)
     yield from notes(source)
+    yield from strange_dates(source)
 
 
 def columns(log: Interactions, source: Source) -> Iterator[str]:
@@ -41,6 +48,31 @@ def columns(log: Interactions, source: Source) -> Iterator[str]:
     if log.value and events.value is not None:
         liked = "" if log.positive is None else f", liked from {log.positive:g}"
         yield f"value={log.value} ({events.value.min():g} .. {events.value.max():g}{liked})"
+
+
+def unread(declared: Attributes) -> Iterator[str]:
+    """The columns of a table that say nothing a model can read, or nothing at all."""
+    names = [name for name in read_table(declared.path, None).column_names if name not in declared.columns()]
+    if names:
+        yield f"          not read: {', '.join(names)} (dates, links, keys, or the same in every row)"
+
+
+def undescribed(what: str, ids: pa.Array, table: pa.Table) -> Iterator[str]:
+    """A note when some of the log's ids are not in the table."""
+    known = Vocab(table.column(0).combine_chunks()).rows(pc.unique(ids)) != UNKNOWN
+    if not known.all():
+        yield f"Note      {int((~known).sum()):,} of {len(known):,} {what} of the log are not in the table of {what}"
+
+
+def strange_dates(source: Source) -> Iterator[str]:
+    """A warning when the log begins before there were shops on the web, or ends in the future."""
+    if source.events.time is None:
+        return
+    first, last = int(source.events.time.min()), int(source.events.time.max())
+    if date(first) < "1990":
+        yield f"WARNING   the oldest event is of {date(first)}; is the unit of time right?"
+    if last > datetime.now(UTC).timestamp() * 1e6 + DAY:
+        yield f"WARNING   the newest event is of {date(last)}, in the future; lists and trends are as of that day"
 
 
 def listed_as_text(declared: Attributes, table: pa.Table) -> Iterator[str]:
@@ -69,4 +101,6 @@ def notes(source: Source) -> Iterator[str]:
     if single:
         yield f"Note      {single:,} users have a single event; they are kept and scored like the rest"
     if events.time is None:
-        yield "Note      the log has no time, so the lists are dated today"
+        yield "Note      no column is known as a time (--time names one), so the lists are dated today"
+    if len(events.positive) < FEW:
+        yield f"Note      {len(events.positive):,} events are very few; do not expect much of the lists"

@@ -6,6 +6,7 @@ whose directory is there already is not done again.
 
 import json
 import shlex
+import shutil
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -45,6 +46,7 @@ class MainJob(Record):
     k: int | None
     model: str
     device: str
+    program: str = "rec-export"  # as the user can call it
 
 
 class Steps(NamedTuple):
@@ -116,6 +118,9 @@ def is_begun(out: Path, facts: dict[str, object]) -> bool:
     mark = out / MARK
     if mark.exists() and mark.read_text(encoding="utf-8") == json.dumps(facts, indent=2):
         return True
+    if mark.exists() and {path.name for path in out.iterdir()} <= {MARK, "config.yaml", ".checkpoint.training"}:
+        shutil.rmtree(out)  # another job was begun, but no step of it was done
+        return False
     if out.exists():
         raise OutputExistsError(
             f"{out} holds a run on other files or with other settings; name a new directory or remove it first"
@@ -143,7 +148,7 @@ def train(config: Config, source: Source, steps: Steps, say: Say) -> None:
     how = "by time"
     if not outcome.plan.clock.timed:
         timed = source.events.time is not None
-        reason = "what is popular of late foretells no more than what always was" if timed else "the log has none"
+        reason = "recent popularity predicts no better than that of all time" if timed else "the log has none"
         how = f"without time ({reason})"
     say(
         f"Train     {config.model['name']}, {outcome.parameters:,} parameters, {how},"
@@ -155,7 +160,7 @@ def train(config: Config, source: Source, steps: Steps, say: Say) -> None:
     mine, popular = outcome.held_out["model"], outcome.held_out["popular"]
     figures = ", ".join(f"{m} {mine[m]:.4f} (popularity {popular[m]:.4f})" for m in ("recall@10", "ndcg@10", "hr@10"))
     say(f"Check     held-out tenth, which also chose the epochs: {figures}")
-    if mine["ndcg@10"] <= popular["ndcg@10"]:
+    if mine["ndcg@10"] <= popular["ndcg@10"] and config.model["name"] != "popular":
         say("WARNING   the model is no better than popularity on the held-out rows; look at the data before you use it")
     say("Refit     on all events")
 
@@ -195,10 +200,10 @@ def score(job: MainJob, config: Config, source: Source, steps: Steps, say: Say) 
     )
     for line in show_lists(live, source, config.data):
         say(line)
-    words = ["rec-export", "score", steps.bundle, "--interactions", job.log, "--out", steps.recs]
+    words = [job.program, "score", steps.bundle, "--interactions", job.log, "--out", steps.recs]
     words += ["--items", job.items] if job.items else []
     say(f"Next      {shlex.join(map(str, words))}   every night, from cron")
-    words = ["rec-export", "train", steps.config, "--out", "checkpoint-2"]
+    words = [job.program, "train", steps.config, "--out", "checkpoint-2"]
     say(f"          {shlex.join(map(str, words))}   after a change to the configuration")
 
 

@@ -1,11 +1,13 @@
 """The command `run`."""
 
+import shutil
+import sys
 from pathlib import Path
 from typing import Any
 
 import click
 
-PATH = click.Path(path_type=Path)
+PATH = click.Path(path_type=Path, readable=False)
 
 
 @click.command()
@@ -33,4 +35,6 @@ def run(**options: Any) -> None:
     from rec_export.main_job import MainJob
     from rec_export.main_job import run as run_job
 
-    run_job(MainJob(**options), click.echo)
+    by_path = Path(sys.argv[0]).name == "rec-export" and not shutil.which("rec-export")
+    program = sys.argv[0] if by_path else "rec-export"
+    run_job(MainJob(program=program, **options), click.echo)

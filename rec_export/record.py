@@ -14,6 +14,7 @@ PLAIN = {
     "model_type": "a mapping of keys to values",
     "path_type": "a path",
     "tuple_type": "a list",
+    "string_pattern_mismatch": "a metric and a length of lists, such as ndcg@10, hr@5, recall@50 or mrr@20",
 }
 """What pydantic says in the words of Python, in those of a YAML file; by the type of the complaint."""
 
@@ -65,7 +66,9 @@ def complaint(record: type[BaseModel], detail: ErrorDetails) -> str:
     except (ValueError, RecursionError):  # YAML can hold a list that holds itself
         value = "a value that holds itself"
     message = PLAIN.get(detail["type"]) or detail["msg"].removeprefix("Value error, ").removeprefix("Input should be ")
-    return f"{where or 'the whole'} is {value}, but should be {message}"
+    if not where:
+        return f"there should be {message}"
+    return f"{where} is {value}, but should be {message}"
 
 
 def keys_at(record: type[BaseModel], path: tuple[int | str, ...]) -> list[str]:

@@ -7,7 +7,7 @@ import click
 
 
 @click.command("sample-data")
-@click.argument("directory", type=click.Path(path_type=Path))
+@click.argument("directory", type=click.Path(path_type=Path, readable=False))
 @click.option(
     "--seed", type=click.IntRange(min=0), default=42, show_default=True, help="The same seed gives the same files."
 )

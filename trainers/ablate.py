@@ -14,10 +14,11 @@ from rec_export.config import Config
 from rec_export.device import device_of
 from rec_export.errors import UsageError
 from rec_export.metrics import Estimate, Float64, estimates
+from rec_export.models import spec_of
 from rec_export.record import Record
 from trainers.evaluate import EvaluateJob, judge, scorer_of
 from trainers.held_out import HeldOut, known_and_test
-from trainers.job import TrainJob
+from trainers.job import TrainJob, trainer_of
 from trainers.job import run as train
 from trainers.listers import by_model
 
@@ -92,6 +93,8 @@ def run(job: AblateJob) -> Ablation:
         raise UsageError(f"two variants have the same name: {', '.join(names[1:])}")
     variants = [Variant(name=BASE, changes=()), *job.variants]
     configs = {v.name: Config.load(job.config, (*job.changes, *v.changes)) for v in variants}  # slips come first
+    for config in configs.values():
+        trainer_of(spec_of(config.model, str(job.config)))
     device_of(job.device)
     trials: dict[str, list[Trial]] = {}
     for variant in variants:

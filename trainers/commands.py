@@ -5,10 +5,12 @@ from typing import Any
 
 import click
 
+PATH = click.Path(path_type=Path, readable=False)  # what cannot be read is refused by name, not by click
+
 
 @click.command()
-@click.argument("config", type=click.Path(path_type=Path))
-@click.option("--out", type=click.Path(path_type=Path), required=True, help="The checkpoint, a new directory.")
+@click.argument("config", type=PATH)
+@click.option("--out", type=PATH, required=True, help="The checkpoint, a new directory.")
 @click.option("--set", "changes", multiple=True, metavar="KEY=VALUE", help="Change a key, as in --set model.dim=128.")
 @click.option("--device", help="auto, cpu or cuda; instead of training.device.")
 @click.option("--resume", is_flag=True, help="Go on with a training that was killed or interrupted, if there is one.")
@@ -29,9 +31,11 @@ def train(config: Path, out: Path, changes: tuple[str, ...], device: str | None,
 
 
 @click.command()
-@click.argument("checkpoint", type=click.Path(path_type=Path))
+@click.argument("checkpoint", type=PATH)
 @click.option(
-    "--test", type=click.Path(path_type=Path), help="Held-out rows; the split's own test part where not given."
+    "--test",
+    type=PATH,
+    help="Held-out rows; the split's own test part where not given.",
 )
 @click.option(
     "--k",
@@ -44,7 +48,7 @@ def train(config: Path, out: Path, changes: tuple[str, ...], device: str | None,
 @click.option(
     "--bootstrap", type=click.IntRange(min=0), default=1000, show_default=True, help="Draws for the 95% intervals."
 )
-@click.option("--against", type=click.Path(path_type=Path), help="Another checkpoint, for paired differences.")
+@click.option("--against", type=PATH, help="Another checkpoint, for paired differences.")
 @click.option(
     "--negatives",
     type=click.IntRange(min=1),
@@ -62,8 +66,8 @@ def evaluate(checkpoint: Path, as_json: bool, **options: Any) -> None:
 
 
 @click.command()
-@click.argument("config", type=click.Path(path_type=Path))
-@click.option("--out", type=click.Path(path_type=Path), required=True, help="A directory for all checkpoints.")
+@click.argument("config", type=PATH)
+@click.option("--out", type=PATH, required=True, help="A directory for all checkpoints.")
 @click.option(
     "--variant",
     "variants",
@@ -74,7 +78,7 @@ def evaluate(checkpoint: Path, as_json: bool, **options: Any) -> None:
 )
 @click.option("--set", "changes", multiple=True, metavar="KEY=VALUE", help="Change a key of all variants.")
 @click.option("--seeds", type=click.IntRange(min=1), default=3, show_default=True, help="Trainings of each variant.")
-@click.option("--test", type=click.Path(path_type=Path), help="Held-out rows, where the split has no test part.")
+@click.option("--test", type=PATH, help="Held-out rows, where the split has no test part.")
 @click.option("--k", type=click.IntRange(1, 32_767), default=10, show_default=True, help="Length of lists.")
 @click.option(
     "--bootstrap", type=click.IntRange(min=0), default=1000, show_default=True, help="Draws for the 95% intervals."
@@ -91,8 +95,13 @@ def ablate(variants: tuple[str, ...], as_json: bool, **options: Any) -> None:
 
 
 @click.command("find-lr")
-@click.argument("config", type=click.Path(path_type=Path))
-@click.option("--out", type=click.Path(path_type=Path), required=True, help="A new directory for figures and plot.")
+@click.argument("config", type=PATH)
+@click.option(
+    "--out",
+    type=PATH,
+    required=True,
+    help="A new directory for figures and plot.",
+)
 @click.option("--set", "changes", multiple=True, metavar="KEY=VALUE", help="Change a key of the configuration.")
 @click.option("--low", type=click.FloatRange(0, min_open=True), default=1e-5, show_default=True, help="The first rate.")
 @click.option("--high", type=click.FloatRange(0, min_open=True), default=1.0, show_default=True, help="The last rate.")
@@ -109,8 +118,13 @@ def find_lr(config: Path, out: Path, changes: tuple[str, ...], low: float, high:
 
 
 @click.command()
-@click.argument("config", type=click.Path(path_type=Path))
-@click.option("--out", type=click.Path(path_type=Path), required=True, help="A directory for the study and best.yaml.")
+@click.argument("config", type=PATH)
+@click.option(
+    "--out",
+    type=PATH,
+    required=True,
+    help="A directory for the study and best.yaml.",
+)
 @click.option("--set", "changes", multiple=True, metavar="KEY=VALUE", help="Change a key of all trials.")
 @click.option(
     "--search",

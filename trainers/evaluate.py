@@ -114,7 +114,11 @@ def rival_of(rival: HeldOut, held_out: HeldOut, scorer: Scorer) -> Lister:
         best = theirs.lists(row[user], k)
         return np.where(best < 0, best, mine[best])
 
-    return Lister(lists)
+    def scores(user: Int64) -> torch.Tensor:
+        assert theirs.scores is not None
+        return theirs.scores(row[user])[:, torch.from_numpy(rival.catalogue.items.vocab.rows(items.ids))]
+
+    return Lister(lists, scores)
 
 
 def judge(lister: Lister, held_out: HeldOut, job: EvaluateJob, name: str) -> Judged:

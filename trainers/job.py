@@ -75,10 +75,18 @@ def run(job: TrainJob, source: Source | None = None) -> Outcome:
     journal = Journal.open(job.out, {"config": config.model_dump(mode="json"), "inputs": source.hashes}, job.resume)
     try:
         chosen, fitted = fit(config, spec, source, device, journal)
+        outcome = outcome_of(fitted, chosen, round(time.monotonic() - started, 1))
+        write(job, spec, chosen, fitted, outcome, source)
     except Exception:  # what was killed or interrupted can go on; a mistake would only come again
         journal.remove()
         raise
-    outcome = Outcome(
+    journal.remove()
+    return outcome
+
+
+def outcome_of(fitted: Fitted, chosen: Plan, seconds: float) -> Outcome:
+    """How training went."""
+    return Outcome(
         best_epoch=fitted.trained.best_epoch,
         held_out=fitted.held_out,
         plan=chosen,
@@ -86,11 +94,8 @@ def run(job: TrainJob, source: Source | None = None) -> Outcome:
         items=fitted.dataset.catalogue.items.trained,
         rows=len(fitted.dataset.log),
         parameters=sum(w.numel() for part in fitted.trained.towers for w in part.parameters()),
-        seconds=round(time.monotonic() - started, 1),
+        seconds=seconds,
     )
-    write(job, spec, chosen, fitted, outcome, source)
-    journal.remove()
-    return outcome
 
 
 def trainer_of(spec: ModelSpec) -> Callable[[ModelSpec, Sizes, Dataset, Plan, torch.device], Course]:

@@ -4,6 +4,8 @@ import json
 import logging
 import shutil
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple, Self, final
 
@@ -11,7 +13,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from rec_export.errors import ModelError, UsageError
+from rec_export.errors import ModelError, StorageError, UsageError
 from rec_export.files import new_directory
 
 log = logging.getLogger("rec_export")
@@ -40,7 +42,7 @@ class Journal:
     """
 
     def __init__(self, out: Path, facts: dict[str, Any]) -> None:
-        self.folder = out.with_name(f".{out.name}.training")
+        self.out, self.folder = out, out.with_name(f".{out.name}.training")
         self.facts = json.dumps(facts, indent=2, default=str)
         self.spent = 0.0  # seconds, in saving
         self.begun = time.monotonic()
@@ -59,7 +61,7 @@ class Journal:
         if journal.folder.exists():
             log.info("an unfinished training of %s is thrown away; --resume would have gone on with it", out)
         journal.remove()
-        with new_directory(journal.folder) as folder:
+        with journal.folder_of(journal.folder) as folder:
             (folder / FACTS).write_text(journal.facts, encoding="utf-8")
         return journal
 
@@ -71,7 +73,7 @@ class Journal:
         place, new, old = (self.folder / f"{phase}{ending}" for ending in ("", ".new", ".old"))
         for left in (new, old):  # by a kill
             shutil.rmtree(left, ignore_errors=True)
-        with new_directory(new) as folder:
+        with self.folder_of(new) as folder:
             write_tensors(progress.tensors, folder / "state.safetensors")
             write_tensors(progress.weights, folder / "best.safetensors")
             words = {"epochs": progress.epochs, "best": progress.best, "state": progress.state}
@@ -81,6 +83,15 @@ class Journal:
         new.rename(place)
         shutil.rmtree(old, ignore_errors=True)
         self.spent += time.monotonic() - started
+
+    @contextmanager
+    def folder_of(self, path: Path) -> Iterator[Path]:
+        """A new directory; a disk that is full is told of as if the checkpoint were written already."""
+        try:
+            with new_directory(path) as folder:
+                yield folder
+        except StorageError as error:
+            raise StorageError(str(error).replace(str(path), str(self.out))) from error
 
     def load(self, phase: str) -> Progress | None:
         """The newest progress of a phase; None where it has not begun."""

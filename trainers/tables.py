@@ -32,7 +32,7 @@ def evaluation_lines(result: Evaluation) -> Iterator[str]:
 
 def title(result: Evaluation, lister: str) -> str:
     """What a lister is called in a table."""
-    return result.model[:WIDTH] if lister == "model" else lister
+    return result.model[:WIDTH] if lister == "model" and result.model not in result.results else lister
 
 
 def row(name: str, k: int, segment: Segment) -> str:

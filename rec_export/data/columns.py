@@ -4,6 +4,7 @@ from datetime import UTC, datetime
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -164,13 +165,28 @@ def floats(column: pa.ChunkedArray, where: str) -> Float32:
     """float32 [R]; missing values are NaN. Raises DataError for text and for infinities."""
     kind = column.type
     tests = (pa.types.is_integer, pa.types.is_floating, pa.types.is_boolean, pa.types.is_null, pa.types.is_decimal)
-    if not any(test(kind) for test in tests):
+    if pa.types.is_string(kind) or pa.types.is_large_string(kind):
+        refuse_words(column, where)
+        column = pc.cast(column, pa.float64())
+    elif not any(test(kind) for test in tests):
         raise DataError(f"{where} holds {kind} where numbers are needed, the first being {some([first(column)])}")
     values = np.array(pc.cast(column, pa.float32(), safe=False).to_numpy(), dtype=np.float32)
     infinite = int(np.isinf(values).sum())
     if infinite:
         raise DataError(f"{infinite:,} of {len(values):,} values of {where} are infinite; make them missing instead")
     return values
+
+
+def refuse_words(column: pa.ChunkedArray, where: str) -> None:
+    """Raise DataError where text is not all numbers."""
+    texts = column.to_pandas()
+    strange = pd.to_numeric(texts, errors="coerce").isna() & texts.notna()
+    if strange.any():
+        place = int(strange.argmax())
+        raise DataError(
+            f"{int(strange.sum()):,} of {len(texts):,} values of {where} are no numbers, the first being"
+            f" {some([texts[place]])} in row {place + 1:,}; repair them or leave the rows out"
+        )
 
 
 def words(column: pa.ChunkedArray, where: str) -> pa.Array:

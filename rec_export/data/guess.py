@@ -101,6 +101,8 @@ def guess_attributes(path: Path, key: str, known: tuple[str, ...]) -> Attributes
         )
     kinds: dict[str, list[str]] = {"dense": [], "category": [], "tags": [], "text": []}
     for name in names:
+        if pa.types.is_binary(table[name].type) or pa.types.is_large_binary(table[name].type):
+            raise DataError(f"column {name!r} of {path} is not UTF-8 text; write the file in UTF-8")
         kind = None if name == own else kind_of(table[name])
         if kind is not None:
             kinds[kind].append(name)

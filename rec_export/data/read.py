@@ -14,6 +14,7 @@ from rec_export.data.columns import numbers_where_possible
 from rec_export.errors import DataError, MissingInputError, UsageError, nearest, shorten
 from rec_export.files import sha256
 
+SEPARATORS = (";", "\t", "|")  # that other programs write into CSV files
 BLOCK = 16 << 20  # bytes; one row of a text file must fit in a block
 
 
@@ -114,10 +115,14 @@ def read_csv(path: Path, text: list[str]) -> pa.Table:
     convert = pa_csv.ConvertOptions(
         column_types={name: pa.string() for name in text}, strings_can_be_null=True, null_values=[""]
     )
-    return pa_csv.read_csv(
+    table = pa_csv.read_csv(
         path, read_options=pa_csv.ReadOptions(block_size=BLOCK), convert_options=convert,
         parse_options=pa_csv.ParseOptions(newlines_in_values=True),
     )  # fmt: skip
+    other = next((mark for mark in SEPARATORS if table.num_columns == 1 and mark in table.column_names[0]), None)
+    if other is not None:
+        raise DataError(f"the columns of {path} are separated by {other!r}; write it with commas")
+    return table
 
 
 def read_json_lines(path: Path, text: list[str]) -> pa.Table:

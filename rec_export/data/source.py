@@ -4,13 +4,16 @@ from typing import Literal, NamedTuple, Self, final
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from rec_export.data.columns import Bool
-from rec_export.data.config import DataConfig, Split
+from rec_export.data.config import Attributes, DataConfig, Split
 from rec_export.data.entities import read_attributes
 from rec_export.data.log import Events, core, read_events, select, without_repeats
 from rec_export.data.read import fingerprint, refuse_changes
 from rec_export.data.split import Part, Parts, split
+from rec_export.data.vocab import UNKNOWN, Vocab
+from rec_export.errors import DataError, some
 
 PAIRS = ("random", "user", "last")  # the splits that divide pairs of a user and an item; the others divide rows
 
@@ -34,6 +37,9 @@ class Source(NamedTuple):
         whole = read_events(config.interactions, config.split.column)
         users = config.users and read_attributes(config.users)
         items = config.items and read_attributes(config.items)
+        for table, ids, declared in ((users, whole.user_id, config.users), (items, whole.item_id, config.items)):
+            if table is not None and declared is not None:
+                refuse_strangers(table, ids, declared, config)
         refuse_changes(hashes, config.paths())
         events, parts = divided(whole, config.interactions.repeats, config.split)
         return cls(events, parts, whole, users, items, config, hashes)
@@ -53,6 +59,17 @@ class Source(NamedTuple):
     def lessons(self, *parts: Part) -> Bool:
         """Those rows of some parts that may be learned from: the k-core among them, bool [R]."""
         return core(self.events, self.config.minimum, self.rows(*parts))
+
+
+def refuse_strangers(table: pa.Table, ids: pa.Array, declared: Attributes, config: DataConfig) -> None:
+    """Raise DataError when a table describes nobody and nothing that the log names."""
+    named = pc.unique(ids)
+    if (Vocab(table.column(0).combine_chunks()).rows(named) == UNKNOWN).all():
+        raise DataError(
+            f"none of the {len(named):,} ids in {config.interactions.path}, such as {some([named[0].as_py()])}, is in"
+            f" column {declared.id!r} of {declared.path}, such as {some([table.column(0)[0].as_py()])};"
+            " check that they are ids of the same kind"
+        )
 
 
 def divided(events: Events, repeats: str, rule: Split) -> tuple[Events, Parts]:

@@ -63,7 +63,11 @@ STAMPS = "repair them, set time_unit to us, or use the log without time"
 @pytest.mark.parametrize(
     ("column", "values", "sentence"),
     [
-        ("rating", ["x"] * ROWS, "holds string where numbers are needed, the first being 'x'"),
+        (
+            "rating",
+            ["x"] * ROWS,
+            "300 of 300 values of @ are no numbers, the first being 'x' in row 1; repair them or leave the rows out",
+        ),
         (
             "rating",
             [math.nan, *[4.0] * 299],
@@ -148,6 +152,29 @@ def test_times_that_overflow_in_the_unit_that_was_named(place: Path) -> None:
     )
 
 
+@pytest.mark.parametrize("mark", [";", "\t"])
+def test_a_csv_file_without_commas(mark: str, place: Path) -> None:
+    (place / "log.csv").write_text(f"user_id{mark}item_id\n1{mark}2\n")
+    assert refusal(place, "run", place / "log.csv", "-o", place / "out") == error(
+        65, f"the columns of DIR/log.csv are separated by {mark!r}; write it with commas"
+    )
+
+
+def test_text_that_is_not_utf8(place: Path) -> None:
+    (place / "items.csv").write_bytes("item_id,title\ni1,caf\xe9\ni2,th\xe9\n".encode("latin-1"))
+    assert refusal(place, "run", place / "log.parquet", "--items", place / "items.csv", "-o", place / "out") == error(
+        65, "column 'title' of DIR/items.csv is not UTF-8 text; write the file in UTF-8"
+    )
+
+
+def test_one_bad_value_among_numbers_is_found(place: Path) -> None:
+    assert changed_log(place, rating=["4"] * 299 + ["x"]) == error(
+        65,
+        "1 of 300 values of column 'rating' of DIR/log.parquet are no numbers, the first being 'x' in row 300;"
+        " repair them or leave the rows out",
+    )
+
+
 def test_a_column_that_stands_twice_in_a_csv_file(place: Path) -> None:
     (place / "log.csv").write_text("user_id,item_id,user_id\n1,2,3\n")
     assert refusal(place, "run", place / "log.csv", "-o", place / "out") == error(
@@ -167,7 +194,11 @@ def test_one_column_for_two_things(place: Path) -> None:
 @pytest.mark.parametrize(
     ("column", "values", "sentence"),
     [
-        ("price", ["dear"] * ITEMS, "holds string where numbers are needed, the first being 'dear'"),
+        (
+            "price",
+            ["dear"] * ITEMS,
+            "20 of 20 values of @ are no numbers, the first being 'dear' in row 1; repair them or leave the rows out",
+        ),
         ("price", [math.inf, -math.inf, *[1.0] * 18], "2 of 20 values of @ are infinite; make them missing instead"),
         ("brand", [["a"]] * ITEMS, "holds list<element: string> where one word is needed; declare it under tags"),
         ("title", [{"a": 1}] * ITEMS, "holds struct<a: int64> where one word is needed; declare it under tags"),
@@ -210,7 +241,8 @@ def test_items_whose_ids_are_of_another_kind_than_those_of_the_log(place: Path) 
     config_file(place, **{**SECTIONS, "data": {"interactions": LOG, "items": TABLE}})
     assert changed_log(place, item_id=np.random.default_rng(0).integers(0, 20, ROWS)) == error(
         65,
-        "20 new ids are string, such as 'i16', but the known ones are int64, such as 0; write both in the same way",
+        "none of the 20 ids in DIR/log.parquet, such as 17, is in column 'item_id' of DIR/items.parquet, such as 'i0';"
+        " check that they are ids of the same kind",
     )
 
 
