@@ -92,7 +92,7 @@ def row(name: str, model: str, result: dict[str, Any]) -> str:
     steps = [f"{step.seconds:.0f}" for step in result["steps"].values()]
     memory = max(step.megabytes for step in result["steps"].values())
     cold = result["judge"]["cold"]
-    served = f"{cold['ndcg@10']:.4f} ({cold['users']})" if cold else ""
+    served = f"{cold['ndcg@10']:.4f} ({cold['users']})" if cold and cold["users"] else ""
     coverage = f"{result['judge']['coverage']:.3f}"
     return f"| {' | '.join([name, model, *cells, served, coverage, *steps, f'{memory:,.0f}'])} |"
 
