@@ -1,8 +1,14 @@
 """Where to compute."""
 
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import torch
 
 from rec_export.errors import DeviceError
+
+FEW_CORES = 2
 
 
 def device_of(name: str) -> torch.device:
@@ -20,3 +26,18 @@ def device_of(name: str) -> torch.device:
             f"the device {name!r} is not available here ({torch.cuda.device_count()} CUDA devices); use --device cpu"
         )
     return device
+
+
+@contextmanager
+def training_threads() -> Iterator[None]:
+    """Train with one thread on a machine of one or two cores, if the environment does not say otherwise.
+
+    Batches are small: there two threads wait for each other longer than they compute (figures in docs/decisions.md).
+    """
+    before = torch.get_num_threads()
+    if (os.cpu_count() or 1) <= FEW_CORES and "OMP_NUM_THREADS" not in os.environ:
+        torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)

@@ -13,7 +13,7 @@ from rec_export.config import Config
 from rec_export.data.log import select
 from rec_export.data.source import Source
 from rec_export.data.split import Part
-from rec_export.device import device_of
+from rec_export.device import device_of, training_threads
 from rec_export.ensemble import ensemble
 from rec_export.files import files_below, new_directory, refuse_existing, sha256
 from rec_export.models import spec_of
@@ -74,7 +74,8 @@ def run(job: TrainJob, source: Source | None = None) -> Outcome:
     source = source or Source.read(config.data)
     journal = Journal.open(job.out, {"config": config.model_dump(mode="json"), "inputs": source.hashes}, job.resume)
     try:
-        chosen, fitted = fit(config, spec, source, device, journal)
+        with training_threads():
+            chosen, fitted = fit(config, spec, source, device, journal)
         outcome = outcome_of(fitted, chosen, round(time.monotonic() - started, 1))
         write(job, spec, chosen, fitted, outcome, source)
     except Exception:  # what was killed or interrupted can go on; a mistake would only come again

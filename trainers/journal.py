@@ -17,7 +17,7 @@ from rec_export.errors import ModelError, StorageError, UsageError
 from rec_export.files import new_directory
 
 log = logging.getLogger("rec_export")
-SHARE = 0.1  # of the time that may be spent on saving
+SHARE = 0.05  # of the time that may be spent on saving
 FACTS = "training.json"
 
 Tensors = dict[str, Tensor]

@@ -25,7 +25,7 @@ from trainers.gates import Gates, Shares, idle
 from trainers.journal import Journal, Progress, Tensors
 from trainers.losses import Pairs, bce, bpr, full_softmax, none_of, sampled_softmax
 from trainers.negatives import candidates
-from trainers.optimizer import averaged, optimizer_of
+from trainers.optimizer import AVERAGE_EVERY, averaged, optimizer_of
 from trainers.plan import Plan
 from trainers.schedule import Schedule
 from trainers.validation import Validation
@@ -140,6 +140,7 @@ class Run(Course):
         self.rng = np.random.default_rng(plan.seed)
         towers = spec.build(sizes)
         self.roof = modules(towers).to(device)
+        self.weights = list(self.roof.parameters())
         self.kept = averaged(self.roof, plan)
         self.examples = examples_of(dataset.timeline, plan.clock, plan.history, plan.recency)
         if len(self.examples) == 0:
@@ -159,7 +160,8 @@ class Run(Course):
         for step, batch in enumerate(batches, 1):
             loss = self.step(batch)
             self.schedule.step()
-            self.kept.update_parameters(self.roof)
+            if step % AVERAGE_EVERY == 0 or step == steps:
+                self.kept.update_parameters(self.roof)
             total += loss
             if not math.isfinite(total):
                 raise TrainingError(
@@ -173,7 +175,7 @@ class Run(Course):
         loss = batch.worth * self.loss(batch) + self.gates.penalty(batch.size)
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
-        nn.utils.clip_grad_norm_(self.roof.parameters(), self.plan.clip)
+        nn.utils.clip_grad_norm_(self.weights, self.plan.clip)
         self.optimizer.step()
         return float(loss.item())
 
