@@ -79,27 +79,7 @@ def plan(dataset: Dataset, training: Training, history: int, spec: ModelSpec) ->
         if len(contest.scores) and contest.beats(contest.best(), timed.counts - 1):
             clock, recent = timed, contest.best()
     liked, users = len(timeline.item_row), int((np.diff(timeline.start) > 0).sum())
-    defaults: dict[str, Any]
-    if clock.timed:
-        defaults = {
-            "epochs": 14,
-            "patience": 3,
-            "batch": 256,
-            "lr": 2e-3,
-            "embedding_decay": 2.0,
-            "averaging": 0.995,
-            "candidates": 600,
-        }
-    else:
-        defaults = {
-            "epochs": 60,
-            "patience": 16,
-            "batch": 256,
-            "lr": 6e-3,
-            "embedding_decay": float(np.clip(20_000 / max(liked, 1), 0.03, 3.0)),  # the fewer rows, the stronger
-            "averaging": 0.98,
-            "candidates": 4000,
-        }
+    defaults = usual(clock.timed, liked)
     if training.loss == "softmax" and (liked if clock.timed else users) * trained_items <= FULL_SCORES:
         defaults["candidates"] = None
     if spec.lr is not None:
@@ -113,6 +93,29 @@ def plan(dataset: Dataset, training: Training, history: int, spec: ModelSpec) ->
     given = training.model_dump(include=set(Plan.model_fields), exclude_none=True)
     chosen = {"recency": None, **defaults, **given}
     return Plan(clock=clock, recent=recent, history=history, course=chosen["epochs"], **chosen)
+
+
+def usual(timed: bool, liked: int) -> dict[str, Any]:
+    """What is not given, for a log with so many likings; docs/decisions.md has the figures behind it."""
+    if timed:
+        return {
+            "epochs": 14,
+            "patience": 3,
+            "batch": 256,
+            "lr": 2e-3,
+            "embedding_decay": 2.0,
+            "averaging": 0.995,
+            "candidates": 600,
+        }
+    return {
+        "epochs": 60,
+        "patience": 16,
+        "batch": 256,
+        "lr": 6e-3,
+        "embedding_decay": float(np.clip(20_000 / max(liked, 1), 0.03, 3.0)),  # the fewer rows, the stronger
+        "averaging": 0.98,
+        "candidates": 4000,
+    }
 
 
 def clock_of(timeline: Timeline) -> Clock:
