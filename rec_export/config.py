@@ -30,7 +30,7 @@ class Training(Record):
         default="mixed", description="how they are drawn; mixed: half the most popular, half uniform"
     )
     logq: bool = Field(default=True, description="each drawn item stands for as many as its chance says (softmax)")
-    reject: bool = Field(default=True, description="what a user has met or will like is no alternative")
+    reject: bool = Field(default=True, description="what a user was shown as history is no alternative")
     schedule: Literal["constant", "cosine", "step", "plateau"] = Field(
         default="constant", description="of the learning rate; step: half after each third of the epochs"
     )

@@ -11,6 +11,7 @@ from pydantic import Field
 
 from rec_export.checkpoint import Checkpoint
 from rec_export.config import Config
+from rec_export.data.read import fingerprint
 from rec_export.device import device_of
 from rec_export.errors import UsageError
 from rec_export.metrics import Estimate, Float64, estimates
@@ -125,9 +126,13 @@ def trial(job: AblateJob, variant: Variant, config: Config, seed: int) -> Trial:
     scorer = scorer_of(checkpoint, held_out, device_of(job.device))
     ks = EvaluateJob(checkpoint=out, k=(job.k,), device=job.device, bootstrap=0)
     judged = judge(by_model(scorer), held_out, ks, f"{variant.name}, seed {training.seed}")
+    if checkpoint.blueprint.inputs != {name: fingerprint(path) for name, path in config.data.paths().items()}:
+        raise UsageError(f"{out} was trained on other files; name a new --out or remove it")
     users = held_out.catalogue.users.vocab.take(held_out.user).to_pylist()
+    order = sorted(range(len(users)), key=lambda place: str(users[place]))  # variants may know other users first
     epochs = json.loads((out / "metrics.json").read_text(encoding="utf-8"))["best_epoch"]
-    return Trial(users, judged.values, epochs)
+    values = {metric: value[order] for metric, value in judged.values.items()}
+    return Trial([users[place] for place in order], values, epochs)
 
 
 def compared(variant: Variant, mine: list[Trial], base: list[Trial], bootstrap: int) -> Compared:

@@ -15,6 +15,7 @@ from rec_export.data.source import Source
 from rec_export.data.split import Part
 from rec_export.device import device_of, training_threads
 from rec_export.ensemble import ensemble
+from rec_export.errors import DataError, ModelError, TrainingError, UsageError
 from rec_export.files import files_below, new_directory, refuse_existing, sha256
 from rec_export.models import spec_of
 from rec_export.record import Record
@@ -78,8 +79,10 @@ def run(job: TrainJob, source: Source | None = None) -> Outcome:
             chosen, fitted = fit(config, spec, source, device, journal)
         outcome = outcome_of(fitted, chosen, round(time.monotonic() - started, 1))
         write(job, spec, chosen, fitted, outcome, source)
-    except Exception:  # what was killed or interrupted can go on; a mistake would only come again
-        journal.remove()
+    except Exception as error:
+        # A mistake would only come again; what ran out of room can go on, if an epoch was saved.
+        if isinstance(error, (UsageError, DataError, ModelError, TrainingError)) or journal.load("search") is None:
+            journal.remove()
         raise
     journal.remove()
     return outcome

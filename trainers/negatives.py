@@ -33,6 +33,8 @@ def candidates(rule: Rule, popular: Popularity, target: Tensor, count: int | Non
     share, items = popular.share, len(popular.share)
     if rule == "batch":
         drawn = torch.unique(target)
+        if len(drawn) == items:
+            return Candidates(drawn, torch.zeros_like(share))
         chance = len(target) * share[drawn] / share.sum()
         found = Candidates(drawn, -torch.log(chance.clamp(max=1.0)))
     elif count is None or count >= items:

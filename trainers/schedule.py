@@ -18,10 +18,14 @@ class Schedule:
 
     def __init__(self, optimizer: Optimizer, plan: Plan, steps: int) -> None:
         self.plan = plan
-        total, third = plan.course * steps, max(1, plan.course // THIRDS) * steps
+        total, third = plan.course * steps, -(-plan.course * steps // THIRDS)
         self.cosine = CosineAnnealingLR(optimizer, total, plan.lr * LEAST) if plan.schedule == "cosine" else None
         self.thirds = StepLR(optimizer, third, gamma=0.5) if plan.schedule == "step" else None
-        self.plateau = ReduceLROnPlateau(optimizer, "max", 0.5, PATIENCE) if plan.schedule == "plateau" else None
+        self.plateau = (
+            ReduceLROnPlateau(optimizer, "max", 0.5, PATIENCE, threshold_mode="abs")
+            if plan.schedule == "plateau"
+            else None
+        )
 
     def step(self) -> None:
         """After each batch."""

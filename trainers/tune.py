@@ -103,25 +103,36 @@ def run(job: TuneJob) -> Tuned:
     study = optuna.create_study(
         storage=f"sqlite:///{(job.out / 'study.db').resolve()}",
         study_name="tune",
-        sampler=optuna.samplers.TPESampler(seed=config.training.seed),
         pruner=optuna.pruners.MedianPruner(n_startup_trials=4, n_warmup_steps=1),
         direction="maximize",
         load_if_exists=True,
     )
-    facts = {"inputs": source.hashes, "config": config.model_dump(mode="json"), "search": [c.key for c in choices]}
+    # A sampler that is seeded as before would draw again what an earlier run has tried.
+    study.sampler = optuna.samplers.TPESampler(seed=config.training.seed + len(study.trials))
+    facts = {
+        "inputs": source.hashes,
+        "config": config.model_dump(mode="json"),
+        "search": [c.model_dump(mode="json") for c in choices],
+    }
     if study.user_attrs and study.user_attrs != facts:
         raise UsageError(f"{job.out} holds a search on other data or with other settings; name a new --out")
     for name, fact in facts.items():
         study.set_user_attr(name, fact)
 
     def objective(trial: optuna.Trial) -> float:
-        mine = () if trial.number == 0 else tuple(choice.suggest(trial) for choice in choices)
+        mine = tuple(choice.suggest(trial) for choice in choices) if base_of(study) else ()
         trial.set_user_attr("changes", mine)
         return tried(Config.load(job.config, (*changes, *mine)), source, trial)
 
     done = sum(trial.state.is_finished() for trial in study.trials)
     study.optimize(objective, n_trials=max(0, job.trials - done), catch=(TrainingError,))
     return told(job, study, config)
+
+
+def base_of(study: "optuna.Study") -> "optuna.trial.FrozenTrial | None":
+    """The trial of the configuration as it is, if it has been made."""
+    complete = study.get_trials(states=[optuna.trial.TrialState.COMPLETE])
+    return next((trial for trial in complete if not trial.user_attrs.get("changes", [""])), None)
 
 
 def usual(path: Path, changes: tuple[str, ...]) -> tuple[Choice, ...]:
@@ -153,14 +164,16 @@ def tried(config: Config, source: Source, trial: "optuna.Trial") -> float:
 
 def told(job: TuneJob, study: "optuna.Study", config: Config) -> Tuned:
     """What was found, and best.yaml: the configuration with it."""
+    base = base_of(study)
+    if base is None:
+        raise TrainingError("the configuration as it is could not be trained, so there is nothing to compare with")
     best = study.best_trial
     changes = tuple(best.user_attrs["changes"])
     (job.out / "best.yaml").write_text(Config.load(job.config, (*job.changes, *changes)).dump(), encoding="utf-8")
     states = [trial.state for trial in study.trials]
-    first = study.trials[0].value
     return Tuned(
         metric=config.training.metric,
-        first=float("nan") if first is None else first,
+        first=float(base.value or 0.0),
         best=study.best_value,
         changes=changes,
         trials=sum(state.is_finished() for state in states),
