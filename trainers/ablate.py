@@ -113,7 +113,8 @@ def run(job: AblateJob) -> Ablation:
 
 def trial(job: AblateJob, variant: Variant, config: Config, seed: int) -> Trial:
     """Train one variant with one seed, if that was not done, and judge it."""
-    training = config.training.model_copy(update={"seed": config.training.seed + seed, "device": job.device})
+    first = config.training.seed + seed * config.training.seeds  # no member of one trial is a member of another
+    training = config.training.model_copy(update={"seed": first, "device": job.device})
     config = config.model_copy(update={"training": training})
     out = job.out / variant.name / f"seed-{training.seed}"
     if not out.exists():

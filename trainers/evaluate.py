@@ -75,9 +75,10 @@ def run(job: EvaluateJob) -> Evaluation:
         other = Checkpoint.read(job.against)
         if other.blueprint.inputs != checkpoint.blueprint.inputs:
             raise UsageError(f"{job.against} and {job.checkpoint} did not learn from the same files; train both anew")
-        if other.blueprint.data != checkpoint.blueprint.data:
+        mine, theirs = ((data.split, data.interactions) for data in (checkpoint.blueprint.data, other.blueprint.data))
+        if mine != theirs:
             raise UsageError(
-                f"{job.against} and {job.checkpoint} differ in data.*, so in what is held out; train both anew"
+                f"{job.against} and {job.checkpoint} differ in data.split or data.interactions, so in what is held out"
             )
         rival = HeldOut.of(other, *known_and_test(other, job.test))
         who = {"model": who["model"], "against": rival_of(rival, held_out, scorer_of(other, rival, device)), **who}

@@ -99,6 +99,8 @@ class Journal:
         place = next((self.folder / name for name in names if (self.folder / name).is_dir()), None)
         if place is None:
             return None
+        if place.name != phase:
+            place = place.rename(self.folder / phase)
         try:
             words = json.loads((place / "progress.json").read_text(encoding="utf-8"))
             tensors, weights = load_file(place / "state.safetensors"), load_file(place / "best.safetensors")

@@ -92,7 +92,7 @@ def by_last(events: Events, rule: Split, rng: np.random.Generator) -> Parts:
     parts = np.full(len(user), Part.TRAIN, np.int8)
     held = [part for part, share in ((Part.TEST, rule.test), (Part.VALID, rule.valid)) if share > 0]
     for place, part in enumerate(held):
-        rows = order[(from_end == place) & (size >= 3)]
+        rows = order[(from_end == place) & (size > len(held))]
         since = np.full(user.max() + 1, np.iinfo(np.int64).max)
         since[user[rows]] = events.time[rows]
         parts[~events.positive & (events.time >= since[user]) & (parts == Part.TRAIN)] = part

@@ -3,6 +3,8 @@
 import shutil
 from pathlib import Path
 
+import numpy as np
+import pandas as pd
 import pyarrow.parquet as pq
 
 from tests.bad_input.conftest import error, score
@@ -56,3 +58,21 @@ def test_a_live_run_from_other_inputs_is_left_alone(scored: Path, exported: Path
         " choose another --run-date or --out, or remove it first\n",
     )
     assert contents(scored.parent) == before
+
+
+def test_a_log_of_strange_items_alone_is_refused(exported: Path, shop: Path, tmp_path: Path) -> None:
+    log = pd.read_parquet(shop / "interactions.parquet")
+    log.assign(item_id="x" + log.item_id).to_parquet(tmp_path / "log.parquet")
+    words = "--interactions", tmp_path / "log.parquet", "--out", tmp_path / "recs"
+    code, _, err = command("-q", "score", exported, *words)
+    assert (code, err.count("\n"), (tmp_path / "recs").exists()) == (65, 1, False)
+    assert f"items in {tmp_path}/log.parquet is known to the bundle {exported}" in err
+
+
+def test_a_log_of_mostly_strange_items_is_warned_of(exported: Path, shop: Path, tmp_path: Path) -> None:
+    log = pd.read_parquet(shop / "interactions.parquet")
+    strange = np.arange(len(log)) % 3 > 0
+    log.assign(item_id=np.where(strange, "x", "") + log.item_id).to_parquet(tmp_path / "log.parquet")
+    words = "--interactions", tmp_path / "log.parquet", "--out", tmp_path / "recs"
+    code, _, err = command("-q", "score", exported, *words)
+    assert (code, "of items that the model does not know; check the ids, or train again" in err) == (0, True)

@@ -18,7 +18,7 @@ from rec_export.data.log import make_log, read_events
 from rec_export.device import device_of
 from rec_export.scorer import Model, Scorer
 from rec_export.world import Timeline
-from tests.conftest import LAST_DAY, command, config_file, done, read_lists, write_table
+from tests.conftest import LAST_DAY, config_file, done, read_lists, write_table
 
 Lists = dict[object, list[object]]  # the items of each user, in order
 
@@ -180,24 +180,6 @@ def test_a_user_of_whom_nothing_is_known_gets_what_newcomers_like_first(
     scorer = Scorer(Model.of_bundle(bundle, "torchscript", device_of("cpu")), catalogue, world)
     best = scorer.lists(np.array([len(catalogue.users.vocab) - 1]), 5).item_row[0]
     assert lists_of(rows)["nobody"] == catalogue.items.vocab.take(best).to_pylist()
-
-
-def test_a_log_of_strange_items_alone_is_refused(exported: Path, shop: Path, tmp_path: Path) -> None:
-    log = pd.read_parquet(shop / "interactions.parquet")
-    log.assign(item_id="x" + log.item_id).to_parquet(tmp_path / "log.parquet")
-    words = "--interactions", tmp_path / "log.parquet", "--out", tmp_path / "recs"
-    code, _, err = command("-q", "score", exported, *words)
-    assert (code, err.count("\n"), (tmp_path / "recs").exists()) == (65, 1, False)
-    assert f"items in {tmp_path}/log.parquet is known to the bundle {exported}" in err
-
-
-def test_a_log_of_mostly_strange_items_is_warned_of(exported: Path, shop: Path, tmp_path: Path) -> None:
-    log = pd.read_parquet(shop / "interactions.parquet")
-    strange = np.arange(len(log)) % 3 > 0
-    log.assign(item_id=np.where(strange, "x", "") + log.item_id).to_parquet(tmp_path / "log.parquet")
-    words = "--interactions", tmp_path / "log.parquet", "--out", tmp_path / "recs"
-    code, _, err = command("-q", "score", exported, *words)
-    assert (code, "of items that the model does not know; check the ids, or train again" in err) == (0, True)
 
 
 def test_a_bundle_of_one_format_is_run_by_it(trained: Path, shop: Path, tmp_path: Path) -> None:

@@ -72,6 +72,12 @@ def test_a_slip_in_a_variant_is_named(text: str) -> None:
         Variant.parsed(text)
 
 
+def test_trials_of_several_models_share_none_of_them(shop: Path, tmp_path: Path) -> None:
+    more = "--set", "model={name: popular}", "--set", "training.seeds=3", "--variant", "same:training.epochs=1"
+    done(*words(shop, tmp_path / "out", *more))
+    assert sorted(path.name for path in (tmp_path / "out" / "base").iterdir()) == ["seed-42", "seed-45"]
+
+
 def test_a_value_may_hold_a_colon() -> None:
     variant = Variant.parsed("a:model={name: pmf}:training.lr=0.1")
     assert variant.changes == ("model={name: pmf}", "training.lr=0.1")

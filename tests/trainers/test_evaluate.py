@@ -135,6 +135,16 @@ def test_another_log_cannot_be_compared_with(split_off: Path, trained: Path, sho
     assert (code, "did not learn from the same files" in err) == (2, True)
 
 
+def test_another_split_cannot_be_compared_with(trained: Path, shop: Path, tmp_path: Path) -> None:
+    changes = "model={name: popular}", "training.epochs=1", "data.split={by: random}"
+    words = [word for change in changes for word in ("--set", change)]
+    done("train", shop / "config.yaml", "--out", tmp_path / "other", *words)
+    code, _, err = command(
+        "-q", "evaluate", trained, "--test", shop / "future.parquet", "--against", tmp_path / "other"
+    )
+    assert (code, "differ in data.split or data.interactions" in err) == (2, True)
+
+
 def test_segments_by_length_are_the_warm_users(trained: Path, held_out: pd.DataFrame, tmp_path: Path) -> None:
     held_out.to_parquet(tmp_path / "test.parquet")
     said = json.loads(done("evaluate", trained, "--test", tmp_path / "test.parquet", "--bootstrap", 0, "--json"))

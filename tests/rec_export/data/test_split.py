@@ -110,6 +110,11 @@ def test_a_share_of_zero_holds_no_last_row_out() -> None:
     assert parts == [[TRAIN, TRAIN, TRAIN, VALID], [TRAIN, TRAIN, TRAIN, TEST]]
 
 
+def test_a_user_of_two_likings_gives_one_where_one_part_is_wanted() -> None:
+    made = events(user_id=pa.array(["a"] * 2), item_id=pa.array(range(2)), time=np.arange(2), positive=np.ones(2, bool))
+    assert split(made, Split(by="last", valid=0.0)).tolist() == [TRAIN, TEST]
+
+
 def test_ties_of_the_last_rows_are_broken_at_random() -> None:
     made = events(
         user_id=pa.array(np.repeat(np.arange(300), 4)), item_id=pa.array(np.tile(np.arange(4), 300)),
