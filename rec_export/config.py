@@ -24,6 +24,9 @@ class Training(Record):
     lr: float | None = Field(default=None, gt=0)
     decay: float = Field(default=0.01, ge=0, description="decoupled weight decay of layers")
     embedding_decay: float | None = Field(default=None, ge=0, description="decoupled weight decay of embeddings")
+    row_wise: int = Field(
+        default=30_000, ge=1, description="tables of so many rows or more: a step moves only the rows it looks up"
+    )
     loss: Literal["softmax", "bpr", "bce"] = "softmax"
     candidates: int | None = Field(default=None, ge=2, description="items that targets are told from, in each batch")
     negatives: Literal["mixed", "uniform", "popular", "batch"] = Field(

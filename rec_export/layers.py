@@ -124,19 +124,21 @@ class HistoryEncoder(nn.Module):
 
     Each sum is divided by the root of its squared weights, so that it is of the order of one vector for short and long
     histories alike; an empty history is zero. The items' vectors come from a table, so that an export needs no item
-    attributes; while training, `refresh` computes the table from the ids and attributes.
+    attributes; `refresh` computes it from the ids and attributes. While training, `meet` computes the vectors of a
+    batch's items alone, so that a step costs what the batch does.
     """
 
     table: Tensor
+    met: Tensor | None
 
     def __init__(self, sizes: TableSizes, dim: int, rates: int, ids: bool = True) -> None:
         super().__init__()
-        self.rows = sizes.rows
         self.ids = SafeEmbedding(sizes.rows, dim, std=0.05) if ids else None
         self.attributes = AttributeEncoder(sizes, dim=16)
         self.project = nn.Linear(self.attributes.width, dim, bias=False) if self.attributes.width else None
         self.log_rates = nn.Parameter(torch.linspace(-5.0, 0.0, rates) if rates > 1 else torch.tensor([-20.0]))
         self.register_buffer("table", torch.zeros(sizes.rows + 1, dim))
+        self.met = None
 
     def vectors(self, inputs: Inputs) -> Tensor:
         """The inputs of items -> float32 [N, D]."""
@@ -145,15 +147,28 @@ class HistoryEncoder(nn.Module):
             parts.append(self.project(self.attributes(inputs)))
         return torch.stack(parts).sum(0)
 
-    def refresh(self, inputs: Inputs, row: Tensor) -> None:
-        """Compute the table anew for the items int64 [n] whose inputs are given; all others count for nothing."""
-        self.table = torch.zeros_like(self.table).index_copy(0, row, self.vectors(inputs))
+    def with_none(self, inputs: Inputs) -> Tensor:
+        """The inputs of items -> float32 [n + 1, D]: their vectors, and a zero for all that is no item."""
+        vectors = self.vectors(inputs)
+        return torch.cat([vectors, vectors.new_zeros(1, vectors.shape[1])])
+
+    def meet(self, inputs: Inputs) -> None:
+        """From now on the items of a history are places among the n items whose inputs are given."""
+        self.met = self.with_none(inputs)
+
+    def refresh(self, inputs: Inputs) -> None:
+        """Compute the table anew, from the inputs of all items."""
+        self.table = self.with_none(inputs)
 
     def look_up(self, history: Tensor, length: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """int64 [B, L] right-padded, int64 [B] -> vectors float32 [B, L, D], age int64 [B, L], live bool [B, L]."""
         age = length.unsqueeze(1) - 1 - torch.arange(history.shape[1], device=history.device)
-        live = (age >= 0) & (history >= 0) & (history < self.rows)
-        vectors = nn.functional.embedding(torch.where(live, history, self.rows), self.table)
+        table, met = self.table, self.met
+        if met is not None:
+            table = met
+        rows = table.shape[0] - 1
+        live = (age >= 0) & (history >= 0) & (history < rows)
+        vectors = nn.functional.embedding(torch.where(live, history, rows), table)
         return vectors, age.clamp(min=0), live
 
     def forward(self, history: Tensor, length: Tensor) -> Tensor:

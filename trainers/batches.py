@@ -1,9 +1,12 @@
 """Examples on the device: the inputs of the towers, the targets, and the candidates they are told from."""
 
+import numpy as np
 import torch
 from torch import Tensor
 
+from rec_export.data.columns import Int64
 from rec_export.data.features import Features
+from rec_export.data.vocab import UNKNOWN
 from rec_export.inputs import attributes, item_inputs
 from rec_export.towers import Input, Inputs, ModelSpec, Sizes
 from rec_export.world import World
@@ -23,28 +26,33 @@ class Device:
         self.items = sizes.items.rows
         self.user_ports, self.item_ports = spec.user_inputs(sizes), spec.item_inputs(sizes)
         self.user_features: Features = dataset.user_features
-        trained = dataset.catalogue.items.trained
-        trends = [torch.from_numpy(world.trend()[:trained]) for world in moments]
+        every = np.arange(dataset.catalogue.items.trained)
+        trends = [torch.from_numpy(world.trend()[: len(every)]) for world in moments]
         self.trends = torch.stack(trends).to(device)
-        self.share = torch.exp(self.trends[:, :, recent])  # [moments, N], above 0
-        self.order = torch.argsort(self.share, dim=1, descending=True)
-        every = torch.arange(trained).numpy()
+        self.recent = recent
+        order = [torch.argsort(trend[:, recent], descending=True).int() for trend in trends]
+        self.order = torch.stack(order).to(device)
         features = dataset.item_features.take(every)
         inputs = item_inputs(self.item_ports, features, trends[0], every)
-        inputs |= attributes({"dense", "category", "tags", "text"}, features, every)
-        self.item_inputs = {name: value.to(device) for name, value in inputs.items() if value.numel()}
+        inputs |= attributes({"dense", "category", "tags", "text"}, features, every) | {"row": torch.from_numpy(every)}
+        self.item_inputs = {n: value.to(device) for n, value in inputs.items() if value.numel() and n != "trend"}
 
-    def every_item(self, moment: int, hide: float) -> Inputs:
-        """The inputs of all trained items; a share of the ids is hidden, as those of new items are."""
-        row = self.item_inputs["row"]
-        hidden = torch.rand(len(row), device=self.device) < hide
-        return {**self.item_inputs, "row": row.masked_fill(hidden, -1), "trend": self.trends[moment]}
+    def inputs_of(self, item: Tensor, moment: int, hide: float) -> Inputs:
+        """The inputs of items, int64 [n]; a share of the ids is hidden, as those of new items are."""
+        inputs = {name: value[item] for name, value in self.item_inputs.items()}
+        hidden = torch.rand(len(item), device=self.device) < hide
+        return {**inputs, "row": item.masked_fill(hidden, -1), "trend": self.trends[moment, item]}
 
-    def users(self, batch: Batch, hide: float) -> Inputs:
-        """The inputs of a batch's users."""
+    def every_item(self) -> Inputs:
+        """The inputs of all trained items, at the first moment."""
+        return {**self.item_inputs, "trend": self.trends[0]}
+
+    def users(self, batch: Batch, met: Int64, hide: float) -> Inputs:
+        """The inputs of a batch's users; their histories are places among the items int64 [n], ascending."""
         names = {port.name for port in self.user_ports}
         inputs = attributes(names, self.user_features.take(batch.user), batch.user)
-        inputs["history"] = torch.from_numpy(batch.history)
+        place = np.where(batch.history < 0, UNKNOWN, np.searchsorted(met, batch.history))
+        inputs["history"] = torch.from_numpy(place)
         inputs["history_length"] = torch.from_numpy(batch.size)
         inputs["context"] = torch.from_numpy(batch.context)
         inputs = {port.name: inputs[port.name].to(self.device) for port in self.user_ports}
@@ -55,21 +63,22 @@ class Device:
 
     def popularity(self, moment: int) -> Popularity:
         """How popular each trained item was of late."""
-        return Popularity(self.share[moment], self.order[moment])
+        return Popularity(self.trends[moment, :, self.recent], self.order[moment])
 
     def taken(self, batch: Batch, candidates: Candidates) -> Pairs:
         """The cells of candidates that a user has met, or will."""
-        place = torch.full([self.items], -1, device=self.device)
-        place[candidates.item] = torch.arange(len(candidates.item), device=self.device)
+        item, place = torch.sort(candidates.item)
         row = torch.cat([self.tensor(batch.seen_owner), self.tensor(batch.owner)])
-        column = place[torch.cat([self.tensor(batch.seen), self.tensor(batch.target)])]
-        return Pairs(row[column >= 0], column[column >= 0])
+        wanted = torch.cat([self.tensor(batch.seen), self.tensor(batch.target)])
+        found = torch.searchsorted(item, wanted).clamp(max=len(item) - 1)
+        live = item[found] == wanted
+        return Pairs(row[live], place[found[live]])
 
     def tensor(self, array: object) -> Tensor:
         """An array on the device."""
         return torch.as_tensor(array, device=self.device)
 
 
-def take(inputs: Inputs, ports: tuple[Input, ...], item: Tensor) -> Inputs:
-    """The inputs that an item tower reads, of some items."""
-    return {port.name: inputs[port.name][item] for port in ports}
+def read_by(ports: tuple[Input, ...], inputs: Inputs) -> Inputs:
+    """The inputs that a tower reads."""
+    return {port.name: inputs[port.name] for port in ports}

@@ -18,14 +18,15 @@ from rec_export.layers import HistoryEncoder
 from rec_export.progress import track
 from rec_export.record import Record
 from rec_export.towers import Head, ModelSpec, Sizes, Towers
-from trainers.batches import Device, take
+from trainers.averaging import Averaged, part_of, prefixed
+from trainers.batches import Device, read_by
 from trainers.dataset import Dataset
 from trainers.examples import Batch, examples_of
 from trainers.gates import Gates, Shares, idle
 from trainers.journal import Journal, Progress, Tensors
 from trainers.losses import Pairs, bce, bpr, full_softmax, none_of, sampled_softmax
 from trainers.negatives import candidates
-from trainers.optimizer import AVERAGE_EVERY, averaged, optimizer_of
+from trainers.optimizer import clip, long_tables, optimizer_of
 from trainers.plan import Plan
 from trainers.schedule import Schedule
 from trainers.validation import Validation
@@ -141,7 +142,10 @@ class Run(Course):
         towers = spec.build(sizes)
         self.roof = modules(towers).to(device)
         self.weights = list(self.roof.parameters())
-        self.kept = averaged(self.roof, plan)
+        tables = long_tables(self.roof, plan.row_wise)
+        self.kept = Averaged(self.roof, plan.averaging, tables)
+        for table in tables:
+            table.sparse = True
         self.examples = examples_of(dataset.timeline, plan.clock, plan.history, plan.recency)
         if len(self.examples) == 0:
             raise TrainingError("nobody likes anything, so there is nothing to learn; check data.interactions.positive")
@@ -160,8 +164,7 @@ class Run(Course):
         for step, batch in enumerate(batches, 1):
             loss = self.step(batch)
             self.schedule.step()
-            if step % AVERAGE_EVERY == 0 or step == steps:
-                self.kept.update_parameters(self.roof)
+            self.kept.after_step(last=step == steps)
             total += loss
             if not math.isfinite(total):
                 raise TrainingError(
@@ -175,37 +178,41 @@ class Run(Course):
         loss = batch.worth * self.loss(batch) + self.gates.penalty(batch.size)
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
-        nn.utils.clip_grad_norm_(self.weights, self.plan.clip)
+        clip(self.weights, self.plan.clip)
+        self.kept.before_step()
         self.optimizer.step()
         return float(loss.item())
 
     def loss(self, batch: Batch) -> Tensor:
         """The loss of one batch, float32 []."""
         state, towers, plan = self.held, self.towers, self.plan
-        items = state.every_item(batch.moment, plan.id_dropout)
-        met = state.tensor(np.unique(batch.history[batch.history >= 0]))
+        met = np.unique(batch.history[batch.history >= 0])
         for encoder in history_encoders(towers):
-            encoder.refresh({name: value[met] for name, value in items.items()}, met)
+            encoder.meet(state.inputs_of(state.tensor(met), batch.moment, plan.id_dropout))
         owner, target, weight = (state.tensor(column) for column in (batch.owner, batch.target, batch.weight))
         drawn = candidates(plan.negatives, state.popularity(batch.moment), target, plan.candidates, plan.logq)
-        user_vec = towers.user_tower(state.users(batch, plan.id_dropout))
-        item_vec = towers.item_tower(take(items, state.item_ports, drawn.item))
+        user_vec = towers.user_tower(state.users(batch, met, plan.id_dropout))
+        item_vec = self.item_vectors(drawn.item, batch.moment)
         score = towers.pair_head(user_vec, item_vec)
         if plan.loss == "softmax":
             score = score + drawn.correction
             if len(drawn.item) == state.items:
                 seen = Pairs(state.tensor(batch.seen_owner), state.tensor(batch.seen))
                 return full_softmax(score, Pairs(owner, target), weight, seen if plan.reject else none_of(seen))
-        target_vec = towers.item_tower(take(items, state.item_ports, target))
+        target_vec = self.item_vectors(target, batch.moment)
         own = pair_scores(towers.pair_head, user_vec.index_select(0, owner), target_vec)
         taken = state.taken(batch, drawn)
         return LOSSES[plan.loss](score, own, owner, weight, taken if plan.reject else none_of(taken))
 
+    def item_vectors(self, item: Tensor, moment: int) -> Tensor:
+        """The vectors of items int64 [n] while they are learned, float32 [n, D]."""
+        inputs = self.held.inputs_of(item, moment, self.plan.id_dropout)
+        return self.towers.item_tower(read_by(self.held.item_ports, inputs))
+
     def state(self) -> tuple[dict[str, Any], Tensors]:
         """Weights and their running mean, the optimizer and the schedule, and the generators of random numbers."""
         moments = self.optimizer.state_dict()["state"]
-        tensors = {f"roof.{name}": value for name, value in self.roof.state_dict().items()}
-        tensors |= {f"kept.{name}": value for name, value in self.kept.state_dict().items()}
+        tensors = prefixed("roof.", self.roof.state_dict()) | prefixed("kept.", self.kept.state())
         tensors |= {f"moment.{place}.{name}": v for place, parts in moments.items() for name, v in parts.items()}
         tensors["random"] = torch.get_rng_state()
         if self.held.device.type == "cuda":
@@ -220,7 +227,7 @@ class Run(Course):
     def restore(self, state: dict[str, Any], tensors: Tensors) -> None:
         """The same, put back."""
         self.roof.load_state_dict(part_of(tensors, "roof."))
-        self.kept.load_state_dict(part_of(tensors, "kept."))
+        self.kept.restore(part_of(tensors, "kept."))
         whole = self.optimizer.state_dict()
         whole["state"] = {}
         for name, value in part_of(tensors, "moment.").items():
@@ -245,14 +252,8 @@ class Run(Course):
         roof = cast(nn.ModuleDict, self.kept.module.eval())
         towers = Towers(roof["user_tower"], roof["item_tower"], cast(Head, roof["pair_head"]))
         for encoder in history_encoders(towers):
-            every = torch.arange(self.held.items, device=self.held.device)
-            encoder.refresh(self.held.every_item(0, hide=0.0), every)
+            encoder.refresh(self.held.every_item())
         return towers
-
-
-def part_of(tensors: Tensors, prefix: str) -> Tensors:
-    """The tensors whose names begin with a prefix, without it."""
-    return {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
 
 
 def weights_of(towers: Towers) -> dict[str, Tensor]:

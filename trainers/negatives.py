@@ -20,8 +20,8 @@ class Candidates(NamedTuple):
 class Popularity(NamedTuple):
     """How popular each item is at a moment."""
 
-    share: Tensor  # float32 [N] in any unit, all above 0
-    order: Tensor  # int64 [N] the items, the most popular first
+    log: Tensor  # float32 [N] the logarithm of how often it is liked, in any unit
+    order: Tensor  # int32 [N] the items, the most popular first
 
 
 def candidates(rule: Rule, popular: Popularity, target: Tensor, count: int | None, logq: bool) -> Candidates:
@@ -30,20 +30,19 @@ def candidates(rule: Rule, popular: Popularity, target: Tensor, count: int | Non
     An item that is drawn with an expected frequency q stands for 1 / q items, so that the sampled softmax estimates the
     full one: the correction is -log q (Bengio and Senecal 2008, Adaptive Importance Sampling), left out without `logq`.
     """
-    share, items = popular.share, len(popular.share)
+    items = len(popular.log)
     if rule == "batch":
         drawn = torch.unique(target)
         if len(drawn) == items:
-            return Candidates(drawn, torch.zeros_like(share))
-        chance = len(target) * share[drawn] / share.sum()
-        found = Candidates(drawn, -torch.log(chance.clamp(max=1.0)))
+            return Candidates(drawn, torch.zeros_like(popular.log))
+        chance = math.log(len(target)) + popular.log[drawn] - torch.logsumexp(popular.log, 0)
+        found = Candidates(drawn, -chance.clamp(max=0.0))
     elif count is None or count >= items:
-        return Candidates(torch.arange(items, device=share.device), torch.zeros_like(share))
+        return Candidates(torch.arange(items, device=target.device), torch.zeros_like(popular.log))
     elif rule == "uniform":
-        drawn = torch.randperm(items, device=share.device)[:count]
-        found = Candidates(drawn, torch.full_like(share[:count], math.log(items / count)))
+        found = spread(popular.order, count)
     elif rule == "popular":
-        found = weighted(share**SMOOTHED, count)
+        found = weighted(torch.exp(SMOOTHED * popular.log), count)
     else:
         found = mixed(popular.order, count)
     return found if logq else found._replace(correction=torch.zeros_like(found.correction))
@@ -66,8 +65,19 @@ def mixed(order: Tensor, count: int) -> Candidates:
 
     The popular items carry most of the softmax: having them for certain takes most of the sampling noise away.
     """
-    head, tail = order[: count // 2], order[count // 2 :]
-    sample = tail[torch.randperm(len(tail), device=tail.device)[: count - len(head)]]
-    correction = torch.zeros(count, device=order.device)
-    correction[len(head) :] = math.log(len(tail) / len(sample))
-    return Candidates(torch.cat([head, sample]), correction)
+    head, rest = order[: count // 2].long(), spread(order[count // 2 :], count - count // 2)
+    return Candidates(
+        torch.cat([head, rest.item]),
+        torch.cat([torch.zeros_like(rest.correction[:1]).expand(len(head)), rest.correction]),
+    )
+
+
+def spread(order: Tensor, count: int) -> Candidates:
+    """One item of each of the `count` stretches that the items, in the order of their popularity, are cut into.
+
+    So a step costs what is drawn, however large the catalogue; and as much is drawn of each kind of item as there is.
+    """
+    edge = torch.arange(count + 1, device=order.device) * len(order) // count
+    size = edge.diff()
+    place = edge[:-1] + (torch.rand(count, device=order.device) * size).long().minimum(size - 1)
+    return Candidates(order[place].long(), torch.log(size))

@@ -35,6 +35,7 @@ class Plan(Record):
     decay: float
     embedding_decay: float
     id_dropout: float
+    row_wise: int
     averaging: float  # how much of the running mean of the weights stays at each step
     loss: Literal["softmax", "bpr", "bce"]
     candidates: int | None  # items that a batch's targets are told from; None: all

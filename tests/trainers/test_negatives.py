@@ -16,7 +16,7 @@ RULES: list[Rule] = ["mixed", "uniform", "popular"]
 def popular() -> Popularity:
     """A few popular items and a long tail."""
     share = 1 / torch.arange(1.0, ITEMS + 1)[torch.randperm(ITEMS, generator=torch.Generator().manual_seed(0))]
-    return Popularity(share, torch.argsort(share, descending=True))
+    return Popularity(share.log(), torch.argsort(share, descending=True).int())
 
 
 def drawn(rule: Rule, popular: Popularity, count: int | None = DRAWN, logq: bool = True) -> tuple[Tensor, Tensor]:
@@ -49,18 +49,26 @@ def test_mixed_holds_the_most_popular_half_for_certain(popular: Popularity) -> N
     assert correction.tolist() == pytest.approx([0.0] * 10 + [math.log((ITEMS - 10) / 10)] * 10)
 
 
+def test_uniform_candidates_are_drawn_from_all_kinds_of_popularity(popular: Popularity) -> None:
+    rank = torch.empty(ITEMS, dtype=torch.int64)
+    rank[popular.order.long()] = torch.arange(ITEMS)
+    item, correction = drawn("uniform", popular)
+    assert (rank[item] // (ITEMS // DRAWN)).tolist() == list(range(DRAWN))
+    assert correction.tolist() == pytest.approx([math.log(ITEMS / DRAWN)] * DRAWN)
+
+
 def test_popular_items_are_drawn_more_often(popular: Popularity) -> None:
     torch.manual_seed(2)
     counts = sum(torch.bincount(drawn("popular", popular)[0], minlength=ITEMS) for _ in range(200))
     assert isinstance(counts, Tensor)
-    assert counts[popular.order[:10]].sum() > 2 * counts[popular.order[-10:]].sum()
+    assert counts[popular.order[:10].long()].sum() > 2 * counts[popular.order[-10:].long()].sum()
 
 
 def test_in_batch_candidates_are_the_targets_of_the_batch(popular: Popularity) -> None:
     item, correction = drawn("batch", popular)
     assert item.tolist() == [3, 5]
-    chance = 3 * popular.share[[3, 5]] / popular.share.sum()
-    torch.testing.assert_close(correction, -torch.log(chance))
+    share = popular.log.exp()
+    torch.testing.assert_close(correction, -torch.log(3 * share[[3, 5]] / share.sum()))
 
 
 @pytest.mark.parametrize("rule", RULES)

@@ -54,8 +54,12 @@ def killed(folder: Path, at: int, module: str = "loop", course: str = "Run") -> 
 @pytest.mark.parametrize("at", [1, 3, 5], ids=["at once", "in the search", "in the refit"])
 @pytest.mark.parametrize(
     ("model", "training"),
-    [({"name": "gated", "dim": 8}, {"schedule": "cosine"}), ({"name": "pmf", "dim": 4}, {"schedule": "plateau"})],
-    ids=["gated", "pmf"],
+    [
+        ({"name": "gated", "dim": 8}, {"schedule": "cosine"}),
+        ({"name": "pmf", "dim": 4}, {"schedule": "plateau"}),
+        ({"name": "hybrid", "dim": 8}, {"row_wise": 10}),
+    ],
+    ids=["gated", "pmf", "row by row"],
 )
 def test_what_was_killed_goes_on_to_the_same_weights(
     model: dict[str, Any], training: dict[str, Any], at: int, tmp_path: Path

@@ -26,7 +26,7 @@ def built(spec: Spec, sizes: Sizes = SIZES) -> Towers:
     for part in towers:
         part.eval()
     for encoder in history_encoders(towers):
-        encoder.refresh(items(), torch.arange(ITEMS))
+        encoder.refresh(items())
     return towers
 
 
