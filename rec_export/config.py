@@ -45,8 +45,8 @@ class Training(Record):
         default=None, ge=0, lt=1, description="share of ids hidden, so that new ones can be served"
     )
     seed: int = Field(default=42, ge=0, lt=2**63)
-    seeds: int = Field(
-        default=1, ge=1, le=32, description="models, with seeds from `seed` on, whose scores are averaged in one export"
+    seeds: int | None = Field(
+        default=None, ge=1, le=32, description="models, with seeds from `seed` on, whose mean score is exported as one"
     )
     device: str = "auto"
     metric: str = Field(default="ndcg@10", pattern=r"^(hr|recall|ndcg|mrr)@[1-9][0-9]{0,3}$")

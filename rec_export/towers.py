@@ -85,6 +85,7 @@ class ModelSpec(Record, ABC):
     trainer: ClassVar[Literal["gradient", "als"]] = "gradient"  # how the weights are found (trainers/job.py)
 
     lr: ClassVar[float | None] = None  # the learning rate that suits it; None: by the log (trainers/plan.py)
+    seeds: ClassVar[int] = 1  # models that are averaged where order means nothing and the log is small
     head_speed: ClassVar[float] = 0.1  # of that rate: a head beside a dot product overfits small logs at the same one
 
     @property

@@ -82,6 +82,7 @@ class Ablation(Record):
 class Trial(NamedTuple):
     """One variant with one seed, judged."""
 
+    seed: int
     users: list[Any]  # the ids of the judged users
     values: dict[str, Float64]  # [U]
     epochs: int
@@ -94,12 +95,17 @@ def run(job: AblateJob) -> Ablation:
         raise UsageError(f"two variants have the same name: {', '.join(names[1:])}")
     variants = [Variant(name=BASE, changes=()), *job.variants]
     configs = {v.name: Config.load(job.config, (*job.changes, *v.changes)) for v in variants}  # slips come first
-    for config in configs.values():
-        trainer_of(spec_of(config.model, str(job.config)))
+    specs = {name: spec_of(config.model, str(job.config)) for name, config in configs.items()}
+    for spec in specs.values():
+        trainer_of(spec)
     device_of(job.device)
+    # No member of one trial is a member of another.
+    apart = max(config.training.seeds or specs[name].seeds for name, config in configs.items())
     trials: dict[str, list[Trial]] = {}
     for variant in variants:
-        trials[variant.name] = [trial(job, variant, configs[variant.name], seed) for seed in range(job.seeds)]
+        config = configs[variant.name]
+        first = range(config.training.seed, config.training.seed + apart * job.seeds, apart)
+        trials[variant.name] = [trial(job, variant, config, seed) for seed in first]
         if trials[variant.name][0].users != trials[BASE][0].users:
             raise UsageError(f"the variant {variant.name!r} is judged on other users than the base; leave data.* alone")
     result = Ablation(
@@ -113,12 +119,11 @@ def run(job: AblateJob) -> Ablation:
 
 def trial(job: AblateJob, variant: Variant, config: Config, seed: int) -> Trial:
     """Train one variant with one seed, if that was not done, and judge it."""
-    first = config.training.seed + seed * config.training.seeds  # no member of one trial is a member of another
-    training = config.training.model_copy(update={"seed": first, "device": job.device})
+    training = config.training.model_copy(update={"seed": seed, "device": job.device})
     config = config.model_copy(update={"training": training})
-    out = job.out / variant.name / f"seed-{training.seed}"
+    out = job.out / variant.name / f"seed-{seed}"
     if not out.exists():
-        log.info("%s, seed %d", variant.name, training.seed)
+        log.info("%s, seed %d", variant.name, seed)
         train(TrainJob(config=config, out=out))
     elif (out / "config.yaml").read_text(encoding="utf-8") != config.dump():
         raise UsageError(f"{out} was trained with another configuration; name a new --out or remove it")
@@ -133,18 +138,18 @@ def trial(job: AblateJob, variant: Variant, config: Config, seed: int) -> Trial:
     order = sorted(range(len(users)), key=lambda place: str(users[place]))  # variants may know other users first
     epochs = json.loads((out / "metrics.json").read_text(encoding="utf-8"))["best_epoch"]
     values = {metric: value[order] for metric, value in judged.values.items()}
-    return Trial([users[place] for place in order], values, epochs)
+    return Trial(seed, [users[place] for place in order], values, epochs)
 
 
 def compared(variant: Variant, mine: list[Trial], base: list[Trial], bootstrap: int) -> Compared:
     """A variant's metrics, and their differences to those of the base with the same seeds."""
     values, theirs = over_seeds(mine), over_seeds(base)
     difference = {metric: values[metric] - theirs[metric] for metric in values}
-    seeds = {str(seed): {m: round(float(v.mean()), 5) for m, v in t.values.items()} for seed, t in enumerate(mine)}
+    seeds = {str(one.seed): {m: round(float(v.mean()), 5) for m, v in one.values.items()} for one in mine}
     return Compared(
         changes=variant.changes,
         seeds=seeds,
-        epochs={str(seed): one.epochs for seed, one in enumerate(mine)},
+        epochs={str(one.seed): one.epochs for one in mine},
         metrics=estimates(values, bootstrap),
         difference=None if variant.name == BASE else estimates(difference, bootstrap),
     )

@@ -14,7 +14,7 @@ from rec_export.metrics import Float64
 from rec_export.world import Timeline, World, ragged
 
 SNAPSHOTS = 60
-EPOCH = 40_000  # snapshots of one epoch at most, so that early stopping looks often enough at a large log
+EPOCH = 40_000  # examples of one epoch at most, so that early stopping looks often enough at a large log
 COLD = 0.3  # share kept of the examples without a history
 MOST_TARGETS = 100  # of one example
 HIDDEN_HISTORY = 0.2  # share of a history's items that is hidden, in snapshots
@@ -147,11 +147,11 @@ class Bags(Examples):
 
     def steps(self, size: int) -> int:
         """The number of batches of one epoch."""
-        return math.ceil(len(self.user) / size)
+        return math.ceil(min(len(self.user), EPOCH) / size)
 
     def batches(self, size: int, rng: np.random.Generator) -> Iterator[Batch]:
         """One epoch."""
-        for user in np.array_split(rng.permutation(self.user), self.steps(size)):
+        for user in np.array_split(rng.permutation(self.user)[:EPOCH], self.steps(size)):
             yield self.batch(user, rng)
 
     def batch(self, user: Int64, rng: np.random.Generator) -> Batch:

@@ -145,7 +145,7 @@ def fit(config: Config, spec: ModelSpec, source: Source, device: torch.device, j
     With several seeds the first one searches, and all learn for as many epochs.
     """
     made = ready(config, spec, source, device)
-    ensemble([made.course.towers] * config.training.seeds)  # refuses what cannot be one model before it is trained
+    ensemble([made.course.towers] * made.plan.seeds)  # refuses what cannot be one model before it is trained
     found = made.course.train(made.validation, "search", journal)
     dataset, epochs, held_out = made.dataset, found.epochs, {}
     members = [found.towers]
@@ -155,7 +155,7 @@ def fit(config: Config, spec: ModelSpec, source: Source, device: torch.device, j
         if config.training.refit:
             dataset = made.everything or Dataset.of(made.source, made.source.lessons(Part.TRAIN, Part.VALID))
             members = []
-    for number in range(len(members), config.training.seeds):
+    for number in range(len(members), made.plan.seeds):
         mine = again.model_copy(update={"seed": again.seed + number})
         course = trainer_of(spec)(spec, sizes_of(dataset, mine, CONTEXT), dataset, mine, device)
         refit = course.train(None, "refit" if number == 0 else f"refit {number + 1}", journal)
@@ -173,7 +173,7 @@ def write(job: TrainJob, spec: ModelSpec, chosen: Plan, fitted: Fitted, outcome:
         tables = files_below(out)
         blueprint = Blueprint(
             model={"name": config.model["name"], **spec.model_dump()},
-            members=config.training.seeds,
+            members=chosen.seeds,
             sizes=sizes_of(fitted.dataset, chosen, CONTEXT),
             data=config.data,
             clock=chosen.clock,

@@ -18,6 +18,7 @@ WINDOWS = 12  # of the recent past, on which popularity lists are compared
 USERS = 1000  # of each window
 HALF_LIVES = (0.1, 0.25, 0.5, 1.0, 2.0, 6.0)  # in horizons
 K = 10
+SMALL = 500_000  # likings, up to which several seeds may be worth their time
 FULL_SCORES = 5_000_000  # of an epoch, up to which all items are candidates
 BATCH_NUMBERS = 1 << 25  # in the head, for all pairs of a batch
 
@@ -48,6 +49,7 @@ class Plan(Record):
     recency: float | None
     history: int
     seed: int
+    seeds: int
     metric: str
 
 
@@ -85,6 +87,7 @@ def plan(dataset: Dataset, training: Training, history: int, spec: ModelSpec) ->
         defaults["candidates"] = None
     if spec.lr is not None:
         defaults["lr"] = spec.lr
+    defaults["seeds"] = 1 if clock.timed or liked > SMALL or spec.pair_numbers else spec.seeds
     if spec.pair_numbers:
         most = max(2, BATCH_NUMBERS // (spec.pair_numbers * int(training.batch or defaults["batch"] or 1)))
         wanted = defaults["candidates"] or trained_items

@@ -9,7 +9,7 @@ and the weekday. The user's id is replaced by the bag of the history, so that ne
 place of the GRU, as it costs a tenth and runs over any length in ONNX.
 """
 
-from typing import NamedTuple, final
+from typing import ClassVar, NamedTuple, final
 
 import torch
 from pydantic import Field
@@ -25,6 +25,8 @@ HEADS = 2  # of the attention on recent items
 @final
 class Spec(ModelSpec):
     """Widths of the parts, and how the gate learns."""
+
+    seeds: ClassVar[int] = 3
 
     dim: int | None = Field(default=None, ge=1, le=65_536, description="64, or 128 where order means nothing")
     side: int = Field(default=32, ge=1, le=65_536, description="of recent items and of content")

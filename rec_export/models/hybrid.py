@@ -10,7 +10,7 @@ user's id, so that a user who came yesterday gets a list; recent popularity as o
 the MLP beside it only if asked for, as on validation rows it earned nothing measurable for twice the time.
 """
 
-from typing import Annotated, NamedTuple, cast, final
+from typing import Annotated, ClassVar, NamedTuple, cast, final
 
 import torch
 from pydantic import Field
@@ -24,6 +24,8 @@ from rec_export.world import USUAL
 @final
 class Spec(ModelSpec):
     """Widths of the parts."""
+
+    seeds: ClassVar[int] = 3
 
     dim: int | None = Field(default=None, ge=1, le=65_536, description="64, or 128 where order means nothing")
     hidden: tuple[Annotated[int, Field(ge=1, le=65_536)], ...] = Field(

@@ -5,7 +5,7 @@ The biases are columns of the vectors, so that the head is a dot product. Users 
 the out-of-vocabulary row.
 """
 
-from typing import final
+from typing import ClassVar, final
 
 import torch
 from pydantic import Field
@@ -18,6 +18,8 @@ from rec_export.towers import DotHead, Input, Inputs, ModelSpec, Sizes, Towers
 @final
 class Spec(ModelSpec):
     """The number of factors."""
+
+    seeds: ClassVar[int] = 3
 
     dim: int = Field(default=40, ge=1, le=65_536)
 

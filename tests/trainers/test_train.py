@@ -120,7 +120,7 @@ def test_a_checkpoint_holds_the_config_that_made_it(cliques: Path, trained: Path
 
 def test_nothing_but_the_best_epoch_is_kept(cliques: Path, tmp_path: Path) -> None:
     split = {"by": "user", "valid": 0.2, "test": 0.0}
-    fields = sections("pmf", epochs=6, patience=6, batch=64, refit=False)
+    fields = sections("pmf", epochs=6, patience=6, batch=64, refit=False, seeds=1)
     config = config_file(cliques, "best.yaml", **{**fields, "data": {**fields["data"], "split": split}})
     done("train", config, "--out", tmp_path / "checkpoint")
     history = [json.loads(line) for line in (tmp_path / "checkpoint" / "history.jsonl").read_text().splitlines()]
