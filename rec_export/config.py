@@ -37,6 +37,12 @@ class Training(Record):
     schedule: Literal["constant", "cosine", "step", "plateau"] = Field(
         default="constant", description="of the learning rate; step: half after each third of the epochs"
     )
+    precision: Literal["float32", "bfloat16"] = Field(
+        default="float32", description="of the products while learning; bfloat16 pays on CUDA"
+    )
+    compile: bool = Field(
+        default=False, description="the towers by torch.compile while learning; pays on long runs on CUDA"
+    )
     clip: float = Field(default=5.0, gt=0, description="largest norm of all gradients together")
     recency: float | None = Field(
         default=None, gt=0, description="half-life, in days, of the weight of a snapshot; none: all weigh alike"

@@ -13,7 +13,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from rec_export.checkpoint import modules
-from rec_export.errors import TrainingError
+from rec_export.errors import EnvironmentMissingError, TrainingError
 from rec_export.layers import HistoryEncoder
 from rec_export.progress import track
 from rec_export.record import Record
@@ -146,6 +146,9 @@ class Run(Course):
         self.kept = Averaged(self.roof, plan.averaging, tables)
         for table in tables:
             table.sparse = True
+        if plan.compile:
+            for tower in (towers.user_tower, towers.item_tower):
+                tower.compile(dynamic=True)
         self.examples = examples_of(dataset.timeline, plan.clock, plan.history, plan.recency)
         if len(self.examples) == 0:
             raise TrainingError("nobody likes anything, so there is nothing to learn; check data.interactions.positive")
@@ -162,7 +165,13 @@ class Run(Course):
         steps = self.examples.steps(self.plan.batch)
         batches = track(self.examples.batches(self.plan.batch, self.rng), steps, f"epoch {number}")
         for step, batch in enumerate(batches, 1):
-            loss = self.step(batch)
+            try:
+                loss = self.step(batch)
+            except torch._dynamo.exc.TorchDynamoException as error:
+                reason = str(error).partition("\n")[0]
+                raise EnvironmentMissingError(
+                    f"torch.compile does not work here ({reason}); train without training.compile"
+                ) from error
             self.schedule.step()
             self.kept.after_step(last=step == steps)
             total += loss
@@ -175,7 +184,8 @@ class Run(Course):
 
     def step(self, batch: Batch) -> float:
         """Learn from one batch; its loss before."""
-        loss = batch.worth * self.loss(batch) + self.gates.penalty(batch.size)
+        with torch.autocast(self.held.device.type, torch.bfloat16, enabled=self.plan.precision == "bfloat16"):
+            loss = batch.worth * self.loss(batch) + self.gates.penalty(batch.size)
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
         clip(self.weights, self.plan.clip)
@@ -193,14 +203,14 @@ class Run(Course):
         drawn = candidates(plan.negatives, state.popularity(batch.moment), target, plan.candidates, plan.logq)
         user_vec = towers.user_tower(state.users(batch, met, plan.id_dropout))
         item_vec = self.item_vectors(drawn.item, batch.moment)
-        score = towers.pair_head(user_vec, item_vec)
+        score = towers.pair_head(user_vec, item_vec).float()
         if plan.loss == "softmax":
             score = score + drawn.correction
             if len(drawn.item) == state.items:
                 seen = Pairs(state.tensor(batch.seen_owner), state.tensor(batch.seen))
                 return full_softmax(score, Pairs(owner, target), weight, seen if plan.reject else none_of(seen))
         target_vec = self.item_vectors(target, batch.moment)
-        own = pair_scores(towers.pair_head, user_vec.index_select(0, owner), target_vec)
+        own = pair_scores(towers.pair_head, user_vec.index_select(0, owner), target_vec).float()
         taken = state.taken(batch, drawn)
         return LOSSES[plan.loss](score, own, owner, weight, taken if plan.reject else none_of(taken))
 

@@ -45,6 +45,8 @@ class Plan(Record):
     reject: bool
     schedule: Literal["constant", "cosine", "step", "plateau"]
     course: int  # the epochs that the schedule is laid out for
+    precision: Literal["float32", "bfloat16"]
+    compile: bool
     clip: float
     recency: float | None
     history: int
