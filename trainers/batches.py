@@ -5,7 +5,7 @@ from torch import Tensor
 
 from rec_export.data.features import Features
 from rec_export.inputs import attributes, item_inputs
-from rec_export.towers import Input, Inputs, ModelSpec, Sizes
+from rec_export.towers import Head, Input, Inputs, ModelSpec, Sizes
 from rec_export.world import World
 from trainers.dataset import Dataset
 from trainers.examples import Batch
@@ -68,6 +68,12 @@ class Device:
     def tensor(self, array: object) -> Tensor:
         """An array on the device."""
         return torch.as_tensor(array, device=self.device)
+
+
+def pair_scores(head: Head, user_vec: Tensor, item_vec: Tensor) -> Tensor:
+    """The score of each row's pair, float32 [T, Du], float32 [T, Di] -> float32 [T]."""
+    one = torch.func.vmap(lambda user, item: head(user.unsqueeze(0), item.unsqueeze(0)), randomness="different")
+    return one(user_vec, item_vec).flatten()
 
 
 def take(inputs: Inputs, ports: tuple[Input, ...], item: Tensor) -> Inputs:
