@@ -26,7 +26,7 @@ class Training(Record):
     patience: int | None = Field(default=None, ge=1, description="epochs without a better metric before stopping")
     batch: int | None = Field(default=None, ge=2)
     lr: float | None = Field(default=None, gt=0)
-    decay: float = Field(default=0.01, ge=0, description="decoupled weight decay of layers")
+    decay: float | None = Field(default=None, ge=0, description="decoupled weight decay of layers and biases")
     embedding_decay: float | None = Field(default=None, ge=0, description="decoupled weight decay of embeddings")
     prior: float | None = Field(
         default=None,

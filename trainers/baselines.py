@@ -12,7 +12,7 @@ from rec_export.metrics import Float64
 from trainers.targets import targets_of
 
 RIDGES = (1.0, 2.0, 5.0, 10.0, 20.0, 50.0)
-SWEEPS = 10
+SWEEPS = 15
 TENTH = 10  # one row in so many chooses the ridge
 ROWS = 500_000  # that choose it, at most
 MIDDLE = 10.0  # the ridge where there are too few rows to choose by

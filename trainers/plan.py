@@ -21,6 +21,7 @@ USERS = 1000  # of each window
 HALF_LIVES = (0.1, 0.25, 0.5, 1.0, 2.0, 6.0)  # in horizons
 K = 10
 FULL_SCORES = 5_000_000  # of an epoch, up to which all items are candidates
+FACTORS = 10.0  # rows: the weakest prior of factors that does not overfit where biases want less
 BATCH_NUMBERS = 1 << 25  # in the head, for all pairs of a batch
 
 
@@ -38,6 +39,7 @@ class Plan(Record):
     embedding_decay: float
     user_prior: float  # of mse: the ridge of a user's embeddings, in rows
     item_prior: float
+    embedding_prior: float  # the least of those of embeddings wider than a bias
     id_dropout: float
     averaging: float  # how much of the running mean of the weights stays at each step
     loss: Loss
@@ -98,7 +100,8 @@ def plan(dataset: Dataset, training: Training, history: int, spec: ModelSpec) ->
     # A hidden id leaves the attributes to learn from; without any it only teaches what an unknown item is worth.
     defaults["id_dropout"] = 0.2 if dataset.item_features.described else 0.05
     given = training.model_dump(include=set(Plan.model_fields), exclude_none=True)
-    chosen = {"recency": None, "metric": metric_of(training), "user_prior": 0.0, "item_prior": 0.0, **defaults, **given}
+    none = {"recency": None, "user_prior": 0.0, "item_prior": 0.0, "embedding_prior": 0.0}
+    chosen = {**none, "decay": 0.01, "metric": metric_of(training), **defaults, **given}
     return Plan(clock=clock, recent=recent, history=history, course=chosen["epochs"], **chosen)
 
 
@@ -121,6 +124,7 @@ def plan_of_values(dataset: Dataset, training: Training, history: int, spec: Mod
         "patience": 6,
         "batch": 1024,
         "lr": 2e-3 if spec.pair_numbers else 5e-3,
+        "decay": 0.0,
         "embedding_decay": 0.0,
         "averaging": 0.98,
         "candidates": None,
@@ -129,7 +133,8 @@ def plan_of_values(dataset: Dataset, training: Training, history: int, spec: Mod
         "metric": metric_of(training),
     }
     chosen = {**defaults, **training.model_dump(include=set(Plan.model_fields), exclude_none=True)}
-    priors = {"user_prior": ridge.user, "item_prior": ridge.item}
+    least = FACTORS if training.prior is None else training.prior
+    priors = {"user_prior": ridge.user, "item_prior": ridge.item, "embedding_prior": least}
     return Plan(clock=Clock(), recent=0, history=history, course=chosen["epochs"], **priors, **chosen)
 
 

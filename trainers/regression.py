@@ -60,15 +60,17 @@ class Squares:
 
     sum (z - score)^2 + user_prior sum |p_u|^2 + item_prior sum |q_i|^2, over rows, users and items: equation 4 of
     Salakhutdinov and Mnih 2007, Probabilistic Matrix Factorization (NIPS 20). Each row carries its share of its user's
-    and its item's squares, as decay at every step would wear down what is seldom seen whatever it has learned.
+    and its item's squares, as decay at every step would wear down what is seldom seen whatever it has learned. The
+    prior of a bias is the plan's; that of wider embeddings, which overfit first, is no weaker than `embedding_prior`.
     """
 
     def __init__(self, spec: ModelSpec, towers: Towers, rows: Rows, plan: Plan, device: torch.device) -> None:
         self.spec, self.towers, self.scale = spec, towers, rows.scale
         self.tables = spec.id_tables(towers)
         counts = np.bincount(rows.pairs.user), np.bincount(rows.pairs.item)
-        shares = [prior / np.maximum(n, 1) for prior, n in zip((plan.user_prior, plan.item_prior), counts, strict=True)]
-        self.shares = [torch.from_numpy(share.astype(np.float32)).to(device) for share in shares]
+        shares = [torch.from_numpy((1 / np.maximum(n, 1)).astype(np.float32)).to(device) for n in counts]
+        self.least = plan.embedding_prior
+        self.priors = list(zip((plan.user_prior, plan.item_prior), shares, strict=True))
 
     def loss(self, batch: Batch, items: Inputs, state: Device, hide: float) -> Tensor:
         """The mean over the batch, float32 []; `items` are the inputs of all items, and a share of ids is hidden."""
@@ -76,8 +78,12 @@ class Squares:
         user_vec = self.towers.user_tower(state.users(batch, hide))
         item_vec = self.towers.item_tower(take(items, state.item_ports, item))
         error = nn.functional.mse_loss(pair_scores(self.towers.pair_head, user_vec, item_vec), value)
-        sides = zip(self.tables, self.shares, (user, item), strict=True)
-        squares = [share[row] * table(row).square().sum(1) for tables, share, row in sides for table in tables]
+        sides = zip(self.tables, self.priors, (user, item), strict=True)
+        squares = []
+        for tables, (prior, share), row in sides:
+            for vec in (table(row) for table in tables):
+                strength = prior if vec.shape[1] == 1 else max(prior, self.least)
+                squares.append(strength * share[row] * vec.square().sum(1))
         return error + torch.stack(squares).sum(0).mean()
 
     def in_units(self, towers: Towers) -> None:
