@@ -37,13 +37,13 @@ class Plan(Record):
     lr: float
     decay: float
     embedding_decay: float
-    user_prior: float  # of mse: the ridge of a user's embeddings, in rows
-    item_prior: float
-    embedding_prior: float  # the least of those of embeddings wider than a bias
+    user_prior: float = 0.0  # of mse: the ridge of a user's embeddings, in rows
+    item_prior: float = 0.0
+    embedding_prior: float = 0.0  # the least of those of embeddings wider than a bias
     id_dropout: float
     averaging: float  # how much of the running mean of the weights stays at each step
     loss: Loss
-    target: Target
+    target: Target = "value"
     candidates: int | None  # items that a batch's targets are told from; None: all
     negatives: Rule
     logq: bool
@@ -100,8 +100,7 @@ def plan(dataset: Dataset, training: Training, history: int, spec: ModelSpec) ->
     # A hidden id leaves the attributes to learn from; without any it only teaches what an unknown item is worth.
     defaults["id_dropout"] = 0.2 if dataset.item_features.described else 0.05
     given = training.model_dump(include=set(Plan.model_fields), exclude_none=True)
-    none = {"recency": None, "user_prior": 0.0, "item_prior": 0.0, "embedding_prior": 0.0}
-    chosen = {**none, "decay": 0.01, "metric": metric_of(training), **defaults, **given}
+    chosen = {"recency": None, "decay": 0.01, "metric": metric_of(training), **defaults, **given}
     return Plan(clock=clock, recent=recent, history=history, course=chosen["epochs"], **chosen)
 
 
