@@ -9,7 +9,7 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 from rec_export.catalogue import Catalogue
-from rec_export.config import Scoring
+from rec_export.config import Loss, Scoring, Target
 from rec_export.data.clock import Clock
 from rec_export.data.config import DataConfig
 from rec_export.ensemble import ensemble
@@ -32,11 +32,18 @@ class Blueprint(Record):
     sizes: Sizes
     data: DataConfig
     clock: Clock
+    loss: Loss = "softmax"
+    target: Target = "value"  # what a score predicts where the loss is mse
     recent: int  # the trend column that told the future best: the popularity list of users without anything
     score: Scoring  # how lists are made where nothing else is said
     inputs: dict[str, str]  # sha256 of the files that were learned from
     weights: str  # sha256 of weights.safetensors
     tables: dict[str, str]  # sha256 of the files of users, items and features
+
+    @property
+    def rated(self) -> bool:
+        """Whether a score predicts the value of a row, so that all rows were lessons."""
+        return self.loss == "mse"
 
     def spec(self) -> ModelSpec:
         """The model's spec."""

@@ -35,6 +35,7 @@ class Batch(NamedTuple):
     seen_owner: Int64  # [Q] the example of each item that is known already, and so no candidate
     seen: Int64  # [Q] item rows
     worth: float = 1.0  # of the whole batch, beside others
+    value: Float32 | None = None  # [T] what the score of each target should be, where values are predicted
 
 
 class Examples(ABC):
