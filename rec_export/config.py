@@ -57,6 +57,10 @@ class Training(Record):
     recency: float | None = Field(
         default=None, gt=0, description="half-life, in days, of the weight of a snapshot; none: all weigh alike"
     )
+    by_value: bool | None = Field(
+        default=None,
+        description="a liking weighs more with its value, by the logarithm; none: where order means nothing",
+    )
     id_dropout: float | None = Field(
         default=None, ge=0, lt=1, description="share of ids hidden, so that new ones can be served"
     )

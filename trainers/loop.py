@@ -160,7 +160,7 @@ class Run(Course):
         self.examples = (
             Rows(dataset, plan)
             if plan.loss == "mse"
-            else examples_of(dataset.timeline, plan.clock, plan.history, plan.recency)
+            else examples_of(dataset.timeline, plan.clock, plan.history, plan.recency, plan.by_value)
         )
         if len(self.examples) == 0:
             raise TrainingError("nobody likes anything, so there is nothing to learn; check data.interactions.positive")

@@ -56,6 +56,7 @@ class Plan(Record):
     compile: bool
     clip: float
     recency: float | None
+    by_value: bool
     history: int
     seed: int
     seeds: int
@@ -98,6 +99,7 @@ def plan(dataset: Dataset, training: Training, history: int, spec: ModelSpec) ->
         defaults["candidates"] = None
     if spec.lr is not None:
         defaults["lr"] = spec.lr
+    defaults["by_value"] = not clock.timed
     defaults["seeds"] = 1 if clock.timed or liked > SMALL or spec.pair_numbers else spec.seeds
     if spec.pair_numbers:
         most = max(2, BATCH_NUMBERS // (spec.pair_numbers * int(training.batch or defaults["batch"] or 1)))
@@ -134,6 +136,7 @@ def plan_of_values(dataset: Dataset, training: Training, history: int, spec: Mod
         "averaging": 0.98,
         "candidates": None,
         "recency": None,
+        "by_value": False,
         "id_dropout": 0.02,
         "seeds": 1,
         "metric": metric_of(training),
