@@ -26,7 +26,7 @@ from rec_export.topk.scan import Bool, Held, Users, scan, thin
 from rec_export.topk.switches import side_by_side
 from rec_export.topk.tiles import TileEngine
 
-TILE = 512  # items that share a step
+BITS = 9  # tiles of 512 items, which share a step
 TOGETHER = 384  # users: their codes and what they hold should stay in a cache
 HELD = 1 << 20  # items held for them at once, 8 bytes each: matters for very long lists only
 # Below these the tiles are as fast, measured on one core of a Zen 4: items, items for each of the K, and the users of a
@@ -38,9 +38,9 @@ FEWEST_ITEMS, ITEMS_PER_PLACE, FEWEST_USERS = 1000, 16, 128
 class DotEngine:
     """Exact whatever the sample, the tile and the users that come together."""
 
-    def __init__(self, form: Form, item_vec: Tensor, tiles: TileEngine, tile: int = TILE) -> None:
-        """item_vec float32 [N, D], contiguous, on the CPU; `tiles` for whom it is left to; `tile` a multiple of 64."""
-        self._form, self._tiles, self._tile = form, tiles, tile
+    def __init__(self, form: Form, item_vec: Tensor, tiles: TileEngine, bits: int = BITS) -> None:
+        """item_vec float32 [N, D], contiguous, on the CPU; `tiles` serve whom this does not; 2^bits items share a step."""
+        self._form, self._tiles, self._bits = form, tiles, bits
         self._item_vec: Float32 = item_vec.numpy()
 
     @staticmethod
@@ -55,7 +55,7 @@ class DotEngine:
 
     @cached_property
     def _panels(self) -> Panels:
-        return panels_of(self._item_vec, self._columns[0], self._tile)
+        return panels_of(self._item_vec, self._columns[0], self._bits)
 
     def top_k(self, user_vec: Tensor, k: int, seen: Seen) -> TopK:
         """float32 [B, D] -> B lists."""

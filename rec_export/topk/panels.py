@@ -13,11 +13,11 @@ UInt8 = npt.NDArray[np.uint8]
 
 PANEL = 64  # items that the kernel meets at once: four registers of 16
 LINE = 64  # bytes: an aligned load of a register touches one line of the cache
-SAMPLED = 16  # one item in so many is in the sample
+SAMPLED = 32  # one item in so many is in the sample
 
 
 class Panels(NamedTuple):
-    """N items at places 0..P-1, whole tiles of `tile` places; a place that no item fills has the row -1.
+    """N items at places 0..P-1, whole tiles of 2^bits places; a place that no item fills has the row -1.
 
     code uint8 [P / 64, groups, 64, 4]: the codes plus 128, as the kernel reads them.
     row int64 [P]: which item stands at each place.
@@ -34,12 +34,13 @@ class Panels(NamedTuple):
     size: Float64
     residual: Float64
     reach: Float64
-    tile: int
+    bits: int
     sample: int
 
 
-def panels_of(vec: Float32, columns: Columns, tile: int) -> Panels:
-    """float32 [N, D], N at least 1; `tile` is a multiple of 64."""
+def panels_of(vec: Float32, columns: Columns, bits: int) -> Panels:
+    """float32 [N, D], N at least 1; tiles of 2^bits places, bits at least 6."""
+    tile = 1 << bits
     rows = measure(vec, columns)
     parts = [_filled(part[np.argsort(-rows.norm[part], kind="stable")], tile) for part in _parts(len(vec))]
     row = np.concatenate(parts)
@@ -55,7 +56,7 @@ def panels_of(vec: Float32, columns: Columns, tile: int) -> Panels:
         size=_most(codes.size, tile),
         residual=_most(codes.residual, tile),
         reach=np.concatenate([_reach(rows, part, tile) for part in parts]),
-        tile=tile,
+        bits=bits,
         sample=len(parts[0]) // tile,
     )
 

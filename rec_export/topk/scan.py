@@ -76,23 +76,28 @@ def scan(panels: Panels, first: int, last: int, users: Users, user: Int64, k: in
     """The tiles first..last-1 of one part for some of the users, int64 [n]; the k-th best lower bound is the floor."""
     groups = panels.code.shape[1]
     active, n = np.concatenate((user, np.zeros(ABREAST, np.int64))), len(user)
-    bar, room = np.empty(len(active), np.int32), np.full(len(held.number), 4 * k + 2 * PANEL)
+    bar, room = np.empty(len(active), np.int32), np.full(len(held.number), 4 * k)
     found, product = np.zeros(ABREAST, np.uint64), np.zeros((ABREAST, PANEL), np.int32)
     low = np.empty(held.place.shape[1])
     items, codes, results = panels.code.ctypes.data, users.code.ctypes.data, (found.ctypes.data, product.ctypes.data)
     for tile in range(first, last):
         n = _raise_bars(panels, tile, users, held, active, n, bar)
-        for place in range(tile * panels.tile, (tile + 1) * panels.tile, PANEL):
+        for place in range(tile << panels.bits, (tile + 1) << panels.bits, PANEL):
             panel = items + place * groups * GROUP
             for at in range(0, n, ABREAST):
                 whom, bars = active.ctypes.data + 8 * at, bar.ctypes.data + 4 * at
                 if meet(panel, groups, codes, whom, bars, results[0], results[1]) == 0:
                     continue
+                who = np.uint64(0)
                 for j in range(ABREAST):
+                    who |= np.uint64(found[j] != 0) << np.uint64(j)
+                while who != 0:
+                    j = lowest_bit(who)
+                    who &= who - np.uint64(1)
                     u = active[at + j]
-                    if found[j] != 0 and _keep(u, place, found, product, j, held) + PANEL > room[u]:
+                    if _keep(u, place, found, product, j, held) > room[u]:
                         _thin(panels, users, u, k, held, low)
-                        room[u] = min(len(low), 2 * max(held.number[u], 2 * k) + 2 * PANEL)
+                        room[u] = min(2 * max(held.number[u], 2 * k), len(low) - PANEL)
                         bar[at + j] = NEVER if held.full[u] else _bar(panels, tile, users, u, held.floor[u])
 
 
@@ -152,7 +157,7 @@ def _thin(panels: Panels, users: Users, u: int, k: int, held: Held, low: Float64
     for i in range(held.number[u]):
         place, product = held.place[u, i], held.product[u, i]
         if not held.hidden[place]:
-            tile = np.uint32(place) // np.uint32(panels.tile)
+            tile = place >> panels.bits
             height = users.step[u] * panels.step[tile] * (product - users.excess[u])
             held.place[u, n], held.product[u, n], low[n] = place, product, height - _error(panels, tile, users, u)
             n += 1
@@ -161,11 +166,10 @@ def _thin(panels: Panels, users: Users, u: int, k: int, held: Held, low: Float64
     if n >= k:
         reached = reached_by(low[:n], k)
         held.proven[u], held.floor[u] = max(held.proven[u], reached), max(held.floor[u], reached)
-    left = 0
+    left, floor = 0, held.floor[u]
     for i in range(n):
-        place = held.place[u, i]
-        tile = np.uint32(place) // np.uint32(panels.tile)
-        held.place[u, left], held.product[u, left] = place, held.product[u, i]
-        left += low[i] + 2 * _error(panels, tile, users, u) >= held.floor[u]
+        place, product = held.place[u, i], held.product[u, i]
+        held.place[u, left], held.product[u, left] = place, product
+        left += low[i] + 2 * _error(panels, place >> panels.bits, users, u) >= floor
     held.number[u] = left
     held.full[u] = left > len(low) * 3 // 4

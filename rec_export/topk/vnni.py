@@ -62,7 +62,7 @@ def _lowest_bit(_: Any, number: Any) -> Any:
 
 
 meet = cast(Callable[..., int], intrinsic(_meet))
-lowest_bit = cast(Callable[[int], int], intrinsic(_lowest_bit))
+lowest_bit = cast(Callable[[Any], int], intrinsic(_lowest_bit))
 
 
 def _products(builder: Any, items: Any, groups: Any, rows: list[Any]) -> list[list[Any]]:

@@ -52,11 +52,11 @@ def seen_of(users: int, items: int, share: float, random: np.random.Generator) -
     return Seen(np.cumsum([0, *map(len, lists)]), np.concatenate(lists))
 
 
-def engine(item_vec: Tensor, tile: int = 64) -> DotEngine:
+def engine(item_vec: Tensor, bits: int = 6) -> DotEngine:
     """The engine, whether it pays or not."""
     form = form_of(DotHead(), item_vec.shape[1])
     assert form is not None
-    return DotEngine(form, item_vec, TileEngine(form, item_vec, Tile(64, 1000)), tile)
+    return DotEngine(form, item_vec, TileEngine(form, item_vec, Tile(64, 1000)), bits)
 
 
 def same(got: TopK, wanted: TopK) -> bool:
@@ -76,18 +76,18 @@ def same(got: TopK, wanted: TopK) -> bool:
     width=st.integers(1, 20),
     k=st.sampled_from((1, 2, 10, 60, 400)),
     share=st.sampled_from((0.0, 0.1, 1.0, 5.0)),
-    tile=st.sampled_from((64, 128, 512)),
+    bits=st.integers(6, 9),
     seed=st.integers(0, 2**32 - 1),
 )
 def test_is_the_definition(
-    kind: str, scale: float, users: int, items: int, width: int, k: int, share: float, tile: int, seed: int
+    kind: str, scale: float, users: int, items: int, width: int, k: int, share: float, bits: int, seed: int
 ) -> None:
     random = np.random.default_rng(seed)
     user_vec, item_vec = vectors(kind, users, width, random), vectors(kind, items, width, random) * scale
     if kind == "cancelling":
         user_vec[:, -1] = -user_vec[:, 0]
     seen = seen_of(users, items, share, random)
-    got = engine(item_vec, tile).by_scan(user_vec, k, seen)
+    got = engine(item_vec, bits).by_scan(user_vec, k, seen)
     assert same(got, by_definition(DotHead(), user_vec, item_vec, k, seen))
 
 
@@ -100,9 +100,9 @@ def test_bits_depend_on_neither_tile_nor_batch_nor_threads_nor_engine(
     user_vec, item_vec = vectors(kind, 30, 33, random), vectors(kind, 3000, 33, random)
     seen = seen_of(30, 3000, 0.02, random)
     tiles = TileEngine(engine(item_vec)._form, item_vec, Tile(64, 1000)).top_k(user_vec, 20, seen)
-    for number, tile, step in ((1, 512, 30), (2, 64, 7), (5, 192, 30)):
+    for number, bits, step in ((1, 9, 30), (2, 6, 7), (5, 7, 30)):
         threads(number)
-        own = engine(item_vec, tile)
+        own = engine(item_vec, bits)
         users = [np.arange(first, min(first + step, 30)) for first in range(0, 30, step)]
         parts = [own.by_scan(user_vec[user], 20, seen.take(user)) for user in users]
         assert same(TopK(*(np.concatenate(part) for part in zip(*parts, strict=True))), tiles)

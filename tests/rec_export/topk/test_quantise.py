@@ -14,7 +14,7 @@ from rec_export.topk.reference import dot
 Float32 = npt.NDArray[np.float32]
 KINDS = ("normal", "units", "cancelling", "coded exactly", "sparse", "shifted")
 SCALES = (1.0, 1e3, 1e-6, 1e-25, 1e-42, 1e25)
-TILE = 64
+BITS = 6
 
 
 def pair(kind: str, users: int, items: int, width: int, seed: int) -> tuple[Float32, Float32]:
@@ -44,7 +44,7 @@ def test_no_score_is_further_off(kind: str, scale: float, width: int, items: int
     user_vec, item_vec = pair(kind, 2, items, width, seed)
     item_vec *= np.float32(scale)
     columns, own = columns_of(item_vec)
-    panels = panels_of(item_vec, columns, TILE)
+    panels = panels_of(item_vec, columns, BITS)
     codes = panels.code.astype(int) - 128
     rows = measure(user_vec, own)
     step = step_of(rows.largest)
@@ -54,7 +54,7 @@ def test_no_score_is_further_off(kind: str, scale: float, width: int, items: int
         shared = sum(Fraction(float(a)) * Fraction(float(m)) for a, m in zip(vec, columns.shift, strict=True))
         for row, item in enumerate(item_vec):
             place = panels.place[row]
-            tile = place // TILE
+            tile = place >> BITS
             product = int((codes[place // 64, :, place % 64].ravel() * mine.code[u]).sum())
             estimate = shared + Fraction(float(step[u])) * Fraction(float(panels.step[tile])) * product
             error = rows.norm[u] * panels.residual[tile] + mine.residual[u] * panels.size[tile] + rounded[u]
@@ -65,7 +65,7 @@ def test_no_score_is_further_off(kind: str, scale: float, width: int, items: int
 
 def mean_error(user_vec: Float32, item_vec: Float32, columns: Columns, own: Columns) -> float:
     """The bound for the mean user and tile."""
-    panels, rows = panels_of(item_vec, columns, 512), measure(user_vec, own)
+    panels, rows = panels_of(item_vec, columns, 9), measure(user_vec, own)
     mine = encode(user_vec, np.arange(len(user_vec)), own, step_of(rows.largest))
     return float((np.outer(rows.norm, panels.residual) + np.outer(mine.residual, panels.size)).mean())
 
