@@ -39,7 +39,7 @@ class DotEngine:
     """Exact whatever the sample, the tile and the users that come together."""
 
     def __init__(self, form: Form, item_vec: Tensor, tiles: TileEngine, bits: int = BITS) -> None:
-        """item_vec float32 [N, D], contiguous, on the CPU; `tiles` serve whom this does not; 2^bits items share a step."""
+        """item_vec float32 [N, D], contiguous, on the CPU; `tiles` serve whom this does not; 2^bits share a step."""
         self._form, self._tiles, self._bits = form, tiles, bits
         self._item_vec: Float32 = item_vec.numpy()
 
