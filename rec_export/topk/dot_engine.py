@@ -62,13 +62,13 @@ class DotEngine:
         return self.by_scan(user_vec, k, seen) if self._pays(len(user_vec), k) else self._tiles.top_k(user_vec, k, seen)
 
     def _pays(self, users: int, k: int) -> bool:
-        ready = "_panels" in self.__dict__ or users >= FEWEST_USERS
-        return ready and len(self._item_vec) >= max(FEWEST_ITEMS, ITEMS_PER_PLACE * k)
+        paid = "_panels" in self.__dict__ or users >= FEWEST_USERS
+        return paid and len(self._item_vec) >= max(FEWEST_ITEMS, ITEMS_PER_PLACE * k)
 
     def by_scan(self, user_vec: Tensor, k: int, seen: Seen) -> TopK:
         """The same, whether or not the tiles would be as fast; at least one item."""
         best, left = Best(len(user_vec), k), np.zeros(len(user_vec), np.bool_)
-        vec: Float32 = user_vec.contiguous().numpy()
+        vec: Float32 = user_vec.cpu().contiguous().numpy()
         threads = torch.get_num_threads()
         step = max(1, min(TOGETHER, HELD // width(k), ceil(len(vec) / threads)))
         panels = self._panels  # before the threads want it

@@ -118,6 +118,12 @@ def test_one_item_left_is_found_and_none_left_is_an_empty_list() -> None:
 
 
 @needs_vnni
+def test_nobody_gets_no_lists() -> None:
+    got = engine(torch.ones(80, 3)).by_scan(torch.ones(0, 3), 4, Seen.none(0))
+    assert (got.item_row.shape, got.count.shape) == ((0, 4), (0,))
+
+
+@needs_vnni
 def test_memory_layout_does_not_matter() -> None:
     random = np.random.default_rng(0)
     user_vec, item_vec = vectors("normal", 6, 9, random), vectors("normal", 100, 9, random)
