@@ -36,6 +36,21 @@ def torchscript(folder: Path, part: str) -> Run:
     return run
 
 
+def pt2(folder: Path, part: str) -> Run:
+    """A program of torch.export."""
+    import torch
+
+    module = torch.export.load(folder / f"pt2/{part}.pt2").module()
+
+    def run(inputs: dict[str, Array]) -> Array:
+        tensors = {name: torch.from_numpy(value) for name, value in inputs.items()}
+        with torch.inference_mode():
+            array: Array = module(**tensors).numpy()
+        return array
+
+    return run
+
+
 def onnx(folder: Path, part: str) -> Run:
     """A part in ONNX Runtime on the CPU, at the default level of optimisation: the one that users run."""
     import onnxruntime
@@ -46,7 +61,7 @@ def onnx(folder: Path, part: str) -> Run:
     return lambda inputs: session.run(None, inputs)[0]
 
 
-FORMATS = {"torchscript": torchscript, "onnx": onnx}
+FORMATS = {"torchscript": torchscript, "onnx": onnx, "pt2": pt2}
 
 
 def main(bundle: str, form: str, cases: str, out: str) -> None:

@@ -5,15 +5,13 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import onnx
 import torch
 from onnx import TensorProto, ValueInfoProto
 
-from exporters.parts import Part, example, typed
+from exporters.parts import Part, by_name, call_of, typed
 from rec_export.errors import ModelError
-from rec_export.towers import Head
 
 OPSET = 20  # torch's default
 MOST_BYTES = 2**31 - 2**20  # protobuf's limit for a file, less some room for the graph
@@ -30,7 +28,7 @@ def write_onnx(part: Part, path: Path, labels: dict[str, str]) -> None:
         )
     with quiet(), torch.no_grad():
         program = torch.onnx.export(
-            part.module,
+            by_name(part),
             **call_of(part),
             dynamo=True,
             opset_version=OPSET,
@@ -43,19 +41,6 @@ def write_onnx(part: Part, path: Path, labels: dict[str, str]) -> None:
     for node in program.model.graph.all_nodes():
         node.metadata_props.clear()  # torch leaves stack traces there, with the paths of this machine
     program.save(path, external_data=False)
-
-
-def call_of(part: Part) -> dict[str, Any]:
-    """The example call for torch.onnx.export, with the axes that may vary: every axis that has a letter."""
-    letters = {axis: torch.export.Dim(axis) for port in part.inputs for axis in port.shape if isinstance(axis, str)}
-    axes = {
-        port.name: {place: letters[axis] for place, axis in enumerate(port.shape) if isinstance(axis, str)}
-        for port in part.inputs
-    }
-    inputs = example(part.inputs)
-    if isinstance(part.module, Head):
-        return {"args": tuple(inputs.values()), "dynamic_shapes": tuple(axes.values())}
-    return {"args": (), "kwargs": {"inputs": inputs}, "dynamic_shapes": {"inputs": axes}}
 
 
 def onnx_fault(part: Part, path: Path, labels: dict[str, str]) -> str | None:

@@ -1,6 +1,7 @@
 """The three parts of a model as an exporter sees them: a module, its named inputs, and its output."""
 
-from typing import NamedTuple, final
+from inspect import Parameter, Signature
+from typing import Any, NamedTuple, final
 
 import torch
 from torch import Tensor, nn
@@ -47,6 +48,32 @@ def example(inputs: tuple[Input, ...]) -> Inputs:
     letters = {axis for port in inputs for axis in port.shape if isinstance(axis, str)}
     sizes = {letter: EXAMPLE.get(letter, LONGER) for letter in letters}
     return {port.name: port.zeros(sizes) for port in inputs}
+
+
+def by_name(part: Part) -> nn.Module:
+    """The module with its inputs as keyword arguments: torch.export takes those by name, a dictionary's by place."""
+    if isinstance(part.module, Head):
+        return part.module
+
+    def forward(**inputs: Tensor) -> Tensor:
+        return part.module(inputs)
+
+    named = nn.Module()
+    named.part = part.module
+    named.forward = forward
+    parameters = [Parameter(port.name, Parameter.KEYWORD_ONLY) for port in part.inputs]
+    setattr(forward, "__signature__", Signature(parameters))  # noqa: B010, mypy knows no such attribute
+    return named.eval()
+
+
+def call_of(part: Part) -> dict[str, Any]:
+    """The example call of `by_name` for torch.export, with the axes that may vary: every axis that has a letter."""
+    letters = {axis: torch.export.Dim(axis) for port in part.inputs for axis in port.shape if isinstance(axis, str)}
+    axes = {
+        port.name: {place: letters[axis] for place, axis in enumerate(port.shape) if isinstance(axis, str)}
+        for port in part.inputs
+    }
+    return {"args": (), "kwargs": example(part.inputs), "dynamic_shapes": axes}
 
 
 def parts_of(towers: Towers, blueprint: Blueprint) -> tuple[Part, Part, Part]:

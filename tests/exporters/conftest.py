@@ -107,7 +107,7 @@ def pristine(checkpoint: Make, tmp_path_factory: pytest.TempPathFactory) -> Make
     def make(model: str) -> Path:
         if model not in made:
             made[model] = tmp_path_factory.mktemp("bundles") / model
-            run(ExportJob(checkpoint=checkpoint(model), out=made[model], formats=("torchscript", "onnx")))
+            run(ExportJob(checkpoint=checkpoint(model), out=made[model], formats=("torchscript", "onnx", "pt2")))
         return made[model]
 
     return make

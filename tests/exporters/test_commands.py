@@ -11,7 +11,7 @@ import pytest
 from click.testing import CliRunner
 
 import exporters
-from exporters.commands import export, onnx, torchscript, verify
+from exporters.commands import export, onnx, pt2, torchscript, verify
 from tests.exporters.conftest import Make
 
 ROOT = Path(exporters.__file__).parents[1]
@@ -39,10 +39,11 @@ def test_json_is_the_parity_of_the_manifest(checkpoint: Make, tmp_path: Path) ->
 
 def test_verify_says_what_was_proved(pristine: Make) -> None:
     lines = CliRunner().invoke(verify, [str(pristine("pmf"))]).output.splitlines()
-    assert lines[0].startswith("[ok] 14 files are what was exported at 20")
-    assert (
-        lines[-1] == "[ok] onnx lists             40 users x 130 items, K 1, 10, 100: the same items in the same order"
-    )
+    assert lines[0].startswith("[ok] 17 files are what was exported at 20")
+    assert lines[-3:] == [
+        f"[ok] {form + ' lists':<22} 40 users x 130 items, K 1, 10, 100: the same items in the same order"
+        for form in ("torchscript", "onnx", "pt2")
+    ]
 
 
 @pytest.mark.slow
@@ -55,7 +56,7 @@ def test_onnx_prints_nothing_of_torch_on_the_terminal(checkpoint: Make, tmp_path
     assert len(done.stdout.splitlines()) == 8
 
 
-@pytest.mark.parametrize("command", [export, onnx, torchscript, verify])
+@pytest.mark.parametrize("command", [export, onnx, pt2, torchscript, verify])
 def test_help_does_not_wait_for_torch(command: object) -> None:
     name = getattr(command, "name", "")
     program = f"import sys; from exporters.commands import {name}; {name}(['--help'], standalone_mode=False)"

@@ -10,8 +10,7 @@ from torch import Tensor, nn
 from exporters import parity
 from exporters.formats import FORMATS
 from exporters.job import ExportJob, run, verified
-from exporters.onnx import call_of
-from exporters.parts import Part
+from exporters.parts import Part, call_of
 from rec_export.errors import ModelError, ParityError
 from rec_export.runtime import Runtime
 from rec_export.towers import Inputs
