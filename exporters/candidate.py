@@ -1,7 +1,7 @@
 """Run the exported parts of a bundle on prepared cases: python -P candidate.py BUNDLE FORMAT CASES OUT.
 
 It imports nothing of rec-export, and for ONNX no torch: what is shown is that the files stand alone. CASES and OUT are
-safetensors; the arrays of CASES are named part|case|input, those of OUT part|case. The last
+safetensors; the arrays of CASES are named part|case|input, those of OUT part|case, or recommender|case|output. The last
 line on stdout says what went wrong.
 """
 
@@ -17,6 +17,7 @@ from safetensors.numpy import load_file, save_file
 Array = npt.NDArray[Any]
 Run = Callable[[dict[str, Array]], Array]
 HEAD = "pair_head"
+RECOMMENDER = "recommender"
 LISTS = "real rows"  # the case of both towers whose vectors the head scores against each other
 
 
@@ -52,13 +53,18 @@ def pt2(folder: Path, part: str) -> Run:
 
 
 def onnx(folder: Path, part: str) -> Run:
-    """A part in ONNX Runtime on the CPU, at the default level of optimisation: the one that users run."""
+    """A part in ONNX Runtime."""
+    part_session = session(folder, part)
+    return lambda inputs: part_session.run(None, inputs)[0]
+
+
+def session(folder: Path, part: str) -> Any:
+    """A file in ONNX Runtime on the CPU, at the default level of optimisation: the one that users run."""
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3
-    session = onnxruntime.InferenceSession(folder / f"onnx/{part}.onnx", options, providers=["CPUExecutionProvider"])
-    return lambda inputs: session.run(None, inputs)[0]
+    return onnxruntime.InferenceSession(folder / f"onnx/{part}.onnx", options, providers=["CPUExecutionProvider"])
 
 
 FORMATS = {"torchscript": torchscript, "onnx": onnx, "pt2": pt2}
@@ -79,7 +85,23 @@ def main(bundle: str, form: str, cases: str, out: str) -> None:
         for case, inputs in given[part].items():
             say(f"\n{part} fails in the case '{case}': ")
             outputs[f"{part}|{case}"] = run(inputs)
+    if RECOMMENDER in given:
+        outputs |= lists(Path(bundle), given[RECOMMENDER])
     save_file({name: np.ascontiguousarray(value) for name, value in outputs.items()}, out)
+
+
+def lists(bundle: Path, cases: dict[str, dict[str, Array]]) -> dict[str, Array]:
+    """What recommender.onnx gives for each case, by recommender|case|output."""
+    say(f"\n{RECOMMENDER} cannot be loaded: ")
+    ranked = session(bundle, RECOMMENDER)
+    names = [port.name for port in ranked.get_outputs()]
+    outputs: dict[str, Array] = {}
+    for case, inputs in cases.items():
+        say(f"\n{RECOMMENDER} fails in the case '{case}': ")
+        outputs |= {
+            f"{RECOMMENDER}|{case}|{name}": array for name, array in zip(names, ranked.run(None, inputs), strict=True)
+        }
+    return outputs
 
 
 def say(doing: str) -> None:

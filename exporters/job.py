@@ -16,10 +16,11 @@ from exporters import parity
 from exporters.formats import FORMATS
 from exporters.onnx import OPSET
 from exporters.parts import Part, parts_of
+from exporters.recommender import item_vectors, signature, write_recommender
 from exporters.report import Report
 from rec_export import __version__
-from rec_export.bundle import Bundle, Manifest, listed, write_manifest
-from rec_export.checkpoint import Blueprint, Checkpoint
+from rec_export.bundle import Bundle, Manifest, Signature, listed, write_manifest
+from rec_export.checkpoint import Blueprint, Checkpoint, write_trend
 from rec_export.files import new_directory
 from rec_export.record import Record
 from rec_export.runtime import FILES, Runtime
@@ -43,8 +44,12 @@ def run(job: ExportJob) -> Manifest:
         blueprint = checkpoint.blueprint
         parts = parts_of(checkpoint.towers, blueprint)
         write_parts(parts, folder, job.formats, parity.labels(blueprint))
+        if "onnx" in job.formats:
+            item_vec = item_vectors(parts[1], checkpoint.catalogue, checkpoint.trend)
+            write_recommender(folder, item_vec, parity.labels(blueprint))
         shutil.copyfile(job.checkpoint / "weights.safetensors", folder / "weights.safetensors")
         checkpoint.catalogue.write(folder)
+        write_trend(checkpoint.trend, folder)
         report = parity.check(folder, blueprint, checkpoint.catalogue, job.formats)
         (folder / REPORT).parent.mkdir()
         report.write(folder / REPORT)
@@ -81,11 +86,20 @@ def manifest_of(
         blueprint=blueprint,
         user_inputs=user.inputs,
         item_inputs=item.inputs,
+        recommender=recommender_of(user, report),
         formats=formats,
         versions=versions(folder, formats),
         parity=report.summaries(),
         files=listed(folder),
     )
+
+
+def recommender_of(user: Part, report: Report) -> Signature | None:
+    """How to call recommender.onnx, where there is one."""
+    if report.recommender is None:
+        return None
+    inputs, outputs = signature(user, report.recommender.items)
+    return Signature(inputs=inputs, outputs=outputs)
 
 
 def versions(folder: Path, formats: tuple[Runtime, ...]) -> dict[str, str]:

@@ -25,7 +25,7 @@ class Part(NamedTuple):
     @property
     def signature(self) -> str:
         """How to call it, such as "row int64[B] -> float32[B,66]"."""
-        return f"{', '.join(f'{port.name} {typed(port)}' for port in self.inputs)} -> {typed(self.output)}"
+        return f"{', '.join(map(described, self.inputs))} -> {typed(self.output)}"
 
     def run(self, inputs: Inputs) -> Tensor:
         """The output; a tower takes all inputs as one dictionary, the head takes its two one by one."""
@@ -36,6 +36,16 @@ def called(module: nn.Module, inputs: Inputs) -> Tensor:
     """A tower's or a head's output, without gradients."""
     with torch.inference_mode():
         return module(inputs["user_vec"], inputs["item_vec"]) if isinstance(module, Head) else module(inputs)
+
+
+def spelled(inputs: tuple[Input, ...], outputs: tuple[Input, ...]) -> str:
+    """How to call a file with several outputs."""
+    return f"{', '.join(map(described, inputs))} -> {', '.join(map(described, outputs))}"
+
+
+def described(port: Input) -> str:
+    """Name, dtype and shape, such as "history int64[B,L]"."""
+    return f"{port.name} {typed(port)}"
 
 
 def typed(port: Input) -> str:

@@ -7,7 +7,7 @@ import torch
 from torch.export import ExportedProgram
 from torch.fx import Node
 
-from exporters.parts import Part, by_name, call_of, typed
+from exporters.parts import Part, by_name, call_of, described
 from rec_export.errors import ModelError
 from rec_export.pt2 import pt2_bytes, read_pt2
 from rec_export.towers import Input
@@ -31,17 +31,17 @@ def pt2_fault(part: Part, path: Path, labels: dict[str, str]) -> str | None:
         program, found = read_pt2(path)
     except ModelError as error:
         return str(error)
-    ports = described(program, (*part.inputs, part.output))
-    wanted = [f"{port.name} {typed(port)}" for port in (*part.inputs, part.output)]
-    if ports != wanted:
-        return f"its inputs and output are {', '.join(ports)} instead of {', '.join(wanted)}"
+    wanted = (*part.inputs, part.output)
+    ports = read_ports(program, wanted)
+    if ports != [described(port) for port in wanted]:
+        return f"its inputs and outputs are {', '.join(ports)} instead of {', '.join(map(described, wanted))}"
     if found != labels:
         return f"its labels are {found}"
     return None
 
 
-def described(program: ExportedProgram, ports: Sequence[Input]) -> list[str]:
-    """Inputs and output in the words of parts.typed; an axis has the letter that a port gives it first."""
+def read_ports(program: ExportedProgram, ports: Sequence[Input]) -> list[str]:
+    """Inputs and output in the words of parts.described; an axis has the letter that a port gives it first."""
     user_inputs = set(program.graph_signature.user_inputs)
     nodes = [node for node in program.graph.nodes if node.op == "placeholder" and node.name in user_inputs]
     (output,) = program.graph.output_node().args[0]

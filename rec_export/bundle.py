@@ -38,6 +38,14 @@ class ParitySummary(Record):
 
 
 @final
+class Signature(Record):
+    """How to call a file: by these names, in this order."""
+
+    inputs: tuple[Input, ...]
+    outputs: tuple[Input, ...]
+
+
+@final
 class Manifest(Record):
     """manifest.json: what the bundle is, how to call its towers, and the sha256 of every other file."""
 
@@ -48,6 +56,7 @@ class Manifest(Record):
     blueprint: Blueprint
     user_inputs: tuple[Input, ...]
     item_inputs: tuple[Input, ...]
+    recommender: Signature | None = None  # of onnx/recommender.onnx, where ONNX was exported
     formats: tuple[str, ...]
     versions: dict[str, str]
     parity: tuple[ParitySummary, ...]

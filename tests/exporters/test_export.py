@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 import rec_export
 from exporters import parity
+from exporters.fresh import outputs_of
 from exporters.job import ExportJob, run
 from exporters.onnx import quiet
 from exporters.parts import example, parts_of
@@ -129,14 +130,15 @@ def test_onnx_runs_where_neither_torch_nor_this_project_can_be_imported(
     pristine: Make, checkpoint: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     trials = parity.trials_of(*whole(checkpoint("pmf")))
+    cases = {trial.part.name: trial.cases for trial in trials}
     for name in ("torch", "rec_export", "exporters"):
         (tmp_path / f"{name}.py").write_text("raise ImportError('not here')\n")
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
-    assert "pair_head|real rows" in parity.outputs_of(pristine("pmf"), "onnx", trials)
+    assert "pair_head|real rows" in outputs_of(pristine("pmf"), "onnx", cases)
     with pytest.raises(
         ParityError, match="torchscript is not the trained model: user_tower cannot be loaded: not here"
     ):
-        parity.outputs_of(pristine("pmf"), "torchscript", trials)
+        outputs_of(pristine("pmf"), "torchscript", cases)
 
 
 def test_files_say_where_they_came_from_and_not_on_which_machine(pristine: Make, checkpoint: Make) -> None:

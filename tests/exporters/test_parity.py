@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from exporters import parity
 from exporters.formats import FORMATS
+from exporters.fresh import outputs_of
 from exporters.job import ExportJob, run, verified
 from exporters.parts import Part, call_of
 from rec_export.errors import ModelError, ParityError
@@ -132,7 +133,7 @@ def test_an_axis_frozen_inside_the_graph_is_caught_by_running_it(
 def test_the_lists_are_compared_after_everything_else(
     checkpoint: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real = parity.outputs_of
+    real = outputs_of
 
     def reversed_lists(*args: object) -> dict[str, object]:
         outputs = real(*args)  # type: ignore[arg-type]
