@@ -27,7 +27,8 @@ BUNDLED = [
         for form, end in (("torchscript", "pt"), ("onnx", "onnx"), ("pt2", "pt2"))
         for part in ("user_tower", "item_tower", "pair_head")
     ),
-    *("weights.safetensors", "users.parquet", "items.parquet", "parity/report.json"),
+    *("onnx/recommender.onnx", "weights.safetensors", "users.parquet", "items.parquet", "trend.safetensors"),
+    "parity/report.json",
     *(f"features/{side}.{kind}" for side in ("users", "items") for kind in ("json", "safetensors")),
 ]
 

@@ -37,11 +37,13 @@ def test_a_bundle_can_be_read_and_says_what_it_holds(pristine: Make, checkpoint:
     assert manifest.checkpoint == sha256(checkpoint("everything") / "weights.safetensors")
     assert {file.path for file in manifest.files} == {
         *(FILES[form].format(part) for form in ALL for part in ("user_tower", "item_tower", "pair_head")),
-        *("weights.safetensors", "users.parquet", "items.parquet", "parity/report.json"),
+        *("weights.safetensors", "users.parquet", "items.parquet", "trend.safetensors", "parity/report.json"),
+        "onnx/recommender.onnx",
         *(f"features/{side}.{kind}" for side in ("users", "items") for kind in ("json", "safetensors")),
     }
     assert [(proof.artefact, proof.same_lists) for proof in manifest.parity] == [
-        (f"{form}/{part}", True) for form in ALL for part in ("user_tower", "item_tower", "pair_head")
+        *((f"{form}/{part}", True) for form in ALL for part in ("user_tower", "item_tower", "pair_head")),
+        ("onnx/recommender", True),
     ]
     assert manifest.versions["onnx_opset"] == "20"
 
@@ -50,7 +52,7 @@ def test_a_bundle_can_be_read_and_says_what_it_holds(pristine: Make, checkpoint:
 @pytest.mark.parametrize("model", [name for name in names() if name != "everything"])
 def test_every_model_exports(model: str, checkpoint: Make, tmp_path: Path) -> None:
     manifest = run(ExportJob(checkpoint=checkpoint(model), out=tmp_path / "bundle", formats=ALL))
-    assert len(manifest.parity) == 9
+    assert len(manifest.parity) == 10
     head = Bundle.read(tmp_path / "bundle").pair_head()  # as `score` reads it
     assert all(weight.isfinite().all() for weight in head.parameters())
 
@@ -62,7 +64,7 @@ def test_every_model_exports(model: str, checkpoint: Make, tmp_path: Path) -> No
 )
 def test_what_is_not_the_default_exports(model: str, numbers: dict[str, Any], tmp_path: Path) -> None:
     folder = write_checkpoint(tmp_path / "checkpoint", model, **numbers)
-    assert len(run(ExportJob(checkpoint=folder, out=tmp_path / "bundle", formats=ALL)).parity) == 9
+    assert len(run(ExportJob(checkpoint=folder, out=tmp_path / "bundle", formats=ALL)).parity) == 10
 
 
 def test_one_format_can_be_written_alone(checkpoint: Make, tmp_path: Path) -> None:
@@ -160,17 +162,6 @@ def test_a_module_in_training_mode_is_refused(checkpoint: Make) -> None:
     trained.towers.pair_head.get_submodule("dropout").train()
     with pytest.raises(ValueError, match="the first being dropout"):
         parts_of(trained.towers, trained.blueprint)
-
-
-def test_a_tower_too_large_for_one_onnx_file_is_refused(
-    checkpoint: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("exporters.onnx.MOST_BYTES", 1000)
-    with pytest.raises(
-        ModelError, match=r"the user_tower has 6,.* bytes of weights and an ONNX file holds at most 2 GiB"
-    ):
-        run(ExportJob(checkpoint=checkpoint("pmf"), out=tmp_path / "bundle", formats=("onnx",)))
-    assert list(tmp_path.iterdir()) == []
 
 
 def test_export_leaves_filters_and_warnings_as_they_were() -> None:
