@@ -13,6 +13,8 @@ import torch
 from pydantic import Field
 
 from exporters import parity
+from exporters.candidate import RECOMMENDER
+from exporters.card import card, metrics, unknown
 from exporters.formats import FORMATS
 from exporters.onnx import OPSET
 from exporters.parts import Part, parts_of
@@ -26,6 +28,7 @@ from rec_export.record import Record
 from rec_export.runtime import FILES, Runtime
 
 REPORT = "parity/report.json"
+CARD = "MODEL_CARD.md"
 
 
 @final
@@ -54,6 +57,9 @@ def run(job: ExportJob) -> Manifest:
         (folder / REPORT).parent.mkdir()
         report.write(folder / REPORT)
         manifest = manifest_of(folder, blueprint, parts, job.formats, report)
+        text = card(manifest, report, metrics(job.checkpoint), checkpoint.catalogue.items.table.num_rows)
+        (folder / CARD).write_text(text, encoding="utf-8")
+        manifest = manifest.model_copy(update={"files": listed(folder)})
         write_manifest(folder, manifest)
     return manifest
 
@@ -77,29 +83,28 @@ def write_parts(parts: tuple[Part, ...], folder: Path, formats: tuple[Runtime, .
 def manifest_of(
     folder: Path, blueprint: Blueprint, parts: tuple[Part, ...], formats: tuple[Runtime, ...], report: Report
 ) -> Manifest:
-    """The manifest of all that lies in `folder`."""
-    user, item, _ = parts
+    """The manifest of what lies in `folder`, without the files."""
     return Manifest(
         made_by=f"rec-export {__version__}",
         made_at=datetime.now(UTC).isoformat(timespec="seconds"),
         checkpoint=blueprint.weights,
         blueprint=blueprint,
-        user_inputs=user.inputs,
-        item_inputs=item.inputs,
-        recommender=recommender_of(user, report),
+        signatures=signatures(parts, report),
+        unknown=unknown(blueprint),
         formats=formats,
         versions=versions(folder, formats),
         parity=report.summaries(),
-        files=listed(folder),
+        files=(),
     )
 
 
-def recommender_of(user: Part, report: Report) -> Signature | None:
-    """How to call recommender.onnx, where there is one."""
+def signatures(parts: tuple[Part, ...], report: Report) -> dict[str, Signature]:
+    """How to call each file."""
+    towers = {part.name: Signature(inputs=part.inputs, outputs=(part.output,)) for part in parts}
     if report.recommender is None:
-        return None
-    inputs, outputs = signature(user, report.recommender.items)
-    return Signature(inputs=inputs, outputs=outputs)
+        return towers
+    inputs, outputs = signature(parts[0], report.recommender.items)
+    return towers | {RECOMMENDER: Signature(inputs=inputs, outputs=outputs)}
 
 
 def versions(folder: Path, formats: tuple[Runtime, ...]) -> dict[str, str]:

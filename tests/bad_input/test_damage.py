@@ -28,7 +28,7 @@ BUNDLED = [
         for part in ("user_tower", "item_tower", "pair_head")
     ),
     *("onnx/recommender.onnx", "weights.safetensors", "users.parquet", "items.parquet", "trend.safetensors"),
-    "parity/report.json",
+    *("parity/report.json", "MODEL_CARD.md"),
     *(f"features/{side}.{kind}" for side in ("users", "items") for kind in ("json", "safetensors")),
 ]
 

@@ -180,9 +180,9 @@ def check(folder: Path, checkpoint: Path, said: str | None, shift: int = 0) -> N
 
 def test_the_manifest_says_how_to_call_it(pristine: Make, checkpoint: Make) -> None:
     manifest = Bundle.read(pristine("everything")).manifest
-    assert manifest.recommender is not None
     inputs, outputs = signature(whole(checkpoint("everything"))[0][0], ITEMS)
-    assert (manifest.recommender.inputs, manifest.recommender.outputs) == (inputs, outputs)
+    called = manifest.signatures["recommender"]
+    assert (called.inputs, called.outputs) == (inputs, outputs)
     path = pristine("everything") / "onnx/recommender.onnx"
     assert file_fault(path, (*inputs, *outputs), labels(manifest.blueprint)) is None
     assert file_fault(path, inputs, labels(manifest.blueprint)) is not None
