@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from exporters.candidate import RECOMMENDER
 from exporters.parts import typed
 from exporters.report import Report, alike
 from rec_export.bundle import Manifest
@@ -15,6 +16,7 @@ LOADING = {
     "onnx": 'onnxruntime.InferenceSession("onnx/user_tower.onnx").run(None, inputs)',
     "pt2": 'torch.export.load("pt2/user_tower.pt2").module()(**inputs)',
 }
+WHOLE_LISTS = "", "`onnx/recommender.onnx` gives whole lists, as of the last row that was learned from."
 
 
 def unknown(blueprint: Blueprint) -> dict[str, str]:
@@ -56,8 +58,9 @@ def card(manifest: Manifest, report: Report, training: dict[str, Any], items: in
         "Each file was loaded from disk in a process of its own. Differences are absolute, or of the largest number of",
         "a row where that exceeds 1. `rec-export verify` repeats the comparison.",
         *section(
-            "Files", [(form, f"`{LOADING[form]}`") for form in manifest.formats], ("format", "how to load and call")
+            "Files", [(form, f"`{LOADING[form]}`") for form in manifest.formats], ("format", "how to call a tower")
         ),
+        *(WHOLE_LISTS if RECOMMENDER in manifest.signatures else ()),
         *section("Made with", manifest.versions.items()),
     ]
     return "\n".join(lines) + "\n"
