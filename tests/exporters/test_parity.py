@@ -108,10 +108,13 @@ def test_a_planted_fault_is_named_and_leaves_nothing_behind(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_frozen_batch_axis_is_named(checkpoint: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("exporters.onnx.call_of", lambda part: {**call_of(part), "dynamic_shapes": None})
-    with pytest.raises(ParityError, match=r"onnx/user_tower .* row int64\[3\], .* instead of row int64\[B\], "):
-        run(ExportJob(checkpoint=checkpoint("pmf"), out=tmp_path / "bundle", formats=("onnx",)))
+@pytest.mark.parametrize("form", ["onnx", "pt2"])
+def test_a_frozen_batch_axis_is_named(
+    form: Runtime, checkpoint: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(f"exporters.{form}.call_of", lambda part: {**call_of(part), "dynamic_shapes": None})
+    with pytest.raises(ParityError, match=rf"{form}/user_tower .* row int64\[3\], .* instead of row int64\[B\], "):
+        run(ExportJob(checkpoint=checkpoint("pmf"), out=tmp_path / "bundle", formats=(form,)))
     assert list(tmp_path.iterdir()) == []
 
 
