@@ -25,6 +25,7 @@ PLACES = {
     "export": "exporters.commands",
     "torchscript": "exporters.commands",
     "onnx": "exporters.commands",
+    "pt2": "exporters.commands",
     "verify": "exporters.commands",
     "score": "batch_jobs.commands",
 }

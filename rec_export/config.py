@@ -82,7 +82,7 @@ class Scoring(Record):
     k: int = Field(default=100, ge=1, le=MOST_K)
     seen: Literal["exclude", "keep"] = "exclude"
     device: str = "auto"
-    runtime: Literal["torchscript", "onnx"] = "torchscript"
+    runtime: Literal["torchscript", "onnx", "pt2"] = "torchscript"
 
 
 @final

@@ -8,7 +8,7 @@ from typing import NamedTuple, final
 
 import torch
 
-from rec_export.checkpoint import Blueprint, write_weights
+from rec_export.checkpoint import Blueprint, write_trend, write_weights
 from rec_export.config import Config
 from rec_export.data.log import Events, select
 from rec_export.data.source import Source
@@ -196,6 +196,7 @@ def write(job: TrainJob, spec: ModelSpec, chosen: Plan, fitted: Fitted, outcome:
     config = job.config
     with new_directory(job.out) as out:
         fitted.dataset.catalogue.write(out)
+        write_trend(fitted.dataset.timeline.as_of(None, chosen.clock).trend(), out)
         tables = files_below(out)
         blueprint = Blueprint(
             model={"name": config.model["name"], **spec.model_dump()},
