@@ -103,7 +103,7 @@ def rollback(recs: Path, run_date: datetime | None, to: str | None, withdraw: bo
     day = run_date.date().isoformat() if run_date else place.date(None)
     done = roll_back(place, day, to, withdraw, reason)
     if done is None:
-        click.echo(f"run_date={day}: the run {to} is live already")
+        click.echo(f"run_date={day}: {to or 'nothing'} is live already")
     else:
         click.echo(f"run_date={day}: {done.instead or 'nothing'} is live instead of {done.run_id or 'nothing'}")
 

@@ -18,10 +18,10 @@ from rec_export.recs import SOURCES, Recs, RunManifest, Verdict, run_in
 
 STRUCTURE = "structure"  # lists that break a promise of the format: never to be forced
 NAMES = (
-    STRUCTURE, "covered", "short_lists", "flat_lists", "same_list", "first_item", "users", "items", "sources",
-    "overlap", "unknown_items", "newest_event", "model_age", "command",
+    STRUCTURE, "covered", "short_lists", "flat_lists", "same_list", "first_item", "unknown_items", "log_rows", "users",
+    "items", "first_item_growth", "sources", "overlap", "newest_event", "model_age", "command",
 )  # fmt: skip
-NO_BEFORE = "no date was published before"
+COMPARED = ("log_rows", "users", "items", "first_item_growth", "sources", "overlap")
 
 
 class Candidate(NamedTuple):
@@ -79,17 +79,17 @@ class Gatekeeper:
     def compared(self, candidate: Candidate, before: RunManifest | None) -> Iterator[Verdict]:
         """Gates beside the night before."""
         if before is None or before.audit is None:
-            yield from (skipped(name, NO_BEFORE) for name in ("users", "items", "sources", "overlap"))
+            yield from (skipped(name, "no date was published before") for name in COMPARED)
             return
         gates, run = self.gates, candidate.manifest
         assert run.audit is not None
         now, then = sum(run.users.values()), max(sum(before.users.values()), 1)
+        yield at_least("log_rows", run.log_rows / max(before.log_rows, 1), gates.log_rows)
         low, high = 1 - gates.users_lost, 1 + gates.users_gained
         yield verdict("users", now / then, f"{low:g}..{high:g} times {then:,}", low <= now / then <= high)
         yield at_least("items", run.audit.items / max(before.audit.items, 1), gates.items_kept)
-        if before.audit.first_item:
-            growth = run.audit.first_item / before.audit.first_item
-            yield at_most("first_item", growth, gates.first_item_growth, "times the one before")
+        growth = run.audit.first_item / (before.audit.first_item or 1.0)
+        yield at_most("first_item_growth", growth, gates.first_item_growth)
         shares = [abs(run.users[s] / max(now, 1) - before.users[s] / then) for s in SOURCES]
         yield at_most("sources", max(shares), gates.sources, "of users in another source")
         yield self.churn(candidate, before)
@@ -108,13 +108,12 @@ class Gatekeeper:
         return at_least("overlap", share, self.gates.overlap)
 
     def fresh(self, run: RunManifest) -> Iterator[Verdict]:
-        """Gates on the age of the log and of the model, at the end of the run's date or now, whichever is earlier."""
-        end = datetime.fromisoformat(run.run_date).replace(tzinfo=UTC) + timedelta(days=1)
-        now = min(end, datetime.now(UTC))
+        """Gates on the age of the log, at the end of the run's date or now, whichever is earlier, and of the model."""
+        now, end = datetime.now(UTC), datetime.fromisoformat(run.run_date).replace(tzinfo=UTC) + timedelta(days=1)
         if run.as_of is None:
             yield skipped("newest_event", "the log has no times")
         else:
-            hours = (now - datetime.fromisoformat(run.as_of)) / timedelta(hours=1)
+            hours = (min(now, end) - datetime.fromisoformat(run.as_of)) / timedelta(hours=1)
             yield at_most("newest_event", hours, self.gates.newest_event_hours, "hours")
         if run.model_made_at is not None:
             days = (now - datetime.fromisoformat(run.model_made_at)) / timedelta(days=1)

@@ -24,14 +24,14 @@ class Withdrawal(Record):
 def roll_back(recs: Recs, run_date: str, to: str | None, withdraw: bool, reason: str) -> Withdrawal | None:
     """Put the run `to` back (None: the last one that was not withdrawn), or nothing; the gates are not asked.
 
-    None is returned where the run is live already. Raises MissingInputError where nothing can be put back.
+    None is returned where that was done before. Raises MissingInputError where nothing can be put back.
     """
     if withdraw and to is not None:
         raise UsageError(f"--withdraw takes the date away and --to {to} puts a run back; give one of them")
     with claimed(recs):
         live = recs.live(run_date)
         now = run_in(live)
-        if to is not None and now == to:
+        if (to is not None and now == to) or (withdraw and now is None):
             return None
         if now is None and to is None:
             raise MissingInputError(f"nothing is published at {live}; {choices(recs, live.name)}")

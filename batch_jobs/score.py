@@ -85,7 +85,7 @@ def run(job: ScoreJob, judge: Judge = structure, keep: Retention | None = None) 
             resumed = work.finished()
             parts = write_parts(work, plan, scorer, today.users)
             draft = described(plan, clock, scorer, parts).model_copy(
-                update={"unknown_items": unknown, "replaces": before}
+                update={"log_rows": len(today.world.timeline.seen_item), "unknown_items": unknown, "replaces": before}
             )
             manifest = judged(recs, work, draft, judge)
             publish(recs, work.parts, manifest)
@@ -178,8 +178,8 @@ def judged(recs: Recs, work: Work, draft: RunManifest, judge: Judge) -> RunManif
     refused = sentence(verdicts)
     if refused:
         manifest.write(work.folder / "manifest.json")
-        live = recs.live(draft.run_date)
-        stays = f"{live} stays as it is" if live.exists() else f"nothing is published at {live}"
+        dates = recs.dates()
+        stays = f"{recs.live(dates[-1])} stays the newest" if dates else "nothing is published"
         kept = work.fail()
         raise GateError(f"{refused}; {stays}, and the run is kept in {kept}", str(kept))
     return manifest

@@ -76,6 +76,7 @@ class Gates(Record):
         default=0.5, ge=0, le=1, description="largest share of lists that begin with the same item"
     )
     first_item_growth: float = Field(default=2.0, ge=1, description="largest ratio of that share to the one before")
+    log_rows: float = Field(default=0.9, ge=0, description="least ratio of the log's rows to those before")
     users_lost: float = Field(default=0.05, ge=0, le=1, description="largest share of users lost since before")
     users_gained: float = Field(default=0.20, ge=0, description="largest share of users gained since before")
     items_kept: float = Field(

@@ -78,7 +78,8 @@ class RunManifest(Record):
     bundle: str  # sha256 of the bundle's manifest
     model_made_at: str | None = None
     inputs: dict[str, str]  # sha256 of the files that were read
-    unknown_items: float | None = None  # share of the log's rows whose item the model was not trained on
+    log_rows: int = 0  # up to the end of the run's date
+    unknown_items: float | None = None  # share of them whose item the model was not trained on
     whom: str = "listed"
     k: int
     seen: str
