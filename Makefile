@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/ready
 
-.PHONY: install demo test check format bench clean
+.PHONY: install demo test check format bench faults clean
 
 install: $(READY)
 
@@ -36,6 +36,10 @@ format: $(READY)
 # Scoring speed beside plain torch and beside the network as it is usually written.
 bench: $(READY)
 	$(BIN)/python -m benchmarks.scoring
+
+# Kills, flipped bits, full disks and readers beside a writer, against the real command line; some minutes.
+faults: $(READY)
+	$(BIN)/python -m tests.faults.table > docs/reliability.md.new && mv docs/reliability.md.new docs/reliability.md
 
 clean:
 	rm -rf .venv demo

@@ -25,6 +25,7 @@ RUN_DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
 FOLDER = re.compile(rf"run_date=({RUN_DATE.pattern})")
 PART = re.compile(r"part-\d{5}-of-\d{5}-([0-9a-f]{12})\.parquet")
 
+MEND = "restore it from a backup, or go back with `rec-export rollback`"
 Facts = dict[str, str | int]
 
 
@@ -192,18 +193,30 @@ def run_in(folder: Path) -> str | None:
 def verified(recs: Recs, run_date: str) -> list[Path]:
     """The parts of the live run of a date, after their names, sizes and hashes were held against its manifest.
 
-    Raises DataError for a file that is missing, strange or changed, and MissingInputError where nothing is live.
+    A run that is replaced meanwhile is left for the one in its place. Raises DataError for a file that is missing,
+    strange or changed, and MissingInputError where nothing is live.
     """
     live = recs.live(run_date)
     run_id = run_in(live)
     if run_id is None:
         raise MissingInputError(f"nothing is published at {live}")
-    manifest = recs.told(run_date, run_id)
+    try:
+        return matched(live, recs.told(run_date, run_id))
+    except (OSError, DataError):
+        if run_in(live) == run_id:
+            raise
+    return verified(recs, run_date)
+
+
+def matched(live: Path, manifest: RunManifest) -> list[Path]:
+    """The parts in a folder, which must be those of a manifest."""
     found = {path.name for path in live.iterdir()} - {MARK}
     wanted = {part.name for part in manifest.files}
     for what, names in (("missing from", wanted - found), ("strange to", found - wanted)):
         if names:
-            raise DataError(f"{len(names)} files are {what} the run {run_id} in {live}, such as {min(names)}; {MEND}")
+            raise DataError(
+                f"{len(names)} files are {what} the run {manifest.run_id} in {live}, such as {min(names)}; {MEND}"
+            )
     changed = [part.name for part in manifest.files if not unchanged(live, part)]
     if changed:
         raise DataError(
@@ -211,9 +224,6 @@ def verified(recs: Recs, run_date: str) -> list[Path]:
             f" {changed[0]}; {MEND}"
         )
     return [live / part.name for part in manifest.files]
-
-
-MEND = "restore it from a backup, or go back with `rec-export rollback`"
 
 
 def unchanged(folder: Path, part: PartFile) -> bool:

@@ -57,13 +57,13 @@ class Forge:
 
 def serve(users_per_part: int) -> None:
     """Answer each line of stdin with how its command ended."""
-    import batch_jobs.nightly
+    import batch_jobs.nightly  # and torch, once
     import batch_jobs.parts
-    import batch_jobs.score  # noqa: F401 torch is imported once
 
     batch_jobs.parts.USERS_PER_PART = users_per_part
     for line in sys.stdin:
-        print(json.dumps(forked(**json.loads(line))._asdict()), flush=True)
+        sys.stdout.write(json.dumps(forked(**json.loads(line))._asdict()) + "\n")
+        sys.stdout.flush()
 
 
 def forked(argv: list[str], kill_at: int | None, after: float | None) -> Ended:
@@ -108,7 +108,7 @@ def command(argv: list[str], kill_at: int | None, writing: int) -> None:
 
 def is_writing(arguments: tuple[Any, ...]) -> bool:
     """Whether `open` was called to change a file that is none of the cache's or the system's."""
-    path, mode, flags = arguments
+    path, _, flags = arguments
     writes = isinstance(flags, int) and bool(flags & (os.O_WRONLY | os.O_RDWR | os.O_CREAT))
     return writes and isinstance(path, str) and "recs" in path
 

@@ -5,10 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.experiments import Scene, killed_after, killed_at, scenes
+from tests.faults.conftest import Tell
+from tests.faults.experiments import Scene, Tally, killed_after, killed_at, scenes
 from tests.faults.killing import Forge
 
-NAMES = ["first publish", "re-publish", "rollback", "withdrawal"]
+SLOW = ["first publish", "re-publish"]  # every kill is followed by a scoring
 
 
 @pytest.fixture(scope="module")
@@ -19,40 +20,43 @@ def forge() -> Iterator[Forge]:
 
 
 @pytest.fixture(scope="module")
-def all_scenes(
-    forge: Forge, exported: Path, shop: Path, tmp_path_factory: pytest.TempPathFactory
-) -> dict[str, Scene]:
+def all_scenes(forge: Forge, exported: Path, shop: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Scene]:
     """What each command does when nothing happens."""
     folder = tmp_path_factory.mktemp("scenes")
     return {scene.name: scene for scene in scenes(forge, folder, exported, shop / "interactions.parquet")}
 
 
-@pytest.mark.parametrize("name", ["rollback", "withdrawal"])
-def test_killed_at_every_change(name: str, forge: Forge, all_scenes: dict[str, Scene], tmp_path: Path) -> None:
-    scene = all_scenes[name]
-    tally = killed_at(forge, scene, tmp_path, [(n,) for n in range(1, scene.changes + 1)])
-    assert (tally.bad, tally.landed) == ([], scene.changes)
+def told(tally: Tally, tell: Tell) -> list[str]:
+    """What went wrong, which the table says too."""
+    tell(tally.name, f"{tally.tried} ({tally.landed} kills)", f"{len(tally.bad)} wrong")
+    return tally.bad
 
 
-@pytest.mark.parametrize("name", ["first publish", "re-publish"])
-def test_killed_at_the_last_changes(name: str, forge: Forge, all_scenes: dict[str, Scene], tmp_path: Path) -> None:
-    scene = all_scenes[name]
-    tally = killed_at(forge, scene, tmp_path, [(n,) for n in range(scene.changes - 11, scene.changes + 1)])
-    assert (tally.bad, tally.landed) == ([], 12)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("name", ["first publish", "re-publish"])
-def test_killed_at_every_change_of_scoring_too(
-    name: str, forge: Forge, all_scenes: dict[str, Scene], tmp_path: Path
+@pytest.mark.parametrize("name", ["rollback", "withdrawal", *(pytest.param(n, marks=pytest.mark.slow) for n in SLOW)])
+def test_killed_before_every_change(
+    name: str, forge: Forge, all_scenes: dict[str, Scene], tmp_path: Path, tell: Tell
 ) -> None:
     scene = all_scenes[name]
     tally = killed_at(forge, scene, tmp_path, [(n,) for n in range(1, scene.changes + 1)])
-    assert (tally.bad, tally.landed) == ([], scene.changes)
+    assert (told(tally, tell), tally.landed) == ([], scene.changes)
+
+
+def test_killed_around_the_commit(forge: Forge, all_scenes: dict[str, Scene], tmp_path: Path) -> None:
+    scene = all_scenes["re-publish"]
+    tally = killed_at(forge, scene, tmp_path, [(scene.changes - back,) for back in (2, 5)])
+    assert (tally.bad, tally.landed) == ([], 2)
 
 
 @pytest.mark.slow
-def test_killed_after_random_times(forge: Forge, all_scenes: dict[str, Scene], tmp_path: Path) -> None:
-    tally = killed_after(forge, all_scenes["re-publish"], tmp_path, 10, 1.0)
-    assert tally.bad == []
-    assert tally.landed > 0
+@pytest.mark.parametrize("name", ["rollback", "withdrawal"])
+def test_killed_twice(name: str, forge: Forge, all_scenes: dict[str, Scene], tmp_path: Path, tell: Tell) -> None:
+    scene = all_scenes[name]
+    every = range(1, scene.changes + 1)
+    tally = killed_at(forge, scene, tmp_path, [(one, other) for one in every for other in every])
+    assert told(tally._replace(name=tally.name.replace("killed", "killed twice")), tell) == []
+
+
+@pytest.mark.slow
+def test_killed_after_random_times(forge: Forge, all_scenes: dict[str, Scene], tmp_path: Path, tell: Tell) -> None:
+    tally = killed_after(forge, all_scenes["re-publish"], tmp_path, 12, 1.5)
+    assert (told(tally, tell), tally.landed > 0) == ([], True)
