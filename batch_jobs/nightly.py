@@ -9,11 +9,12 @@ from typing import final
 
 from pydantic import BaseModel
 
+from batch_jobs.clock import Clock
 from batch_jobs.gates import Gatekeeper
 from batch_jobs.job import ScoreJob
 from batch_jobs.report import Report, write_report
 from batch_jobs.retention import warned
-from batch_jobs.score import Clock, Scored
+from batch_jobs.score import Scored
 from batch_jobs.score import run as score
 from rec_export.bundle import MANIFEST, Manifest, check_manifest
 from rec_export.config import Config, Nightly

@@ -1,9 +1,6 @@
 """Score every user against every item with an exported bundle, and publish the lists whole or not at all."""
 
-import hashlib
-import json
 import logging
-import time
 from datetime import UTC, datetime
 from functools import partial
 from itertools import islice
@@ -11,26 +8,25 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-import torch
 
 from batch_jobs.audit import Evidence, one_in, step_for
+from batch_jobs.clock import Clock
 from batch_jobs.gates import Candidate, Judge, sentence, structure
 from batch_jobs.job import ScoreJob
 from batch_jobs.parts import COLD, FALLBACK, MODEL, Lists, Shard, shards_of, write_part
-from batch_jobs.publish import claimed, publish, refuse_gap, withdrawal
+from batch_jobs.plan import Plan, planned, refuse_taken
+from batch_jobs.publish import claimed, publish
 from batch_jobs.retention import sweep
 from batch_jobs.today import Today, look
-from batch_jobs.work import MadeWith, Work
+from batch_jobs.work import MadeWith, Work, working
 from rec_export import __version__
-from rec_export.bundle import MANIFEST, Bundle
 from rec_export.config import Retention, Scoring
 from rec_export.data.columns import Int64
-from rec_export.data.read import fingerprint, refuse_changes
-from rec_export.device import device_of
-from rec_export.errors import DataError, GateError, OutputExistsError
-from rec_export.files import sha256, storage_errors
+from rec_export.data.read import refuse_changes
+from rec_export.errors import DataError, GateError
+from rec_export.files import storage_errors
 from rec_export.progress import track
-from rec_export.recs import UNKNOWN_RUN, Facts, PartFile, Recs, RunManifest, run_in
+from rec_export.recs import PartFile, Recs, RunManifest, run_in
 from rec_export.scorer import Model, Scorer, chunks
 
 log = logging.getLogger("rec_export")
@@ -46,24 +42,11 @@ class Scored(NamedTuple):
     resumed: int = 0  # parts that an earlier attempt had finished
 
 
-class Plan(NamedTuple):
-    """What a run is, known before anything is looked at."""
-
-    run_id: str
-    run_date: str
-    bundle: Bundle
-    how: Scoring
-    device: torch.device
-    facts: Facts
-    hashes: dict[str, str]  # of the inputs
-
-
 def run(job: ScoreJob, judge: Judge = structure, keep: Retention | None = None) -> Scored:
     """Publish the run, if `judge` lets it; when the same run is already live, only its manifest is read.
 
-    `keep` says what is removed after that; None: nothing.
-
-    Raises BusyError, OutputExistsError where another run is live or this one was withdrawn, and GateError.
+    `keep` says what is removed after that; None: nothing. Raises BusyError, GateError, and OutputExistsError where
+    another run is live or this one was withdrawn.
     """
     clock = Clock()
     recs = Recs.at(job.out)
@@ -80,68 +63,17 @@ def run(job: ScoreJob, judge: Judge = structure, keep: Retention | None = None) 
         warn_of_a_short_log(today, job)
         model = Model.of_bundle(plan.bundle, plan.how.runtime, plan.device)
         scorer = Scorer(model, today.catalogue, today.world, today.eligible)
-        work = Work(recs, plan.run_date, plan.run_id, MadeWith.here(plan.device))
-        try:
-            resumed = work.finished()
-            parts = write_parts(work, plan, scorer, today.users)
-            draft = described(plan, clock, scorer, parts).model_copy(
-                update={"log_rows": len(today.world.timeline.seen_item), "unknown_items": unknown, "replaces": before}
-            )
+        with working(recs, plan) as work:
+            left = unfinished(work, plan, len(today.users))
+            write_parts(work, plan, scorer, today.users, left)
+            parts = tuple(work.part(shard.name(plan.run_id)) for shard in shards_of(len(today.users)))
+            draft = described(plan, clock, scorer, parts)
+            draft = draft.model_copy(update={"unknown_items": unknown, "replaces": before})
             manifest = judged(recs, work, draft, judge)
             publish(recs, work.parts, manifest)
             if keep is not None:
                 sweep(recs, keep)
-        finally:
-            work.close()
-    return Scored(manifest, fresh=True, resumed=resumed)
-
-
-class Clock:
-    """When a run began, and for how long it has been going on."""
-
-    def __init__(self) -> None:
-        self.started, self.began = datetime.now(UTC), time.monotonic()
-
-    def seconds(self) -> float:
-        """Since the beginning; a clock that is set meanwhile does not count."""
-        return round(time.monotonic() - self.began, 1)
-
-
-def planned(job: ScoreJob) -> Plan:
-    """Check the bundle and hash the inputs."""
-    if job.device is not None:
-        device_of(job.device)  # a slip should not wait for the bundle's hashes
-    bundle = Bundle.read(job.bundle)
-    how = job.scoring(bundle.manifest.blueprint.score, bundle.manifest.formats)
-    hashes = {name: fingerprint(path) for name, path in job.inputs().items()}
-    sealed = sha256(job.bundle / MANIFEST)
-    facts: Facts = {**how.model_dump(exclude={"device"}), "whom": job.whom, "bundle": sealed, **hashes}
-    run_date = job.run_date.isoformat()
-    return Plan(identity(run_date, facts), run_date, bundle, how, device_of(how.device), facts, hashes)
-
-
-def refuse_taken(recs: Recs, plan: Plan, live: str | None, replace: bool) -> None:
-    """Raise OutputExistsError where readers have another run of that date, or had this one and it was taken back."""
-    where = recs.live(plan.run_date)
-    if live == UNKNOWN_RUN:
-        raise OutputExistsError(f"{where} holds what rec-export did not write; move it away")
-    if replace:
-        if live is not None:
-            refuse_gap(recs.control)
-        return
-    if live is not None:
-        path = recs.manifest(plan.run_date, live)
-        theirs = RunManifest.read(path).facts() if path.is_file() else {}
-        names = [name for name in {**theirs, **plan.facts} if theirs.get(name) != plan.facts.get(name)]
-        differs = f"another {', '.join(names)}" if theirs and names else "other inputs"
-        raise OutputExistsError(
-            f"{where} already holds the run {live}, made with {differs};"
-            " put this one in its place with --replace, or choose another --run-date or --out"
-        )
-    if withdrawal(recs, plan.run_date, plan.run_id).is_file():
-        raise OutputExistsError(
-            f"this run, {plan.run_id}, was published at {where} and withdrawn; to publish it all the same: --replace"
-        )
+    return Scored(manifest, fresh=True, resumed=len(parts) - len(left))
 
 
 def described(plan: Plan, clock: Clock, scorer: Scorer, parts: tuple[PartFile, ...]) -> RunManifest:
@@ -157,6 +89,7 @@ def described(plan: Plan, clock: Clock, scorer: Scorer, parts: tuple[PartFile, .
         bundle=str(plan.facts["bundle"]),
         model_made_at=plan.bundle.manifest.made_at,
         inputs=plan.hashes,
+        log_rows=len(scorer.world.timeline.seen_item),
         whom=str(plan.facts["whom"]),
         k=plan.how.k,
         seen=plan.how.seen,
@@ -216,12 +149,6 @@ def warn_of_a_short_log(today: Today, job: ScoreJob) -> None:
         )  # fmt: skip
 
 
-def identity(run_date: str, facts: Facts) -> str:
-    """The run id: 12 hex digits of everything that decides what the run says."""
-    whole = {"date": run_date, **facts}
-    return hashlib.sha256(json.dumps(whole, sort_keys=True).encode()).hexdigest()[:12]
-
-
 def moment(microseconds: int | None) -> str | None:
     """A time in ISO 8601, UTC."""
     return (
@@ -229,12 +156,15 @@ def moment(microseconds: int | None) -> str | None:
     )
 
 
-def write_parts(work: Work, plan: Plan, scorer: Scorer, users: Int64) -> tuple[PartFile, ...]:
-    """Write every part of the run that is not there yet."""
-    shards = shards_of(len(users))
+def unfinished(work: Work, plan: Plan, users: int) -> list[Shard]:
+    """The shards that an earlier attempt has not finished."""
+    return [shard for shard in shards_of(users) if not work.has(shard.name(plan.run_id))]
+
+
+def write_parts(work: Work, plan: Plan, scorer: Scorer, users: Int64, shards: list[Shard]) -> None:
+    """Write the parts of some shards; `users` int64 [U] are those of the whole run."""
     portions = {shard: list(chunks(users[shard.first : shard.stop])) for shard in shards}
-    left = [shard for shard in shards if not work.has(shard.name(plan.run_id))]
-    todo = track((user for shard in left for user in portions[shard]), sum(len(portions[s]) for s in left), "scoring")
+    todo = track((user for shard in shards for user in portions[shard]), sum(map(len, portions.values())), "scoring")
 
     def write(shard: Shard, path: Path) -> PartFile:
         lists = (lists_of(scorer, user, plan.how) for user in islice(todo, len(portions[shard])))
@@ -242,9 +172,8 @@ def write_parts(work: Work, plan: Plan, scorer: Scorer, users: Int64) -> tuple[P
                   "bundle": str(plan.facts["bundle"])}  # fmt: skip
         return write_part(path, lists, scorer.catalogue.users.vocab, scorer.catalogue.items.vocab, plan.how.k, footer)
 
-    for shard in left:
+    for shard in shards:
         work.write(shard.name(plan.run_id), partial(write, shard))
-    return tuple(work.part(shard.name(plan.run_id)) for shard in shards)
 
 
 def lists_of(scorer: Scorer, user: Int64, how: Scoring) -> Lists:

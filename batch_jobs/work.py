@@ -10,13 +10,15 @@ id, and so finds the same folder. What the gates refused lies in failed/<run_id>
 
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Self, final
 
 import pyarrow as pa
 import torch
 
+from batch_jobs.plan import Plan
 from batch_jobs.publish import made
 from rec_export import __version__
 from rec_export.files import sync
@@ -106,3 +108,13 @@ class Work:
         os.utime(self.folder)
         os.rename(self.folder, self.failed)
         return self.failed
+
+
+@contextmanager
+def working(recs: Recs, plan: Plan) -> Iterator[Work]:
+    """The folder of a run; when the block ends, however it does, only finished parts are kept in it."""
+    work = Work(recs, plan.run_date, plan.run_id, MadeWith.here(plan.device))
+    try:
+        yield work
+    finally:
+        work.close()

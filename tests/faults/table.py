@@ -9,17 +9,19 @@ import pytest
 
 HEAD = """# What it survives
 
-Made by `make faults`, which runs the real command line against faults and looks at what readers find. A kill is SIGKILL, just before
-the n-th change that the process makes to its files (rename, create, remove, exchange), for every n. After each kill readers must find
-the old run whole, the new run whole, or, before a first publish, nothing; the same command must then end well, with the bytes of an
-undisturbed run, no run lost, and nothing unfinished left.
+Made by `make faults`, which runs the real command line against faults and looks at what readers find. A kill is SIGKILL
+just before the n-th change that the process makes to its files (rename, create, remove, exchange), for every n. After
+each kill readers must find the old run whole, the new run whole, or, before a first publish and after a withdrawal,
+nothing; the same command must then end well, with the bytes of an undisturbed run, no run lost, and nothing unfinished
+left.
 
 | experiment | tried | outcome |
 |---|---|---|
 """
 FOOT = """
-Not tried: the loss of power (every file and folder is synced before the commit, and both parents after it, but no layer that
-drops what was not synced has been run), NFS, and disks other than those of the machine this was made on ({machine}).
+Not tried: the loss of power (every file and folder is synced before the commit, and both parents after it, but no layer
+that drops what was not synced has been run), NFS, and disks other than those of the machine this was made on
+({machine}).
 """
 
 

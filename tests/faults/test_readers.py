@@ -58,11 +58,17 @@ def publish_run(recs: Recs, number: int) -> None:
         publish(recs, work, told)
 
 
+def publish_runs(recs: Recs, runs: int) -> None:
+    """One after the other."""
+    for number in range(1, runs):
+        publish_run(recs, number)
+
+
 @contextmanager
 def writer(recs: Recs, runs: int) -> Iterator[Callable[[], bool]]:
     """Publish so many runs beside the block; is it still at work?"""
     publish_run(recs, 0)
-    thread = threading.Thread(target=lambda: [publish_run(recs, number) for number in range(1, runs)])
+    thread = threading.Thread(target=publish_runs, args=(recs, runs))
     thread.start()
     try:
         yield thread.is_alive
