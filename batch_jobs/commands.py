@@ -97,8 +97,11 @@ def nightly(ctx: click.Context, /, config: Path, run_date: datetime | None, as_j
 def rollback(recs: Path, run_date: datetime | None, to: str | None, withdraw: bool, reason: str) -> None:
     """Put the run back that was live before in the read root RECS, in one step, as publishing does."""
     from batch_jobs.rollback import roll_back
+    from rec_export.errors import UsageError
     from rec_export.recs import Recs
 
+    if withdraw and run_date is None:
+        raise UsageError("--withdraw needs a --run-date, so that it takes no other date away when it is repeated")
     place = Recs.at(recs)
     day = run_date.date().isoformat() if run_date else place.date(None)
     done = roll_back(place, day, to, withdraw, reason)

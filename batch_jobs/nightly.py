@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from datetime import date
 from pathlib import Path
+from signal import SIGINT
 from typing import final
 
 from pydantic import BaseModel
@@ -111,13 +112,16 @@ def failed(error: BaseException, job: NightlyJob, clock: Clock) -> Report:
     if isinstance(error, GateError):
         manifest = RunManifest.read(Path(error.evidence) / "manifest.json")
         return Report.of_run(manifest, "refused", clock.seconds(), exit_code=error.exit_code, sentence=str(error))
-    code = error.exit_code if isinstance(error, RecExportError) else 70
-    if isinstance(error, SystemExit) and isinstance(error.code, int):
-        code = error.code
+    code, sentence = 70, f"{type(error).__name__}: {error}"
+    if isinstance(error, RecExportError):
+        code, sentence = error.exit_code, str(error)
+    elif isinstance(error, SystemExit | KeyboardInterrupt):
+        code = error.code if isinstance(error, SystemExit) and isinstance(error.code, int) else 128 + SIGINT
+        sentence = f"ended by signal {code - 128}; the same command goes on from what is finished"
     return Report(
         outcome="failed",
-        exit_code=130 if isinstance(error, KeyboardInterrupt) else code,
-        sentence=str(error) or type(error).__name__,
+        exit_code=code,
+        sentence=sentence,
         run_date=job.run_date.isoformat(),
         started_at=clock.started.isoformat(timespec="seconds"),
         seconds=clock.seconds(),

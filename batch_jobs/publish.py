@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import final
 
 from rec_export.errors import OutputExistsError, StorageError
-from rec_export.files import locked, storage_errors, sync, sync_tree
+from rec_export.files import locked, storage_errors, sync, sync_tree, write_whole
 from rec_export.record import Record
 from rec_export.recs import MARK, UNKNOWN_RUN, Recs, RunManifest, run_in
 from rec_export.swap import exchange, place
@@ -122,9 +122,9 @@ def settle(recs: Recs) -> None:
     dates = recs.dates()
     if dates:
         now = Latest(run_date=dates[-1], run_id=str(run_in(recs.live(dates[-1]))))
-        path = recs.control / "latest.json"
-        if not path.is_file() or Latest.read(path) != now:
-            now.write(path)
+        path, text = recs.control / "latest.json", now.as_json()
+        if not path.is_file() or path.read_text(encoding="utf-8", errors="replace") != text:
+            write_whole(path, text)
 
 
 def is_live(recs: Recs, run_id: str) -> bool:

@@ -36,7 +36,8 @@ class MadeWith(Record):
     @classmethod
     def here(cls, device: torch.device) -> Self:
         """This process."""
-        name = torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
+        cuda = device.type == "cuda"
+        name = torch.cuda.get_device_name(device) if cuda else f"cpu {torch.backends.cpu.get_cpu_capability()}"
         return cls(
             device=name, versions={"rec-export": __version__, "torch": torch.__version__, "pyarrow": pa.__version__}
         )

@@ -25,9 +25,13 @@ class Record(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", ser_json_inf_nan="constants", protected_namespaces=())
 
+    def as_json(self) -> str:
+        """The fields as JSON that a person can read."""
+        return self.model_dump_json(indent=2) + "\n"
+
     def write(self, path: Path) -> None:
-        """Write the fields as JSON that a person can read; the file is whole, and on the disk."""
-        write_whole(path, self.model_dump_json(indent=2) + "\n")
+        """Write the fields as JSON; the file is whole, and on the disk."""
+        write_whole(path, self.as_json())
 
     @classmethod
     def read(cls, path: Path) -> Self:

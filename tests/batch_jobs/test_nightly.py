@@ -9,6 +9,7 @@ import pytest
 import yaml
 
 from batch_jobs.report import Report
+from rec_export.cli import terminated
 from rec_export.recs import Recs
 from tests.conftest import Answer, command, contents, done, read_lists
 
@@ -113,6 +114,13 @@ def test_a_night_that_fails_leaves_a_report(place: Path) -> None:
     told = report(place)
     assert (told.outcome, told.exit_code, f"Error: {told.sentence}\n") == ("failed", 65, said)
     assert contents(place / "recs") == live
+
+
+def test_a_night_that_is_terminated_leaves_a_report(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("batch_jobs.score.look", lambda *anything: terminated(15, None))
+    with pytest.raises(SystemExit):
+        command("nightly", place / "config.yaml", "--run-date", LAST)
+    assert (report(place).exit_code, report(place).sentence.split(";")[0]) == (143, "ended by signal 15")
 
 
 def test_a_second_night_at_the_same_time_leaves_the_report_to_the_first(place: Path) -> None:

@@ -1,5 +1,6 @@
 """A run appears whole or not at all, once, and the same run is not done twice."""
 
+import errno
 import json
 import shutil
 from datetime import date
@@ -17,7 +18,7 @@ from batch_jobs.today import Today, look
 from rec_export.bundle import Bundle
 from rec_export.errors import DataError, MissingInputError, OutputExistsError, StorageError, UsageError
 from rec_export.files import sha256
-from rec_export.recs import Recs
+from rec_export.recs import Recs, RunManifest
 from tests.conftest import LAST_DAY, command, contents, done, read_lists
 
 SHARED_MEMORY = Path("/dev/shm")
@@ -113,6 +114,47 @@ def test_a_live_run_without_its_manifest_is_named(exported: Path, shop: Path, tm
     manifest.unlink()
     with pytest.raises(MissingInputError, match=r"is live, but its manifest .* is gone"):
         job.run(score_job(exported, shop, tmp_path / "recs"))
+
+
+def test_a_derived_file_that_is_damaged_is_written_again(exported: Path, shop: Path, tmp_path: Path) -> None:
+    job.run(score_job(exported, shop, tmp_path / "recs"))
+    latest = tmp_path / "recs.control" / "latest.json"
+    before = latest.read_bytes()
+    latest.write_bytes(b"{")
+    job.run(score_job(exported, shop, tmp_path / "recs"))
+    assert latest.read_bytes() == before
+
+
+def test_a_manifest_of_the_first_format_is_read(tmp_path: Path) -> None:
+    (tmp_path / "old.json").write_text(
+        """{"format": 1, "run_id": "712752806dd5", "run_date": "2026-10-31", "made_by": "rec-export 0.1.0",
+        "started_at": "2026-11-21T08:44:50+00:00", "seconds": 5.1, "as_of": null, "bundle": "0", "inputs": {}, "k": 10,
+        "seen": "exclude", "runtime": "torchscript", "device": "cpu", "items": 2000, "files": []}"""
+    )
+    old = RunManifest.read(tmp_path / "old.json")
+    assert (old.format, old.audit, old.gates, old.rows) == (1, None, (), 0)
+
+
+def test_a_folder_that_rec_export_did_not_write_is_not_replaced(exported: Path, shop: Path, tmp_path: Path) -> None:
+    (tmp_path / "recs" / f"run_date={LAST_DAY}").mkdir(parents=True)
+    (tmp_path / "recs" / f"run_date={LAST_DAY}" / "part-0.parquet").touch()
+    before = contents(tmp_path / "recs")
+    answer = command("-q", *arguments(exported, shop, tmp_path / "recs"), "--replace")
+    assert (answer.code, "did not write" in answer.err, contents(tmp_path / "recs")) == (73, True, before)
+
+
+def test_where_folders_cannot_be_exchanged_a_date_is_not_replaced_and_nothing_is_scored(
+    scored: Path, exported: Path, shop: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def cannot(*anything: object) -> None:
+        raise OSError(errno.EINVAL, "Invalid argument")
+
+    monkeypatch.setattr("rec_export.swap.renameat2", cannot)
+    done(*arguments(exported, shop, tmp_path / "recs"))  # by a plain rename
+    monkeypatch.setattr(job, "look", lambda *anything: pytest.fail("it is too late to refuse"))
+    answer = command("-q", *arguments(exported, shop, tmp_path / "recs"), "--replace", "--seen", "keep")
+    assert (answer.code, "cannot exchange two folders" in answer.err) == (78, True)
+    assert read_lists(tmp_path / "recs").equals(read_lists(scored))
 
 
 def test_a_stray_file_in_the_work_folder_is_no_hindrance(exported: Path, shop: Path, tmp_path: Path) -> None:

@@ -1,5 +1,8 @@
 """A run that failed midway goes on where it was, to the bytes of an undisturbed one."""
 
+import os
+import subprocess
+import sys
 from datetime import date
 from pathlib import Path
 
@@ -84,6 +87,27 @@ def test_parts_that_another_machine_or_version_made_are_not_mixed_with_ours(
 def test_a_run_that_fails_before_its_first_part_leaves_nothing(exported: Path, shop: Path, tmp_path: Path) -> None:
     broken_off(score_job(exported, shop, tmp_path / "recs"), 0)
     assert contents(tmp_path) == {}
+
+
+TERMINATED = """
+import os, batch_jobs.parts, batch_jobs.score
+from rec_export.cli import main
+batch_jobs.parts.USERS_PER_PART = 60
+write, calls = batch_jobs.score.write_part, iter([1])
+batch_jobs.score.write_part = lambda *given: write(*given) if next(calls, 0) else os.kill(os.getpid(), 15)
+main()
+"""
+
+
+@pytest.mark.slow
+def test_a_run_that_is_terminated_keeps_what_is_finished(exported: Path, shop: Path, tmp_path: Path) -> None:
+    wanted = score_job(exported, shop, tmp_path / "recs")
+    log = shop / "interactions.parquet"
+    words = "score", exported, "--interactions", log, "--out", wanted.out, "--run-date", LAST_DAY, "--k", "5"
+    environment = {**os.environ, "PYTHONPATH": os.getcwd()}
+    ended = subprocess.run([sys.executable, "-c", TERMINATED, *map(str, words)], env=environment, check=False)
+    assert (ended.returncode, wanted.out.exists()) == (128 + 15, False)
+    assert job.run(wanted).resumed == 1
 
 
 def test_a_copied_part_says_what_it_is(scored: Path) -> None:

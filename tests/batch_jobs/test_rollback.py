@@ -54,7 +54,7 @@ def test_a_run_that_is_named_comes_back(twice: Recs) -> None:
 def test_a_withdrawn_run_is_not_published_again_by_the_same_command(
     exported: Path, shop: Path, twice: Recs, tmp_path: Path
 ) -> None:
-    done("rollback", twice.root, "--withdraw")
+    done("rollback", twice.root, "--run-date", LAST_DAY, "--withdraw")
     assert not twice.live(LAST_DAY).exists()
     assert publish(exported, shop, tmp_path, 4) == 73
     assert publish(exported, shop, tmp_path, 4, "--replace") == 0
@@ -66,6 +66,13 @@ def test_a_run_that_was_damaged_in_the_trash_is_not_put_back(twice: Recs) -> Non
     part.write_bytes(part.read_bytes()[:-1])
     before = contents(twice.root)
     assert (command("rollback", twice.root).code, contents(twice.root)) == (65, before)
+
+
+def test_a_date_is_withdrawn_by_its_name_alone_and_once(twice: Recs) -> None:
+    assert command("rollback", twice.root, "--withdraw").code == 2
+    words = "rollback", twice.root, "--run-date", LAST_DAY, "--withdraw"
+    assert done(*words).startswith(f"run_date={LAST_DAY}: nothing is live instead of ")
+    assert done(*words) == f"run_date={LAST_DAY}: nothing is live already\n"
 
 
 def test_what_was_never_there_cannot_be_put_back(twice: Recs) -> None:

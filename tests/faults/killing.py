@@ -37,12 +37,20 @@ class Forge:
 
     def run(self, *arguments: object, kill_at: int | None = None, after: float | None = None) -> Ended:
         """Run `rec-export ARGUMENTS`; kill it before its `kill_at`-th change, or `after` so many seconds."""
+        (ended,) = self.ask(argv=[str(word) for word in arguments], kill_at=kill_at, after=after, times=1)
+        return ended
+
+    def race(self, times: int, *arguments: object) -> list[Ended]:
+        """Run `rec-export ARGUMENTS` so many times at once."""
+        return self.ask(argv=[str(word) for word in arguments], kill_at=None, after=None, times=times)
+
+    def ask(self, **asked: Any) -> list[Ended]:
+        """What the server answers."""
         assert self.server.stdin
         assert self.server.stdout
-        asked = {"argv": [str(word) for word in arguments], "kill_at": kill_at, "after": after}
         self.server.stdin.write(json.dumps(asked) + "\n")
         self.server.stdin.flush()
-        return Ended(**json.loads(self.server.stdout.readline()))
+        return [Ended(**one) for one in json.loads(self.server.stdout.readline())]
 
     def __enter__(self) -> Self:
         return self
@@ -57,16 +65,27 @@ class Forge:
 
 def serve(users_per_part: int) -> None:
     """Answer each line of stdin with how its command ended."""
-    import batch_jobs.nightly  # and torch, once
+
+    import batch_jobs.nightly
     import batch_jobs.parts
 
     batch_jobs.parts.USERS_PER_PART = users_per_part
     for line in sys.stdin:
-        sys.stdout.write(json.dumps(forked(**json.loads(line))._asdict()) + "\n")
+        asked = json.loads(line)
+        after = asked.pop("after")
+        children = [started(asked["argv"], asked["kill_at"]) for _ in range(asked["times"])]
+        sys.stdout.write(json.dumps([ended(child, after)._asdict() for child in children]) + "\n")
         sys.stdout.flush()
 
 
-def forked(argv: list[str], kill_at: int | None, after: float | None) -> Ended:
+class Child(NamedTuple):
+    """A process, and the pipe that it writes to."""
+
+    number: int
+    reading: int
+
+
+def started(argv: list[str], kill_at: int | None) -> Child:
     """Run one command in a child."""
     reading, writing = os.pipe()
     child = os.fork()
@@ -74,12 +93,17 @@ def forked(argv: list[str], kill_at: int | None, after: float | None) -> Ended:
         os.close(reading)
         command(argv, kill_at, writing)
     os.close(writing)
+    return Child(child, reading)
+
+
+def ended(child: Child, after: float | None) -> Ended:
+    """Wait for a child; kill it `after` so many seconds."""
     if after is not None:
         time.sleep(after)
-        os.kill(child, signal.SIGKILL)
-    with os.fdopen(reading, "rb") as pipe:
+        os.kill(child.number, signal.SIGKILL)
+    with os.fdopen(child.reading, "rb") as pipe:
         said = pipe.read().decode()
-    code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    code = os.waitstatus_to_exitcode(os.waitpid(child.number, 0)[1])
     *lines, last = said.rsplit("\n", 1)
     return Ended(code, int(last) if last.isdigit() else 0, "".join(lines))
 

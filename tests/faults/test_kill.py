@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.conftest import contents
 from tests.faults.conftest import Tell
-from tests.faults.experiments import Scene, Tally, killed_after, killed_at, scenes
+from tests.faults.experiments import Scene, Tally, at, killed_after, killed_at, left_over, scenes
 from tests.faults.killing import Forge
 
 SLOW = ["first publish", "re-publish"]  # every kill is followed by a scoring
@@ -54,6 +55,20 @@ def test_killed_twice(name: str, forge: Forge, all_scenes: dict[str, Scene], tmp
     every = range(1, scene.changes + 1)
     tally = killed_at(forge, scene, tmp_path, [(one, other) for one in every for other in every])
     assert told(tally._replace(name=tally.name.replace("killed", "killed twice")), tell) == []
+
+
+@pytest.mark.parametrize("times", [3, pytest.param(10, marks=pytest.mark.slow)])
+def test_of_several_at_once_one_publishes_and_the_others_are_told(
+    times: int, forge: Forge, all_scenes: dict[str, Scene], tmp_path: Path, tell: Tell
+) -> None:
+    scene = all_scenes["first publish"]
+    codes = [one.code for one in forge.race(times, *at(scene.argv, tmp_path))]
+    tell(
+        f"{times} runs at once", str(times), f"{codes.count(0)} published or found it published, {codes.count(75)} busy"
+    )
+    assert (set(codes) <= {0, 75}, 0 in codes) == (True, True)
+    assert contents(tmp_path / "recs") == scene.after
+    assert left_over(tmp_path) == []
 
 
 @pytest.mark.slow
