@@ -11,6 +11,7 @@ import signal
 import subprocess
 import sys
 import time
+from importlib import import_module
 from pathlib import Path
 from typing import Any, NamedTuple, Self, final
 
@@ -65,11 +66,9 @@ class Forge:
 
 def serve(users_per_part: int) -> None:
     """Answer each line of stdin with how its command ended."""
-
-    import batch_jobs.nightly
-    import batch_jobs.parts
-
-    batch_jobs.parts.USERS_PER_PART = users_per_part
+    for name in ("batch_jobs.nightly", "torch._dynamo"):  # which building a model needs three seconds to import
+        import_module(name)
+    import_module("batch_jobs.parts").USERS_PER_PART = users_per_part  # type: ignore[attr-defined]
     for line in sys.stdin:
         asked = json.loads(line)
         after = asked.pop("after")
