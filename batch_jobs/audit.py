@@ -103,6 +103,10 @@ class Evidence(NamedTuple):
             flat_lists=round(self.flat / lists, 6),
         )
 
+    def with_broken(self, more: dict[str, int]) -> Self:
+        """With promises that the parts alone cannot tell of."""
+        return self._replace(broken={**self.broken, **more})
+
 
 class Lists(NamedTuple):
     """A part's columns as arrays; R rows of B lists."""

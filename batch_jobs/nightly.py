@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from datetime import date
 from pathlib import Path
 from signal import SIGINT
@@ -13,8 +13,9 @@ from pydantic import BaseModel
 from batch_jobs.clock import Clock
 from batch_jobs.gates import Gatekeeper
 from batch_jobs.job import ScoreJob
+from batch_jobs.prometheus import write_metrics
+from batch_jobs.publish import warned
 from batch_jobs.report import Report, write_report
-from batch_jobs.retention import warned
 from batch_jobs.score import Scored
 from batch_jobs.score import run as score
 from rec_export.bundle import MANIFEST, Manifest, check_manifest
@@ -74,10 +75,17 @@ def run(job: NightlyJob) -> Report:
         refuse_other_columns(job)
         done = score(job.score_job(), judge, job.section.retention)
     report = told(done, clock)
-    if done.fresh:
-        with warned("the report could not be written"):
+    with warned("the report could not be written"):
+        if done.fresh:
             write_report(report, recs.control)
+        measure(report, job)
     return report
+
+
+def measure(report: Report, job: NightlyJob) -> None:
+    """Tell Prometheus, where it was asked for."""
+    if job.section.metrics is not None:
+        write_metrics(report, job.section.metrics)
 
 
 @contextmanager
@@ -89,8 +97,10 @@ def reported(recs: Recs, job: NightlyJob) -> Iterator[None]:
     except BusyError:
         raise
     except BaseException as error:
-        with suppress(OSError, RecExportError):
-            leave_report(recs, failed(error, job, clock), error)
+        report = failed(error, job, clock)
+        with warned("the report could not be written"):
+            leave_report(recs, report, error)
+            measure(report, job)
         raise
 
 

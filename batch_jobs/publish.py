@@ -12,6 +12,7 @@ derived by `settle`, which every start repeats; so a process can be killed at an
 """
 
 import errno
+import logging
 import os
 import shutil
 from collections.abc import Iterator
@@ -24,6 +25,8 @@ from rec_export.files import locked, storage_errors, sync, sync_tree, write_whol
 from rec_export.record import Record
 from rec_export.recs import MARK, UNKNOWN_RUN, Recs, RunManifest, run_in
 from rec_export.swap import exchange, place
+
+log = logging.getLogger("rec_export")
 
 
 @final
@@ -74,7 +77,8 @@ def publish(recs: Recs, work: Path, manifest: RunManifest) -> None:
         raise
     with suppress(OSError):
         withdrawal(recs, manifest.run_date, manifest.run_id).unlink()
-    settle(recs)
+    with warned("the lists are live, but what they replaced is not in the trash yet"):
+        settle(recs)
 
 
 def refuse_gap(control: Path) -> None:
@@ -105,6 +109,15 @@ def commit(folder: Path, live: Path, replaced: str | None) -> None:
         exchange(folder, live)
     sync(live.parent)
     sync(folder.parent)
+
+
+@contextmanager
+def warned(what: str) -> Iterator[None]:
+    """Tell of an error of the disk and go on: what comes after the commit cannot undo it."""
+    try:
+        yield
+    except OSError as error:
+        log.warning("%s: %s", what, error)
 
 
 def settle(recs: Recs) -> None:

@@ -1,17 +1,14 @@
 """How long dates, replaced runs and refused runs are kept. It comes after the commit and cannot undo it."""
 
-import logging
 import shutil
 import time
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from pathlib import Path
 
-from batch_jobs.publish import discard
+from batch_jobs.publish import discard, warned
 from rec_export.config import Retention
 from rec_export.recs import Recs
 
-log = logging.getLogger("rec_export")
 HOUR = 3600.0
 
 
@@ -31,12 +28,3 @@ def sweep(recs: Recs, keep: Retention) -> None:
 def aged(folders: Iterable[Path], hours: float) -> list[Path]:
     """Those of the folders that were put there longer ago."""
     return [path for path in folders if time.time() - path.stat().st_mtime > hours * HOUR]
-
-
-@contextmanager
-def warned(what: str) -> Iterator[None]:
-    """Tell of an error of the disk and go on: the lists are published already."""
-    try:
-        yield
-    except OSError as error:
-        log.warning("%s: %s", what, error)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+import pyarrow as pa
 
 from batch_jobs.audit import Evidence, one_in, step_for
 from batch_jobs.clock import Clock
@@ -23,6 +24,7 @@ from rec_export import __version__
 from rec_export.config import Retention, Scoring
 from rec_export.data.columns import Int64
 from rec_export.data.read import refuse_changes
+from rec_export.data.vocab import UNKNOWN
 from rec_export.errors import DataError, GateError
 from rec_export.files import storage_errors
 from rec_export.progress import track
@@ -69,7 +71,9 @@ def run(job: ScoreJob, judge: Judge = structure, keep: Retention | None = None) 
             parts = tuple(work.part(shard.name(plan.run_id)) for shard in shards_of(len(today.users)))
             draft = described(plan, clock, scorer, parts)
             draft = draft.model_copy(update={"unknown_items": unknown, "replaces": before})
-            manifest = judged(recs, work, draft, judge)
+            evidence = read_back(work, draft)
+            evidence = evidence.with_broken(met_or_gone(evidence.sample, scorer, plan.how))
+            manifest = judged(Candidate(recs, work.parts, draft, evidence), work, judge)
             publish(recs, work.parts, manifest)
             if keep is not None:
                 sweep(recs, keep)
@@ -100,13 +104,31 @@ def described(plan: Plan, clock: Clock, scorer: Scorer, parts: tuple[PartFile, .
     )
 
 
-def judged(recs: Recs, work: Work, draft: RunManifest, judge: Judge) -> RunManifest:
-    """The manifest with its audit and verdicts. A run that is refused is set aside: raises GateError."""
+def read_back(work: Work, draft: RunManifest) -> Evidence:
+    """What the written parts hold."""
     keep = one_in(step_for(sum(draft.users.values())))
     todo = track(draft.files, len(draft.files), "checking")
-    evidence = Evidence.together(Evidence.of(work.parts / part.name, keep) for part in todo)
-    manifest = draft.model_copy(update={"audit": evidence.audit()})
-    verdicts = judge(Candidate(recs, work.parts, manifest, evidence))
+    return Evidence.together(Evidence.of(work.parts / part.name, keep) for part in todo)
+
+
+def met_or_gone(sample: pa.Table, scorer: Scorer, how: Scoring) -> dict[str, int]:
+    """Rows of a sample that recommend what must not be recommended tonight, by kind."""
+    catalogue = scorer.catalogue
+    user = catalogue.users.vocab.rows(sample["user_id"].combine_chunks())
+    item = catalogue.items.vocab.rows(sample["item_id"].combine_chunks())
+    found = {"items not in tonight's catalogue": int((scorer.place[item] == UNKNOWN).sum())}
+    if how.seen == "exclude":
+        users = np.unique(user)
+        seen, count = scorer.world.seen(users), len(catalogue.items.vocab)
+        met = np.repeat(users, np.diff(seen.start)) * count + seen.item_row
+        found["items that the user has met"] = int(np.isin(user * count + item, met).sum())
+    return found
+
+
+def judged(candidate: Candidate, work: Work, judge: Judge) -> RunManifest:
+    """The manifest with its audit and verdicts. A run that is refused is set aside: raises GateError."""
+    recs, manifest = candidate.recs, candidate.manifest.model_copy(update={"audit": candidate.evidence.audit()})
+    verdicts = judge(candidate._replace(manifest=manifest))
     manifest = manifest.model_copy(update={"gates": verdicts})
     refused = sentence(verdicts)
     if refused:

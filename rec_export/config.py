@@ -117,12 +117,16 @@ class Nightly(Record):
     users: Literal["all", "listed"] = Field(
         default="all", description="whom to score: everybody known, or the users in data.users alone"
     )
+    metrics: Path | None = Field(
+        default=None, description="a file for Prometheus, such as rec_export.prom in the textfile directory"
+    )
     gates: Gates = Gates()
     retention: Retention = Retention()
 
     def relative_to(self, folder: Path) -> Self:
         """With paths from a folder."""
-        return self.model_copy(update={"bundle": folder / self.bundle, "out": folder / self.out})
+        metrics = self.metrics and folder / self.metrics
+        return self.model_copy(update={"bundle": folder / self.bundle, "out": folder / self.out, "metrics": metrics})
 
 
 @final

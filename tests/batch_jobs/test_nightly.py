@@ -123,6 +123,24 @@ def test_a_night_that_is_terminated_leaves_a_report(place: Path, monkeypatch: py
     assert (report(place).exit_code, report(place).sentence.split(";")[0]) == (143, "ended by signal 15")
 
 
+def test_prometheus_is_told_of_success_and_failure(place: Path, exported: Path) -> None:
+    configured(place, exported, metrics="rec_export.prom")
+    night(place, LAST)
+    good = metrics(place)
+    halve(place)
+    night(place, NEXT, code=80)
+    bad = metrics(place)
+    success = "rec_export_last_success_timestamp_seconds"
+    assert (good["rec_export_exit_code"], bad["rec_export_exit_code"], bad[success]) == ("0", "80", good[success])
+    assert bad['rec_export_gate_refused{gate="log_rows"}'] == "1"
+
+
+def metrics(place: Path) -> dict[str, str]:
+    """The values in the file for Prometheus, by name."""
+    lines = (place / "rec_export.prom").read_text().splitlines()
+    return {name: value for name, value in (line.rsplit(" ", 1) for line in lines)}
+
+
 def test_a_second_night_at_the_same_time_leaves_the_report_to_the_first(place: Path) -> None:
     from batch_jobs.publish import claimed
 

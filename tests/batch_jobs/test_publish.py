@@ -19,6 +19,7 @@ from rec_export.bundle import Bundle
 from rec_export.errors import DataError, MissingInputError, OutputExistsError, StorageError, UsageError
 from rec_export.files import sha256
 from rec_export.recs import Recs, RunManifest
+from rec_export.scorer import Scorer
 from tests.conftest import LAST_DAY, command, contents, done, read_lists
 
 SHARED_MEMORY = Path("/dev/shm")
@@ -253,3 +254,29 @@ def test_the_root_of_the_disk_is_no_read_root() -> None:
 def test_a_run_date_is_a_date(tmp_path: Path) -> None:
     with pytest.raises(Exception, match="the run date is 'today', but should be like 2026-11-20"):
         Recs.at(tmp_path / "recs").live("today")
+
+
+def test_lists_that_hold_what_a_user_has_met_are_refused_even_by_score(
+    exported: Path, shop: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    best = Scorer.best
+    monkeypatch.setattr(Scorer, "best", lambda self, user, k, keep_seen: best(self, user, k, True))
+    answer = command("-q", *arguments(exported, shop, tmp_path / "recs"))
+    assert (answer.code, (tmp_path / "recs").exists()) == (80, False)
+    assert "items that the user has met" in answer.err
+
+
+def test_what_fails_after_the_commit_is_told_and_mended_by_the_next_start(
+    exported: Path, shop: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fails(recs: Recs) -> None:
+        if recs.dates():
+            raise OSError(errno.EIO, "Input/output error")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("batch_jobs.publish.settle", fails)
+        assert job.run(score_job(exported, shop, tmp_path / "recs")).fresh
+    assert "the lists are live, but" in caplog.text
+    assert not job.run(score_job(exported, shop, tmp_path / "recs")).fresh
+    assert (tmp_path / "recs.control" / "latest.json").is_file()
+    assert not (tmp_path / "recs.control" / "work").exists()
