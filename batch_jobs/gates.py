@@ -13,7 +13,7 @@ from typing import NamedTuple, final
 
 from batch_jobs.audit import Evidence, one_in, overlap, step_for
 from rec_export.config import Gates
-from rec_export.errors import MissingInputError, UsageError, nearest
+from rec_export.errors import DataError, MissingInputError, UsageError, nearest
 from rec_export.recs import SOURCES, Recs, RunManifest, Verdict, run_in
 
 STRUCTURE = "structure"  # lists that break a promise of the format: never to be forced
@@ -98,7 +98,10 @@ class Gatekeeper:
         """How much of the lists of the night before is still there, for a sample of users."""
         step = step_for(sum(candidate.manifest.users.values()))
         folder = candidate.recs.live(before.run_date)
-        then = Evidence.together(Evidence.of(folder / part.name, one_in(step)) for part in before.files)
+        try:
+            then = Evidence.together(Evidence.of(folder / part.name, one_in(step)) for part in before.files)
+        except DataError as error:  # which is no fault of tonight's lists
+            return skipped("overlap", str(error))
         share = overlap(candidate.evidence.sample, then.sample)
         if share is None:
             return skipped("overlap", "no user of the sample is in both nights")

@@ -1,6 +1,5 @@
 """The nightly job: score, ask the gates, publish, clear up; and a report of it, whatever happened."""
 
-import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import date
@@ -24,7 +23,6 @@ from rec_export.errors import BusyError, GateError, RecExportError, UsageError
 from rec_export.record import Record
 from rec_export.recs import Recs, RunManifest
 
-log = logging.getLogger("rec_export")
 UNASKED = {"path", "repeats", "text_dim"}  # keys of the section data that scoring does not read
 
 

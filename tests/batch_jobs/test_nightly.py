@@ -175,8 +175,10 @@ def test_columns_that_the_training_did_not_read_are_refused(place: Path) -> None
     assert "data.interactions.positive is 3.0, but the bundle" in said
 
 
-def test_a_configuration_without_nights_is_refused(shop: Path) -> None:
-    code, _, err = command("nightly", shop / "config.yaml")
+def test_a_configuration_without_nights_is_refused(shop_copy: Path) -> None:
+    fields = yaml.safe_load((shop_copy / "config.yaml").read_text())
+    (shop_copy / "config.yaml").write_text(yaml.safe_dump({**fields, "nightly": None}))
+    code, _, err = command("nightly", shop_copy / "config.yaml")
     assert (code, "no section 'nightly'" in err) == (2, True)
 
 
