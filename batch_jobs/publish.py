@@ -75,8 +75,6 @@ def publish(recs: Recs, work: Path, manifest: RunManifest) -> None:
         if run_in(live) != manifest.run_id:
             path.unlink()
         raise
-    with suppress(OSError):
-        withdrawal(recs, manifest.run_date, manifest.run_id).unlink()
     with warned("the lists are live, but what they replaced is not in the trash yet"):
         settle(recs)
 
@@ -132,6 +130,9 @@ def settle(recs: Recs) -> None:
     for work in recs.control.glob("work/*"):
         if is_live(recs, work.name):
             shutil.rmtree(work)
+    for mark in recs.control.glob("withdrawn/run_date=*/*.json"):
+        if run_in(recs.root / mark.parent.name) == mark.stem:  # it is live again, or still
+            mark.unlink()
     dates = recs.dates()
     if dates:
         now = Latest(run_date=dates[-1], run_id=str(run_in(recs.live(dates[-1]))))

@@ -5,9 +5,9 @@ from pathlib import Path
 from typing import final
 
 from batch_jobs.publish import claimed, commit, discard, made, settle, trash, withdrawal
-from rec_export.errors import DataError, MissingInputError, UsageError
+from rec_export.errors import DataError, MissingInputError, OutputExistsError, UsageError
 from rec_export.record import Record
-from rec_export.recs import Recs, RunManifest, run_in, unchanged
+from rec_export.recs import UNKNOWN_RUN, Recs, RunManifest, run_in, unchanged
 
 
 @final
@@ -35,6 +35,8 @@ def roll_back(recs: Recs, run_date: str, to: str | None, withdraw: bool, reason:
             return None
         if now is None and to is None:
             raise MissingInputError(f"nothing is published at {live}; {choices(recs, live.name)}")
+        if now == UNKNOWN_RUN:
+            raise OutputExistsError(f"{live} holds what rec-export did not write; move it away")
         instead = None if withdraw else target(recs, live, to)
         done = Withdrawal(
             run_date=run_date, run_id=now or "", instead=instead and instead.name, reason=reason,
@@ -47,7 +49,6 @@ def roll_back(recs: Recs, run_date: str, to: str | None, withdraw: bool, reason:
             discard(recs, live, live.name)
         else:
             commit(instead, live, now)
-            withdrawal(recs, run_date, instead.name).unlink(missing_ok=True)
         settle(recs)
         return done
 

@@ -75,6 +75,14 @@ def test_a_date_is_withdrawn_by_its_name_alone_and_once(twice: Recs) -> None:
     assert done(*words) == f"run_date={LAST_DAY}: nothing is live already\n"
 
 
+def test_what_rec_export_did_not_write_is_left_alone(twice: Recs) -> None:
+    (part,) = twice.live(LAST_DAY).glob("part-*")
+    part.rename(part.with_name("lists.parquet"))
+    before = contents(twice.root)
+    answer = command("rollback", twice.root, "--run-date", LAST_DAY, "--withdraw")
+    assert (answer.code, "did not write" in answer.err, contents(twice.root) == before) == (73, True, True)
+
+
 def test_what_was_never_there_cannot_be_put_back(twice: Recs) -> None:
     assert command("rollback", twice.root, "--to", "0123456789ab").code == 66
     assert command("rollback", twice.root, "--run-date", "2020-01-01").code == 66
