@@ -11,7 +11,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from batch_jobs.audit import BROKEN, Evidence, one_in, overlap
@@ -183,6 +183,7 @@ def test_what_cannot_be_forced_is_said(force: tuple[str, ...], reason: str, said
         Gatekeeper(Gates(), force, reason)
 
 
+@settings(max_examples=20)
 @given(cuts=st.lists(st.integers(0, 12), max_size=3))
 def test_evidence_adds_up_however_the_users_are_cut_into_parts(
     cuts: list[int], tmp_path_factory: pytest.TempPathFactory

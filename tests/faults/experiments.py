@@ -79,15 +79,16 @@ def killed_at(forge: Forge, scene: Scene, folder: Path, kills: Iterable[tuple[in
 
 
 def killed_after(forge: Forge, scene: Scene, folder: Path, times: int, longest: float) -> Tally:
-    """Kill the command after random times, as often as it takes to end."""
+    """Kill the command after random times, ever later ones so that it ends on a slow machine too."""
     bad, landed, random_times = [], 0, random.Random(0)
     for number in range(times):
         here = Path(shutil.copytree(scene.before, folder / "here"))
-        code = SIGKILL
+        code, kills = SIGKILL, 0
         while code == SIGKILL:
-            code = forge.run(*at(scene.argv, here), after=random_times.uniform(0.02, longest)).code
-            landed += code == SIGKILL
+            code = forge.run(*at(scene.argv, here), after=random_times.uniform(0.02, longest * 1.2**kills)).code
+            kills += code == SIGKILL
             bad += [f"{scene.name}, try {number}: {wrong}" for wrong in wrongs(scene, here)]
+        landed += kills
         if (code, contents(here / "recs")) != (0, scene.after):
             bad.append(f"{scene.name}, try {number}: it ends with {code}")
         shutil.rmtree(here)
