@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/ready
 
-.PHONY: install demo test check format bench clean
+.PHONY: install demo test check format bench faults clean
 
 install: $(READY)
 
@@ -37,6 +37,10 @@ format: $(READY)
 bench: $(READY)
 	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.dot_product
 	$(BIN)/python -m benchmarks.scoring
+
+# Kills, flipped bits, full disks and readers beside a writer, against the real command line; some minutes.
+faults: $(READY)
+	$(BIN)/python -m tests.faults.table > docs/reliability.md.new && mv docs/reliability.md.new docs/reliability.md
 
 clean:
 	rm -rf .venv demo

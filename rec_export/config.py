@@ -86,6 +86,75 @@ class Scoring(Record):
 
 
 @final
+class Gates(Record):
+    """When a night's lists are not published. Shares are 0..1; "before" is the newest earlier date published."""
+
+    covered: float = Field(default=0.999, ge=0, le=1, description="least share of users who get a list")
+    short_lists: float = Field(default=0.05, ge=0, le=1, description="largest share of users who get fewer than k")
+    flat_lists: float = Field(
+        default=0.05, ge=0, le=1, description="largest share of lists whose items all have one score"
+    )
+    same_list: float = Field(
+        default=0.05, ge=0, le=1, description="largest share of the lists by the model that are one and the same"
+    )
+    first_item: float = Field(
+        default=0.5, ge=0, le=1, description="largest share of lists that begin with the same item"
+    )
+    first_item_growth: float = Field(default=2.0, ge=1, description="largest ratio of that share to the one before")
+    log_rows: float = Field(default=0.9, ge=0, description="least ratio of the log's rows to those before")
+    users_lost: float = Field(default=0.05, ge=0, le=1, description="largest share of users lost since before")
+    users_gained: float = Field(default=0.20, ge=0, description="largest share of users gained since before")
+    items_kept: float = Field(
+        default=0.5, ge=0, description="least ratio of different items recommended to those before"
+    )
+    sources: float = Field(
+        default=0.10, ge=0, le=1, description="largest change in the share of model, cold or fallback"
+    )
+    overlap: float = Field(default=0.05, ge=0, le=1, description="least share of items that users had before")
+    stale_overlap: float = Field(default=0.999, ge=0, le=1, description="share from which a warning says so")
+    unknown_items: float = Field(
+        default=0.25, ge=0, le=1, description="largest share of the log's rows of items that the model does not know"
+    )
+    newest_event_hours: float = Field(default=36.0, gt=0, description="largest age of the log's newest row")
+    model_days: float = Field(default=7.0, gt=0, description="age of the bundle from which a warning says so")
+    command: str | None = Field(
+        default=None, description="a check of your own: it gets the folder of the parts, and refuses by its exit code"
+    )
+
+
+@final
+class Retention(Record):
+    """What is kept after a night was published. The newest dates always are."""
+
+    dates: int = Field(default=30, ge=2, description="dates below the read root")
+    trash_hours: float = Field(
+        default=72.0, ge=0, description="of what was replaced; longer than the longest query, and kept for `rollback`"
+    )
+    failed_hours: float = Field(default=168.0, ge=0, description="of runs that the gates refused")
+
+
+@final
+class Nightly(Record):
+    """What `nightly` does beside scoring: with which bundle, where to, and what it must not publish."""
+
+    bundle: Path
+    out: Path = Field(description="the read root")
+    users: Literal["all", "listed"] = Field(
+        default="all", description="whom to score: everybody known, or the users in data.users alone"
+    )
+    metrics: Path | None = Field(
+        default=None, description="a file for Prometheus, such as rec_export.prom in the textfile directory"
+    )
+    gates: Gates = Gates()
+    retention: Retention = Retention()
+
+    def relative_to(self, folder: Path) -> Self:
+        """With paths from a folder."""
+        metrics = self.metrics and folder / self.metrics
+        return self.model_copy(update={"bundle": folder / self.bundle, "out": folder / self.out, "metrics": metrics})
+
+
+@final
 class Config(Record):
     """The whole file. Sections that a command does not need are ignored by it."""
 
@@ -93,6 +162,7 @@ class Config(Record):
     model: dict[str, Any] = Field(default_factory=lambda: {"name": MODEL})
     training: Training = Training()
     score: Scoring = Scoring()
+    nightly: Nightly | None = None
 
     @field_validator("model", mode="before")
     @classmethod
@@ -119,7 +189,9 @@ class Config(Record):
         for change in changes:
             fields = changed(fields, change)
         config = cls.of(fields, f"{path} with --set" if changes else str(path))
-        return config.model_copy(update={"data": config.data.relative_to(path.parent.resolve())})
+        here = path.parent.resolve()
+        paths = {"data": config.data.relative_to(here), "nightly": config.nightly and config.nightly.relative_to(here)}
+        return config.model_copy(update=paths)
 
     def dump(self) -> str:
         """The resolved configuration as YAML."""

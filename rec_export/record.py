@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic_core import ErrorDetails
 
 from rec_export.errors import MissingInputError, ModelError, UsageError, nearest, shorten
+from rec_export.files import write_whole
 
 PLAIN = {
     "dict_type": "a mapping of keys to values",
@@ -25,9 +26,13 @@ class Record(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", ser_json_inf_nan="constants", protected_namespaces=())
 
+    def as_json(self) -> str:
+        """The fields as JSON that a person can read."""
+        return self.model_dump_json(indent=2) + "\n"
+
     def write(self, path: Path) -> None:
-        """Write the fields as JSON that a person can read."""
-        path.write_text(self.model_dump_json(indent=2) + "\n", encoding="utf-8")
+        """Write the fields as JSON; the file is whole, and on the disk."""
+        write_whole(path, self.as_json())
 
     @classmethod
     def read(cls, path: Path) -> Self:

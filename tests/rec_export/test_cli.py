@@ -105,6 +105,7 @@ def test_every_error_has_the_exit_code_of_the_design() -> None:
         "OutputExistsError": 73,
         "StorageError": 74,
         "BusyError": 75,
+        "GateError": 80,
         "ParityError": 81,
     }
 
