@@ -3,7 +3,6 @@
 from pathlib import Path
 from typing import NamedTuple, Self, final
 
-import torch
 from safetensors.torch import load_file
 
 from rec_export.catalogue import Catalogue
@@ -99,9 +98,7 @@ class Bundle(NamedTuple):
 
     def pair_head(self) -> Head:
         """The pair head with its weights, for the top-K engine."""
-        blueprint = self.manifest.blueprint
-        with torch.device("meta"):  # the towers' tables are not wanted here
-            head = blueprint.build().pair_head
+        head = self.manifest.blueprint.head()
         weights = load_file(self.folder / "weights.safetensors")
         mine = {name.removeprefix("pair_head."): w for name, w in weights.items() if name.startswith("pair_head.")}
         head.load_state_dict(mine, assign=True)

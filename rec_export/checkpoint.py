@@ -18,7 +18,7 @@ from rec_export.errors import MissingInputError, ModelError, UsageError
 from rec_export.files import sha256
 from rec_export.models import spec_of
 from rec_export.record import Record
-from rec_export.towers import ModelSpec, Sizes, Towers
+from rec_export.towers import Head, ModelSpec, Sizes, Towers
 
 FORMAT = 1
 TREND = "trend.safetensors"
@@ -54,6 +54,11 @@ class Blueprint(Record):
     def build(self) -> Towers:
         """The towers, with random weights."""
         return ensemble([self.spec().build(self.sizes) for _ in range(self.members)])
+
+    def head(self) -> Head:
+        """The pair head, with random weights: it does not depend on the rows of the tables, which may be many."""
+        none = {"users": self.sizes.users.without_rows(), "items": self.sizes.items.without_rows()}
+        return self.spec().build(self.sizes.model_copy(update=none)).pair_head
 
 
 @final

@@ -8,10 +8,8 @@ import numpy as np
 import onnxruntime as ort
 import torch
 from torch import Tensor
-from torch.export.passes import move_to_device_pass
 
 from rec_export.errors import DeviceError, ModelError
-from rec_export.pt2 import read_pt2
 from rec_export.towers import Inputs
 
 Runtime = Literal["torchscript", "onnx", "pt2"]
@@ -61,6 +59,10 @@ def onnx_tower(path: Path, device: torch.device) -> Tower:
 
 def pt2_tower(path: Path, device: torch.device) -> Tower:
     """A tower as torch.export's program."""
+    from torch.export.passes import move_to_device_pass  # here, as torch.export takes two seconds
+
+    from rec_export.pt2 import read_pt2
+
     program, _ = read_pt2(path)
     if device.type != "cpu":  # a program holds the device of its constants
         program = move_to_device_pass(program, device)

@@ -58,6 +58,10 @@ class TableSizes(Record):
     tags: int = 0
     text: int = 0
 
+    def without_rows(self) -> "TableSizes":
+        """The same table, empty."""
+        return self.model_copy(update={"rows": 0})
+
 
 @final
 class Sizes(Record):
