@@ -150,7 +150,7 @@ def measure(case: Case, k: int, rounds: int) -> str:
     found: dict[str, Tensor] = {}
     for number in range(rounds + 1):  # the first round compiles and is not counted
         for name, way in ways.items():
-            users = case.users // 16 if name == "naive" else case.users  # it takes too long for all
+            users = -(-case.users // 16) if name == "naive" else case.users  # it takes too long for all
             seen = Seen(np.arange(users + 1) * SEEN, rows[: SEEN * users])
             started = time.perf_counter()
             found[name] = way(case, seen, k)
