@@ -85,8 +85,8 @@ def plan(dataset: Dataset, training: Training, history: int, spec: ModelSpec) ->
     defaults = usual(clock.timed, liked)
     if training.loss == "softmax" and (liked if clock.timed else users) * trained_items <= FULL_SCORES:
         defaults["candidates"] = None
-    if spec.lr is not None:
-        defaults["lr"] = spec.lr
+    own = {"lr": spec.lr, "epochs": spec.epochs, "patience": spec.patience}
+    defaults |= {name: number for name, number in own.items() if number is not None}
     defaults["seeds"] = 1 if clock.timed or liked > SMALL or spec.pair_numbers else spec.seeds
     if spec.pair_numbers:
         most = max(2, BATCH_NUMBERS // (spec.pair_numbers * int(training.batch or defaults["batch"] or 1)))
