@@ -87,6 +87,7 @@ class ModelSpec(Record, ABC):
     lr: ClassVar[float | None] = None  # the learning rate that suits it; None: by the log (trainers/plan.py)
     epochs: ClassVar[int | None] = None  # at most, and how many without a better metric end it; None: by the log
     patience: ClassVar[int | None] = None
+    half_life: ClassVar[float | None] = None  # of what weighs less with age, in horizons; None: all weigh alike
     seeds: ClassVar[int] = 1  # models that are averaged where order means nothing and the log is small
     head_speed: ClassVar[float] = 0.1  # of that rate: a head beside a dot product overfits small logs at the same one
 

@@ -22,6 +22,7 @@ from trainers.pairwise import Likings, Tables, learn
 from trainers.plan import Plan
 
 PORTION = 1 << 20  # likings between two signs of progress
+START = 0.01  # the sum of squares of each row at first, so that one tiny gradient does not make for a huge rate
 
 
 @final
@@ -84,7 +85,7 @@ def tables_of(towers: Towers) -> Tables:
     assert isinstance(users, UserFactors)
     assert isinstance(items, ItemFactors)
     user, item = own_rows(users.factors.table), own_rows(items.factors.table)
-    squares = np.zeros(len(user), np.float32), np.zeros(len(item), np.float32)
+    squares = np.full(len(user), START, np.float32), np.full(len(item), START, np.float32)
     return Tables(user, item, own_rows(items.bias.table)[:, 0], *squares)
 
 

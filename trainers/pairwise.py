@@ -20,7 +20,6 @@ Int32 = npt.NDArray[np.int32]
 
 AHEAD = 16  # steps for which rows are asked for together
 LINE = 64  # bytes that memory gives at once
-EPS = np.float32(1e-10)
 ONE = np.float32(1)
 GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 
@@ -37,7 +36,7 @@ class Likings(NamedTuple):
 
 @final
 class Tables(NamedTuple):
-    """The weights, and beside each row the sum of its squared gradients; all move in place."""
+    """The weights, and beside each row the sum of its squared gradients, above 0; all move in place."""
 
     user: Float32  # [U, D]
     item: Float32  # [N, D]
@@ -100,7 +99,7 @@ def step(tables: Tables, u: int, i: int, j: int, weight: np.float32, rate: np.fl
     """One step for user u, liked item i and other item j; the loss before, -log sigmoid(x_ui - x_uj).
 
     Rendle et al. 2009, with one Adagrad rate a row (Duchi et al. 2011, Adaptive Subgradient Methods) from the mean of
-    squares over its numbers; the regularization is outside that mean.
+    squares over its numbers; the regularization, which weighs as the liking does, is outside that mean.
     """
     user, liked, other = tables.user[u], tables.item[i], tables.item[j]
     width = len(user)
@@ -110,20 +109,20 @@ def step(tables: Tables, u: int, i: int, j: int, weight: np.float32, rate: np.fl
         gap += user[d] * difference
         own += user[d] * user[d]
         apart += difference * difference
-    slope = weight / (ONE + np.exp(gap))
+    slope, hold = weight / (ONE + np.exp(gap)), weight * decay
     tables.user_square[u] += slope * slope * apart / np.float32(width)
     tables.item_square[i] += slope * slope * own / np.float32(width + 1)
     tables.item_square[j] += slope * slope * own / np.float32(width + 1)
-    user_rate = rate / np.sqrt(tables.user_square[u] + EPS)
-    liked_rate = rate / np.sqrt(tables.item_square[i] + EPS)
-    other_rate = rate / np.sqrt(tables.item_square[j] + EPS)
+    user_rate = rate / np.sqrt(tables.user_square[u])
+    liked_rate = rate / np.sqrt(tables.item_square[i])
+    other_rate = rate / np.sqrt(tables.item_square[j])
     for d in range(width):
         a, b, c = user[d], liked[d], other[d]
-        user[d] += user_rate * (slope * (b - c) - decay * a)
-        liked[d] += liked_rate * (slope * a - decay * b)
-        other[d] -= other_rate * (slope * a + decay * c)
-    tables.bias[i] += liked_rate * (slope - decay * tables.bias[i])
-    tables.bias[j] -= other_rate * (slope + decay * tables.bias[j])
+        user[d] += user_rate * (slope * (b - c) - hold * a)
+        liked[d] += liked_rate * (slope * a - hold * b)
+        other[d] -= other_rate * (slope * a + hold * c)
+    tables.bias[i] += liked_rate * (slope - hold * tables.bias[i])
+    tables.bias[j] -= other_rate * (slope + hold * tables.bias[j])
     return weight * (max(-gap, 0.0) + np.log1p(np.exp(-abs(np.float64(gap)))))
 
 

@@ -87,6 +87,8 @@ def plan(dataset: Dataset, training: Training, history: int, spec: ModelSpec) ->
         defaults["candidates"] = None
     own = {"lr": spec.lr, "epochs": spec.epochs, "patience": spec.patience}
     defaults |= {name: number for name, number in own.items() if number is not None}
+    if clock.timed and spec.half_life is not None:
+        defaults["recency"] = spec.half_life * clock.horizon
     defaults["seeds"] = 1 if clock.timed or liked > SMALL or spec.pair_numbers else spec.seeds
     if spec.pair_numbers:
         most = max(2, BATCH_NUMBERS // (spec.pair_numbers * int(training.batch or defaults["batch"] or 1)))

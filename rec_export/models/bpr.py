@@ -23,6 +23,7 @@ class Spec(ModelSpec):
     lr: ClassVar[float | None] = 0.1
     epochs: ClassVar[int | None] = 60
     patience: ClassVar[int | None] = 8
+    half_life: ClassVar[float | None] = 1.0
     seeds: ClassVar[int] = 3
 
     dim: int = Field(

@@ -1,65 +1,39 @@
-"""The trainer of `bpr`: tastes are told apart, the same seed is the same model, and what breaks says so."""
+"""The trainer of `bpr`: what its likings weigh, where unknown items stand, and that what breaks says so."""
 
+import json
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
 from rec_export.checkpoint import Checkpoint
-from rec_export.models.bpr import ItemFactors, UserFactors
+from rec_export.models.bpr import ItemFactors
 from rec_export.world import Timeline
 from tests.conftest import config_file, done, refusal, write_table
 from trainers.bpr import likings_of
 
-HALF = 30  # users, and items, of each clique
 DAY = 86_400 * 1_000_000
 
 
 @pytest.fixture
 def log(tmp_path: Path) -> Path:
-    """Two cliques: even users like even items, odd users odd ones, a third of them each."""
+    """A log of few users and items, some liked more often than others."""
     rng = np.random.default_rng(0)
-    user, item = np.divmod(np.arange((2 * HALF) ** 2), 2 * HALF)
-    kept = (user % 2 == item % 2) & (rng.random(len(user)) < 1 / 3)
-    return write_table(tmp_path / "log.parquet", user_id=user[kept], item_id=item[kept])
-
-
-def trained(folder: Path, log: Path, out: str, **training: Any) -> Path:
-    """A small model of all rows."""
-    data = {"interactions": {"path": log.name}, "split": {"by": "random", "valid": 0, "test": 0}}
-    plan = {"epochs": 30, "seeds": 1, **training}
-    config = config_file(folder, data=data, model={"name": "bpr", "dim": 4}, training=plan)
-    done("train", config, "--out", folder / out)
-    return folder / out
-
-
-def test_two_cliques_are_told_apart_also_where_nothing_was_seen(log: Path, tmp_path: Path) -> None:
-    _, towers, catalogue = Checkpoint.read(trained(tmp_path, log, "checkpoint"))
-    users, items = towers.user_tower, towers.item_tower
-    assert isinstance(users, UserFactors)
-    assert isinstance(items, ItemFactors)
-    factors = (tower.factors.table.weight[:-1].detach().numpy() for tower in (users, items))
-    score = np.matmul(next(factors), next(factors).T) + items.bias.table.weight[:-1, 0].detach().numpy()
-    ids = (np.array(side.vocab.take(np.arange(2 * HALF)).to_pylist()) for side in (catalogue.users, catalogue.items))
-    same = next(ids)[:, None] % 2 == next(ids) % 2
-    assert np.where(same, score, np.inf).min(1).mean() > np.where(same, -np.inf, score).max(1).mean()
+    pairs = np.unique((rng.random((300, 2)) ** 2 * [30, 20]).astype(np.int64), axis=0)
+    return write_table(tmp_path / "log.parquet", user_id=pairs[:, 0], item_id=pairs[:, 1])
 
 
 def test_what_nobody_liked_yet_stands_with_the_least_liked(log: Path, tmp_path: Path) -> None:
-    _, towers, _ = Checkpoint.read(trained(tmp_path, log, "checkpoint", epochs=2))
+    data = {"interactions": {"path": log.name}}
+    training = {"epochs": 2, "seeds": 1}
+    config = config_file(tmp_path, data=data, model={"name": "bpr", "dim": 4}, training=training)
+    done("train", config, "--out", tmp_path / "checkpoint")
+    _, towers, _ = Checkpoint.read(tmp_path / "checkpoint")
     assert isinstance(towers.item_tower, ItemFactors)
     bias = towers.item_tower.bias.table.weight[:, 0]
     assert bias[-1] == bias[:-1].min() < bias[:-1].max()
     assert not towers.item_tower.factors.table.weight[-1].any()
-
-
-def test_a_seed_is_a_model(log: Path, tmp_path: Path) -> None:
-    seeds = {"one": 1, "again": 1, "other": 2}
-    out = {name: trained(tmp_path, log, name, epochs=3, seed=seed) for name, seed in seeds.items()}
-    weights = {name: (path / "weights.safetensors").read_bytes() for name, path in out.items()}
-    assert weights["one"] == weights["again"] != weights["other"]
 
 
 def test_a_rate_that_is_too_high_is_one_clear_line(log: Path, tmp_path: Path) -> None:
@@ -95,3 +69,24 @@ def test_likings_weigh_by_value_and_half_as_much_for_each_half_life() -> None:
     usual = 1 + np.log1p(1)
     expected = np.array([usual, old * usual, old * usual, large])
     np.testing.assert_allclose(found.weight, expected / expected.mean(), rtol=1e-5)
+
+
+def test_likings_fade_by_the_horizon_where_time_tells_something(shop: Path, tmp_path: Path) -> None:
+    words = "--set", "model={name: bpr, dim: 4}", "--set", "training.epochs=1", "--set", "training.refit=false"
+    done("train", shop / "config.yaml", "--out", tmp_path / "checkpoint", *words)
+    plan = json.loads((tmp_path / "checkpoint" / "metrics.json").read_text())["plan"]
+    assert plan["clock"]["half_lives"]
+    assert plan["recency"] == plan["clock"]["horizon"]
+
+
+def test_a_half_life_that_all_but_ends_old_likings_breaks_nothing(log: Path, tmp_path: Path) -> None:
+    table = pq.read_table(log)
+    days = np.arange(len(table)) * 86_400
+    write_table(log, **{name: table[name] for name in table.column_names}, time=1_600_000_000 + days)
+    config = config_file(
+        tmp_path,
+        data={"interactions": {"path": log.name, "time": "time"}},
+        model={"name": "bpr", "dim": 4},
+        training={"recency": 0.5, "epochs": 3},
+    )
+    done("train", config, "--out", tmp_path / "checkpoint")
