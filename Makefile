@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/ready
 
-.PHONY: install demo test check format bench clean
+.PHONY: install demo test check format bench faults clean
 
 install: $(READY)
 
@@ -33,9 +33,14 @@ format: $(READY)
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
 
-# Scoring speed beside plain torch and beside the network as it is usually written.
+# Scoring speed: dot products beside the usual ways to them, MLP heads beside the network as it is usually written.
 bench: $(READY)
+	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.dot_product
 	$(BIN)/python -m benchmarks.scoring
+
+# Kills, flipped bits, full disks and readers beside a writer, against the real command line; some minutes.
+faults: $(READY)
+	$(BIN)/python -m tests.faults.table > docs/reliability.md.new && mv docs/reliability.md.new docs/reliability.md
 
 clean:
 	rm -rf .venv demo

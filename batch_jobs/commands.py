@@ -1,4 +1,4 @@
-"""The command that scores."""
+"""The commands that score, publish, and look after what is published."""
 
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -30,9 +30,12 @@ PATH = click.Path(path_type=Path, readable=False)
     "--seen", type=click.Choice(["exclude", "keep"]), help="Items that a user has met.  [default: score.seen]"
 )
 @click.option(
-    "--runtime", type=click.Choice(["torchscript", "onnx"]), help="What runs the towers.  [default: score.runtime]"
+    "--runtime",
+    type=click.Choice(["torchscript", "onnx", "pt2"]),
+    help="What runs the towers.  [default: score.runtime]",
 )
 @click.option("--device", help="auto, cpu or cuda.  [default: score.device]")
+@click.option("--replace", is_flag=True, help="Put the run in the place of another one that is live at that date.")
 @click.option("--json", "as_json", is_flag=True, help="Print the run's manifest.")
 def score(bundle: Path, out: Path, run_date: datetime | None, as_json: bool, **options: Any) -> None:
     """Publish the best K items of every user, by the exported towers in BUNDLE, whole or not at all.
@@ -44,7 +47,7 @@ def score(bundle: Path, out: Path, run_date: datetime | None, as_json: bool, **o
 
     day: date = (run_date or datetime.now(UTC)).date()
     job = ScoreJob(bundle=bundle, out=out, run_date=day, **options)
-    manifest, fresh = run(job)
+    manifest, fresh, _ = run(job)
     if as_json:
         click.echo(manifest.model_dump_json(indent=2))
         return
@@ -57,3 +60,84 @@ def score(bundle: Path, out: Path, run_date: datetime | None, as_json: bool, **o
         )
     live = out / f"run_date={manifest.run_date}"
     click.echo(f"{live}" if fresh else f"{live} was published before; nothing is written again")
+
+
+DAY = click.DateTime(["%Y-%m-%d"])
+
+
+@click.command()
+@click.argument("config", type=PATH)
+@click.option("--run-date", type=DAY, help="The day that the lists are of.  [default: today, UTC]")
+@click.option("--force-gate", "force", multiple=True, metavar="NAME", help="Publish though this gate refuses.")
+@click.option("--reason", help="Why; recorded with the run.")
+@click.option("--gate-cmd", "command", help="A check of your own: it gets the folder of the parts, 0 lets them pass.")
+@click.option("--replace", is_flag=True, help="Put the run in the place of another one that is live at that date.")
+@click.option("--json", "as_json", is_flag=True, help="Print the report.")
+@click.pass_context
+def nightly(ctx: click.Context, /, config: Path, run_date: datetime | None, as_json: bool, **options: Any) -> None:
+    """Score, ask the gates, publish: what CONFIG says, safe to repeat, for cron.
+
+    What is not fit to be published is refused with exit code 80, and what is live stays live.
+    """
+    from batch_jobs.nightly import NightlyJob, run
+    from rec_export.config import Config
+
+    day = (run_date or datetime.now(UTC)).date()
+    report = run(NightlyJob(config=Config.load(config), run_date=day, **options))
+    if as_json:
+        click.echo(report.model_dump_json(indent=2))
+    elif not ctx.find_root().params["quiet"]:
+        click.echo(report.line())
+
+
+@click.command()
+@click.argument("recs", type=PATH)
+@click.option("--run-date", type=DAY, help="The day whose lists are taken back.  [default: the newest]")
+@click.option("--to", metavar="RUN_ID", help="The run to put back.  [default: the last that was not withdrawn]")
+@click.option("--withdraw", is_flag=True, help="Take the date away; the one before is then the newest.")
+@click.option("--reason", default="", help="Why; recorded.")
+def rollback(recs: Path, run_date: datetime | None, to: str | None, withdraw: bool, reason: str) -> None:
+    """Put the run back that was live before in the read root RECS, in one step, as publishing does."""
+    from batch_jobs.rollback import roll_back
+    from rec_export.errors import UsageError
+    from rec_export.recs import Recs
+
+    if withdraw and run_date is None:
+        raise UsageError("--withdraw needs a --run-date, so that it takes no other date away when it is repeated")
+    place = Recs.at(recs)
+    day = run_date.date().isoformat() if run_date else place.date(None)
+    done = roll_back(place, day, to, withdraw, reason)
+    if done is None:
+        click.echo(f"run_date={day}: {to or 'nothing'} is live already")
+    else:
+        click.echo(f"run_date={day}: {done.instead or 'nothing'} is live instead of {done.run_id or 'nothing'}")
+
+
+@click.command()
+@click.argument("recs", type=PATH)
+@click.option("--json", "as_json", is_flag=True, help="Print it as JSON.")
+def status(recs: Path, as_json: bool) -> None:
+    """Say what is live in the read root RECS, what is at work, and how the last night ended."""
+    from batch_jobs.status import status as look
+    from rec_export.recs import Recs
+
+    found = look(Recs.at(recs))
+    click.echo(found.model_dump_json(indent=2) if as_json else "\n".join(found.lines()))
+
+
+@click.command()
+@click.argument("recs", type=PATH)
+@click.option("--run-date", "days", type=DAY, multiple=True, help="A day to check.  [default: all]")
+def verify_run(recs: Path, days: tuple[datetime, ...]) -> None:
+    """Check the published files in the read root RECS: hashes, counts, order, ranks, duplicates, scores."""
+    from batch_jobs.verify import verify_run as verify
+    from rec_export.recs import Recs
+
+    place = Recs.at(recs)
+    place.date(None)  # an empty root is a slip
+    for day in [day.date().isoformat() for day in days] or place.dates():
+        found = verify(place, day)
+        click.echo(
+            f"run_date={day}: run {found.manifest.run_id}, {found.users:,} users with {found.rows:,} rows in"
+            f" {len(found.manifest.files)} parts are as they were published"
+        )

@@ -19,12 +19,14 @@ class ScoreJob(Record):
     interactions: Path
     items: Path | None = None
     users: Path | None = None
+    whom: Literal["listed", "all"] = "listed"  # whether `users` also says whom to score
     out: Path
     run_date: date
     k: int | None = Field(default=None, ge=1, le=MOST_K)
     seen: Literal["exclude", "keep"] | None = None
     device: str | None = None
     runtime: Runtime | None = None
+    replace: bool = False  # where another run is live at that date
 
     def inputs(self) -> dict[str, Path]:
         """The files that are read, by what they are."""

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import NamedTuple, final
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -12,11 +12,10 @@ import pyarrow.parquet as pq
 from rec_export.data.columns import Int64
 from rec_export.data.vocab import Vocab
 from rec_export.files import sha256
-from rec_export.record import Record
+from rec_export.recs import SOURCES, PartFile
 from rec_export.topk import TopK
 
 USERS_PER_PART = 50_000
-SOURCES = ("model", "cold", "fallback")
 MODEL, COLD, FALLBACK = range(3)  # trained on; new, known by history or attributes; nothing known, so what is popular
 
 
@@ -33,24 +32,11 @@ class Shard(NamedTuple):
         return f"part-{self.number:05d}-of-{self.of:05d}-{run_id}.parquet"
 
 
-def plan(users: int) -> list[Shard]:
+def shards_of(users: int) -> list[Shard]:
     """The shards of a run."""
     count = max(1, -(-users // USERS_PER_PART))
     edges = np.linspace(0, users, count + 1).astype(int)
     return [Shard(i, count, int(edges[i]), int(edges[i + 1])) for i in range(count)]
-
-
-@final
-class PartFile(Record):
-    """One Parquet file of a run."""
-
-    name: str
-    users: dict[str, int]  # by source
-    short_lists: int  # users who get fewer than k items, because they have seen nearly all
-    empty_lists: int  # those of them who get nothing, and so have no row
-    rows: int
-    bytes: int
-    sha256: str
 
 
 class Lists(NamedTuple):
@@ -88,8 +74,13 @@ def table(lists: Lists, users: Vocab, items: Vocab) -> pa.Table:
     return pa.Table.from_arrays(columns, schema=schema(users, items))
 
 
-def write_part(path: Path, blocks: Iterable[Lists], users: Vocab, items: Vocab, k: int) -> PartFile:
-    """Write a part block by block, so that memory stays flat; what is in it, as sums that add up over parts."""
+def write_part(
+    path: Path, blocks: Iterable[Lists], users: Vocab, items: Vocab, k: int, footer: dict[str, str]
+) -> PartFile:
+    """Write a part block by block, so that memory stays flat; what is in it, as sums that add up over parts.
+
+    The footer keeps a copied part self-describing.
+    """
     rows = short = empty = 0
     sources = np.zeros(len(SOURCES), np.int64)
     with pq.ParquetWriter(path, schema(users, items), compression="zstd", write_page_checksum=True) as writer:
@@ -99,6 +90,7 @@ def write_part(path: Path, blocks: Iterable[Lists], users: Vocab, items: Vocab, 
             short += int((lists.best.count < k).sum())
             empty += int((lists.best.count == 0).sum())
             sources += np.bincount(lists.source, minlength=len(SOURCES))
+        writer.add_key_value_metadata({f"rec_export.{key}": value for key, value in footer.items()})
     return PartFile(
         name=path.name,
         users=dict(zip(SOURCES, sources.tolist(), strict=True)),

@@ -1,182 +1,183 @@
 """One run of recommendations appears below the read root whole, by one rename, or not at all.
 
-    recs/run_date=2026-11-20/part-00000-of-00004-<run_id>.parquet, _SUCCESS      what readers see
-    recs.control/work/<run_id>/                                                  where a run is written
-    recs.control/manifests/run_date=2026-11-20/<run_id>.json                     written before the commit
+    recs.control/lock                              one process at a time; the kernel gives it back, however that ends
+    recs.control/work/<run_id>/                    a run under way (work.py)
+    recs.control/manifests/run_date=D/<run_id>.json  written before the commit, never changed after it
+    recs.control/trash/run_date=D/<run_id>/        what was live, for readers that still read it and for `rollback`
+    recs.control/failed/<run_id>/                  what the gates refused, with a report
+    recs.control/latest.json                       the newest date; derived from the read root
 
-The control folder is a sibling, because readers glob whatever lies below the root.
+The commit is one renameat2: into a free place, or an exchange with the run that is live. Everything after it is
+derived by `settle`, which every start repeats; so a process can be killed at any moment.
 """
 
 import errno
+import logging
 import os
-import re
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import final
 
-from batch_jobs.parts import SOURCES, PartFile
-from rec_export.errors import MissingInputError, OutputExistsError, StorageError, UsageError
-from rec_export.files import locked, storage_errors, sync, sync_tree
+from rec_export.errors import OutputExistsError, StorageError
+from rec_export.files import locked, storage_errors, sync, sync_tree, write_whole
 from rec_export.record import Record
+from rec_export.recs import MARK, UNKNOWN_RUN, Recs, RunManifest, run_in
+from rec_export.swap import exchange, place
 
-Facts = dict[str, str | int]
-RUN_DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
-PART = re.compile(r"part-\d{5}-of-\d{5}-([0-9a-f]{12})\.parquet")
+log = logging.getLogger("rec_export")
 
 
 @final
-class RunManifest(Record):
-    """What a run is and where it came from."""
+class Latest(Record):
+    """latest.json: the newest date and its run."""
 
-    format: int = 1
-    run_id: str
     run_date: str
-    made_by: str
-    started_at: str  # UTC, ISO 8601
-    seconds: float
-    as_of: str | None  # the last moment that was looked at
-    bundle: str  # sha256 of the bundle's manifest
-    inputs: dict[str, str]  # sha256 of the files that were read
-    k: int
-    seen: str
-    runtime: str
-    device: str
-    items: int
-    files: tuple[PartFile, ...]
-
-    def facts(self) -> Facts:
-        """What decides what a run says, but for its date."""
-        return {"k": self.k, "seen": self.seen, "runtime": self.runtime, "bundle": self.bundle, **self.inputs}
-
-    @property
-    def rows(self) -> int:
-        """The rows of all parts."""
-        return sum(part.rows for part in self.files)
-
-    @property
-    def short_lists(self) -> int:
-        """Users who get fewer than k items."""
-        return sum(part.short_lists for part in self.files)
-
-    @property
-    def bytes(self) -> int:
-        """The size of all parts."""
-        return sum(part.bytes for part in self.files)
-
-    @property
-    def empty_lists(self) -> int:
-        """Users who get nothing."""
-        return sum(part.empty_lists for part in self.files)
-
-    @property
-    def users(self) -> dict[str, int]:
-        """Users by source."""
-        return {source: sum(part.users[source] for part in self.files) for source in SOURCES}
+    run_id: str
 
 
-@final
-class Destination:
-    """The place of one run date below a read root."""
+@contextmanager
+def claimed(recs: Recs) -> Iterator[None]:
+    """Be the only one who writes there, in order left by whoever was before. Raises BusyError.
 
-    def __init__(self, root: Path, run_date: str) -> None:
-        if not RUN_DATE.fullmatch(run_date):
-            raise UsageError(f"the run date is {run_date!r}, but should be like 2026-11-20")
-        if root.exists() and not root.is_dir():
-            raise OutputExistsError(f"{root} is a file; name a directory for the recommendations")
-        if root.resolve() == root.resolve().parent:
-            raise UsageError(f"{root} cannot be a read root, as its control folder lies beside it; name one below it")
-        self.root = root
-        whole = root.resolve()  # "." and ".." have no name of their own
-        self.control = whole.with_name(f"{whole.name}.control")
-        self.live = root / f"run_date={run_date}"
-        self.manifests = self.control / "manifests" / self.live.name
-
-    def published(self) -> str | None:
-        """The run id of what is live at this date; None when nothing is."""
-        if not self.live.exists():
-            return None
-        found = [match[1] for path in self.live.iterdir() if (match := PART.fullmatch(path.name))]
-        return found[0] if found else "an unknown run"
-
-    def manifest(self, run_id: str) -> Path:
-        """Where the manifest of a run lies."""
-        return self.manifests / f"{run_id}.json"
-
-    def told(self, run_id: str) -> RunManifest:
-        """The manifest of a live run."""
-        path = self.manifest(run_id)
-        if not path.is_file():
-            raise MissingInputError(
-                f"{self.live} is live, but its manifest {path} is gone; restore it, or remove the run to make it again"
-            )
-        return RunManifest.read(path)
-
-    @contextmanager
-    def staged(self, run_id: str) -> Iterator[Path]:
-        """Give an empty directory to write a run in; it is removed when the block fails, as is what a killed run left.
-
-        One run at a time is at work for a read root: two of the same name would publish each other's unfinished parts.
-        """
-        works = self.control / "work"
-        with storage_errors(self.live):
-            works.mkdir(parents=True, exist_ok=True)
-            self.refuse_other_filesystem(works)
-            with locked(works):
-                for left in works.iterdir():
-                    shutil.rmtree(left) if left.is_dir() else left.unlink()
-                try:
-                    (works / run_id).mkdir()
-                    yield works / run_id
-                except BaseException:
-                    shutil.rmtree(works / run_id, ignore_errors=True)
-                    with suppress(OSError):  # earlier runs have left their manifests there
-                        works.rmdir()
-                        self.control.rmdir()
-                    raise
-                shutil.rmtree(works / run_id, ignore_errors=True)  # where it was not published
-
-    def publish(self, work: Path, manifest: RunManifest) -> None:
-        """Commit what lies in `work`: the manifest, then one rename. Raises OutputExistsError if one was faster."""
-        (work / "_SUCCESS").touch()
-        sync_tree(work)
-        self.refuse_other_run()
-        self.manifests.mkdir(parents=True, exist_ok=True)
-        manifest.write(self.manifest(manifest.run_id))
-        sync(self.manifest(manifest.run_id))
-        sync(self.manifests)
-        try:
-            self.root.mkdir(parents=True, exist_ok=True)
-            os.rename(work, self.live)
-        except BaseException as error:
-            self.manifest(manifest.run_id).unlink()
-            if isinstance(error, OSError) and error.errno in (errno.ENOTEMPTY, errno.EEXIST):
-                self.refuse_other_run()
-            raise
-        sync(self.root)
-
-    def refuse_other_filesystem(self, works: Path) -> None:
-        """Raise StorageError when the last step could be no rename: the read root is a mount of its own."""
-        if self.root.exists() and self.root.stat().st_dev != works.stat().st_dev:
+    Where nothing was kept in the end, no control folder is left either.
+    """
+    with storage_errors(recs.root):
+        recs.control.mkdir(mode=0o750, parents=True, exist_ok=True)
+        if recs.root.exists() and recs.root.stat().st_dev != recs.control.stat().st_dev:
             raise StorageError(
-                f"{self.root} and {self.control} are on different disks, so a run cannot appear there at once;"
-                f" name a directory below {self.root} as --out"
+                f"{recs.root} and {recs.control} are on different disks, so a run cannot appear there at once;"
+                f" name a directory below {recs.root} as --out"
             )
+        with locked(recs.control / "lock"):
+            try:
+                settle(recs)
+                yield
+            finally:
+                remove_if_empty(recs.control / "work")
+                if [path.name for path in recs.control.iterdir()] == ["lock"]:
+                    (recs.control / "lock").unlink()
+                    recs.control.rmdir()
 
-    def refuse_other_run(self, mine: Facts | None = None) -> None:
-        """Raise OutputExistsError when the date is taken: readers may be reading it. `mine` is what was asked for."""
-        live = self.published()
-        if live is not None:
-            raise OutputExistsError(
-                f"{self.live} already holds the run {live}, made with {self.differences(live, mine or {})};"
-                " choose another --run-date or --out, or remove it first"
-            )
 
-    def differences(self, live: str, mine: Facts) -> str:
-        """In what a live run differs from one with the facts `mine`, as far as its manifest tells."""
-        if not self.manifest(live).is_file():
-            return "other inputs"
-        theirs = RunManifest.read(self.manifest(live)).facts()
-        names = [name for name in {**theirs, **mine} if theirs.get(name) != mine.get(name)] if mine else []
-        return f"another {', '.join(names)}" if names else "other inputs"
+def publish(recs: Recs, work: Path, manifest: RunManifest) -> None:
+    """Commit the run in the folder `work`: the manifest, then one rename. Raises OutputExistsError as `commit` does."""
+    (work / MARK).touch()
+    sync_tree(work)
+    live, path = recs.live(manifest.run_date), recs.manifest(manifest.run_date, manifest.run_id)
+    shutil.rmtree(trash(recs, live.name, manifest.run_id), ignore_errors=True)  # that manifest would not be its own
+    made(path.parent)
+    manifest.write(path)
+    try:
+        commit(work, live, manifest.replaces)
+    except BaseException:
+        if run_in(live) != manifest.run_id:
+            path.unlink()
+        raise
+    with warned("the lists are live, but what they replaced is not in the trash yet"):
+        settle(recs)
+
+
+def refuse_gap(control: Path) -> None:
+    """Raise EnvironmentMissingError where two folders cannot be exchanged: before hours of scoring, not after."""
+    folders = control / "probe-a", control / "probe-b"
+    try:
+        for folder in folders:
+            folder.mkdir(exist_ok=True)
+        exchange(*folders)
+    finally:
+        for folder in folders:
+            remove_if_empty(folder)
+
+
+def commit(folder: Path, live: Path, replaced: str | None) -> None:
+    """The one step that readers see: `folder` becomes the live one, in the place of the run `replaced`, if any was."""
+    made(live.parent)
+    if run_in(live) != replaced:
+        raise OutputExistsError(f"{live} was changed while this run was made; look at it, then run the command again")
+    if replaced is None:
+        try:
+            place(folder, live)
+        except OSError as error:
+            if error.errno not in (errno.EEXIST, errno.ENOTEMPTY):
+                raise
+            raise OutputExistsError(f"{live} appeared while this run was made; run the command again") from error
+    else:
+        exchange(folder, live)
+    sync(live.parent)
+    sync(folder.parent)
+
+
+@contextmanager
+def warned(what: str) -> Iterator[None]:
+    """Tell of an error of the disk and go on: what comes after the commit cannot undo it."""
+    try:
+        yield
+    except OSError as error:
+        log.warning("%s: %s", what, error)
+
+
+def settle(recs: Recs) -> None:
+    """Bring the control folder in line with what is live; nothing is written where it is already.
+
+    A folder of parts whose place does not carry its own run id was exchanged: it belongs in the trash by its own name.
+    """
+    for folder in [*recs.control.glob("work/*/run_date=*"), *recs.control.glob("trash/run_date=*/*")]:
+        run_id, owner = run_in(folder), folder.parent if folder.parent.parent.name == "work" else folder
+        if run_id not in (owner.name, UNKNOWN_RUN):
+            discard(recs, folder, folder.name if owner != folder else folder.parent.name)
+    for work in recs.control.glob("work/*"):
+        if is_live(recs, work.name):
+            shutil.rmtree(work)
+    for mark in recs.control.glob("withdrawn/run_date=*/*.json"):
+        if run_in(recs.root / mark.parent.name) == mark.stem:  # it is live again, or still
+            mark.unlink()
+    dates = recs.dates()
+    if dates:
+        now = Latest(run_date=dates[-1], run_id=str(run_in(recs.live(dates[-1]))))
+        path, text = recs.control / "latest.json", now.as_json()
+        if not path.is_file() or path.read_text(encoding="utf-8", errors="replace") != text:
+            write_whole(path, text)
+
+
+def is_live(recs: Recs, run_id: str) -> bool:
+    """Whether a run was published: its manifest is there, and its date holds it."""
+    dates = [path.parent.name for path in recs.control.glob(f"manifests/run_date=*/{run_id}.json")]
+    return any(run_in(recs.root / date) == run_id for date in dates)
+
+
+def discard(recs: Recs, folder: Path, date: str) -> None:
+    """Move a folder of parts that nobody should find any more to the trash, from where its time there counts."""
+    target = trash(recs, date, str(run_in(folder)))
+    if target.exists():
+        shutil.rmtree(target)
+    made(target.parent)
+    os.utime(folder)
+    place(folder, target)
+    sync(target.parent)
+    sync(folder.parent)
+
+
+def trash(recs: Recs, date: str, run_id: str) -> Path:
+    """Where a run goes that was live at the date `run_date=D`."""
+    return recs.control / "trash" / date / run_id
+
+
+def withdrawal(recs: Recs, run_date: str, run_id: str) -> Path:
+    """Where it is recorded that a run was taken back."""
+    return recs.control / "withdrawn" / f"run_date={run_date}" / f"{run_id}.json"
+
+
+def made(folder: Path) -> None:
+    """Make a folder and what is above it, on the disk."""
+    missing = [path for path in (folder, *folder.parents) if not path.exists()]
+    folder.mkdir(parents=True, exist_ok=True)
+    for path in missing:
+        sync(path.parent)
+
+
+def remove_if_empty(folder: Path) -> None:
+    """Remove a folder that holds nothing."""
+    with suppress(OSError):
+        folder.rmdir()

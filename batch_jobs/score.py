@@ -1,29 +1,34 @@
 """Score every user against every item with an exported bundle, and publish the lists whole or not at all."""
 
-import hashlib
-import json
 import logging
-import time
-from datetime import UTC, date, datetime
+from datetime import UTC, datetime
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+import pyarrow as pa
 
+from batch_jobs.audit import Evidence, one_in, step_for
+from batch_jobs.clock import Clock
+from batch_jobs.gates import Candidate, Judge, sentence, structure
 from batch_jobs.job import ScoreJob
-from batch_jobs.parts import COLD, FALLBACK, MODEL, Lists, PartFile, plan, write_part
-from batch_jobs.publish import Destination, Facts, RunManifest
+from batch_jobs.parts import COLD, FALLBACK, MODEL, Lists, Shard, shards_of, write_part
+from batch_jobs.plan import Plan, planned, refuse_taken
+from batch_jobs.publish import claimed, publish
+from batch_jobs.retention import sweep
 from batch_jobs.today import Today, look
+from batch_jobs.work import MadeWith, Work, working
 from rec_export import __version__
-from rec_export.bundle import MANIFEST, Bundle
-from rec_export.config import Scoring
+from rec_export.config import Retention, Scoring
 from rec_export.data.columns import Int64
-from rec_export.data.read import fingerprint, refuse_changes
-from rec_export.device import device_of
-from rec_export.errors import DataError
-from rec_export.files import sha256
+from rec_export.data.read import refuse_changes
+from rec_export.data.vocab import UNKNOWN
+from rec_export.errors import DataError, GateError
+from rec_export.files import storage_errors
 from rec_export.progress import track
+from rec_export.recs import PartFile, Recs, RunManifest, run_in
 from rec_export.scorer import Model, Scorer, chunks
 
 log = logging.getLogger("rec_export")
@@ -36,54 +41,110 @@ class Scored(NamedTuple):
 
     manifest: RunManifest
     fresh: bool
+    resumed: int = 0  # parts that an earlier attempt had finished
 
 
-def run(job: ScoreJob) -> Scored:
-    """Publish the run; when the same run is already live, only its manifest is read."""
-    started, clock = datetime.now(UTC), time.monotonic()
-    destination = Destination(job.out, job.run_date.isoformat())
-    if job.device is not None:
-        device_of(job.device)  # a slip should not wait for the bundle's hashes
-    bundle = Bundle.read(job.bundle)
-    how = job.scoring(bundle.manifest.blueprint.score, bundle.manifest.formats)
-    device = device_of(how.device)
-    hashes = {name: fingerprint(path) for name, path in job.inputs().items()}
-    facts: Facts = {**how.model_dump(exclude={"device"}), "bundle": sha256(job.bundle / MANIFEST), **hashes}
-    run_id = identity(job.run_date, facts)
-    if destination.published() == run_id:
-        return Scored(destination.told(run_id), fresh=False)
-    destination.refuse_other_run(facts)
-    today = look(bundle, job)
-    refuse_changes(hashes, job.inputs())
-    check_items(today, job)
-    warn_of_a_short_log(today, job)
-    scorer = Scorer(Model.of_bundle(bundle, how.runtime, device), today.catalogue, today.world, today.eligible)
-    with destination.staged(run_id) as work:
-        if destination.published() == run_id:  # another process was faster
-            return Scored(destination.told(run_id), fresh=False)
-        parts = write_parts(work, run_id, scorer, today.users, how)
-        manifest = RunManifest(
-            run_id=run_id,
-            run_date=job.run_date.isoformat(),
-            made_by=f"rec-export {__version__}",
-            started_at=started.isoformat(timespec="seconds"),
-            seconds=round(time.monotonic() - clock, 1),
-            as_of=moment(today.world.date),
-            bundle=str(facts["bundle"]),
-            inputs=hashes,
-            k=how.k,
-            seen=how.seen,
-            runtime=how.runtime,
-            device=str(device),
-            items=len(scorer.items),
-            files=parts,
-        )
-        destination.publish(work, manifest)
-    return Scored(manifest, fresh=True)
+def run(job: ScoreJob, judge: Judge = structure, keep: Retention | None = None) -> Scored:
+    """Publish the run, if `judge` lets it; when the same run is already live, only its manifest is read.
+
+    `keep` says what is removed after that; None: nothing. Raises BusyError, GateError, and OutputExistsError where
+    another run is live or this one was withdrawn.
+    """
+    clock = Clock()
+    recs = Recs.at(job.out)
+    live = recs.live(job.run_date.isoformat())
+    plan = planned(job)
+    with claimed(recs), storage_errors(live):
+        before = run_in(live)
+        if before == plan.run_id:
+            return Scored(recs.told(plan.run_date, plan.run_id), fresh=False)
+        refuse_taken(recs, plan, before, job.replace)
+        today = look(plan.bundle, job)
+        refuse_changes(plan.hashes, job.inputs())
+        unknown = check_items(today, job)
+        warn_of_a_short_log(today, job)
+        model = Model.of_bundle(plan.bundle, plan.how.runtime, plan.device)
+        scorer = Scorer(model, today.catalogue, today.world, today.eligible)
+        with working(recs, plan) as work:
+            left = unfinished(work, plan, len(today.users))
+            write_parts(work, plan, scorer, today.users, left)
+            parts = tuple(work.part(shard.name(plan.run_id)) for shard in shards_of(len(today.users)))
+            draft = described(plan, clock, scorer, parts)
+            draft = draft.model_copy(update={"unknown_items": unknown, "replaces": before})
+            evidence = read_back(work, draft)
+            evidence = evidence.with_broken(met_or_gone(evidence.sample, scorer, plan.how))
+            manifest = judged(Candidate(recs, work.parts, draft, evidence), work, judge)
+            publish(recs, work.parts, manifest)
+            if keep is not None:
+                sweep(recs, keep)
+    return Scored(manifest, fresh=True, resumed=len(parts) - len(left))
 
 
-def check_items(today: Today, job: ScoreJob) -> None:
-    """Raise DataError when the log names no item that the model knows; warn when it names hardly any."""
+def described(plan: Plan, clock: Clock, scorer: Scorer, parts: tuple[PartFile, ...]) -> RunManifest:
+    """The manifest, before anything was checked."""
+    return RunManifest(
+        run_id=plan.run_id,
+        run_date=plan.run_date,
+        made_by=f"rec-export {__version__}",
+        made_with=MadeWith.here(plan.device).versions,
+        started_at=clock.started.isoformat(timespec="seconds"),
+        seconds=clock.seconds(),
+        as_of=moment(scorer.world.date),
+        bundle=str(plan.facts["bundle"]),
+        model_made_at=plan.bundle.manifest.made_at,
+        inputs=plan.hashes,
+        log_rows=len(scorer.world.timeline.seen_item),
+        whom=str(plan.facts["whom"]),
+        k=plan.how.k,
+        seen=plan.how.seen,
+        runtime=plan.how.runtime,
+        device=str(plan.device),
+        items=len(scorer.items),
+        files=parts,
+    )
+
+
+def read_back(work: Work, draft: RunManifest) -> Evidence:
+    """What the written parts hold."""
+    keep = one_in(step_for(sum(draft.users.values())))
+    todo = track(draft.files, len(draft.files), "checking")
+    return Evidence.together(Evidence.of(work.parts / part.name, keep) for part in todo)
+
+
+def met_or_gone(sample: pa.Table, scorer: Scorer, how: Scoring) -> dict[str, int]:
+    """Rows of a sample that recommend what must not be recommended tonight, by kind."""
+    catalogue = scorer.catalogue
+    user = catalogue.users.vocab.rows(sample["user_id"].combine_chunks())
+    item = catalogue.items.vocab.rows(sample["item_id"].combine_chunks())
+    found = {"items not in tonight's catalogue": int((scorer.place[item] == UNKNOWN).sum())}
+    if how.seen == "exclude":
+        users = np.unique(user)
+        seen, count = scorer.world.seen(users), len(catalogue.items.vocab)
+        met = np.repeat(users, np.diff(seen.start)) * count + seen.item_row
+        found["items that the user has met"] = int(np.isin(user * count + item, met).sum())
+    return found
+
+
+def judged(candidate: Candidate, work: Work, judge: Judge) -> RunManifest:
+    """The manifest with its audit and verdicts. A run that is refused is set aside: raises GateError."""
+    recs, manifest = candidate.recs, candidate.manifest.model_copy(update={"audit": candidate.evidence.audit()})
+    verdicts = judge(candidate._replace(manifest=manifest))
+    manifest = manifest.model_copy(update={"gates": verdicts})
+    refused = sentence(verdicts)
+    if refused:
+        manifest.write(work.folder / "manifest.json")
+        dates = recs.dates()
+        stays = f"{recs.live(dates[-1])} stays the newest" if dates else "nothing is published"
+        kept = work.fail()
+        raise GateError(f"{refused}; {stays}, and the run is kept in {kept}", str(kept))
+    return manifest
+
+
+def check_items(today: Today, job: ScoreJob) -> float:
+    """The share of the log's rows whose item the model does not know; a warning when that is most.
+
+    Raises DataError when it knows none.
+    """
     seen = today.world.timeline.seen_item
     known = int((seen < today.catalogue.items.trained).sum())
     if known == 0 and today.catalogue.items.trained:
@@ -96,6 +157,7 @@ def check_items(today: Today, job: ScoreJob) -> None:
             "%s of %s events in %s are of items that the model does not know; check the ids, or train again",
             f"{len(seen) - known:,}", f"{len(seen):,}", job.interactions,
         )  # fmt: skip
+    return round(1 - known / len(seen), 6)
 
 
 def warn_of_a_short_log(today: Today, job: ScoreJob) -> None:
@@ -109,12 +171,6 @@ def warn_of_a_short_log(today: Today, job: ScoreJob) -> None:
         )  # fmt: skip
 
 
-def identity(run_date: date, facts: Facts) -> str:
-    """The run id: 12 hex digits of everything that decides what the run says."""
-    whole = {"date": run_date.isoformat(), **facts}
-    return hashlib.sha256(json.dumps(whole, sort_keys=True).encode()).hexdigest()[:12]
-
-
 def moment(microseconds: int | None) -> str | None:
     """A time in ISO 8601, UTC."""
     return (
@@ -122,21 +178,24 @@ def moment(microseconds: int | None) -> str | None:
     )
 
 
-def write_parts(work: Path, run_id: str, scorer: Scorer, users: Int64, how: Scoring) -> tuple[PartFile, ...]:
-    """Write every part of the run into `work`."""
-    vocabularies = scorer.catalogue.users.vocab, scorer.catalogue.items.vocab
-    shards = plan(len(users))
-    portions = [list(chunks(users[shard.first : shard.stop])) for shard in shards]
-    todo = track((user for portion in portions for user in portion), sum(map(len, portions)), "scoring")
-    return tuple(
-        write_part(
-            work / shard.name(run_id),
-            (lists_of(scorer, user, how) for user in islice(todo, len(portion))),
-            *vocabularies,
-            how.k,
-        )
-        for shard, portion in zip(shards, portions, strict=True)
-    )
+def unfinished(work: Work, plan: Plan, users: int) -> list[Shard]:
+    """The shards that an earlier attempt has not finished."""
+    return [shard for shard in shards_of(users) if not work.has(shard.name(plan.run_id))]
+
+
+def write_parts(work: Work, plan: Plan, scorer: Scorer, users: Int64, shards: list[Shard]) -> None:
+    """Write the parts of some shards; `users` int64 [U] are those of the whole run."""
+    portions = {shard: list(chunks(users[shard.first : shard.stop])) for shard in shards}
+    todo = track((user for shard in shards for user in portions[shard]), sum(map(len, portions.values())), "scoring")
+
+    def write(shard: Shard, path: Path) -> PartFile:
+        lists = (lists_of(scorer, user, plan.how) for user in islice(todo, len(portions[shard])))
+        footer = {"run_date": plan.run_date, "run_id": plan.run_id, "part": f"{shard.number} of {shard.of}",
+                  "bundle": str(plan.facts["bundle"])}  # fmt: skip
+        return write_part(path, lists, scorer.catalogue.users.vocab, scorer.catalogue.items.vocab, plan.how.k, footer)
+
+    for shard in shards:
+        work.write(shard.name(plan.run_id), partial(write, shard))
 
 
 def lists_of(scorer: Scorer, user: Int64, how: Scoring) -> Lists:

@@ -44,9 +44,8 @@ def look(bundle: Bundle, job: ScoreJob) -> Today:
     known = bundle.catalogue.users.vocab.plus(events.user_id)
     log = make_log(events, users, items)
     world = Timeline.of(log, len(users), len(items)).as_of(None, bundle.manifest.blueprint.clock)
-    return Today(
-        catalogue, world, whom(known, users, attributes.get("users"), job.users), among(items, attributes.get("items"))
-    )
+    listed = attributes.get("users") if job.whom == "listed" else None
+    return Today(catalogue, world, whom(known, users, listed, job.users), among(items, attributes.get("items")))
 
 
 def until(events: Events, job: ScoreJob) -> Events:

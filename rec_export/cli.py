@@ -25,8 +25,13 @@ PLACES = {
     "export": "exporters.commands",
     "torchscript": "exporters.commands",
     "onnx": "exporters.commands",
+    "pt2": "exporters.commands",
     "verify": "exporters.commands",
     "score": "batch_jobs.commands",
+    "nightly": "batch_jobs.commands",
+    "rollback": "batch_jobs.commands",
+    "status": "batch_jobs.commands",
+    "verify-run": "batch_jobs.commands",
 }
 
 

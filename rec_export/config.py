@@ -11,7 +11,11 @@ from rec_export.errors import MissingInputError, UsageError, nearest
 from rec_export.record import Record
 
 MODEL = "hybrid"
+METRIC = r"^((hr|recall|ndcg|mrr)@[1-9][0-9]{0,3}|rmse|mae|r2)$"
 MOST_K = 32_767  # a rank is an int16
+
+Loss = Literal["softmax", "bpr", "bce", "mse"]
+Target = Literal["value", "log"]
 
 
 @final
@@ -22,12 +26,18 @@ class Training(Record):
     patience: int | None = Field(default=None, ge=1, description="epochs without a better metric before stopping")
     batch: int | None = Field(default=None, ge=2)
     lr: float | None = Field(default=None, gt=0)
-    decay: float = Field(default=0.01, ge=0, description="decoupled weight decay of layers")
+    decay: float | None = Field(default=None, ge=0, description="decoupled weight decay of layers and biases")
     embedding_decay: float | None = Field(default=None, ge=0, description="decoupled weight decay of embeddings")
     row_wise: int = Field(
         default=30_000, ge=1, description="tables of so many rows or more: a step moves only the rows it looks up"
     )
-    loss: Literal["softmax", "bpr", "bce"] = "softmax"
+    prior: float | None = Field(
+        default=None,
+        ge=0,
+        description="of mse: how strongly ids are drawn to the mean, in rows; none: as biases alone should be",
+    )
+    loss: Loss = Field(default="softmax", description="mse: the score predicts the value of a row, a rating or plays")
+    target: Target = Field(default="value", description="what mse predicts: the value, or log(1 + value) for counts")
     candidates: int | None = Field(default=None, ge=2, description="items that targets are told from, in each batch")
     negatives: Literal["mixed", "uniform", "popular", "batch"] = Field(
         default="mixed", description="how they are drawn; mixed: half the most popular, half uniform"
@@ -37,12 +47,22 @@ class Training(Record):
     schedule: Literal["constant", "cosine", "step", "plateau"] = Field(
         default="constant", description="of the learning rate; step: half after each third of the epochs"
     )
+    precision: Literal["float32", "bfloat16"] = Field(
+        default="float32", description="of the products while learning; bfloat16 pays on CUDA"
+    )
+    compile: bool = Field(
+        default=False, description="the towers by torch.compile while learning; pays on long runs on CUDA"
+    )
     clip: float = Field(default=5.0, gt=0, description="largest norm of all gradients together")
     recency: float | None = Field(
         default=None,
         gt=0,
         description="half-life, in days, of the weight of a snapshot, or of a liking of bpr; none: all snapshots weigh"
         " alike, likings by the log (30 days at most, where time tells something)",
+    )
+    by_value: bool | None = Field(
+        default=None,
+        description="a liking weighs more with its value, by the logarithm; none: where order means nothing",
     )
     id_dropout: float | None = Field(
         default=None, ge=0, lt=1, description="share of ids hidden, so that new ones can be served"
@@ -52,7 +72,9 @@ class Training(Record):
         default=None, ge=1, le=32, description="models, with seeds from `seed` on, whose mean score is exported as one"
     )
     device: str = "auto"
-    metric: str = Field(default="ndcg@10", pattern=r"^(hr|recall|ndcg|mrr)@[1-9][0-9]{0,3}$")
+    metric: str | None = Field(
+        default=None, pattern=METRIC, description="chooses the epoch; ndcg@10, or rmse where the loss is mse"
+    )
     refit: bool = Field(default=True, description="train again on training and validation rows, for the best epochs")
 
 
@@ -63,7 +85,76 @@ class Scoring(Record):
     k: int = Field(default=100, ge=1, le=MOST_K)
     seen: Literal["exclude", "keep"] = "exclude"
     device: str = "auto"
-    runtime: Literal["torchscript", "onnx"] = "torchscript"
+    runtime: Literal["torchscript", "onnx", "pt2"] = "torchscript"
+
+
+@final
+class Gates(Record):
+    """When a night's lists are not published. Shares are 0..1; "before" is the newest earlier date published."""
+
+    covered: float = Field(default=0.999, ge=0, le=1, description="least share of users who get a list")
+    short_lists: float = Field(default=0.05, ge=0, le=1, description="largest share of users who get fewer than k")
+    flat_lists: float = Field(
+        default=0.05, ge=0, le=1, description="largest share of lists whose items all have one score"
+    )
+    same_list: float = Field(
+        default=0.05, ge=0, le=1, description="largest share of the lists by the model that are one and the same"
+    )
+    first_item: float = Field(
+        default=0.5, ge=0, le=1, description="largest share of lists that begin with the same item"
+    )
+    first_item_growth: float = Field(default=2.0, ge=1, description="largest ratio of that share to the one before")
+    log_rows: float = Field(default=0.9, ge=0, description="least ratio of the log's rows to those before")
+    users_lost: float = Field(default=0.05, ge=0, le=1, description="largest share of users lost since before")
+    users_gained: float = Field(default=0.20, ge=0, description="largest share of users gained since before")
+    items_kept: float = Field(
+        default=0.5, ge=0, description="least ratio of different items recommended to those before"
+    )
+    sources: float = Field(
+        default=0.10, ge=0, le=1, description="largest change in the share of model, cold or fallback"
+    )
+    overlap: float = Field(default=0.05, ge=0, le=1, description="least share of items that users had before")
+    stale_overlap: float = Field(default=0.999, ge=0, le=1, description="share from which a warning says so")
+    unknown_items: float = Field(
+        default=0.25, ge=0, le=1, description="largest share of the log's rows of items that the model does not know"
+    )
+    newest_event_hours: float = Field(default=36.0, gt=0, description="largest age of the log's newest row")
+    model_days: float = Field(default=7.0, gt=0, description="age of the bundle from which a warning says so")
+    command: str | None = Field(
+        default=None, description="a check of your own: it gets the folder of the parts, and refuses by its exit code"
+    )
+
+
+@final
+class Retention(Record):
+    """What is kept after a night was published. The newest dates always are."""
+
+    dates: int = Field(default=30, ge=2, description="dates below the read root")
+    trash_hours: float = Field(
+        default=72.0, ge=0, description="of what was replaced; longer than the longest query, and kept for `rollback`"
+    )
+    failed_hours: float = Field(default=168.0, ge=0, description="of runs that the gates refused")
+
+
+@final
+class Nightly(Record):
+    """What `nightly` does beside scoring: with which bundle, where to, and what it must not publish."""
+
+    bundle: Path
+    out: Path = Field(description="the read root")
+    users: Literal["all", "listed"] = Field(
+        default="all", description="whom to score: everybody known, or the users in data.users alone"
+    )
+    metrics: Path | None = Field(
+        default=None, description="a file for Prometheus, such as rec_export.prom in the textfile directory"
+    )
+    gates: Gates = Gates()
+    retention: Retention = Retention()
+
+    def relative_to(self, folder: Path) -> Self:
+        """With paths from a folder."""
+        metrics = self.metrics and folder / self.metrics
+        return self.model_copy(update={"bundle": folder / self.bundle, "out": folder / self.out, "metrics": metrics})
 
 
 @final
@@ -74,6 +165,7 @@ class Config(Record):
     model: dict[str, Any] = Field(default_factory=lambda: {"name": MODEL})
     training: Training = Training()
     score: Scoring = Scoring()
+    nightly: Nightly | None = None
 
     @field_validator("model", mode="before")
     @classmethod
@@ -100,7 +192,9 @@ class Config(Record):
         for change in changes:
             fields = changed(fields, change)
         config = cls.of(fields, f"{path} with --set" if changes else str(path))
-        return config.model_copy(update={"data": config.data.relative_to(path.parent.resolve())})
+        here = path.parent.resolve()
+        paths = {"data": config.data.relative_to(here), "nightly": config.nightly and config.nightly.relative_to(here)}
+        return config.model_copy(update=paths)
 
     def dump(self) -> str:
         """The resolved configuration as YAML."""

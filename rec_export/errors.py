@@ -41,7 +41,7 @@ class DeviceError(RecExportError):
 
 
 class EnvironmentMissingError(RecExportError):
-    """An optional package that was asked for is not installed."""
+    """This machine cannot do it: an optional package is not installed, or the filesystem lacks an operation."""
 
     exit_code = 78
 
@@ -62,6 +62,16 @@ class BusyError(RecExportError):
     """Somebody else is at work in the same place."""
 
     exit_code = 75
+
+
+class GateError(RecExportError):
+    """A run is not fit to be published; what was live stays live, and the run is kept in the folder `evidence`."""
+
+    exit_code = 80
+
+    def __init__(self, sentence: str, evidence: str = "") -> None:
+        super().__init__(sentence)
+        self.evidence = evidence
 
 
 class TrainingError(RecExportError):

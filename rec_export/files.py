@@ -81,23 +81,34 @@ def storage_error(path: Path | str, error: OSError) -> StorageError:
 
 
 @contextmanager
-def locked(directory: Path) -> Iterator[None]:
-    """Be the only process at work in an existing directory. Raises BusyError at once where another one is.
+def locked(path: Path) -> Iterator[None]:
+    """Be the only process that holds the lock file `path`. Raises BusyError at once where another one does.
 
-    The kernel gives the lock back when a process ends, however it ends.
+    The kernel gives the lock back when a process ends, however it ends. The file is open for writing, as NFS wants it.
     """
-    handle = os.open(directory, os.O_RDONLY)
+    handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o640)
     try:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            same = directory.exists() and os.path.samestat(os.fstat(handle), directory.stat())
+            same = path.exists() and os.path.samestat(os.fstat(handle), path.stat())
         except BlockingIOError:
             same = False
-        if not same:  # or the one who held it has just removed the directory
-            raise BusyError(f"another run is at work in {directory}; try again when it has ended")
+        if not same:  # or the one who held it has just removed the file
+            raise BusyError(f"another run is at work in {path.parent}; try again when it has ended")
         yield
     finally:
         os.close(handle)
+
+
+def write_whole(path: Path, text: str) -> None:
+    """Put a text file in its place, on the disk, by one rename: whoever reads it finds the old one or the new one."""
+    work = path.with_name(f".{path.name}.unfinished")
+    with work.open("w", encoding="utf-8") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(work, path)
+    sync(path.parent)
 
 
 def sha256(path: Path) -> str:

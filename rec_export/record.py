@@ -8,13 +8,15 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic_core import ErrorDetails
 
 from rec_export.errors import MissingInputError, ModelError, UsageError, nearest, shorten
+from rec_export.files import write_whole
 
 PLAIN = {
     "dict_type": "a mapping of keys to values",
     "model_type": "a mapping of keys to values",
     "path_type": "a path",
     "tuple_type": "a list",
-    "string_pattern_mismatch": "a metric and a length of lists, such as ndcg@10, hr@5, recall@50 or mrr@20",
+    "string_pattern_mismatch": "a metric and a length of lists, such as ndcg@10, hr@5, recall@50 or mrr@20;"
+    " or rmse, mae or r2",
 }
 """What pydantic says in the words of Python, in those of a YAML file; by the type of the complaint."""
 
@@ -24,9 +26,13 @@ class Record(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", ser_json_inf_nan="constants", protected_namespaces=())
 
+    def as_json(self) -> str:
+        """The fields as JSON that a person can read."""
+        return self.model_dump_json(indent=2) + "\n"
+
     def write(self, path: Path) -> None:
-        """Write the fields as JSON that a person can read."""
-        path.write_text(self.model_dump_json(indent=2) + "\n", encoding="utf-8")
+        """Write the fields as JSON; the file is whole, and on the disk."""
+        write_whole(path, self.as_json())
 
     @classmethod
     def read(cls, path: Path) -> Self:

@@ -45,6 +45,7 @@ data:
   split: {by: time, valid: 0.1, test: 0.1}  # the last tenth of the log is the test
 model: {name: hybrid}
 score: {k: 20}
+nightly: {bundle: ../bundle, out: ../recs}  # for `rec-export nightly`, once the model is exported
 """
 
 README = """\

@@ -1,11 +1,8 @@
 """A run appears whole or not at all, once, and the same run is not done twice."""
 
+import errno
 import json
-import os
 import shutil
-import signal
-import subprocess
-import sys
 from datetime import date
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -15,12 +12,14 @@ import pytest
 
 from batch_jobs import score as job
 from batch_jobs.job import ScoreJob
-from batch_jobs.parts import plan
-from batch_jobs.publish import Destination
+from batch_jobs.parts import shards_of
+from batch_jobs.publish import claimed
 from batch_jobs.today import Today, look
 from rec_export.bundle import Bundle
-from rec_export.errors import BusyError, DataError, MissingInputError, OutputExistsError, StorageError, UsageError
+from rec_export.errors import DataError, MissingInputError, OutputExistsError, StorageError, UsageError
 from rec_export.files import sha256
+from rec_export.recs import Recs, RunManifest
+from rec_export.scorer import Scorer
 from tests.conftest import LAST_DAY, command, contents, done, read_lists
 
 SHARED_MEMORY = Path("/dev/shm")
@@ -104,72 +103,59 @@ def test_a_run_that_fails_midway_leaves_nothing(
     assert contents(tmp_path) == {}
 
 
-KILLED = """
-import os, signal, batch_jobs.parts
-from rec_export.cli import main
-batch_jobs.parts.sha256 = lambda path: os.kill(os.getpid(), signal.{signal}) or "0" * 64
-main()
-"""
-
-
-def killed(words: list[str], name: str) -> int:
-    """The exit code of a scoring process that gets a signal when its last row is written."""
-    program = [sys.executable, "-c", KILLED.format(signal=name), *words]
-    return subprocess.run(
-        program, capture_output=True, check=False, env={**os.environ, "PYTHONPATH": os.getcwd()}
-    ).returncode
-
-
-@pytest.mark.slow
-def test_a_run_that_is_terminated_leaves_nothing(exported: Path, shop: Path, tmp_path: Path) -> None:
-    code = killed(arguments(exported, shop, tmp_path / "recs"), "SIGTERM")
-    assert (code, contents(tmp_path)) == (128 + signal.SIGTERM, {})
-
-
-@pytest.mark.slow
-def test_a_run_that_is_killed_publishes_nothing_and_is_done_by_the_next(
-    scored: Path, exported: Path, shop: Path, tmp_path: Path
-) -> None:
-    words = arguments(exported, shop, tmp_path / "recs")
-    code = killed(words, "SIGKILL")
-    assert (code, (tmp_path / "recs").exists()) == (-signal.SIGKILL, False)
-    done(*words)
-    assert read_lists(tmp_path / "recs").equals(read_lists(scored))
-    assert list((tmp_path / "recs.control" / "work").iterdir()) == []
-
-
-def test_the_same_run_twice_at_once_is_done_by_one_and_refused_to_the_other(tmp_path: Path) -> None:
-    destination = Destination(tmp_path / "recs", LAST_DAY)
-    with destination.staged("0123456789ab") as work:
-        (work / "part").write_text("unfinished")
-        with pytest.raises(BusyError, match="another run is at work"), destination.staged("0123456789ab"):
-            pass
-        assert (work / "part").read_text() == "unfinished"
-    with destination.staged("0123456789ab") as work:
-        assert list(work.iterdir()) == []
-
-
-def test_the_same_run_that_another_process_ends_meanwhile_is_not_done_again(
-    exported: Path, shop: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def later(bundle: Bundle, wanted: ScoreJob) -> Today:
-        today = look(bundle, wanted)
-        monkeypatch.setattr("batch_jobs.score.look", look)
-        assert job.run(score_job(exported, shop, tmp_path / "recs")).fresh
-        return today
-
-    monkeypatch.setattr("batch_jobs.score.look", later)
-    assert not job.run(score_job(exported, shop, tmp_path / "recs")).fresh
-    assert not job.run(score_job(exported, shop, tmp_path / "recs")).fresh  # its manifest is still there
-    assert list((tmp_path / "recs.control" / "work").iterdir()) == []
+def test_two_at_once_are_done_by_one_and_refused_to_the_other(exported: Path, shop: Path, tmp_path: Path) -> None:
+    with claimed(Recs.at(tmp_path / "recs")):
+        answer = command("-q", *arguments(exported, shop, tmp_path / "recs"))
+    assert (answer.code, "another run is at work" in answer.err, contents(tmp_path)) == (75, True, {})
 
 
 def test_a_live_run_without_its_manifest_is_named(exported: Path, shop: Path, tmp_path: Path) -> None:
     job.run(score_job(exported, shop, tmp_path / "recs"))
-    (manifest,) = (tmp_path / "recs.control").rglob("*.json")
+    (manifest,) = (tmp_path / "recs.control" / "manifests").rglob("*.json")
     manifest.unlink()
     with pytest.raises(MissingInputError, match=r"is live, but its manifest .* is gone"):
         job.run(score_job(exported, shop, tmp_path / "recs"))
+
+
+def test_a_derived_file_that_is_damaged_is_written_again(exported: Path, shop: Path, tmp_path: Path) -> None:
+    job.run(score_job(exported, shop, tmp_path / "recs"))
+    latest = tmp_path / "recs.control" / "latest.json"
+    before = latest.read_bytes()
+    latest.write_bytes(b"{")
+    job.run(score_job(exported, shop, tmp_path / "recs"))
+    assert latest.read_bytes() == before
+
+
+def test_a_manifest_of_the_first_format_is_read(tmp_path: Path) -> None:
+    (tmp_path / "old.json").write_text(
+        """{"format": 1, "run_id": "712752806dd5", "run_date": "2026-10-31", "made_by": "rec-export 0.1.0",
+        "started_at": "2026-11-21T08:44:50+00:00", "seconds": 5.1, "as_of": null, "bundle": "0", "inputs": {}, "k": 10,
+        "seen": "exclude", "runtime": "torchscript", "device": "cpu", "items": 2000, "files": []}"""
+    )
+    old = RunManifest.read(tmp_path / "old.json")
+    assert (old.format, old.audit, old.gates, old.rows) == (1, None, (), 0)
+
+
+def test_a_folder_that_rec_export_did_not_write_is_not_replaced(exported: Path, shop: Path, tmp_path: Path) -> None:
+    (tmp_path / "recs" / f"run_date={LAST_DAY}").mkdir(parents=True)
+    (tmp_path / "recs" / f"run_date={LAST_DAY}" / "part-0.parquet").touch()
+    before = contents(tmp_path / "recs")
+    answer = command("-q", *arguments(exported, shop, tmp_path / "recs"), "--replace")
+    assert (answer.code, "did not write" in answer.err, contents(tmp_path / "recs")) == (73, True, before)
+
+
+def test_where_folders_cannot_be_exchanged_a_date_is_not_replaced_and_nothing_is_scored(
+    scored: Path, exported: Path, shop: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def cannot(*anything: object) -> None:
+        raise OSError(errno.EINVAL, "Invalid argument")
+
+    monkeypatch.setattr("rec_export.swap.renameat2", cannot)
+    done(*arguments(exported, shop, tmp_path / "recs"))  # by a plain rename
+    monkeypatch.setattr(job, "look", lambda *anything: pytest.fail("it is too late to refuse"))
+    answer = command("-q", *arguments(exported, shop, tmp_path / "recs"), "--replace", "--seen", "keep")
+    assert (answer.code, "cannot exchange two folders" in answer.err) == (78, True)
+    assert read_lists(tmp_path / "recs").equals(read_lists(scored))
 
 
 def test_a_stray_file_in_the_work_folder_is_no_hindrance(exported: Path, shop: Path, tmp_path: Path) -> None:
@@ -214,18 +200,19 @@ def test_a_date_that_is_taken_while_a_run_is_under_way_is_not_overwritten(
         return write(*anything)  # type: ignore[arg-type]
 
     monkeypatch.setattr(job, "write_parts", slower)
-    with pytest.raises(OutputExistsError, match="already holds the run 0123456789ab"):
+    with pytest.raises(OutputExistsError, match="was changed while this run was made"):
         job.run(score_job(exported, shop, tmp_path / "recs"))
     assert [path.name for path in live.iterdir()] == ["part-00000-of-00001-0123456789ab.parquet"]
-    assert list((tmp_path / "recs.control").rglob("*.json")) == []  # there is no manifest of what was not published
+    assert (
+        list((tmp_path / "recs.control" / "manifests").rglob("*.json")) == []
+    )  # there is no manifest of what was not published
 
 
 @pytest.mark.skipif(not SHARED_MEMORY.is_dir(), reason="needs a second filesystem")
 def test_a_read_root_on_another_disk_than_its_control_folder_is_refused_before_scoring(tmp_path: Path) -> None:
     with TemporaryDirectory(dir=SHARED_MEMORY) as other_disk:
-        destination = Destination(Path(other_disk), LAST_DAY)
-        destination.control = tmp_path / "recs.control"
-        with pytest.raises(StorageError, match="are on different disks"), destination.staged("0123456789ab"):
+        elsewhere = Recs(Path(other_disk), tmp_path / "recs.control")
+        with pytest.raises(StorageError, match="are on different disks"), claimed(elsewhere):
             pass
 
 
@@ -244,7 +231,7 @@ def test_other_settings_are_another_run(scored: Path, exported: Path, shop: Path
 
 @pytest.mark.parametrize("users", [0, 1, 50_000, 50_001, 1_234_567])
 def test_the_plan_depends_on_the_number_of_users_and_covers_them_once(users: int) -> None:
-    shards = plan(users)
+    shards = shards_of(users)
     assert [shard.first for shard in shards] == [0, *(shard.stop for shard in shards[:-1])]
     assert shards[-1].stop == users
     assert max(shard.stop - shard.first for shard in shards) <= 50_000
@@ -261,9 +248,35 @@ def test_several_parts_hold_what_one_would(
 
 def test_the_root_of_the_disk_is_no_read_root() -> None:
     with pytest.raises(UsageError, match=r"^/ cannot be a read root"):
-        Destination(Path("/"), LAST_DAY)
+        Recs.at(Path("/"))
 
 
 def test_a_run_date_is_a_date(tmp_path: Path) -> None:
     with pytest.raises(Exception, match="the run date is 'today', but should be like 2026-11-20"):
-        Destination(tmp_path / "recs", "today")
+        Recs.at(tmp_path / "recs").live("today")
+
+
+def test_lists_that_hold_what_a_user_has_met_are_refused_even_by_score(
+    exported: Path, shop: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    best = Scorer.best
+    monkeypatch.setattr(Scorer, "best", lambda self, user, k, keep_seen: best(self, user, k, True))
+    answer = command("-q", *arguments(exported, shop, tmp_path / "recs"))
+    assert (answer.code, (tmp_path / "recs").exists()) == (80, False)
+    assert "items that the user has met" in answer.err
+
+
+def test_what_fails_after_the_commit_is_told_and_mended_by_the_next_start(
+    exported: Path, shop: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fails(recs: Recs) -> None:
+        if recs.dates():
+            raise OSError(errno.EIO, "Input/output error")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("batch_jobs.publish.settle", fails)
+        assert job.run(score_job(exported, shop, tmp_path / "recs")).fresh
+    assert "the lists are live, but" in caplog.text
+    assert not job.run(score_job(exported, shop, tmp_path / "recs")).fresh
+    assert (tmp_path / "recs.control" / "latest.json").is_file()
+    assert not (tmp_path / "recs.control" / "work").exists()

@@ -1,6 +1,7 @@
 """A directory appears whole or not at all."""
 
 import errno
+import fcntl
 import hashlib
 import os
 from pathlib import Path
@@ -9,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rec_export.errors import OutputExistsError, StorageError
-from rec_export.files import files_below, new_directory, sha256, storage_error
+from rec_export.errors import BusyError, OutputExistsError, StorageError
+from rec_export.files import files_below, locked, new_directory, sha256, storage_error, write_whole
 from tests.conftest import contents
 
 
@@ -93,3 +94,36 @@ def test_files_are_listed_in_one_order_without_folders(tmp_path: Path) -> None:
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).touch()
     assert [str(path.relative_to(tmp_path)) for path in files_below(tmp_path)] == [".hidden", "b/a", "b/z", "c"]
+
+
+def test_a_text_file_is_the_old_one_or_the_new_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(handle: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    write_whole(tmp_path / "file", "old")
+    with monkeypatch.context() as patch:
+        patch.setattr("os.fsync", full)
+        with pytest.raises(OSError, match="No space"):
+            write_whole(tmp_path / "file", "new")
+    assert (tmp_path / "file").read_text() == "old"
+    write_whole(tmp_path / "file", "new")
+    assert contents(tmp_path) == {"file": b"new"}
+
+
+def test_a_lock_has_one_holder_and_comes_back(tmp_path: Path) -> None:
+    with locked(tmp_path / "lock"), pytest.raises(BusyError), locked(tmp_path / "lock"):
+        pass
+    with locked(tmp_path / "lock"):
+        pass
+
+
+def test_a_lock_file_that_its_holder_removed_is_not_held(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path, flock = tmp_path / "lock", fcntl.flock
+
+    def late(handle: int, how: int) -> None:
+        flock(handle, how)
+        path.unlink()
+
+    monkeypatch.setattr("fcntl.flock", late)
+    with pytest.raises(BusyError), locked(path):
+        pass

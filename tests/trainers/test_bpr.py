@@ -29,7 +29,7 @@ def test_what_nobody_liked_yet_stands_with_the_least_liked(log: Path, tmp_path: 
     training = {"epochs": 2, "seeds": 1}
     config = config_file(tmp_path, data=data, model={"name": "bpr", "dim": 4}, training=training)
     done("train", config, "--out", tmp_path / "checkpoint")
-    _, towers, _ = Checkpoint.read(tmp_path / "checkpoint")
+    towers = Checkpoint.read(tmp_path / "checkpoint").towers
     assert isinstance(towers.item_tower, ItemFactors)
     bias = towers.item_tower.bias.table.weight[:, 0]
     assert bias[-1] == bias[:-1].min() < bias[:-1].max()

@@ -128,6 +128,20 @@ def test_a_checkpoint_against_itself_is_no_better_and_no_worse(
     assert all(d == nothing for metrics in said["paired"]["against"].values() for d in metrics.values())
 
 
+def test_a_rival_whose_rows_are_in_another_order_is_judged_as_by_itself(
+    trained: Path, held_out: pd.DataFrame, shop: Path, tmp_path: Path
+) -> None:
+    held_out.to_parquet(tmp_path / "test.parquet")
+    changes = "model.dim=4", "training.epochs=1", "training.refit=false", "data.minimum.per_item=40"
+    words = [word for change in changes for word in ("--set", change)]
+    done("train", shop / "config.yaml", "--out", tmp_path / "rival", *words)
+    test = "--test", tmp_path / "test.parquet", "--k", 10
+    alone = evaluation(tmp_path / "rival", *test)["model"]["all"]["metrics"]
+    beside = evaluation(trained, *test, "--against", tmp_path / "rival")["against"]["all"]["metrics"]
+    assert beside == alone
+    assert alone["ndcg@10"]["mean"] > 0
+
+
 def test_another_log_cannot_be_compared_with(split_off: Path, trained: Path, shop: Path) -> None:
     code, _, err = command(
         "-q", "evaluate", trained, "--test", shop / "future.parquet", "--against", split_off / "ckpt"

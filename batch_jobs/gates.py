@@ -1,0 +1,182 @@
+"""Whether a night's lists are fit to be published: write, audit, publish; the thresholds are those of the config.
+
+The pattern is Write-Audit-Publish: the run is whole and on the disk, but nobody sees it yet; what is refused is kept
+to be looked at, and what is live stays live. Nights are compared with the newest published date before theirs.
+"""
+
+import shlex
+import subprocess
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import NamedTuple, final
+
+from batch_jobs.audit import Evidence, one_in, overlap, step_for
+from rec_export.config import Gates
+from rec_export.errors import DataError, MissingInputError, UsageError, nearest
+from rec_export.recs import SOURCES, Recs, RunManifest, Verdict, run_in
+
+STRUCTURE = "structure"  # lists that break a promise of the format: never to be forced
+NAMES = (
+    STRUCTURE, "covered", "short_lists", "flat_lists", "same_list", "first_item", "unknown_items", "log_rows", "users",
+    "items", "first_item_growth", "sources", "overlap", "newest_event", "model_age", "command",
+)  # fmt: skip
+COMPARED = ("log_rows", "users", "items", "first_item_growth", "sources", "overlap")
+
+
+class Candidate(NamedTuple):
+    """A run that is written, but not published."""
+
+    recs: Recs
+    folder: Path  # of its parts
+    manifest: RunManifest  # with its audit, but without verdicts
+    evidence: Evidence
+
+
+Judge = Callable[[Candidate], tuple[Verdict, ...]]
+
+
+def structure(candidate: Candidate) -> tuple[Verdict, ...]:
+    """The one gate that every run must pass."""
+    assert candidate.manifest.audit is not None
+    broken = candidate.manifest.audit.broken
+    said = "; ".join(f"{count:,} {kind}" for kind, count in broken.items())
+    return (verdict(STRUCTURE, sum(broken.values()), "0 broken promises", not broken, reason=said or None),)
+
+
+@final
+class Gatekeeper:
+    """All gates, with thresholds from a configuration. `forced`: gates that a person answers for, and the reason."""
+
+    def __init__(self, gates: Gates, forced: tuple[str, ...] = (), reason: str | None = None) -> None:
+        unknown = [name for name in forced if name not in NAMES]
+        if unknown:
+            raise UsageError(f"there is no gate {unknown[0]!r}{nearest(unknown[0], NAMES)}")
+        if STRUCTURE in forced:
+            raise UsageError(f"the gate {STRUCTURE!r} cannot be forced: readers could not read such lists aright")
+        if forced and not (reason or "").strip():
+            raise UsageError("--force-gate needs a --reason, which is recorded with the run")
+        self.gates, self.forced, self.reason = gates, forced, reason
+
+    def __call__(self, candidate: Candidate) -> tuple[Verdict, ...]:
+        """What each gate says."""
+        before = last_before(candidate.recs, candidate.manifest.run_date)
+        found = [*structure(candidate), *self.alone(candidate.manifest), *self.compared(candidate, before)]
+        found += [*self.fresh(candidate.manifest), *self.asked(candidate.folder)]
+        return tuple(self.answered_for(one) for one in found)
+
+    def alone(self, run: RunManifest) -> Iterator[Verdict]:
+        """Gates on the run itself."""
+        gates, audit, users = self.gates, run.audit, max(sum(run.users.values()), 1)
+        assert audit is not None
+        yield at_least("covered", 1 - run.empty_lists / users, gates.covered)
+        yield at_most("short_lists", run.short_lists / users, gates.short_lists)
+        yield at_most("flat_lists", audit.flat_lists, gates.flat_lists)
+        yield at_most("same_list", audit.same_list, gates.same_list)
+        yield at_most("first_item", audit.first_item, gates.first_item)
+        yield at_most("unknown_items", run.unknown_items or 0.0, gates.unknown_items)
+
+    def compared(self, candidate: Candidate, before: RunManifest | None) -> Iterator[Verdict]:
+        """Gates beside the night before."""
+        if before is None or before.audit is None:
+            yield from (skipped(name, "no date was published before") for name in COMPARED)
+            return
+        gates, run = self.gates, candidate.manifest
+        assert run.audit is not None
+        now, then = sum(run.users.values()), max(sum(before.users.values()), 1)
+        yield at_least("log_rows", run.log_rows / max(before.log_rows, 1), gates.log_rows)
+        low, high = 1 - gates.users_lost, 1 + gates.users_gained
+        yield verdict("users", now / then, f"{low:g}..{high:g} times {then:,}", low <= now / then <= high)
+        yield at_least("items", run.audit.items / max(before.audit.items, 1), gates.items_kept)
+        growth = run.audit.first_item / (before.audit.first_item or 1.0)
+        yield at_most("first_item_growth", growth, gates.first_item_growth)
+        shares = [abs(run.users[s] / max(now, 1) - before.users[s] / then) for s in SOURCES]
+        yield at_most("sources", max(shares), gates.sources, "of users in another source")
+        yield self.churn(candidate, before)
+
+    def churn(self, candidate: Candidate, before: RunManifest) -> Verdict:
+        """How much of the lists of the night before is still there, for a sample of users."""
+        step = step_for(sum(candidate.manifest.users.values()))
+        folder = candidate.recs.live(before.run_date)
+        try:
+            then = Evidence.together(Evidence.of(folder / part.name, one_in(step)) for part in before.files)
+        except DataError as error:  # which is no fault of tonight's lists
+            return skipped("overlap", str(error))
+        share = overlap(candidate.evidence.sample, then.sample)
+        if share is None:
+            return skipped("overlap", "no user of the sample is in both nights")
+        if share >= self.gates.stale_overlap:
+            limit = f"less than {self.gates.stale_overlap:g}: is the input of the same day?"
+            return verdict("overlap", share, limit, False, hard=False)
+        return at_least("overlap", share, self.gates.overlap)
+
+    def fresh(self, run: RunManifest) -> Iterator[Verdict]:
+        """Gates on the age of the log, at the end of the run's date or now, whichever is earlier, and of the model."""
+        now, end = datetime.now(UTC), datetime.fromisoformat(run.run_date).replace(tzinfo=UTC) + timedelta(days=1)
+        if run.as_of is None:
+            yield skipped("newest_event", "the log has no times")
+        else:
+            hours = (min(now, end) - datetime.fromisoformat(run.as_of)) / timedelta(hours=1)
+            yield at_most("newest_event", hours, self.gates.newest_event_hours, "hours")
+        if run.model_made_at is not None:
+            days = (now - datetime.fromisoformat(run.model_made_at)) / timedelta(days=1)
+            limit = f"at most {self.gates.model_days:g} days"
+            yield verdict("model_age", days, limit, days <= self.gates.model_days, hard=False)
+
+    def asked(self, folder: Path) -> Iterator[Verdict]:
+        """The team's own check: its exit code decides, its output goes where ours goes."""
+        if self.gates.command is None:
+            return
+        words = shlex.split(self.gates.command)
+        try:
+            code = subprocess.run([*words, str(folder)], stdout=2, check=False).returncode
+        except OSError as error:
+            raise MissingInputError(f"the gate's command {words[0]!r} cannot be run: {error.strerror}") from error
+        yield verdict("command", code, "exit code 0", code == 0)
+
+    def answered_for(self, one: Verdict) -> Verdict:
+        """A refusal that a person has overruled."""
+        if one.verdict != "refused" or one.gate not in self.forced:
+            return one
+        return one.model_copy(update={"verdict": "forced", "reason": self.reason})
+
+
+def last_before(recs: Recs, run_date: str) -> RunManifest | None:
+    """The manifest of the newest live run of an earlier date; None where there is none, or it has lost its manifest."""
+    for date in reversed(recs.dates()):
+        path = recs.manifest(date, str(run_in(recs.live(date))))
+        if date < run_date and path.is_file():
+            return RunManifest.read(path)
+    return None
+
+
+def at_least(gate: str, value: float, limit: float) -> Verdict:
+    """Passed from `limit` on."""
+    return verdict(gate, value, f"at least {limit:g}", value >= limit)
+
+
+def at_most(gate: str, value: float, limit: float, unit: str = "") -> Verdict:
+    """Passed up to `limit`."""
+    return verdict(gate, value, f"at most {limit:g} {unit}".strip(), value <= limit)
+
+
+def verdict(
+    gate: str, value: float, limit: str, passed: bool, *, hard: bool = True, reason: str | None = None
+) -> Verdict:
+    """What a gate says of a value; one that is not hard only warns."""
+    said = "passed" if passed else "refused" if hard else "warned"
+    return Verdict(gate=gate, verdict=said, value=round(value, 4), limit=limit, reason=reason)
+
+
+def skipped(gate: str, reason: str) -> Verdict:
+    """A gate that cannot be asked, which is said."""
+    return Verdict(gate=gate, verdict="skipped", value=None, limit="", reason=reason)
+
+
+def sentence(verdicts: tuple[Verdict, ...]) -> str:
+    """The refusals as one clause."""
+    refused = [one for one in verdicts if one.verdict == "refused"]
+    return "; ".join(
+        f"{one.gate} is {one.value:g}, but should be {one.limit}" + (f" ({one.reason})" if one.reason else "")
+        for one in refused
+    )

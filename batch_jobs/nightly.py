@@ -1,0 +1,155 @@
+"""The nightly job: score, ask the gates, publish, clear up; and a report of it, whatever happened."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import date
+from pathlib import Path
+from signal import SIGINT
+from typing import final
+
+from pydantic import BaseModel
+
+from batch_jobs.clock import Clock
+from batch_jobs.gates import Gatekeeper
+from batch_jobs.job import ScoreJob
+from batch_jobs.prometheus import write_metrics
+from batch_jobs.publish import warned
+from batch_jobs.report import Report, write_report
+from batch_jobs.score import Scored
+from batch_jobs.score import run as score
+from rec_export.bundle import MANIFEST, Manifest, check_manifest
+from rec_export.config import Config, Nightly
+from rec_export.errors import BusyError, GateError, RecExportError, UsageError
+from rec_export.record import Record
+from rec_export.recs import Recs, RunManifest
+
+UNASKED = {"path", "repeats", "text_dim"}  # keys of the section data that scoring does not read
+
+
+@final
+class NightlyJob(Record):
+    """A configuration, the night, and what a person answers for."""
+
+    config: Config
+    run_date: date
+    force: tuple[str, ...] = ()
+    reason: str | None = None
+    command: str | None = None
+    replace: bool = False
+
+    @property
+    def section(self) -> Nightly:
+        """The section `nightly`."""
+        if self.config.nightly is None:
+            raise UsageError("the configuration has no section 'nightly'; it needs at least nightly.bundle and .out")
+        return self.config.nightly
+
+    def score_job(self) -> ScoreJob:
+        """What is scored: the files of the section `data`, as they are tonight."""
+        data, section = self.config.data, self.section
+        asked = self.config.score.model_dump(exclude_unset=True)
+        return ScoreJob(
+            bundle=section.bundle, interactions=data.interactions.path, items=data.items and data.items.path,
+            users=data.users and data.users.path, whom=section.users, out=section.out, run_date=self.run_date,
+            replace=self.replace, **asked,
+        )  # fmt: skip
+
+    def judge(self) -> Gatekeeper:
+        """The gates, with the command that was given."""
+        gates = self.section.gates
+        if self.command is not None:
+            gates = gates.model_copy(update={"command": self.command})
+        return Gatekeeper(gates, self.force, self.reason)
+
+
+def run(job: NightlyJob) -> Report:
+    """Publish tonight's lists, or leave what is live and say why. The report lies in the control folder.
+
+    Raises what `score` raises.
+    """
+    judge, recs = job.judge(), Recs.at(job.section.out)
+    with reported(recs, job):
+        clock = Clock()
+        refuse_other_columns(job)
+        done = score(job.score_job(), judge, job.section.retention)
+    report = told(done, clock)
+    with warned("the report could not be written"):
+        if done.fresh:
+            write_report(report, recs.control)
+        measure(report, job)
+    return report
+
+
+def measure(report: Report, job: NightlyJob) -> None:
+    """Tell Prometheus, where it was asked for."""
+    if job.section.metrics is not None:
+        write_metrics(report, job.section.metrics)
+
+
+@contextmanager
+def reported(recs: Recs, job: NightlyJob) -> Iterator[None]:
+    """Leave a report when the block fails. Who finds another one at work leaves that one's report alone."""
+    clock = Clock()
+    try:
+        yield
+    except BusyError:
+        raise
+    except BaseException as error:
+        report = failed(error, job, clock)
+        with warned("the report could not be written"):
+            leave_report(recs, report, error)
+            measure(report, job)
+        raise
+
+
+def leave_report(recs: Recs, report: Report, error: BaseException) -> None:
+    """Beside the lists, and with the evidence where the gates refused."""
+    recs.control.mkdir(mode=0o750, parents=True, exist_ok=True)
+    write_report(report, recs.control)
+    if isinstance(error, GateError):
+        write_report(report, Path(error.evidence))
+
+
+def told(done: Scored, clock: Clock) -> Report:
+    """The report of a night that ended well."""
+    return Report.of_run(done.manifest, "published" if done.fresh else "kept", clock.seconds(), resumed=done.resumed)
+
+
+def failed(error: BaseException, job: NightlyJob, clock: Clock) -> Report:
+    """The report of a night that published nothing."""
+    if isinstance(error, GateError):
+        manifest = RunManifest.read(Path(error.evidence) / "manifest.json")
+        return Report.of_run(manifest, "refused", clock.seconds(), exit_code=error.exit_code, sentence=str(error))
+    code, sentence = 70, f"{type(error).__name__}: {error}"
+    if isinstance(error, RecExportError):
+        code, sentence = error.exit_code, str(error)
+    elif isinstance(error, SystemExit | KeyboardInterrupt):
+        code = error.code if isinstance(error, SystemExit) and isinstance(error.code, int) else 128 + SIGINT
+        sentence = f"ended by signal {code - 128}; the same command goes on from what is finished"
+    return Report(
+        outcome="failed",
+        exit_code=code,
+        sentence=sentence,
+        run_date=job.run_date.isoformat(),
+        started_at=clock.started.isoformat(timespec="seconds"),
+        seconds=clock.seconds(),
+    )
+
+
+def refuse_other_columns(job: NightlyJob) -> None:
+    """Raise UsageError where the section `data` reads the log or a table otherwise than the training did."""
+    check_manifest(job.section.bundle)
+    trained = Manifest.read(job.section.bundle / MANIFEST).blueprint.data
+    for name in ("interactions", "items", "users"):
+        mine, theirs = keys(getattr(job.config.data, name)), keys(getattr(trained, name))
+        other = [key for key in mine if theirs and mine[key] != theirs[key]]
+        if other:
+            raise UsageError(
+                f"data.{name}.{other[0]} is {mine[other[0]]!r}, but the bundle {job.section.bundle} was trained with"
+                f" {theirs[other[0]]!r}; write it so, or train and export again"
+            )
+
+
+def keys(section: BaseModel | None) -> dict[str, object]:
+    """The keys that scoring reads."""
+    return {} if section is None else section.model_dump(exclude=UNASKED)

@@ -1,0 +1,72 @@
+"""What a run is, known before anything is looked at, and whether its date is free for it."""
+
+import hashlib
+import json
+from typing import NamedTuple
+
+import torch
+
+from batch_jobs.job import ScoreJob
+from batch_jobs.publish import refuse_gap, withdrawal
+from rec_export.bundle import MANIFEST, Bundle
+from rec_export.config import Scoring
+from rec_export.data.read import fingerprint
+from rec_export.device import device_of
+from rec_export.errors import OutputExistsError
+from rec_export.files import sha256
+from rec_export.recs import UNKNOWN_RUN, Facts, Recs, RunManifest
+
+
+class Plan(NamedTuple):
+    """What a run is, known before anything is looked at."""
+
+    run_id: str
+    run_date: str
+    bundle: Bundle
+    how: Scoring
+    device: torch.device
+    facts: Facts
+    hashes: dict[str, str]  # of the inputs
+
+
+def planned(job: ScoreJob) -> Plan:
+    """Check the bundle and hash the inputs."""
+    if job.device is not None:
+        device_of(job.device)  # a slip should not wait for the bundle's hashes
+    bundle = Bundle.read(job.bundle)
+    how = job.scoring(bundle.manifest.blueprint.score, bundle.manifest.formats)
+    hashes = {name: fingerprint(path) for name, path in job.inputs().items()}
+    sealed = sha256(job.bundle / MANIFEST)
+    facts: Facts = {**how.model_dump(exclude={"device"}), "whom": job.whom, "bundle": sealed, **hashes}
+    run_date = job.run_date.isoformat()
+    return Plan(identity(run_date, facts), run_date, bundle, how, device_of(how.device), facts, hashes)
+
+
+def identity(run_date: str, facts: Facts) -> str:
+    """The run id: 12 hex digits of everything that decides what the run says."""
+    whole = {"date": run_date, **facts}
+    return hashlib.sha256(json.dumps(whole, sort_keys=True).encode()).hexdigest()[:12]
+
+
+def refuse_taken(recs: Recs, plan: Plan, live: str | None, replace: bool) -> None:
+    """Raise OutputExistsError where readers have another run of that date, or had this one and it was taken back."""
+    where = recs.live(plan.run_date)
+    if live == UNKNOWN_RUN:
+        raise OutputExistsError(f"{where} holds what rec-export did not write; move it away")
+    if replace:
+        if live is not None:
+            refuse_gap(recs.control)
+        return
+    if live is not None:
+        path = recs.manifest(plan.run_date, live)
+        theirs = RunManifest.read(path).facts() if path.is_file() else {}
+        names = [name for name in {**theirs, **plan.facts} if theirs.get(name) != plan.facts.get(name)]
+        differs = f"another {', '.join(names)}" if theirs and names else "other inputs"
+        raise OutputExistsError(
+            f"{where} already holds the run {live}, made with {differs};"
+            " put this one in its place with --replace, or choose another --run-date or --out"
+        )
+    if withdrawal(recs, plan.run_date, plan.run_id).is_file():
+        raise OutputExistsError(
+            f"this run, {plan.run_id}, was published at {where} and withdrawn; to publish it all the same: --replace"
+        )

@@ -1,0 +1,76 @@
+"""The report of a night, as JSON for machines and as Markdown for people."""
+
+from pathlib import Path
+from typing import Literal, Self, final
+
+from pydantic import Field
+
+from rec_export.files import write_whole
+from rec_export.record import Record
+from rec_export.recs import RunManifest, Verdict
+
+
+@final
+class Report(Record):
+    """report.json: how a night ended."""
+
+    outcome: Literal["published", "kept", "refused", "failed"]  # kept: the same run was live before
+    exit_code: int = 0
+    sentence: str = ""  # why not
+    run_date: str
+    run_id: str | None = None
+    started_at: str  # UTC, ISO 8601
+    seconds: float
+    users: dict[str, int] = Field(default_factory=dict)  # by source
+    rows: int = 0
+    items: int = 0
+    short_lists: int = 0
+    empty_lists: int = 0
+    resumed_parts: int = 0  # that an earlier attempt had finished
+    gates: tuple[Verdict, ...] = ()
+
+    @classmethod
+    def of_run(
+        cls, run: RunManifest, outcome: Literal["published", "kept", "refused"], seconds: float, *,
+        exit_code: int = 0, sentence: str = "", resumed: int = 0,
+    ) -> Self:  # fmt: skip
+        """Of a run that was made."""
+        return cls(
+            outcome=outcome, exit_code=exit_code, sentence=sentence, run_date=run.run_date, run_id=run.run_id,
+            started_at=run.started_at, seconds=seconds, users=run.users, rows=run.rows, items=run.items,
+            short_lists=run.short_lists, empty_lists=run.empty_lists, resumed_parts=resumed, gates=run.gates,
+        )  # fmt: skip
+
+    def line(self) -> str:
+        """One line for a log or a mail."""
+        asked = [one for one in self.gates if one.verdict != "skipped"]
+        well = sum(one.verdict == "passed" for one in asked)
+        others = [f"{one.gate} {one.verdict}" for one in asked if one.verdict != "passed"]
+        gates = f"{well} of {len(asked)} gates passed" + (f" ({', '.join(others)})" if others else "")
+        resumed = f", {self.resumed_parts} parts resumed" if self.resumed_parts else ""
+        return (
+            f"{self.outcome} run_date={self.run_date} run {self.run_id}: {sum(self.users.values()):,} users,"
+            f" {self.rows:,} rows, {gates}, {self.seconds:.0f} s{resumed}"
+        )
+
+    def markdown(self) -> str:
+        """A page that says what a person asks first."""
+        lines = [f"# run_date={self.run_date}: {self.outcome}", ""]
+        lines += [self.sentence, ""] if self.sentence else []
+        if self.run_id is not None:
+            users = ", ".join(f"{count:,} {source}" for source, count in self.users.items())
+            lines += [f"Run {self.run_id}: {users} users, {self.items:,} items, {self.rows:,} rows,"]
+            lines += [f"{self.short_lists:,} short lists, {self.empty_lists:,} of them empty."]
+        lines += [f"Started {self.started_at}, took {self.seconds:.0f} s, exit code {self.exit_code}.", ""]
+        if self.gates:
+            lines += ["| gate | verdict | value | should be | |", "|---|---|---|---|---|"]
+        for one in self.gates:
+            value = "" if one.value is None else f"{one.value:g}"
+            lines.append(f"| {one.gate} | {one.verdict} | {value} | {one.limit} | {one.reason or ''} |")
+        return "\n".join(lines) + "\n"
+
+
+def write_report(report: Report, folder: Path) -> None:
+    """Write report.json and report.md in a folder, each whole."""
+    report.write(folder / "report.json")
+    write_whole(folder / "report.md", report.markdown())

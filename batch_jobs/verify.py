@@ -1,0 +1,36 @@
+"""Hold a published run against its manifest, and its lists against the promises of docs/format.md; by files alone."""
+
+from typing import NamedTuple
+
+from batch_jobs.audit import Evidence, one_in
+from rec_export.errors import DataError
+from rec_export.recs import Recs, RunManifest, run_in, verified
+
+
+class Verified(NamedTuple):
+    """A run that is as it was published."""
+
+    manifest: RunManifest
+    rows: int
+    users: int  # with a list
+
+
+def verify_run(recs: Recs, run_date: str) -> Verified:
+    """Check the live run of a date: names, sizes, hashes, page checksums, counts, order, ranks, duplicates, scores.
+
+    Raises DataError with the first thing that is wrong.
+    """
+    paths = verified(recs, run_date)
+    manifest = recs.told(run_date, str(run_in(recs.live(run_date))))
+    found = []
+    for path, part in zip(paths, manifest.files, strict=True):
+        one = Evidence.of(path, one_in(1 << 62))
+        counted, said = (one.rows, sum(one.users.values())), (part.rows, sum(part.users.values()) - part.empty_lists)
+        if counted != said:
+            raise DataError(f"{path} holds {counted[0]:,} rows of {counted[1]:,} users, but its manifest says {said}")
+        found.append(one)
+    whole = Evidence.together(found)
+    broken = "; ".join(f"{count:,} {kind}" for kind, count in whole.broken.items() if count)
+    if broken:
+        raise DataError(f"the lists in {recs.live(run_date)} break what was promised: {broken}")
+    return Verified(manifest, whole.rows, sum(whole.users.values()))

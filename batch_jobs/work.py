@@ -1,0 +1,121 @@
+"""A run under way: finished parts, each with a sidecar that says so, in the control folder.
+
+    recs.control/work/<run_id>/run_date=2026-11-20/part-00000-of-00004-<run_id>.parquet     becomes the live folder
+    recs.control/work/<run_id>/done/part-00000-of-00004-<run_id>.json                       its hash and counts
+    recs.control/work/<run_id>/made_with.json
+
+A part without a sidecar was never finished. So a killed run goes on where it was: the same command makes the same run
+id, and so finds the same folder. What the gates refused lies in failed/<run_id>/ in the same shape, and comes back.
+"""
+
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Self, final
+
+import pyarrow as pa
+import torch
+
+from batch_jobs.plan import Plan
+from batch_jobs.publish import made
+from rec_export import __version__
+from rec_export.files import sync
+from rec_export.record import Record
+from rec_export.recs import PartFile, Recs, unchanged
+
+
+@final
+class MadeWith(Record):
+    """What decides the bytes of a part beside the run id: parts of another machine or version do not mix with these."""
+
+    device: str
+    versions: dict[str, str]
+
+    @classmethod
+    def here(cls, device: torch.device) -> Self:
+        """This process."""
+        cuda = device.type == "cuda"
+        name = torch.cuda.get_device_name(device) if cuda else f"cpu {torch.backends.cpu.get_cpu_capability()}"
+        return cls(
+            device=name, versions={"rec-export": __version__, "torch": torch.__version__, "pyarrow": pa.__version__}
+        )
+
+
+@final
+class Work:
+    """The folder of one run. Only who holds the lock may open it."""
+
+    def __init__(self, recs: Recs, run_date: str, run_id: str, made_with: MadeWith) -> None:
+        self.folder = recs.control / "work" / run_id
+        self.parts = self.folder / f"run_date={run_date}"
+        self.sidecars = self.folder / "done"
+        self.failed = recs.control / "failed" / run_id
+        self.clear_others()
+        if self.failed.is_dir() and not self.folder.exists():
+            made(self.folder.parent)
+            os.rename(self.failed, self.folder)
+        mark = self.folder / "made_with.json"
+        if self.folder.exists() and (not mark.is_file() or MadeWith.read(mark) != made_with):
+            shutil.rmtree(self.folder)
+        made(self.parts)
+        made(self.sidecars)
+        if not mark.is_file():
+            made_with.write(mark)
+
+    def clear_others(self) -> None:
+        """Remove what other runs left: their inputs are of the past."""
+        for left in self.folder.parent.glob("*"):
+            if left != self.folder:
+                shutil.rmtree(left) if left.is_dir() else left.unlink()
+
+    def has(self, name: str) -> bool:
+        """Whether a part was finished, and is what it was then."""
+        return self.sidecar(name).is_file() and unchanged(self.parts, self.part(name))
+
+    def part(self, name: str) -> PartFile:
+        """What a finished part holds."""
+        return PartFile.read(self.sidecar(name))
+
+    def write(self, name: str, write: Callable[[Path], PartFile]) -> None:
+        """Let `write` make a part at the path it is given. It counts as finished when its sidecar is there."""
+        unfinished = self.folder / "unfinished.parquet"
+        done = write(unfinished).model_copy(update={"name": name})
+        sync(unfinished)
+        os.rename(unfinished, self.parts / name)
+        sync(self.parts)
+        done.write(self.sidecar(name))
+
+    def sidecar(self, name: str) -> Path:
+        """Where it is written that a part is finished."""
+        return self.sidecars / f"{Path(name).stem}.json"
+
+    def finished(self) -> int:
+        """How many parts are finished."""
+        return sum(1 for _ in self.sidecars.glob("part-*.json"))
+
+    def close(self) -> None:
+        """Keep what is finished for the next time, and nothing else."""
+        (self.folder / "unfinished.parquet").unlink(missing_ok=True)
+        if self.folder.is_dir() and not self.finished():
+            shutil.rmtree(self.folder)
+
+    def fail(self) -> Path:
+        """Set the run aside as evidence; where it lies now."""
+        made(self.failed.parent)
+        if self.failed.exists():
+            shutil.rmtree(self.failed)
+        os.utime(self.folder)
+        os.rename(self.folder, self.failed)
+        return self.failed
+
+
+@contextmanager
+def working(recs: Recs, plan: Plan) -> Iterator[Work]:
+    """The folder of a run; when the block ends, however it does, only finished parts are kept in it."""
+    work = Work(recs, plan.run_date, plan.run_id, MadeWith.here(plan.device))
+    try:
+        yield work
+    finally:
+        work.close()

@@ -1,0 +1,221 @@
+"""Each gate refuses its own defect and no other; what is refused is kept, and what is live stays live."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from batch_jobs.audit import BROKEN, Evidence, one_in, overlap
+from batch_jobs.gates import COMPARED, Candidate, Gatekeeper
+from rec_export.config import Gates
+from rec_export.errors import UsageError
+from rec_export.recs import PartFile, Recs, RunManifest
+
+Frame = pd.DataFrame
+TYPES = {"rank": pa.int16(), "score": pa.float32()}
+
+
+def lists(users: int = 60, k: int = 5, items: int = 200, seed: int = 0) -> Frame:
+    """Lists as they should be: k random items for each user, falling scores."""
+    rng = np.random.default_rng(seed)
+    chosen = np.concatenate([rng.permutation(items)[:k] for _ in range(users)])
+    return pd.DataFrame({
+        "user_id": np.repeat([f"u{user:04d}" for user in range(users)], k),
+        "rank": np.tile(np.arange(1, k + 1), users),
+        "item_id": [f"i{item}" for item in chosen],
+        "score": np.tile(np.linspace(1, 0.5, k), users),
+        "source": "model",
+    })  # fmt: skip
+
+
+def part(path: Path, rows: Frame, users: int, short: int = 0, empty: int = 0) -> PartFile:
+    """Write rows as a part."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    table = pa.Table.from_pandas(rows, preserve_index=False)
+    schema = pa.schema([pa.field(f.name, TYPES.get(f.name, f.type)) for f in table.schema])
+    pq.write_table(table.cast(schema), path)
+    sources = rows.groupby("user_id").source.first().value_counts()
+    counts = {source: int(sources.get(source, 0)) for source in ("model", "cold", "fallback")}
+    counts["model"] += users - sum(counts.values())
+    return PartFile(
+        name=path.name, users=counts, short_lists=short, empty_lists=empty, rows=len(rows), bytes=1, sha256="0" * 64
+    )
+
+
+def candidate(folder: Path, rows: Frame, day: str = "2026-11-20", users: int = 60, **facts: Any) -> Candidate:
+    """A run of these rows that is below the read root in `folder`, with a manifest."""
+    recs = Recs.at(folder / "recs")
+    path = recs.live(day) / "part-00000-of-00001-0123456789ab.parquet"
+    counts = {key: facts.pop(key) for key in ("short", "empty") if key in facts}
+    files = (part(path, rows, users, **counts),)
+    evidence = Evidence.together([Evidence.of(path, one_in(1))])
+    fields: dict[str, Any] = {
+        "run_id": "0123456789ab", "run_date": day, "made_by": "a test", "started_at": "", "seconds": 0.0,
+        "as_of": f"{day}T20:00:00+00:00", "model_made_at": datetime.now(UTC).isoformat(), "bundle": "", "inputs": {},
+        "log_rows": 1000, "k": 5, "seen": "exclude", "runtime": "onnx", "device": "cpu", "items": 200, "files": files,
+    }  # fmt: skip
+    manifest = RunManifest(**{**fields, "audit": evidence.audit(), **facts})
+    recs.manifest(day, manifest.run_id).parent.mkdir(parents=True, exist_ok=True)
+    manifest.write(recs.manifest(day, manifest.run_id))
+    return Candidate(recs, path.parent, manifest, evidence)
+
+
+def said(tonight: Candidate, gates: Gates | None = None) -> dict[str, str]:
+    """What is not "passed", by gate."""
+    verdicts = Gatekeeper(gates or Gates())(tonight)
+    return {one.gate: one.verdict for one in verdicts if one.verdict != "passed"}
+
+
+def nights(folder: Path, change: Callable[[Frame], Frame] = lambda rows: rows, **facts: Any) -> Candidate:
+    """A night as it should be, and another whose lists are half the same, before `change`."""
+    before = lists()
+    candidate(folder, before, day="2026-11-19")
+    tonight = lists(seed=1)
+    half = tonight.user_id < "u0030"
+    return candidate(folder, change(tonight.where(~half, before)), **facts)
+
+
+def test_a_night_as_it_should_be_passes_every_gate(tmp_path: Path) -> None:
+    assert said(nights(tmp_path)) == {}
+
+
+def test_a_first_night_is_compared_with_nothing_and_says_so(tmp_path: Path) -> None:
+    assert said(candidate(tmp_path, lists())) == dict.fromkeys(COMPARED, "skipped")
+
+
+def assign(**columns: Any) -> Callable[[Frame], Frame]:
+    """A change of whole columns."""
+    return lambda rows: rows.assign(**columns)
+
+
+def only(users: int) -> Callable[[Frame], Frame]:
+    """The lists of so many users."""
+    return lambda rows: rows[rows.user_id < f"u{users:04d}"]
+
+
+def narrow(rows: Frame) -> Frame:
+    """Lists from a few items, none of which begins more lists than another."""
+    place = np.arange(len(rows)) % 5 + np.arange(len(rows)) // 5
+    return rows.assign(item_id=[f"i{item}" for item in place % 20])
+
+
+DEFECTS: dict[str, tuple[Callable[[Frame], Frame], dict[str, Any], set[str]]] = {
+    "NaN": (assign(score=np.nan), {}, {"structure"}),
+    "an item twice": (
+        lambda r: r.assign(item_id=r.item_id.where(r["rank"] != 2, r.item_id.shift())),
+        {},
+        {"structure"},
+    ),
+    "ranks from 0": (lambda r: r.assign(rank=r["rank"] - 1), {}, {"structure"}),
+    "rising scores": (lambda r: r.assign(score=-r.score), {}, {"structure"}),
+    "unsorted users": (lambda r: r.iloc[::-1].assign(rank=r["rank"].values, score=r.score.values), {}, {"structure"}),
+    "a constant model": (assign(score=0.5), {}, {"flat_lists"}),
+    "one list for all": (
+        lambda r: r.assign(item_id=np.tile([f"i{i}" for i in range(5)], 60)),
+        {},
+        {"same_list", "first_item", "first_item_growth", "items", "overlap"},
+    ),
+    "few items": (narrow, {}, {"items", "overlap"}),
+    "no list for some": (only(59), {"empty": 1, "short": 1}, {"covered"}),
+    "short lists": (lambda r: r, {"short": 6}, {"short_lists"}),
+    "users lost": (only(50), {"users": 50}, {"users"}),
+    "all users cold": (assign(source="cold"), {}, {"sources"}),
+    "ids of another kind": (lambda r: r.assign(item_id="x" + r.item_id), {}, {"overlap"}),
+    "an old log": (lambda r: r, {"as_of": "2026-11-19T00:00:00+00:00"}, {"newest_event"}),
+    "half of the log": (lambda r: r, {"log_rows": 500}, {"log_rows"}),
+    "strange items in the log": (lambda r: r, {"unknown_items": 0.5}, {"unknown_items"}),
+}
+
+
+@pytest.mark.parametrize("name", DEFECTS)
+def test_a_defect_is_refused_by_its_gates_alone(name: str, tmp_path: Path) -> None:
+    change, facts, gates = DEFECTS[name]
+    assert said(nights(tmp_path, change, **facts)) == dict.fromkeys(gates, "refused")
+
+
+def test_the_lists_of_the_day_before_as_todays_are_warned_of(tmp_path: Path) -> None:
+    candidate(tmp_path, lists(), day="2026-11-19")
+    assert said(candidate(tmp_path, lists())) == {"overlap": "warned"}
+
+
+def test_damage_to_the_night_before_is_said_and_no_reason_to_refuse_tonight(tmp_path: Path) -> None:
+    tonight = nights(tmp_path)
+    before = min(tonight.recs.live("2026-11-19").iterdir())
+    before.write_bytes(before.read_bytes()[:100])
+    assert said(tonight) == {"overlap": "skipped"}
+
+
+def test_an_old_model_is_warned_of(tmp_path: Path) -> None:
+    assert said(nights(tmp_path, model_made_at="2026-11-01T00:00:00+00:00")) == {"model_age": "warned"}
+
+
+@pytest.mark.parametrize(("command", "verdict"), [("false", {"command": "refused"}), ("test -d", {})])
+def test_a_command_of_ones_own_is_a_gate(command: str, verdict: dict[str, str], tmp_path: Path) -> None:
+    assert said(nights(tmp_path), Gates(command=command)) == verdict
+
+
+def test_a_gate_that_is_forced_says_why_and_the_others_stand(tmp_path: Path) -> None:
+    tonight = nights(tmp_path, only(50), users=50, as_of="2026-11-01T00:00:00+00:00")
+    verdicts = {one.gate: one for one in Gatekeeper(Gates(), ("users",), "a sale has ended")(tonight)}
+    assert (verdicts["users"].verdict, verdicts["users"].reason) == ("forced", "a sale has ended")
+    assert verdicts["newest_event"].verdict == "refused"
+
+
+@pytest.mark.parametrize(
+    ("force", "reason", "said"),
+    [
+        (("overlapp",), "x", "there is no gate 'overlapp'; did you mean 'overlap'?"),
+        (("overlap",), " ", "--force-gate needs a --reason"),
+        (("structure",), "x", "'structure' cannot be forced"),
+    ],
+)
+def test_what_cannot_be_forced_is_said(force: tuple[str, ...], reason: str, said: str) -> None:
+    with pytest.raises(UsageError, match=said.replace("?", r"\?")):
+        Gatekeeper(Gates(), force, reason)
+
+
+@settings(max_examples=20)
+@given(cuts=st.lists(st.integers(0, 12), max_size=3))
+def test_evidence_adds_up_however_the_users_are_cut_into_parts(
+    cuts: list[int], tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    folder, rows = tmp_path_factory.mktemp("parts"), lists(users=12)
+    edges = [0, *sorted(cuts), 12]
+    for place, (first, stop) in enumerate(pairwise(edges)):
+        chosen = rows[(rows.user_id >= f"u{first:04d}") & (rows.user_id < f"u{stop:04d}")]
+        part(folder / f"{place}.parquet", chosen, stop - first)
+    part(folder / "whole.parquet", rows, 12)
+    found = Evidence.together([Evidence.of(folder / f"{i}.parquet", one_in(2)) for i in range(len(edges) - 1)])
+    whole = Evidence.of(folder / "whole.parquet", one_in(2))
+    assert (found.audit(), found.users, found.rows) == (whole.audit(), whole.users, whole.rows)
+    assert overlap(found.sample, whole.sample) in (1.0, None)
+
+
+def test_a_user_in_two_parts_breaks_the_order(tmp_path: Path) -> None:
+    part(tmp_path / "a.parquet", lists(users=3), 3)
+    found = Evidence.together([Evidence.of(tmp_path / "a.parquet", one_in(1))] * 2)
+    assert found.broken[BROKEN[0]] == 1
+
+
+def test_the_overlap_is_the_share_of_items_that_stay(tmp_path: Path) -> None:
+    rows = lists(users=10, k=4)
+    tables = [
+        pa.Table.from_pandas(frame[["user_id", "item_id"]], preserve_index=False)
+        for frame in (rows, rows.assign(item_id=rows.item_id.where(rows["rank"] > 1, "new")))
+    ]
+    assert overlap(*tables) == 0.75
+
+
+def test_all_verdicts_have_names_that_can_be_forced(tmp_path: Path) -> None:
+    verdicts = Gatekeeper(Gates(command="true"))(nights(tmp_path))
+    for one in verdicts[1:]:
+        Gatekeeper(Gates(), (one.gate,), "x")

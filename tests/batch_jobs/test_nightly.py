@@ -1,0 +1,189 @@
+"""A night publishes a whole, checked, fresh run, or leaves what is live in its place and says why."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+import yaml
+
+from batch_jobs.report import Report
+from rec_export.cli import terminated
+from rec_export.recs import Recs
+from tests.conftest import Answer, command, contents, done, read_lists
+
+LAST, NEXT = "2026-10-30", "2026-10-31"
+EASY = {"short_lists": 1.0, "first_item": 1.0, "same_list": 1.0}  # a model that learned for one epoch
+
+
+@pytest.fixture
+def place(exported: Path, shop_copy: Path) -> Path:
+    """A shop with a configuration for its nights."""
+    return configured(shop_copy, exported)
+
+
+def configured(shop: Path, bundle: Path, gates: dict[str, Any] | None = None, **nightly: Any) -> Path:
+    """The shop's configuration with a section `nightly`."""
+    fields = yaml.safe_load((shop / "config.yaml").read_text())
+    section = {"bundle": str(bundle), "out": "recs", "gates": {**EASY, **(gates or {})}, **nightly}
+    (shop / "config.yaml").write_text(yaml.safe_dump({**fields, "score": {"k": 5}, "nightly": section}))
+    return shop
+
+
+def night(place: Path, day: str, *more: object, code: int = 0) -> Answer:
+    """A night that ends with `code`."""
+    answer = command("nightly", place / "config.yaml", "--run-date", day, *more)
+    assert answer.code == code, answer.err
+    return answer
+
+
+def report(place: Path) -> Report:
+    """What is written of the last night."""
+    return Report.read(place / "recs.control" / "report.json")
+
+
+def halve(place: Path) -> None:
+    """Somebody truncates the log."""
+    log = pd.read_parquet(place / "interactions.parquet").sort_values("timestamp")
+    log.tail(len(log) // 2).to_parquet(place / "interactions.parquet")
+
+
+def test_a_night_publishes_lists_for_everybody_and_says_so_in_one_line(place: Path) -> None:
+    said = night(place, LAST).out
+    run = Recs.at(place / "recs").told(LAST, report(place).run_id or "")
+    assert said.startswith(f"published run_date={LAST} run {run.run_id}: ")
+    assert said.count("\n") == 1
+    users = pd.read_parquet(place / "users.parquet").user_id
+    assert set(users) <= set(read_lists(place / "recs")["user_id"].to_pylist())
+    assert (run.k, run.whom, run.gates) == (5, "all", report(place).gates)
+
+
+def test_the_same_night_again_writes_nothing(place: Path) -> None:
+    night(place, LAST)
+    before = {path: path.stat().st_mtime_ns for path in place.rglob("*")}
+    assert night(place, LAST).out.startswith("kept ")
+    assert {path: path.stat().st_mtime_ns for path in place.rglob("*")} == before
+
+
+def test_quiet_says_nothing_of_a_night_that_went_well(place: Path) -> None:
+    assert done("nightly", place / "config.yaml", "--run-date", LAST) == ""
+
+
+def test_a_bad_night_is_refused_and_what_is_live_stays(place: Path) -> None:
+    night(place, LAST)
+    live = contents(place / "recs")
+    halve(place)
+    said = night(place, NEXT, code=80).err
+    assert said.startswith("Error: log_rows is 0.")
+    assert f"{place}/recs/run_date={LAST} stays the newest" in said
+    told = report(place)
+    kept = place / "recs.control" / "failed" / str(told.run_id)
+    assert (told.outcome, told.exit_code, contents(place / "recs") == live) == ("refused", 80, True)
+    assert "| log_rows | refused | 0." in (kept / "report.md").read_text()
+    assert len(list(kept.rglob("*.parquet"))) == 1
+
+
+def test_a_refused_night_can_be_published_by_a_person_with_a_reason_and_without_scoring_again(place: Path) -> None:
+    night(place, LAST)
+    halve(place)
+    night(place, NEXT, code=80)
+    said = night(place, NEXT, "--force-gate", "log_rows", "--force-gate", "users", "--force-gate", "sources",
+                 "--reason", "the old half was archived").out  # fmt: skip
+    assert said.endswith("1 parts resumed\n")
+    forced = {one.gate: one.reason for one in report(place).gates if one.verdict == "forced"}
+    assert forced["log_rows"] == "the old half was archived"
+    assert list((place / "recs.control" / "failed").iterdir()) == []
+
+
+def test_a_night_whose_inputs_were_repaired_is_published_by_the_same_command(place: Path) -> None:
+    night(place, LAST)
+    whole = (place / "interactions.parquet").read_bytes()
+    halve(place)
+    night(place, NEXT, code=80)
+    (place / "interactions.parquet").write_bytes(whole)
+    night(place, NEXT)
+    assert [path.name for path in sorted((place / "recs").iterdir())] == [f"run_date={LAST}", f"run_date={NEXT}"]
+
+
+def test_a_night_that_fails_leaves_a_report(place: Path) -> None:
+    night(place, LAST)
+    live = contents(place / "recs")
+    (place / "interactions.parquet").write_bytes(b"PAR1")
+    said = night(place, NEXT, code=65).err
+    told = report(place)
+    assert (told.outcome, told.exit_code, f"Error: {told.sentence}\n") == ("failed", 65, said)
+    assert contents(place / "recs") == live
+
+
+def test_a_night_that_is_terminated_leaves_a_report(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("batch_jobs.score.look", lambda *anything: terminated(15, None))
+    with pytest.raises(SystemExit):
+        command("nightly", place / "config.yaml", "--run-date", LAST)
+    assert (report(place).exit_code, report(place).sentence.split(";")[0]) == (143, "ended by signal 15")
+
+
+def test_prometheus_is_told_of_success_and_failure(place: Path, exported: Path) -> None:
+    configured(place, exported, metrics="rec_export.prom")
+    night(place, LAST)
+    good = metrics(place)
+    halve(place)
+    night(place, NEXT, code=80)
+    bad = metrics(place)
+    success = "rec_export_last_success_timestamp_seconds"
+    assert (good["rec_export_exit_code"], bad["rec_export_exit_code"], bad[success]) == ("0", "80", good[success])
+    assert bad['rec_export_gate_refused{gate="log_rows"}'] == "1"
+
+
+def metrics(place: Path) -> dict[str, str]:
+    """The values in the file for Prometheus, by name."""
+    lines = (place / "rec_export.prom").read_text().splitlines()
+    return {name: value for name, value in (line.rsplit(" ", 1) for line in lines)}
+
+
+def test_a_second_night_at_the_same_time_leaves_the_report_to_the_first(place: Path) -> None:
+    from batch_jobs.publish import claimed
+
+    night(place, LAST)
+    before = report(place)
+    with claimed(Recs.at(place / "recs")):
+        night(place, NEXT, code=75)
+    assert report(place) == before
+
+
+def test_old_dates_go_and_the_newest_stay(place: Path, exported: Path) -> None:
+    retention = {"dates": 2, "trash_hours": 0}
+    configured(place, exported, retention=retention)
+    for day in ("2026-10-28", "2026-10-29", LAST, NEXT):
+        night(place, day)
+    assert Recs.at(place / "recs").dates() == [LAST, NEXT]
+    left = list((place / "recs.control" / "trash").rglob("*.parquet"))
+    assert left == []
+
+
+def test_a_night_of_the_past_does_not_become_the_newest(place: Path) -> None:
+    night(place, NEXT)
+    night(place, LAST)
+    assert json.loads((place / "recs.control" / "latest.json").read_text())["run_date"] == NEXT
+
+
+def test_columns_that_the_training_did_not_read_are_refused(place: Path) -> None:
+    fields = yaml.safe_load((place / "config.yaml").read_text())
+    fields["data"]["interactions"]["positive"] = 3
+    (place / "config.yaml").write_text(yaml.safe_dump(fields))
+    said = night(place, LAST, code=2).err
+    assert "data.interactions.positive is 3.0, but the bundle" in said
+
+
+def test_a_configuration_without_nights_is_refused(shop_copy: Path) -> None:
+    fields = yaml.safe_load((shop_copy / "config.yaml").read_text())
+    (shop_copy / "config.yaml").write_text(yaml.safe_dump({**fields, "nightly": None}))
+    code, _, err = command("nightly", shop_copy / "config.yaml")
+    assert (code, "no section 'nightly'" in err) == (2, True)
+
+
+def test_a_gate_that_does_not_exist_is_refused_before_anything_is_done(place: Path) -> None:
+    said = night(place, LAST, "--force-gate", "overlapp", "--reason", "x", code=2).err
+    assert (said, (place / "recs.control").exists()) == (
+        "Error: there is no gate 'overlapp'; did you mean 'overlap'?\n", False,
+    )  # fmt: skip

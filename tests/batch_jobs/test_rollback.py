@@ -1,0 +1,98 @@
+"""A published run can be taken back in one step, and does not come back by itself."""
+
+from pathlib import Path
+
+import pytest
+
+from rec_export.recs import Recs, run_in
+from tests.conftest import LAST_DAY, command, contents, done
+
+
+@pytest.fixture
+def twice(exported: Path, shop: Path, tmp_path: Path) -> Recs:
+    """A read root whose date was published with 3 items, and then with 4."""
+    assert publish(exported, shop, tmp_path, 3) == 0
+    assert publish(exported, shop, tmp_path, 4, "--replace") == 0
+    return Recs.at(tmp_path / "recs")
+
+
+def publish(bundle: Path, shop: Path, folder: Path, k: int, *more: object) -> int:
+    """The exit code of a run."""
+    words = "--interactions", shop / "interactions.parquet", "--out", folder / "recs", "--run-date", LAST_DAY
+    return command("-q", "score", bundle, *words, "--k", k, *more).code
+
+
+def longest(recs: Recs) -> int:
+    """How many items the live run gives."""
+    return recs.told(LAST_DAY, str(run_in(recs.live(LAST_DAY)))).k
+
+
+def test_the_run_before_comes_back_as_it_was(exported: Path, shop: Path, twice: Recs, tmp_path: Path) -> None:
+    (tmp_path / "once").mkdir()
+    publish(exported, shop, tmp_path / "once", 3)
+    said = done("rollback", twice.root, "--reason", "too long")
+    assert said.startswith(f"run_date={LAST_DAY}: ")
+    assert contents(twice.root) == contents(tmp_path / "once" / "recs")
+    assert done("verify-run", twice.root)
+
+
+def test_a_second_rollback_does_not_bring_the_bad_run_back(twice: Recs) -> None:
+    done("rollback", twice.root)
+    code, _, err = command("rollback", twice.root)
+    assert (code, longest(twice)) == (66, 3)
+    assert "name one as --to; --withdraw takes the date away" in err
+
+
+def test_a_run_that_is_named_comes_back(twice: Recs) -> None:
+    bad = str(run_in(twice.live(LAST_DAY)))
+    done("rollback", twice.root)
+    done("rollback", twice.root, "--to", bad)
+    assert longest(twice) == 4
+    assert done("rollback", twice.root, "--to", bad).endswith("is live already\n")
+
+
+def test_a_withdrawn_run_is_not_published_again_by_the_same_command(
+    exported: Path, shop: Path, twice: Recs, tmp_path: Path
+) -> None:
+    done("rollback", twice.root, "--run-date", LAST_DAY, "--withdraw")
+    assert not twice.live(LAST_DAY).exists()
+    assert publish(exported, shop, tmp_path, 4) == 73
+    assert publish(exported, shop, tmp_path, 4, "--replace") == 0
+    assert longest(twice) == 4
+
+
+def test_a_run_that_was_damaged_in_the_trash_is_not_put_back(twice: Recs) -> None:
+    (part,) = (twice.control / "trash").rglob("*.parquet")
+    part.write_bytes(part.read_bytes()[:-1])
+    before = contents(twice.root)
+    assert (command("rollback", twice.root).code, contents(twice.root)) == (65, before)
+
+
+def test_a_date_is_withdrawn_by_its_name_alone_and_once(twice: Recs) -> None:
+    assert command("rollback", twice.root, "--withdraw").code == 2
+    words = "rollback", twice.root, "--run-date", LAST_DAY, "--withdraw"
+    assert done(*words).startswith(f"run_date={LAST_DAY}: nothing is live instead of ")
+    assert done(*words) == f"run_date={LAST_DAY}: nothing is live already\n"
+
+
+def test_what_rec_export_did_not_write_is_left_alone(twice: Recs) -> None:
+    (part,) = twice.live(LAST_DAY).glob("part-*")
+    part.rename(part.with_name("lists.parquet"))
+    before = contents(twice.root)
+    answer = command("rollback", twice.root, "--run-date", LAST_DAY, "--withdraw")
+    assert (answer.code, "did not write" in answer.err, contents(twice.root) == before) == (73, True, True)
+
+
+def test_what_was_never_there_cannot_be_put_back(twice: Recs) -> None:
+    assert command("rollback", twice.root, "--to", "0123456789ab").code == 66
+    assert command("rollback", twice.root, "--run-date", "2020-01-01").code == 66
+    assert longest(twice) == 4
+
+
+def test_status_says_what_is_live_and_what_can_be_put_back(twice: Recs) -> None:
+    lines = done("status", twice.root).splitlines()
+    assert [line.split()[0] for line in lines] == ["live", "dates", "kept"]
+
+
+def test_status_of_nothing_says_so(tmp_path: Path) -> None:
+    assert done("status", tmp_path / "recs") == "nothing is published\n"

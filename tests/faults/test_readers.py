@@ -1,0 +1,161 @@
+"""Readers who read on while a date is published again and again find one whole run each time."""
+
+import re
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+import rec_export
+from batch_jobs.publish import claimed, publish
+from rec_export.errors import DataError, MissingInputError
+from rec_export.files import sha256
+from rec_export.recs import PartFile, Recs, RunManifest, run_in
+from tests.faults.conftest import Tell
+
+DAY = "2026-11-20"
+PARTS, USERS = 4, 50  # a part
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "readers.md"
+RECIPES = dict(re.findall(r"^## (.*)\n\n((?:    .*\n)+)", PAGE.read_text(encoding="utf-8"), re.MULTILINE))
+MISSING = (FileNotFoundError, MissingInputError, DataError, duckdb.IOException)
+
+
+def publish_run(recs: Recs, number: int) -> None:
+    """Publish a made-up run whose scores are all its number."""
+    run_id = f"{number:012x}"
+    with claimed(recs):
+        work = recs.control / "work" / run_id / f"run_date={DAY}"
+        work.mkdir(parents=True)
+        files = []
+        for part in range(PARTS):
+            path = work / f"part-{part:05d}-of-{PARTS:05d}-{run_id}.parquet"
+            users = [f"u{user:05d}" for user in range(part * USERS, (part + 1) * USERS)]
+            columns = {
+                "user_id": users, "rank": pa.array([1] * USERS, pa.int16()), "item_id": users,
+                "score": np.full(USERS, number, np.float32), "source": ["model"] * USERS,
+            }  # fmt: skip
+            pq.write_table(pa.table(columns), path, write_page_checksum=True)
+            counts = {"model": USERS, "cold": 0, "fallback": 0}
+            size, digest = path.stat().st_size, sha256(path)
+            files.append(
+                PartFile(
+                    name=path.name, users=counts, rows=USERS, bytes=size, sha256=digest, short_lists=0, empty_lists=0
+                )
+            )
+        fields: dict[str, Any] = {"bundle": "", "inputs": {}, "k": 1, "seen": "keep", "runtime": "onnx", "items": 1}
+        told = RunManifest(
+            run_id=run_id, run_date=DAY, made_by="a test", started_at="", seconds=0.0, as_of=None, device="cpu",
+            replaces=run_in(recs.live(DAY)), files=tuple(files), **fields,
+        )  # fmt: skip
+        publish(recs, work, told)
+
+
+def publish_runs(recs: Recs, runs: int) -> None:
+    """One after the other."""
+    for number in range(1, runs):
+        publish_run(recs, number)
+
+
+@contextmanager
+def writer(recs: Recs, runs: int) -> Iterator[Callable[[], bool]]:
+    """Publish so many runs beside the block; is it still at work?"""
+    publish_run(recs, 0)
+    thread = threading.Thread(target=publish_runs, args=(recs, runs))
+    thread.start()
+    try:
+        yield thread.is_alive
+    finally:
+        thread.join()
+
+
+def read(recipe: str, recs: Recs) -> set[float]:
+    """The scores that a recipe of the page finds; all rows must be there."""
+    scope: dict[str, Any] = {}
+    exec(recipe.replace('"recs', f'"{recs.root}').replace("'recs", f"'{recs.root}").replace("    ", ""), scope)
+    lists = scope["lists"]
+    table = pa.Table.from_pandas(lists) if hasattr(lists, "iloc") else pa.table(lists)
+    assert table.num_rows == PARTS * USERS
+    return set(table["score"].to_pylist())
+
+
+def read_twice_at_most(recipe: str, recs: Recs) -> set[float] | None:
+    """As the page says: once more where a file is missing. None where it was missing again."""
+    for _ in range(2):
+        try:
+            return read(recipe, recs)
+        except MISSING:
+            continue
+    return None
+
+
+def mixtures(recs: Recs, runs: int, recipe: str) -> tuple[int, int, list[set[float]]]:
+    """How often a recipe read, how often a file was missing twice, and what was no single run."""
+    reads, missing, bad, newest = 0, 0, [], 0.0
+    with writer(recs, runs) as at_work:
+        while at_work() or reads < 3:
+            scores = read_twice_at_most(recipe, recs)
+            reads += 1
+            if scores is None:
+                missing += 1
+            elif len(scores) != 1 or max(scores) < newest:
+                bad.append(scores)
+            else:
+                newest = max(scores)
+            time.sleep(0.001)
+    return reads, missing, bad
+
+
+@pytest.mark.parametrize("name", RECIPES)
+@pytest.mark.parametrize("runs", [40, pytest.param(500, marks=pytest.mark.slow)])
+def test_a_recipe_of_the_page_never_reads_a_mixture(name: str, runs: int, tmp_path: Path, tell: Tell) -> None:
+    recs = Recs.at(tmp_path / "recs")
+    reads, missing, bad = mixtures(recs, runs, RECIPES[name])
+    said = f"{len(bad)} mixtures or short reads; {missing} missed a file twice"
+    tell(f"{runs} re-publishes beside a reader: {name}", f"{reads} reads", said)
+    assert (bad, reads > missing) == ([], True)
+    assert read(RECIPES[name], recs) == {runs - 1}
+
+
+def test_the_page_has_the_recipes_that_are_promised() -> None:
+    assert list(RECIPES) == ["pandas", "pyarrow", "DuckDB", "With every file verified"]
+
+
+def test_recommendations_are_the_newest_date_or_the_one_that_is_named(tmp_path: Path) -> None:
+    recs = Recs.at(tmp_path / "recs")
+    publish_run(recs, 1)
+    files = [path.name for path in rec_export.recommendations(tmp_path / "recs")]
+    assert files == [f"part-0000{part}-of-00004-000000000001.parquet" for part in range(PARTS)]
+    with pytest.raises(MissingInputError, match=r"nothing is published at .*run_date=2026-11-19"):
+        rec_export.recommendations(tmp_path / "recs", "2026-11-19")
+
+
+def damage_missing(live: Path) -> None:
+    min(live.glob("part-*")).unlink()
+
+
+def damage_strange(live: Path) -> None:
+    (live / "part-00000-of-00001-0123456789ab.parquet").touch()
+
+
+def damage_flip(live: Path) -> None:
+    path = max(live.glob("part-*"))
+    whole = bytearray(path.read_bytes())
+    whole[len(whole) // 2] ^= 1
+    path.write_bytes(whole)
+
+
+@pytest.mark.parametrize("damage", [damage_missing, damage_strange, damage_flip])
+def test_files_that_are_not_what_was_published_are_refused(damage: Callable[[Path], None], tmp_path: Path) -> None:
+    recs = Recs.at(tmp_path / "recs")
+    publish_run(recs, 1)
+    damage(recs.live(DAY))
+    with pytest.raises((DataError, MissingInputError)):
+        rec_export.recommendations(tmp_path / "recs", DAY)

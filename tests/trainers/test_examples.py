@@ -1,0 +1,93 @@
+"""Examples are what was known at a date and what came next, weighed as asked."""
+
+import numpy as np
+import pytest
+
+from rec_export.data.clock import Clock
+from rec_export.data.columns import DAY
+from rec_export.data.log import Log
+from rec_export.world import Timeline
+from trainers import examples
+from trainers.examples import Batch, Examples, examples_of
+
+USERS, ITEMS, ROWS, HORIZON = 30, 20, 900, 5.0
+TIMED = Clock(horizon=HORIZON, half_lives=(2.0,))
+
+
+def timeline() -> Timeline:
+    """A made-up log of a hundred days; values are from 1 to 9."""
+    rng = np.random.default_rng(5)
+    log = Log(
+        user_row=rng.integers(0, USERS, ROWS),
+        item_row=rng.integers(0, ITEMS, ROWS),
+        time=np.sort(rng.integers(0, 100 * DAY, ROWS)),
+        value=rng.integers(1, 10, ROWS).astype(np.float32),
+        positive=np.ones(ROWS, bool),
+    )
+    return Timeline.of(log, USERS, ITEMS)
+
+
+def epoch(made: Examples) -> list[Batch]:
+    """All batches of one epoch."""
+    return list(made.batches(8, np.random.default_rng(0)))
+
+
+def test_a_snapshot_weighs_half_for_each_half_life_of_its_age() -> None:
+    made = examples_of(timeline(), TIMED, 5, recency=HORIZON / 2, by_value=False)
+    worth = {batch.moment: batch.worth for batch in epoch(made)}
+    assert len(worth) > 3
+    assert worth == {moment: pytest.approx(0.5**moment) for moment in worth}  # dates are half a horizon apart
+
+
+def test_without_recency_all_snapshots_weigh_alike() -> None:
+    assert {batch.worth for batch in epoch(examples_of(timeline(), TIMED, 5, recency=None, by_value=False))} == {1.0}
+
+
+@pytest.mark.parametrize("clock", [TIMED, Clock()], ids=["snapshots", "bags"])
+def test_values_weigh_by_their_logarithm_if_asked(clock: Clock) -> None:
+    log = timeline()
+    assert log.value is not None
+    value = {
+        (user, item): float(worth)
+        for user in range(USERS)
+        for item, worth in zip(
+            log.item_row[log.start[user] : log.start[user + 1]],
+            1 + np.log1p(log.value / np.median(log.value))[log.start[user] : log.start[user + 1]],
+            strict=True,
+        )
+    }
+    for by_value in (False, True):
+        for batch in epoch(examples_of(log, clock, 5, recency=None, by_value=by_value)):
+            count = np.bincount(batch.owner, minlength=len(batch.user))
+            each = [
+                (value[user, item] if by_value else 1.0) / count[owner] ** 0.5
+                for owner, user, item in zip(batch.owner, batch.user[batch.owner], batch.target, strict=True)
+            ]
+            assert batch.weight.tolist() == pytest.approx(each, rel=1e-5)
+
+
+@pytest.mark.parametrize("clock", [TIMED, Clock()], ids=["snapshots", "bags"])
+def test_an_epoch_of_a_large_log_has_no_more_than_so_many_examples(
+    clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(examples, "EPOCH", 16)
+    made = examples_of(timeline(), clock, 5, recency=None, by_value=False)
+    batches = epoch(made)
+    assert len(batches) == made.steps(8) == 2
+    assert sum(len(batch.user) for batch in batches) <= 16
+
+
+def test_a_snapshot_knows_nothing_of_its_targets() -> None:
+    log = timeline()
+    assert log.time is not None
+    made = examples_of(log, TIMED, 100, recency=None, by_value=False)
+    for batch in epoch(made):
+        date = made.moments[batch.moment].date
+        assert date is not None
+        for place, user in enumerate(batch.user):
+            own = slice(log.start[user], log.start[user + 1])
+            past = set(log.item_row[own][log.time[own] < date].tolist())
+            targets = set(batch.target[batch.owner == place].tolist())
+            assert set(batch.history[place].tolist()) - {-1} <= past
+            assert targets == set(log.item_row[own][(log.time[own] >= date) & (log.time[own] < date + HORIZON * DAY)])
+            assert not targets & past
