@@ -30,6 +30,7 @@ MODELS = {
     "popular": ["model={name: popular}"],
     "pmf": ["model={name: pmf}"],
     "als": ["model={name: als}"],
+    "bpr": ["model={name: bpr}"],
     "hybrid": ["model={name: hybrid}"],
     "gated": ["model={name: gated}"],
     "hybrid x3": ["model={name: hybrid}", "training.seeds=3"],

@@ -55,7 +55,10 @@ class Training(Record):
     )
     clip: float = Field(default=5.0, gt=0, description="largest norm of all gradients together")
     recency: float | None = Field(
-        default=None, gt=0, description="half-life, in days, of the weight of a snapshot; none: all weigh alike"
+        default=None,
+        gt=0,
+        description="half-life, in days, of the weight of a snapshot, or of a liking of bpr; none: all snapshots weigh"
+        " alike, likings by the log (30 days at most, where time tells something)",
     )
     by_value: bool | None = Field(
         default=None,

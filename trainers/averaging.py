@@ -53,7 +53,7 @@ class Averaged:
     def after_step(self, last: bool) -> None:
         """Follow every few steps, and at the `last` one before the mean is looked at."""
         self.steps += 1
-        if self.steps % EVERY == 0 or last:
+        if self.short and (self.steps % EVERY == 0 or last):
             now, mean = ([pair[side] for pair in self.short] for side in (0, 1))
             if self.steps <= EVERY:
                 torch._foreach_copy_(mean, now)

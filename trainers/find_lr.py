@@ -54,7 +54,7 @@ def run(job: FindLrJob) -> RangeTest:
         raise UsageError(f"--low is {job.low:g}, but should be below --high, {job.high:g}")
     spec = spec_of(job.config.model, "the configuration")
     if spec.trainer != "gradient":
-        raise UsageError(f"the model {job.config.model['name']!r} has no learning rate")
+        raise UsageError(f"the model {job.config.model['name']!r} does not learn by batches, which are what is tested")
     made = ready(job.config, spec, read_source(job.config, spec), device_of(job.config.training.device))
     assert isinstance(made.course, Run)
     rates, losses = tested(made.course, job)

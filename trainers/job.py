@@ -110,6 +110,10 @@ def trainer_of(spec: ModelSpec) -> Callable[[ModelSpec, Sizes, Dataset, Plan, to
         from trainers.als import AlsRun  # here, as it needs the optional package implicit
 
         return AlsRun
+    if spec.trainer == "bpr":
+        from trainers.bpr import BprRun  # here, as compiled kernels take a second to load
+
+        return BprRun
     return Run
 
 

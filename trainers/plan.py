@@ -97,8 +97,10 @@ def plan(dataset: Dataset, training: Training, history: int, spec: ModelSpec) ->
     defaults = usual(clock.timed, liked)
     if training.loss == "softmax" and (liked if clock.timed else users) * trained_items <= FULL_SCORES:
         defaults["candidates"] = None
-    if spec.lr is not None:
-        defaults["lr"] = spec.lr
+    own = {"lr": spec.lr, "epochs": spec.epochs, "patience": spec.patience}
+    defaults |= {name: number for name, number in own.items() if number is not None}
+    if clock.timed and spec.half_life is not None:
+        defaults["recency"] = spec.half_life * clock.horizon
     defaults["by_value"] = not clock.timed
     defaults["seeds"] = 1 if clock.timed or liked > SMALL or spec.pair_numbers else spec.seeds
     if spec.pair_numbers:

@@ -18,7 +18,7 @@ from rec_export.towers import DotHead, Input, Inputs, ModelSpec, Sizes, Towers
 class Spec(ModelSpec):
     """The numbers of the least squares problem. An iteration of the solver is an epoch of `training.epochs`."""
 
-    trainer: ClassVar[Literal["gradient", "als"]] = "als"
+    trainer: ClassVar[Literal["gradient", "als", "bpr"]] = "als"
 
     factors: int = Field(default=32, ge=1, le=65_536)
     regularization: float = Field(default=10.0, ge=0, description="of the squares of all factors")

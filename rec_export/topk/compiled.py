@@ -17,7 +17,17 @@ def compiled(kernel: Kernel) -> Kernel:
     numba keeps the code beside the source, or else below the user's cache directory. It notices an edit of the file a
     kernel stands in, but not of another file: after an edit of what scan.py calls in best.py or vnni.py, touch scan.py.
     """
+    return kept(kernel, fastmath=False)
+
+
+def reordered(kernel: Kernel) -> Kernel:
+    """The same for what learns and promises its bits on one machine only: a sum may be taken in several lanes."""
+    return kept(kernel, fastmath={"reassoc", "contract"})
+
+
+def kept(kernel: Kernel, **settings: Any) -> Kernel:
+    """Compile, with the code on disk if that can be."""
     try:
-        return cast(Kernel, numba.njit(nogil=True, cache=True)(kernel))
+        return cast(Kernel, numba.njit(nogil=True, cache=True, **settings)(kernel))
     except RuntimeError:  # neither directory can be written: a read-only container compiles in every process
-        return cast(Kernel, numba.njit(nogil=True)(kernel))
+        return cast(Kernel, numba.njit(nogil=True, **settings)(kernel))

@@ -37,7 +37,7 @@ def test_the_test_ends_when_the_loss_breaks(shop: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["--set", "model={name: als}"], "the model 'als' has no learning rate"),
+        (["--set", "model={name: als}"], "the model 'als' does not learn by batches, which are what is tested"),
         (["--low", 1, "--high", 0.1], "--low is 1, but should be below --high, 0.1"),
     ],
 )

@@ -130,3 +130,15 @@ def test_the_mean_of_all_else_begins_where_it_first_follows_and_follows_every_fe
     first, second = EVERY - 1, 2 * EVERY - 1
     assert values[first] == first
     assert values[second] == pytest.approx(first + (1 - keep**EVERY) * EVERY)
+
+
+def test_a_module_of_long_tables_alone_has_a_mean_too() -> None:
+    table = nn.Embedding(4, 2, sparse=True)
+    kept = Averaged(table, 0.5, [table])
+    before = table.weight.detach().clone()
+    kept.before_step()
+    with torch.no_grad():
+        table.weight += 1
+    for number in range(EVERY):
+        kept.after_step(last=number == EVERY - 1)
+    torch.testing.assert_close(kept.module.get_parameter("weight").detach(), before + 1 - 0.5**EVERY)

@@ -74,10 +74,11 @@ def test_what_was_killed_goes_on_to_the_same_weights(
 
 
 @pytest.mark.slow
-def test_als_goes_on_too(tmp_path: Path) -> None:
-    path = config(tmp_path, {"name": "als", "factors": 4})
+@pytest.mark.parametrize("model", [{"name": "als", "factors": 4}, {"name": "bpr", "dim": 4}], ids=["als", "bpr"])
+def test_what_learns_without_batches_goes_on_too(model: dict[str, Any], tmp_path: Path) -> None:
+    path = config(tmp_path, model)
     done("train", path, "--out", tmp_path / "undisturbed")
-    killed(tmp_path, 3, "als", "AlsRun")
+    killed(tmp_path, 3, model["name"], f"{model['name'].title()}Run")
     done("train", path, "--out", tmp_path / "checkpoint", "--resume")
     assert (tmp_path / "checkpoint" / WEIGHTS).read_bytes() == (tmp_path / "undisturbed" / WEIGHTS).read_bytes()
 

@@ -55,6 +55,7 @@ LEARNERS = {
     "hybrid": ({}, 0.01),
     "gated": ({}, 0.01),
     "als": ({"factors": 8}, None),
+    "bpr": ({"dim": 8}, None),
     "ncf": ({"dropout": 0.0}, 0.03),
     "dot": ({"name": "ncf", "kind": "dot", "dropout": 0.0}, 0.03),
     "music": ({"hidden": [32, 16]}, 0.01),
@@ -97,7 +98,7 @@ def test_every_way_to_train_finds_what_is_planted(training: dict[str, Any], cliq
     assert results["model"]["all"]["metrics"]["recall@6"]["mean"] > 0.9
 
 
-@pytest.mark.parametrize("model", ["pmf", "hybrid", "gated", "popular", "als", "ncf", "music"])
+@pytest.mark.parametrize("model", ["pmf", "hybrid", "gated", "popular", "als", "bpr", "ncf", "music"])
 def test_the_same_seed_gives_the_same_weights(model: str, cliques: Path, tmp_path: Path) -> None:
     config = config_file(cliques, f"seed-{model}.yaml", **sections(model, epochs=1, refit=False))
     for name, seed in (("a", 1), ("b", 1), ("c", 2)):
