@@ -104,3 +104,7 @@ def failed(sentence: str, code: int) -> int:
 def terminated(number: int, frame: FrameType | None) -> None:
     """Leave in good order, so that unfinished directories are removed."""
     raise SystemExit(128 + number)
+
+
+if __name__ == "__main__":  # torchrun -m rec_export.cli
+    main()

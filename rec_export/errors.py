@@ -64,6 +64,12 @@ class BusyError(RecExportError):
     exit_code = 75
 
 
+class LostProcessError(RecExportError):
+    """One of several processes that train together has ended."""
+
+    exit_code = 75
+
+
 class TrainingError(RecExportError):
     """Training ran into numbers that cannot be used."""
 

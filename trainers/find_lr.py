@@ -13,7 +13,6 @@ import numpy as np
 
 from rec_export.config import Config
 from rec_export.data.source import Source
-from rec_export.device import device_of
 from rec_export.errors import UsageError
 from rec_export.files import new_directory, refuse_existing
 from rec_export.models import spec_of
@@ -22,6 +21,7 @@ from rec_export.record import Record
 from trainers.examples import Batch
 from trainers.job import ready
 from trainers.loop import Run
+from trainers.parallel import ALONE
 
 SMOOTHING = 0.95  # of the running mean of the loss
 BROKEN = 1.5  # a loss so many times the least one ends the test
@@ -56,7 +56,7 @@ def run(job: FindLrJob) -> RangeTest:
     spec = spec_of(job.config.model, "the configuration")
     if spec.trainer != "gradient":
         raise UsageError(f"the model {job.config.model['name']!r} has no learning rate")
-    made = ready(job.config, spec, Source.read(job.config.data), device_of(job.config.training.device))
+    made = ready(job.config, spec, Source.read(job.config.data), ALONE.on(job.config.training.device))
     assert isinstance(made.course, Run)
     rates, losses = tested(made.course, job)
     result = RangeTest(rates=rates, losses=losses, suggested=suggestion(rates, losses))

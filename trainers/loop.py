@@ -25,8 +25,9 @@ from trainers.examples import Batch, examples_of
 from trainers.gates import Gates, Shares, idle
 from trainers.journal import Journal, Progress, Tensors
 from trainers.losses import Pairs, bce, bpr, full_softmax, none_of, sampled_softmax
-from trainers.negatives import candidates
+from trainers.negatives import Candidates, candidates
 from trainers.optimizer import clip, long_tables, optimizer_of
+from trainers.parallel import Group
 from trainers.plan import Plan
 from trainers.schedule import Schedule
 from trainers.validation import Validation
@@ -58,8 +59,8 @@ class Trained(NamedTuple):
 class Course(ABC):
     """Epochs of whatever finds weights, ranking metrics after each, and the best weights kept."""
 
-    def __init__(self, plan: Plan, held: Device, towers: Towers) -> None:
-        self.plan, self.held, self.towers = plan, held, towers
+    def __init__(self, plan: Plan, held: Device, towers: Towers, group: Group) -> None:
+        self.plan, self.held, self.towers, self.group = plan, held, towers, group
         self.gates = Gates(towers)
         self.listen: Callable[[Epoch], None] = lambda epoch: None  # hears of each epoch, and may end all by raising
 
@@ -86,7 +87,8 @@ class Course(ABC):
     def train(self, validation: Validation | None, phase: str, journal: Journal | None) -> Trained:
         """Epochs until the metric on `validation` stops growing; without one, all of plan.epochs.
 
-        Goes on where the journal's progress of this phase ends.
+        Goes on where the journal's progress of this phase ends. Of several processes the first one alone validates, and
+        has a journal; all go through the same epochs to the same weights.
         """
         epochs, best, weights = self.resumed(phase, journal)
         for number in range(len(epochs) + 1, self.plan.epochs + 1):
@@ -95,7 +97,9 @@ class Course(ABC):
             started = time.monotonic()
             loss = self.epoch(number)
             towers = self.evaluated()
-            held_out = {} if validation is None else validation.measure(towers, self.held)
+            held_out: dict[str, float] = {}
+            if validation is not None:
+                held_out = self.group.broadcast(validation.measure(towers, self.held) if self.group.first else {})
             self.passed(loss, held_out)
             seconds = round(time.monotonic() - started, 2)
             shares = self.gates.shares()
@@ -120,7 +124,7 @@ class Course(ABC):
 
     def resumed(self, phase: str, journal: Journal | None) -> tuple[list[Epoch], int, Tensors]:
         """The epochs that are done, the best of them, and its weights."""
-        progress = None if journal is None else journal.load(phase)
+        progress = self.group.broadcast(None if journal is None else journal.load(phase))
         if progress is None:
             return [], 0, {}
         self.restore(progress.state, progress.tensors)
@@ -136,11 +140,10 @@ class Course(ABC):
 class Run(Course):
     """Fresh towers in training on a dataset, by gradients."""
 
-    def __init__(self, spec: ModelSpec, sizes: Sizes, dataset: Dataset, plan: Plan, device: torch.device) -> None:
+    def __init__(self, spec: ModelSpec, sizes: Sizes, dataset: Dataset, plan: Plan, group: Group) -> None:
         torch.manual_seed(plan.seed)
-        self.rng = np.random.default_rng(plan.seed)
         towers = spec.build(sizes)
-        self.roof = modules(towers).to(device)
+        self.roof = modules(towers).to(group.device)
         self.weights = list(self.roof.parameters())
         tables = long_tables(self.roof, plan.row_wise)
         self.kept = Averaged(self.roof, plan.averaging, tables)
@@ -149,19 +152,23 @@ class Run(Course):
         self.examples = examples_of(dataset.timeline, plan.clock, plan.history, plan.recency)
         if len(self.examples) == 0:
             raise TrainingError("nobody likes anything, so there is nothing to learn; check data.interactions.positive")
-        held = Device(dataset, spec, sizes, self.examples.moments, plan.recent, device)
-        super().__init__(plan, held, towers)
+        held = Device(dataset, spec, sizes, self.examples.moments, plan.recent, group.device)
+        super().__init__(plan, held, towers, group)
+        self.draws = torch.Generator(group.device)
+        self.seed(0)
         self.optimizer = optimizer_of(self.roof, plan, spec.head_speed)
         self.schedule = Schedule(self.optimizer, plan, self.examples.steps(plan.batch))
 
     def epoch(self, number: int) -> float:
         """One pass over the examples; the mean loss. Raises TrainingError when it is not finite."""
+        self.seed(number)
         self.roof.train()
         self.gates.forget()
         total = 0.0
         steps = self.examples.steps(self.plan.batch)
-        batches = track(self.examples.batches(self.plan.batch, self.rng), steps, f"epoch {number}")
-        for step, batch in enumerate(batches, 1):
+        batches = self.examples.batches(self.plan.batch, self.rng)
+        shown = track(batches, steps, f"epoch {number}") if self.group.first else batches
+        for step, batch in enumerate(shown, 1):
             loss = self.step(batch)
             self.schedule.step()
             self.kept.after_step(last=step == steps)
@@ -171,26 +178,44 @@ class Run(Course):
                     f"the loss is {loss} in epoch {number}, step {step} of {steps}; the learning rate"
                     f" ({self.plan.lr:g}) is probably too high, or a value in the data is beyond reason"
                 )
+        self.gates.add_up(self.group)
         return round(total / steps, 5)
 
+    def seed(self, epoch: int) -> None:
+        """Begin the random numbers of an epoch, which follow from its number, so that none must be kept to go on.
+
+        Processes get the same batches and candidates; what else they draw, such as what is dropped out, differs.
+        """
+        self.rng = np.random.default_rng((self.plan.seed, epoch))
+        own, common = self.rng.integers(2**62, size=2).tolist()
+        self.draws.manual_seed(common)
+        torch.manual_seed(own + self.group.rank)
+
     def step(self, batch: Batch) -> float:
-        """Learn from one batch; its loss before."""
-        loss = batch.worth * self.loss(batch) + self.gates.penalty(batch.size)
+        """Learn from one batch, each process from its part of it; the loss of all before."""
+        plan, state = self.plan, self.held
+        popular, target = state.popularity(batch.moment), state.tensor(batch.target)
+        drawn = candidates(plan.negatives, popular, target, plan.candidates, plan.logq, self.draws)
+        mine = batch.part(self.group.rank, self.group.size)
         self.optimizer.zero_grad(set_to_none=True)
-        loss.backward()
+        loss = torch.zeros((), device=state.device)
+        if len(mine.user):
+            # The balance of the gates is that of each part's users: exact for one process, near it for large parts.
+            loss = mine.worth * self.loss(mine, drawn) + mine.share * self.gates.penalty(mine.size)
+            loss.backward()
+        loss = self.group.sum_gradients(loss.detach(), self.weights)
         clip(self.weights, self.plan.clip)
         self.kept.before_step()
         self.optimizer.step()
         return float(loss.item())
 
-    def loss(self, batch: Batch) -> Tensor:
-        """The loss of one batch, float32 []."""
+    def loss(self, batch: Batch, drawn: Candidates) -> Tensor:
+        """The loss of one part of a batch, whose targets are told from the candidates of the whole, float32 []."""
         state, towers, plan = self.held, self.towers, self.plan
         met = np.unique(batch.history[batch.history >= 0])
         for encoder in history_encoders(towers):
             encoder.meet(state.inputs_of(state.tensor(met), batch.moment, plan.id_dropout))
         owner, target, weight = (state.tensor(column) for column in (batch.owner, batch.target, batch.weight))
-        drawn = candidates(plan.negatives, state.popularity(batch.moment), target, plan.candidates, plan.logq)
         user_vec = towers.user_tower(state.users(batch, met, plan.id_dropout))
         item_vec = self.item_vectors(drawn.item, batch.moment)
         score = towers.pair_head(user_vec, item_vec)
@@ -210,17 +235,13 @@ class Run(Course):
         return self.towers.item_tower(read_by(self.held.item_ports, inputs))
 
     def state(self) -> tuple[dict[str, Any], Tensors]:
-        """Weights and their running mean, the optimizer and the schedule, and the generators of random numbers."""
+        """Weights and their running mean, the optimizer and the schedule."""
         moments = self.optimizer.state_dict()["state"]
         tensors = prefixed("roof.", self.roof.state_dict()) | prefixed("kept.", self.kept.state())
         tensors |= {f"moment.{place}.{name}": v for place, parts in moments.items() for name, v in parts.items()}
-        tensors["random"] = torch.get_rng_state()
-        if self.held.device.type == "cuda":
-            tensors["random_cuda"] = torch.cuda.get_rng_state(self.held.device)
         words = {
             "rates": [group["lr"] for group in self.optimizer.param_groups],
             "schedule": self.schedule.state(),
-            "random": self.rng.bit_generator.state,
         }
         return words, {name: value.detach().clone() for name, value in tensors.items()}
 
@@ -237,10 +258,6 @@ class Run(Course):
             group["lr"] = rate
         self.optimizer.load_state_dict(whole)
         self.schedule.restore(state["schedule"])
-        self.rng.bit_generator.state = state["random"]
-        torch.set_rng_state(tensors["random"])
-        if "random_cuda" in tensors:
-            torch.cuda.set_rng_state(tensors["random_cuda"], self.held.device)
 
     def passed(self, loss: float, held_out: dict[str, float]) -> None:
         """The learning rate may follow."""
