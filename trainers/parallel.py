@@ -122,8 +122,8 @@ def colleagues() -> Iterator[None]:
         yield
     except RuntimeError as error:  # gloo has no class of its own
         raise LostProcessError(
-            f"another process of this training has ended ({str(error).splitlines()[0]});"
-            " when its reason is mended, train with --resume"
+            f"another process of this training has ended, or cannot be reached ({str(error).partition('. ')[0]});"
+            " mend its reason, and train with --resume"
         ) from error
 
 
