@@ -33,8 +33,9 @@ format: $(READY)
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
 
-# Scoring speed beside plain torch and beside the network as it is usually written.
+# Scoring speed: dot products beside the usual ways to them, MLP heads beside the network as it is usually written.
 bench: $(READY)
+	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.dot_product
 	$(BIN)/python -m benchmarks.scoring
 
 clean:

@@ -30,7 +30,9 @@ PATH = click.Path(path_type=Path, readable=False)
     "--seen", type=click.Choice(["exclude", "keep"]), help="Items that a user has met.  [default: score.seen]"
 )
 @click.option(
-    "--runtime", type=click.Choice(["torchscript", "onnx"]), help="What runs the towers.  [default: score.runtime]"
+    "--runtime",
+    type=click.Choice(["torchscript", "onnx", "pt2"]),
+    help="What runs the towers.  [default: score.runtime]",
 )
 @click.option("--device", help="auto, cpu or cuda.  [default: score.device]")
 @click.option("--json", "as_json", is_flag=True, help="Print the run's manifest.")

@@ -1,11 +1,11 @@
-"""Top-K scoring beside plain torch and beside the network as it is usually written, in one run on the same vectors.
+"""Top-K of MLP heads beside plain torch and the network as it is usually written, in one run on the same vectors.
 
     python -m benchmarks.scoring [--users 2048] [--items 10000] [--k 100]
 
 Each row is millions of user x item pairs a second (median of interleaved rounds), seen items filtered inside.
 
     ours    rec_export.topk: exact, float64 decides
-    torch   matmul + topk in chunks of users; for MLP heads the split first layer in tiles, float32
+    torch   the split first layer in tiles + topk in chunks of users, float32
     naive   the same MLP on the concatenation [user; item] of each pair, as reference system 000 was written, float32
 """
 
@@ -26,7 +26,7 @@ from torch import Tensor, nn
 from rec_export.data.clock import Clock
 from rec_export.models import spec_of
 from rec_export.topk import Ranker, Seen
-from rec_export.towers import AdditiveHead, DotHead, Head, Sizes, TableSizes
+from rec_export.towers import AdditiveHead, Head, Sizes, TableSizes
 from rec_export.world import CONTEXT
 from trainers.plan import HALF_LIVES
 
@@ -71,13 +71,13 @@ def encoder(features: int) -> nn.Module:
 
 
 class Case(NamedTuple):
-    """What is to be scored: a network, split into towers or not."""
+    """What is to be scored: a network, whole or split into towers."""
 
     name: str
     users: int
     items: int
     head: Head
-    network: Network | None  # None: a dot product of 64 dimensions
+    network: Network
     vectors: Callable[[], tuple[Tensor, Tensor]]  # both towers, for all
 
 
@@ -88,12 +88,6 @@ def hybrid_head() -> AdditiveHead:
     head = spec_of({"name": "hybrid", "hidden": [16, 8]}, "benchmark").build(sizes).pair_head
     assert isinstance(head, AdditiveHead)
     return head
-
-
-def dot_case(users: int, items: int) -> Case:
-    """A dot product of 64 dimensions."""
-    user, item = torch.randn(users, 64), torch.randn(items, 64)
-    return Case("dot 64", users, items, DotHead(), None, lambda: (user, item))
 
 
 def mlp_case(name: str, head: AdditiveHead, users: int, items: int) -> Case:
@@ -121,15 +115,13 @@ def ours(case: Case, seen: Seen, k: int) -> Tensor:
 def plain(case: Case, seen: Seen, k: int) -> Tensor:
     """Item rows by the towers and float32 scores in chunks that fit the cache, with one topk of each chunk."""
     user_vec, item_vec = case.vectors()
-    at_once = 128 if case.network is None else 4
-    return chunked(lambda at: case.head(user_vec[at : at + at_once], item_vec), seen, k, at_once)
+    return chunked(lambda at: case.head(user_vec[at : at + 4], item_vec), seen, k, 4)
 
 
 @torch.inference_mode()
 def naive(case: Case, seen: Seen, k: int) -> Tensor:
     """Item rows by the network on every pair, 4096 at a time."""
     network = case.network
-    assert network is not None
 
     def score(at: int) -> Tensor:
         items = torch.arange(case.items).split(4096)
@@ -152,7 +144,7 @@ def chunked(score: Callable[[int], Tensor], seen: Seen, k: int, at_once: int) ->
 
 def measure(case: Case, k: int, rounds: int) -> str:
     """One row: pairs a second of each way, and how far ours is ahead."""
-    ways = {"ours": ours, "torch": plain} | ({"naive": naive} if case.network else {})
+    ways = {"ours": ours, "torch": plain, "naive": naive}
     rows = np.random.default_rng(0).integers(0, case.items, SEEN * case.users)
     seconds: dict[str, list[float]] = {name: [] for name in ways}
     found: dict[str, Tensor] = {}
@@ -169,8 +161,8 @@ def measure(case: Case, k: int, rounds: int) -> str:
         if same < 0.99:  # float32 may swap neighbours, no more
             raise SystemExit(f"{case.name}: only {same:.1%} of {name}'s places hold the items of ours")
     speed = {name: 1e-6 / statistics.median(values) for name, values in seconds.items()}
-    cells = [f"{speed[name]:>9.1f}" if name in speed else f"{'':>9}" for name in ("ours", "torch", "naive")]
-    ratios = [f"{speed['ours'] / speed[name]:>8.1f}x" for name in ("torch", "naive") if name in speed]
+    cells = [f"{speed[name]:>9.1f}" for name in ways]
+    ratios = [f"{speed['ours'] / speed[name]:>8.1f}x" for name in ("torch", "naive")]
     return f"{case.name:<34}{''.join(cells)}   {' '.join(ratios)}"
 
 
@@ -182,7 +174,6 @@ def main() -> None:
     options = parser.parse_args()
     torch.manual_seed(0)
     cases = [
-        dot_case(options.users, options.items),
         mlp_case("hybrid: MLP 16-8-1 and dot 90", hybrid_head(), options.users, options.items),
         mlp_case("system 000: MLP 128-64-32-1", AdditiveHead((128, 64, 32), 0), options.users // 8, options.items),
     ]

@@ -1,7 +1,7 @@
 """Run the exported parts of a bundle on prepared cases: python -P candidate.py BUNDLE FORMAT CASES OUT.
 
 It imports nothing of rec-export, and for ONNX no torch: what is shown is that the files stand alone. CASES and OUT are
-safetensors; the arrays of CASES are named part|case|input, those of OUT part|case. The last
+safetensors; the arrays of CASES are named part|case|input, those of OUT part|case, or recommender|case|output. The last
 line on stdout says what went wrong.
 """
 
@@ -17,6 +17,7 @@ from safetensors.numpy import load_file, save_file
 Array = npt.NDArray[Any]
 Run = Callable[[dict[str, Array]], Array]
 HEAD = "pair_head"
+RECOMMENDER = "recommender"
 LISTS = "real rows"  # the case of both towers whose vectors the head scores against each other
 
 
@@ -36,27 +37,47 @@ def torchscript(folder: Path, part: str) -> Run:
     return run
 
 
+def pt2(folder: Path, part: str) -> Run:
+    """A program of torch.export."""
+    import torch
+
+    module = torch.export.load(folder / f"pt2/{part}.pt2").module()
+
+    def run(inputs: dict[str, Array]) -> Array:
+        tensors = {name: torch.from_numpy(value) for name, value in inputs.items()}
+        with torch.inference_mode():
+            array: Array = module(**tensors).numpy()
+        return array
+
+    return run
+
+
 def onnx(folder: Path, part: str) -> Run:
-    """A part in ONNX Runtime on the CPU, at the default level of optimisation: the one that users run."""
+    """A part in ONNX Runtime."""
+    part_session = session(folder, part)
+    return lambda inputs: part_session.run(None, inputs)[0]
+
+
+def session(folder: Path, part: str) -> Any:
+    """A file in ONNX Runtime on the CPU, at the default level of optimisation: the one that users run."""
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3
-    session = onnxruntime.InferenceSession(folder / f"onnx/{part}.onnx", options, providers=["CPUExecutionProvider"])
-    return lambda inputs: session.run(None, inputs)[0]
+    return onnxruntime.InferenceSession(folder / f"onnx/{part}.onnx", options, providers=["CPUExecutionProvider"])
 
 
-FORMATS = {"torchscript": torchscript, "onnx": onnx}
+FORMATS = {"torchscript": torchscript, "onnx": onnx, "pt2": pt2}
 
 
 def main(bundle: str, form: str, cases: str, out: str) -> None:
-    """Run all cases, and at last the head on the exported vectors of real rows."""
+    """Run all cases; the head after the towers, as it is also tried on their vectors of real rows."""
     given: dict[str, dict[str, dict[str, Array]]] = {}
     for key, array in load_file(cases).items():
         part, case, name = key.split("|")
         given.setdefault(part, {}).setdefault(case, {})[name] = array
     outputs: dict[str, Array] = {}
-    for part in ("user_tower", "item_tower", HEAD):
+    for part in [name for name in ("user_tower", "item_tower", HEAD) if name in given]:
         say(f"\n{part} cannot be loaded: ")
         run = FORMATS[form](Path(bundle), part)
         if part == HEAD:
@@ -64,7 +85,23 @@ def main(bundle: str, form: str, cases: str, out: str) -> None:
         for case, inputs in given[part].items():
             say(f"\n{part} fails in the case '{case}': ")
             outputs[f"{part}|{case}"] = run(inputs)
+    if RECOMMENDER in given:
+        outputs |= lists(Path(bundle), given[RECOMMENDER])
     save_file({name: np.ascontiguousarray(value) for name, value in outputs.items()}, out)
+
+
+def lists(bundle: Path, cases: dict[str, dict[str, Array]]) -> dict[str, Array]:
+    """What recommender.onnx gives for each case, by recommender|case|output."""
+    say(f"\n{RECOMMENDER} cannot be loaded: ")
+    ranked = session(bundle, RECOMMENDER)
+    names = [port.name for port in ranked.get_outputs()]
+    outputs: dict[str, Array] = {}
+    for case, inputs in cases.items():
+        say(f"\n{RECOMMENDER} fails in the case '{case}': ")
+        outputs |= {
+            f"{RECOMMENDER}|{case}|{name}": array for name, array in zip(names, ranked.run(None, inputs), strict=True)
+        }
+    return outputs
 
 
 def say(doing: str) -> None:

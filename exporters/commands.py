@@ -1,4 +1,4 @@
-"""The commands: onnx, torchscript, export and verify."""
+"""The commands: export, torchscript, onnx, pt2 and verify."""
 
 import json
 from collections.abc import Callable
@@ -23,8 +23,8 @@ def export_options(command: Callable[..., None]) -> Callable[..., None]:
 @click.command()
 @export_options
 def export(checkpoint: Path, out: Path, as_json: bool) -> None:
-    """Write CHECKPOINT as TorchScript and ONNX, and prove that they compute the same as the trained model."""
-    run_and_say(checkpoint, out, ("torchscript", "onnx"), as_json)
+    """Write CHECKPOINT as TorchScript, ONNX and pt2, and prove that they compute the same as the trained model."""
+    run_and_say(checkpoint, out, ("torchscript", "onnx", "pt2"), as_json)
 
 
 @click.command()
@@ -39,6 +39,13 @@ def torchscript(checkpoint: Path, out: Path, as_json: bool) -> None:
 def onnx(checkpoint: Path, out: Path, as_json: bool) -> None:
     """Write CHECKPOINT as ONNX alone, with the same proof."""
     run_and_say(checkpoint, out, ("onnx",), as_json)
+
+
+@click.command()
+@export_options
+def pt2(checkpoint: Path, out: Path, as_json: bool) -> None:
+    """Write CHECKPOINT as pt2 (torch.export) alone, with the same proof."""
+    run_and_say(checkpoint, out, ("pt2",), as_json)
 
 
 def run_and_say(checkpoint: Path, out: Path, formats: "tuple[Runtime, ...]", as_json: bool) -> None:

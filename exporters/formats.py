@@ -6,6 +6,7 @@ from typing import NamedTuple, final
 
 from exporters.onnx import onnx_fault, write_onnx
 from exporters.parts import Part
+from exporters.pt2 import pt2_fault, write_pt2
 from exporters.torchscript import torchscript_fault, write_torchscript
 from rec_export.runtime import Runtime
 
@@ -21,4 +22,5 @@ class Format(NamedTuple):
 FORMATS: dict[Runtime, Format] = {
     "torchscript": Format(write_torchscript, torchscript_fault),
     "onnx": Format(write_onnx, onnx_fault),
+    "pt2": Format(write_pt2, pt2_fault),
 }

@@ -13,18 +13,22 @@ import torch
 from pydantic import Field
 
 from exporters import parity
+from exporters.candidate import RECOMMENDER
+from exporters.card import card, metrics, unknown
 from exporters.formats import FORMATS
 from exporters.onnx import OPSET
 from exporters.parts import Part, parts_of
+from exporters.recommender import item_vectors, signature, write_recommender
 from exporters.report import Report
 from rec_export import __version__
-from rec_export.bundle import Bundle, Manifest, listed, write_manifest
-from rec_export.checkpoint import Blueprint, Checkpoint
+from rec_export.bundle import Bundle, Manifest, Signature, listed, write_manifest
+from rec_export.checkpoint import Blueprint, Checkpoint, write_trend
 from rec_export.files import new_directory
 from rec_export.record import Record
 from rec_export.runtime import FILES, Runtime
 
 REPORT = "parity/report.json"
+CARD = "MODEL_CARD.md"
 
 
 @final
@@ -43,12 +47,19 @@ def run(job: ExportJob) -> Manifest:
         blueprint = checkpoint.blueprint
         parts = parts_of(checkpoint.towers, blueprint)
         write_parts(parts, folder, job.formats, parity.labels(blueprint))
+        if "onnx" in job.formats:
+            item_vec = item_vectors(parts[1], checkpoint.catalogue, checkpoint.trend)
+            write_recommender(folder, item_vec, parity.labels(blueprint))
         shutil.copyfile(job.checkpoint / "weights.safetensors", folder / "weights.safetensors")
         checkpoint.catalogue.write(folder)
+        write_trend(checkpoint.trend, folder)
         report = parity.check(folder, blueprint, checkpoint.catalogue, job.formats)
         (folder / REPORT).parent.mkdir()
         report.write(folder / REPORT)
         manifest = manifest_of(folder, blueprint, parts, job.formats, report)
+        text = card(manifest, report, metrics(job.checkpoint), checkpoint.catalogue.items.table.num_rows)
+        (folder / CARD).write_text(text, encoding="utf-8")
+        manifest = manifest.model_copy(update={"files": listed(folder)})
         write_manifest(folder, manifest)
     return manifest
 
@@ -72,20 +83,28 @@ def write_parts(parts: tuple[Part, ...], folder: Path, formats: tuple[Runtime, .
 def manifest_of(
     folder: Path, blueprint: Blueprint, parts: tuple[Part, ...], formats: tuple[Runtime, ...], report: Report
 ) -> Manifest:
-    """The manifest of all that lies in `folder`."""
-    user, item, _ = parts
+    """The manifest of what lies in `folder`, without the files."""
     return Manifest(
         made_by=f"rec-export {__version__}",
         made_at=datetime.now(UTC).isoformat(timespec="seconds"),
         checkpoint=blueprint.weights,
         blueprint=blueprint,
-        user_inputs=user.inputs,
-        item_inputs=item.inputs,
+        signatures=signatures(parts, report),
+        unknown=unknown(blueprint),
         formats=formats,
         versions=versions(folder, formats),
         parity=report.summaries(),
-        files=listed(folder),
+        files=(),
     )
+
+
+def signatures(parts: tuple[Part, ...], report: Report) -> dict[str, Signature]:
+    """How to call each file."""
+    towers = {part.name: Signature(inputs=part.inputs, outputs=(part.output,)) for part in parts}
+    if report.recommender is None:
+        return towers
+    inputs, outputs = signature(parts[0], report.recommender.items)
+    return towers | {RECOMMENDER: Signature(inputs=inputs, outputs=outputs)}
 
 
 def versions(folder: Path, formats: tuple[Runtime, ...]) -> dict[str, str]:

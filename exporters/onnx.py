@@ -1,36 +1,28 @@
-"""One part as ONNX: a single file, from the eager module by torch.export, its axes named by their letters."""
+"""One part as ONNX: from the eager module by torch.export, its axes named by their letters."""
 
 import logging
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import onnx
 import torch
-from onnx import TensorProto, ValueInfoProto
+from onnx import ModelProto, TensorProto, ValueInfoProto
 
-from exporters.parts import Part, example, typed
-from rec_export.errors import ModelError
-from rec_export.towers import Head
+from exporters.parts import Part, by_name, call_of, described
+from rec_export.towers import Input
 
 OPSET = 20  # torch's default
-MOST_BYTES = 2**31 - 2**20  # protobuf's limit for a file, less some room for the graph
-DTYPES = {"INT64": "int64", "FLOAT": "float32"}
+MOST_BYTES = 1_500_000_000  # of weights in one file; protobuf's limit is 2 GiB
+DTYPES = {"INT64": "int64", "FLOAT": "float32", "BOOL": "bool"}
 
 
 def write_onnx(part: Part, path: Path, labels: dict[str, str]) -> None:
-    """Write {part}.onnx. Raises ModelError when the weights do not fit into one file."""
-    size = sum(value.nbytes for value in part.module.state_dict().values())
-    if size > MOST_BYTES:
-        raise ModelError(
-            f"the {part.name} has {size:,} bytes of weights and an ONNX file holds at most 2 GiB;"
-            " export it with `rec-export torchscript`, or train with a smaller dim"
-        )
+    """Write {part}.onnx."""
     with quiet(), torch.no_grad():
         program = torch.onnx.export(
-            part.module,
+            by_name(part),
             **call_of(part),
             dynamo=True,
             opset_version=OPSET,
@@ -42,40 +34,38 @@ def write_onnx(part: Part, path: Path, labels: dict[str, str]) -> None:
     program.model.metadata_props.update(labels)
     for node in program.model.graph.all_nodes():
         node.metadata_props.clear()  # torch leaves stack traces there, with the paths of this machine
-    program.save(path, external_data=False)
+    save(program.model_proto, path)
 
 
-def call_of(part: Part) -> dict[str, Any]:
-    """The example call for torch.onnx.export, with the axes that may vary: every axis that has a letter."""
-    letters = {axis: torch.export.Dim(axis) for port in part.inputs for axis in port.shape if isinstance(axis, str)}
-    axes = {
-        port.name: {place: letters[axis] for place, axis in enumerate(port.shape) if isinstance(axis, str)}
-        for port in part.inputs
-    }
-    inputs = example(part.inputs)
-    if isinstance(part.module, Head):
-        return {"args": tuple(inputs.values()), "dynamic_shapes": tuple(axes.values())}
-    return {"args": (), "kwargs": {"inputs": inputs}, "dynamic_shapes": {"inputs": axes}}
+def save(model: ModelProto, path: Path) -> None:
+    """Write {path}, and beside it {path}.data where the weights are too large for one file."""
+    large = sum(len(tensor.raw_data) for tensor in model.graph.initializer) > MOST_BYTES
+    onnx.save_model(model, path, save_as_external_data=large, location=f"{path.name}.data")
 
 
 def onnx_fault(part: Part, path: Path, labels: dict[str, str]) -> str | None:
     """How the file differs from the part in what it takes and gives, or None."""
+    return file_fault(path, (*part.inputs, part.output), labels)
+
+
+def file_fault(path: Path, wanted: Sequence[Input], labels: dict[str, str]) -> str | None:
+    """How a file is not valid ONNX with these inputs and outputs, these labels and its weights beside it, or None."""
     try:
         onnx.checker.check_model(path)
     except onnx.checker.ValidationError as error:
         return f"it is not valid ONNX: {str(error).splitlines()[0]}"
-    model = onnx.load(path)
+    model = onnx.load(path, load_external_data=False)
     ports = [read_port(value) for value in (*model.graph.input, *model.graph.output)]
-    wanted = [f"{port.name} {typed(port)}" for port in (*part.inputs, part.output)]
-    if ports != wanted:
-        return f"its inputs and output are {', '.join(ports)} instead of {', '.join(wanted)}"
+    if ports != [described(port) for port in wanted]:
+        return f"its inputs and outputs are {', '.join(ports)} instead of {', '.join(map(described, wanted))}"
     if {prop.key: prop.value for prop in model.metadata_props} != labels:
         return f"its labels are {[(prop.key, prop.value) for prop in model.metadata_props]}"
-    return None
+    places = {e.value for weight in model.graph.initializer for e in weight.external_data if e.key == "location"}
+    return None if places <= {f"{path.name}.data"} else f"its weights are in {', '.join(sorted(places))}"
 
 
 def read_port(value: ValueInfoProto) -> str:
-    """An input or output of an ONNX graph in the words of parts.typed."""
+    """An input or output of an ONNX graph in the words of parts.described."""
     kind = value.type.tensor_type
     axes = [axis.dim_param or axis.dim_value for axis in kind.shape.dim]
     dtype = DTYPES.get(TensorProto.DataType.Name(kind.elem_type), "another type")

@@ -4,32 +4,28 @@ The reference is the eager model, built from the weights on disk. Each layer is 
 holds: structure, whether it runs at all, shapes, what is finite, values, lists.
 """
 
-import subprocess
-import sys
-import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple, final
 
 import numpy as np
 import torch
-from safetensors.numpy import load_file, save_file
 
-from exporters import candidate
-from exporters.candidate import HEAD, LISTS
+from exporters.candidate import HEAD, LISTS, RECOMMENDER
 from exporters.cases import Arrays, Case, head_cases, tower_cases
 from exporters.compare import TOLERANCES, difference
 from exporters.formats import FORMATS
+from exporters.fresh import outputs_of, refused
 from exporters.lists import compared
-from exporters.parts import Part, parts_of
+from exporters.parts import Part, parts_of, spelled
+from exporters.recommended import KS, Truth, recommender_report
+from exporters.recommender import item_vectors, recommender_fault, signature
 from exporters.report import ListReport, PartReport, Report
 from rec_export.catalogue import Catalogue
-from rec_export.checkpoint import Blueprint, read_weights
+from rec_export.checkpoint import Blueprint, read_trend, read_weights
 from rec_export.data.columns import Float32
 from rec_export.errors import ParityError
 from rec_export.runtime import FILES, Runtime
-
-KS = 1, 10, 100
 
 
 @final
@@ -51,12 +47,19 @@ def check(folder: Path, blueprint: Blueprint, catalogue: Catalogue, formats: Ite
     trials = trials_of(parts_of(towers, blueprint), blueprint, catalogue)
     parts: list[PartReport] = []
     lists: list[ListReport] = []
+    recommender = None
     for form in formats:
         check_structure(folder, form, [trial.part for trial in trials], labels(blueprint))
-        outputs = outputs_of(folder, form, trials)
+        cases = {trial.part.name: trial.cases for trial in trials}
+        truth = truth_of(folder, trials, catalogue, labels(blueprint)) if form == "onnx" else None
+        outputs = outputs_of(folder, form, cases if truth is None else cases | {RECOMMENDER: truth.cases})
         parts += [part_report(trial, form, outputs) for trial in trials]
         lists += list_reports(trials[-1].outputs[LISTS], outputs[f"{HEAD}|{LISTS}"], form)
-    return Report(signatures={t.part.name: t.part.signature for t in trials}, parts=tuple(parts), lists=tuple(lists))
+        recommender = recommender if truth is None else recommender_report(truth, outputs)
+    signatures = {trial.part.name: trial.part.signature for trial in trials}
+    if recommender is not None:
+        signatures[RECOMMENDER] = spelled(*signature(trials[0].part, recommender.items))
+    return Report(signatures=signatures, parts=tuple(parts), lists=tuple(lists), recommender=recommender)
 
 
 def labels(blueprint: Blueprint) -> dict[str, str]:
@@ -74,6 +77,16 @@ def trials_of(parts: tuple[Part, Part, Part], blueprint: Blueprint, catalogue: C
     scores = trial(head, head_cases(user_vec, item_vec))
     scores.outputs[LISTS] = evaluated(head, Case(LISTS, {"user_vec": user_vec, "item_vec": item_vec}))
     return users, items, scores
+
+
+def truth_of(folder: Path, trials: tuple[Trial, Trial, Trial], catalogue: Catalogue, wanted: dict[str, str]) -> Truth:
+    """What recommender.onnx should recommend. Raises ParityError when the file takes or gives something else."""
+    users, items, head = trials
+    item_vec = item_vectors(items.part, catalogue, read_trend(folder))
+    fault = recommender_fault(users.part, len(item_vec), folder, wanted)
+    if fault:
+        raise refused(f"onnx/{RECOMMENDER}", fault)
+    return Truth.of(users.part, head.part, item_vec, users.cases)
 
 
 def trial(part: Part, cases: list[Case]) -> Trial:
@@ -99,26 +112,6 @@ def check_structure(folder: Path, form: Runtime, parts: list[Part], wanted: dict
         fault = FORMATS[form].fault(part, folder / FILES[form].format(part.name), wanted)
         if fault:
             raise refused(f"{form}/{part.name}", fault)
-
-
-def outputs_of(folder: Path, form: Runtime, trials: Iterable[Trial]) -> Arrays:
-    """What the exported files give for every case, by part|case, from a process and a directory of their own."""
-    inputs = {
-        f"{trial.part.name}|{case.name}|{name}": np.ascontiguousarray(array)
-        for trial in trials
-        for case in trial.cases
-        for name, array in case.inputs.items()
-    }
-    with tempfile.TemporaryDirectory() as place:
-        cases, out = Path(place, "cases.safetensors"), Path(place, "out.safetensors")
-        save_file(inputs, cases)
-        # -P keeps exporters/ off the path: its onnx.py is not the onnx that libraries import
-        command = [sys.executable, "-P", candidate.__file__, str(folder.resolve()), form, str(cases), str(out)]
-        done = subprocess.run(command, cwd=place, capture_output=True, text=True, errors="replace", check=False)
-        if done.returncode:
-            last = (done.stdout or done.stderr).splitlines()[-1:]
-            raise refused(form, f"{' '.join(last)} (its process ended with exit code {done.returncode})")
-        return load_file(out)
 
 
 def part_report(trial: Trial, form: Runtime, outputs: Arrays) -> PartReport:
@@ -162,10 +155,3 @@ def list_reports(reference: Float32, candidate: Float32, form: Runtime) -> list[
             ListReport(format=form, k=k, users=users, items=items, identical=found.identical, overlap=found.overlap)
         )
     return reports
-
-
-def refused(artefact: str, fault: str) -> ParityError:
-    """The sentence for an export that is not the trained model."""
-    return ParityError(
-        f"{artefact} is not the trained model: {fault}; use another format, and report what you see here"
-    )

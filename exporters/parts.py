@@ -1,6 +1,7 @@
 """The three parts of a model as an exporter sees them: a module, its named inputs, and its output."""
 
-from typing import NamedTuple, final
+from inspect import Parameter, Signature
+from typing import Any, NamedTuple, final
 
 import torch
 from torch import Tensor, nn
@@ -24,7 +25,7 @@ class Part(NamedTuple):
     @property
     def signature(self) -> str:
         """How to call it, such as "row int64[B] -> float32[B,66]"."""
-        return f"{', '.join(f'{port.name} {typed(port)}' for port in self.inputs)} -> {typed(self.output)}"
+        return f"{', '.join(map(described, self.inputs))} -> {typed(self.output)}"
 
     def run(self, inputs: Inputs) -> Tensor:
         """The output; a tower takes all inputs as one dictionary, the head takes its two one by one."""
@@ -37,6 +38,16 @@ def called(module: nn.Module, inputs: Inputs) -> Tensor:
         return module(inputs["user_vec"], inputs["item_vec"]) if isinstance(module, Head) else module(inputs)
 
 
+def spelled(inputs: tuple[Input, ...], outputs: tuple[Input, ...]) -> str:
+    """How to call a file with several outputs."""
+    return f"{', '.join(map(described, inputs))} -> {', '.join(map(described, outputs))}"
+
+
+def described(port: Input) -> str:
+    """Name, dtype and shape, such as "history int64[B,L]"."""
+    return f"{port.name} {typed(port)}"
+
+
 def typed(port: Input) -> str:
     """dtype and shape, such as int64[B,L]."""
     return f"{port.dtype}[{','.join(str(axis) for axis in port.shape)}]"
@@ -47,6 +58,32 @@ def example(inputs: tuple[Input, ...]) -> Inputs:
     letters = {axis for port in inputs for axis in port.shape if isinstance(axis, str)}
     sizes = {letter: EXAMPLE.get(letter, LONGER) for letter in letters}
     return {port.name: port.zeros(sizes) for port in inputs}
+
+
+def by_name(part: Part) -> nn.Module:
+    """The module with its inputs as keyword arguments: torch.export takes those by name, a dictionary's by place."""
+    if isinstance(part.module, Head):
+        return part.module
+
+    def forward(**inputs: Tensor) -> Tensor:
+        return part.module(inputs)
+
+    named = nn.Module()
+    named.part = part.module
+    named.forward = forward
+    parameters = [Parameter(port.name, Parameter.KEYWORD_ONLY) for port in part.inputs]
+    setattr(forward, "__signature__", Signature(parameters))  # noqa: B010, mypy knows no such attribute
+    return named.eval()
+
+
+def call_of(part: Part) -> dict[str, Any]:
+    """The example call of `by_name` for torch.export, with the axes that may vary: every axis that has a letter."""
+    letters = {axis: torch.export.Dim(axis) for port in part.inputs for axis in port.shape if isinstance(axis, str)}
+    axes = {
+        port.name: {place: letters[axis] for place, axis in enumerate(port.shape) if isinstance(axis, str)}
+        for port in part.inputs
+    }
+    return {"args": (), "kwargs": example(part.inputs), "dynamic_shapes": axes}
 
 
 def parts_of(towers: Towers, blueprint: Blueprint) -> tuple[Part, Part, Part]:

@@ -4,6 +4,7 @@ import re
 from textwrap import wrap
 from typing import final
 
+from exporters.candidate import RECOMMENDER
 from rec_export.bundle import ParitySummary
 from rec_export.record import Record
 from rec_export.runtime import Runtime
@@ -40,39 +41,62 @@ class ListReport(Record):
 
 
 @final
+class RecommenderReport(Record):
+    """The lists of recommender.onnx over all its cases, beside the exact ones of the trained model."""
+
+    cases: int
+    lists: int
+    items: int
+    ks: tuple[int, ...]  # of real users
+    identical: float  # share of the lists that have the same items in the same order; the rest differ by ties alone
+    worst_difference: float  # of a score; where a list holds scores above 1, of the largest of them
+
+    def summary(self) -> ParitySummary:
+        """What the manifest tells of it."""
+        name = f"onnx/{RECOMMENDER}"
+        return ParitySummary(artefact=name, cases=self.cases, worst_difference=self.worst_difference, same_lists=True)
+
+
+@final
 class Report(Record):
     """All parts, all lists; what is written has passed."""
 
     signatures: dict[str, str]  # how to call each part
     parts: tuple[PartReport, ...]
     lists: tuple[ListReport, ...]
+    recommender: RecommenderReport | None
 
     def summaries(self) -> tuple[ParitySummary, ...]:
         """What the manifest tells of it."""
         same = {lists.format: True for lists in self.lists}
-        return tuple(
+        parts = [
             ParitySummary(
                 artefact=p.artefact, cases=p.cases, worst_difference=p.worst_difference, same_lists=same[p.format]
             )
             for p in self.parts
-        )
+        ]
+        return (*parts, *([] if self.recommender is None else [self.recommender.summary()]))
 
     def lines(self) -> list[str]:
         """What a person wants to see of it."""
         forms = list(dict.fromkeys(part.format for part in self.parts))
-        calls = [line for name, call in self.signatures.items() for line in call_lines(name, ", ".join(forms), call)]
-        checks = [part_line(part) for part in self.parts]
+        calls = [
+            line
+            for name, call in self.signatures.items()
+            for line in call_lines(name, "onnx" if name == RECOMMENDER else ", ".join(forms), call)
+        ]
         return [
             *calls,
-            *checks,
+            *(part_line(part) for part in self.parts),
             *(lists_line(form, [one for one in self.lists if one.format == form]) for form in forms),
+            *([] if self.recommender is None else [recommender_line(self.recommender)]),
         ]
 
 
 def call_lines(name: str, forms: str, call: str) -> list[str]:
     """How to call one part, in lines of a terminal's width."""
-    start = f"{name:<10}  {forms}   "
-    together = re.sub(" (int64|float32)", "\xa0\\1", start + call)  # wrap does not break a line at \xa0
+    start = f"{name:<11}  {forms}   "
+    together = re.sub(" (int64|float32|bool)", "\xa0\\1", start + call)  # wrap does not break a line at \xa0
     lines = wrap(together, 110, subsequent_indent=" " * len(start), break_on_hyphens=False)
     return [line.replace("\xa0", " ") for line in lines]
 
@@ -85,7 +109,18 @@ def part_line(part: PartReport) -> str:
 
 def lists_line(form: Runtime, lists: list[ListReport]) -> str:
     """One line for the lists of one format."""
-    alike = "the same items in the same order"
-    ties = "" if all(one.identical == 1 for one in lists) else ", but for ties"
     ks = ", ".join(str(one.k) for one in lists)
-    return f"[ok] {form + ' lists':<22} {lists[0].users} users x {lists[0].items:,} items, K {ks}: {alike}{ties}"
+    same = alike(min(one.identical for one in lists))
+    return f"[ok] {form + ' lists':<22} {lists[0].users} users x {lists[0].items:,} items, K {ks}: {same}"
+
+
+def recommender_line(report: RecommenderReport) -> str:
+    """One line for recommender.onnx."""
+    tried = f"{report.cases:>3} cases, {report.lists:,} lists from {report.items:,} items"
+    same = f"worst difference {report.worst_difference:.1e}, {alike(report.identical)}"
+    return f"[ok] {'onnx/' + RECOMMENDER:<22} {tried}, {same}"
+
+
+def alike(identical: float) -> str:
+    """What a share of identical lists means, given that the others passed too."""
+    return "the same items in the same order" + ("" if identical == 1 else ", but for ties")

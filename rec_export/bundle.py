@@ -38,6 +38,14 @@ class ParitySummary(Record):
 
 
 @final
+class Signature(Record):
+    """How to call a file: by these names, in this order."""
+
+    inputs: tuple[Input, ...]
+    outputs: tuple[Input, ...]
+
+
+@final
 class Manifest(Record):
     """manifest.json: what the bundle is, how to call its towers, and the sha256 of every other file."""
 
@@ -46,12 +54,22 @@ class Manifest(Record):
     made_at: str  # UTC, ISO 8601
     checkpoint: str  # sha256 of the trained weights
     blueprint: Blueprint
-    user_inputs: tuple[Input, ...]
-    item_inputs: tuple[Input, ...]
+    signatures: dict[str, Signature]  # of user_tower, item_tower, pair_head and, with ONNX, recommender
+    unknown: dict[str, str]  # what becomes of a value that an input does not know, by the input's name
     formats: tuple[str, ...]
     versions: dict[str, str]
     parity: tuple[ParitySummary, ...]
     files: tuple[File, ...]
+
+    @property
+    def user_inputs(self) -> tuple[Input, ...]:
+        """What the user tower reads, in order."""
+        return self.signatures["user_tower"].inputs
+
+    @property
+    def item_inputs(self) -> tuple[Input, ...]:
+        """What the item tower reads, in order."""
+        return self.signatures["item_tower"].inputs
 
 
 @final

@@ -9,8 +9,9 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 from rec_export.catalogue import Catalogue
-from rec_export.config import Scoring
+from rec_export.config import Loss, Scoring, Target
 from rec_export.data.clock import Clock
+from rec_export.data.columns import Float32
 from rec_export.data.config import DataConfig
 from rec_export.ensemble import ensemble
 from rec_export.errors import MissingInputError, ModelError, UsageError
@@ -20,6 +21,7 @@ from rec_export.record import Record
 from rec_export.towers import ModelSpec, Sizes, Towers
 
 FORMAT = 1
+TREND = "trend.safetensors"
 
 
 @final
@@ -32,11 +34,18 @@ class Blueprint(Record):
     sizes: Sizes
     data: DataConfig
     clock: Clock
+    loss: Loss = "softmax"
+    target: Target = "value"  # what a score predicts where the loss is mse
     recent: int  # the trend column that told the future best: the popularity list of users without anything
     score: Scoring  # how lists are made where nothing else is said
     inputs: dict[str, str]  # sha256 of the files that were learned from
     weights: str  # sha256 of weights.safetensors
     tables: dict[str, str]  # sha256 of the files of users, items and features
+
+    @property
+    def rated(self) -> bool:
+        """Whether a score predicts the value of a row, so that all rows were lessons."""
+        return self.loss == "mse"
 
     def spec(self) -> ModelSpec:
         """The model's spec."""
@@ -54,6 +63,7 @@ class Checkpoint(NamedTuple):
     blueprint: Blueprint
     towers: Towers
     catalogue: Catalogue
+    trend: Float32  # [N, W] of every item of the catalogue, just after the last row that was learned from
 
     @classmethod
     def read(cls, folder: Path) -> Self:
@@ -68,7 +78,8 @@ class Checkpoint(NamedTuple):
         for name, digest in blueprint.tables.items():
             check_file(folder / name, digest)
         sizes = blueprint.sizes
-        return cls(blueprint, towers, Catalogue.read(folder, sizes.users.rows, sizes.items.rows))
+        catalogue = Catalogue.read(folder, sizes.users.rows, sizes.items.rows)
+        return cls(blueprint, towers, catalogue, read_trend(folder))
 
 
 def modules(towers: Towers) -> nn.ModuleDict:
@@ -80,6 +91,23 @@ def write_weights(towers: Towers, path: Path) -> str:
     """Write all weights and buffers; their sha256."""
     save_file({name: value.contiguous() for name, value in modules(towers).state_dict().items()}, path)
     return sha256(path)
+
+
+def write_trend(trend: Float32, folder: Path) -> None:
+    """Write the trends of all items, float32 [N, W]."""
+    save_file({"trend": torch.from_numpy(trend)}, folder / TREND)
+
+
+def read_trend(folder: Path) -> Float32:
+    """Read what `write_trend` wrote. Raises MissingInputError or ModelError."""
+    path = folder / TREND
+    if not path.exists():
+        raise MissingInputError(f"{path} does not exist; an older version trained this checkpoint, train again")
+    try:
+        trend: Float32 = load_file(path)["trend"].numpy()
+    except (SafetensorError, KeyError) as error:
+        raise ModelError(f"{path} is damaged; train again or restore it") from error
+    return trend
 
 
 def check_file(path: Path, digest: str) -> None:

@@ -26,6 +26,7 @@ PLACES = {
     "export": "exporters.commands",
     "torchscript": "exporters.commands",
     "onnx": "exporters.commands",
+    "pt2": "exporters.commands",
     "verify": "exporters.commands",
     "score": "batch_jobs.commands",
 }

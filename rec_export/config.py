@@ -11,7 +11,11 @@ from rec_export.errors import MissingInputError, UsageError, nearest
 from rec_export.record import Record
 
 MODEL = "hybrid"
+METRIC = r"^((hr|recall|ndcg|mrr)@[1-9][0-9]{0,3}|rmse|mae|r2)$"
 MOST_K = 32_767  # a rank is an int16
+
+Loss = Literal["softmax", "bpr", "bce", "mse"]
+Target = Literal["value", "log"]
 
 
 @final
@@ -22,12 +26,18 @@ class Training(Record):
     patience: int | None = Field(default=None, ge=1, description="epochs without a better metric before stopping")
     batch: int | None = Field(default=None, ge=2)
     lr: float | None = Field(default=None, gt=0)
-    decay: float = Field(default=0.01, ge=0, description="decoupled weight decay of layers")
+    decay: float | None = Field(default=None, ge=0, description="decoupled weight decay of layers and biases")
     embedding_decay: float | None = Field(default=None, ge=0, description="decoupled weight decay of embeddings")
     row_wise: int = Field(
         default=30_000, ge=1, description="tables of so many rows or more: a step moves only the rows it looks up"
     )
-    loss: Literal["softmax", "bpr", "bce"] = "softmax"
+    prior: float | None = Field(
+        default=None,
+        ge=0,
+        description="of mse: how strongly ids are drawn to the mean, in rows; none: as biases alone should be",
+    )
+    loss: Loss = Field(default="softmax", description="mse: the score predicts the value of a row, a rating or plays")
+    target: Target = Field(default="value", description="what mse predicts: the value, or log(1 + value) for counts")
     candidates: int | None = Field(default=None, ge=2, description="items that targets are told from, in each batch")
     negatives: Literal["mixed", "uniform", "popular", "batch"] = Field(
         default="mixed", description="how they are drawn; mixed: half the most popular, half uniform"
@@ -37,9 +47,19 @@ class Training(Record):
     schedule: Literal["constant", "cosine", "step", "plateau"] = Field(
         default="constant", description="of the learning rate; step: half after each third of the epochs"
     )
+    precision: Literal["float32", "bfloat16"] = Field(
+        default="float32", description="of the products while learning; bfloat16 pays on CUDA"
+    )
+    compile: bool = Field(
+        default=False, description="the towers by torch.compile while learning; pays on long runs on CUDA"
+    )
     clip: float = Field(default=5.0, gt=0, description="largest norm of all gradients together")
     recency: float | None = Field(
         default=None, gt=0, description="half-life, in days, of the weight of a snapshot; none: all weigh alike"
+    )
+    by_value: bool | None = Field(
+        default=None,
+        description="a liking weighs more with its value, by the logarithm; none: where order means nothing",
     )
     id_dropout: float | None = Field(
         default=None, ge=0, lt=1, description="share of ids hidden, so that new ones can be served"
@@ -49,7 +69,9 @@ class Training(Record):
         default=None, ge=1, le=32, description="models, with seeds from `seed` on, whose mean score is exported as one"
     )
     device: str = "auto"
-    metric: str = Field(default="ndcg@10", pattern=r"^(hr|recall|ndcg|mrr)@[1-9][0-9]{0,3}$")
+    metric: str | None = Field(
+        default=None, pattern=METRIC, description="chooses the epoch; ndcg@10, or rmse where the loss is mse"
+    )
     refit: bool = Field(default=True, description="train again on training and validation rows, for the best epochs")
 
 
@@ -60,7 +82,7 @@ class Scoring(Record):
     k: int = Field(default=100, ge=1, le=MOST_K)
     seen: Literal["exclude", "keep"] = "exclude"
     device: str = "auto"
-    runtime: Literal["torchscript", "onnx"] = "torchscript"
+    runtime: Literal["torchscript", "onnx", "pt2"] = "torchscript"
 
 
 @final

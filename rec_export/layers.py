@@ -5,7 +5,7 @@ from typing import final
 import torch
 from torch import Tensor, nn
 
-from rec_export.towers import Dense, Input, Inputs, TableSizes
+from rec_export.towers import Dense, Input, Inputs, Sizes, TableSizes
 
 
 @final
@@ -116,6 +116,37 @@ def attribute_inputs(sizes: TableSizes, axis: str) -> tuple[Input, ...]:
         "text": Input(name="text", dtype="float32", shape=(axis, sizes.text)),
     }
     return tuple(port for name, port in ports.items() if getattr(sizes, name))
+
+
+def row_input(axis: str) -> Input:
+    """Which row of its table each user or item is."""
+    return Input(name="row", dtype="int64", shape=(axis,))
+
+
+def moment_inputs(sizes: Sizes) -> tuple[Input, ...]:
+    """What is known of users as of a date."""
+    return (
+        Input(name="history", dtype="int64", shape=("B", "L"), pad=-1),
+        Input(name="history_length", dtype="int64", shape=("B",)),
+        Input(name="context", dtype="float32", shape=("B", sizes.context)),
+    )
+
+
+def trend_input(sizes: Sizes) -> Input:
+    """How items have done of late, as of a date."""
+    return Input(name="trend", dtype="float32", shape=("N", sizes.trend))
+
+
+@torch.no_grad()
+def begin_as_history(mix: nn.Linear, context: nn.Linear, trend: nn.Linear, counts: int) -> None:
+    """A user begins as the plain sum of the history's vectors, and meets items by the mean of their popularities."""
+    dim, rates = mix.out_features, mix.in_features // mix.out_features
+    mix.weight.mul_(0.1).add_(torch.eye(dim).repeat(1, rates) / rates**0.5)
+    mix.bias.zero_()
+    context.weight.zero_()
+    trend.weight.mul_(0.1)
+    trend.bias.zero_()
+    trend.bias[:counts] = 1 / counts
 
 
 @final

@@ -172,7 +172,7 @@ def export(steps: Steps, say: Say) -> None:
     from exporters.report import Report
 
     if not steps.bundle.exists():
-        export_bundle(ExportJob(checkpoint=steps.checkpoint, out=steps.bundle, formats=("torchscript", "onnx")))
+        export_bundle(ExportJob(checkpoint=steps.checkpoint, out=steps.bundle, formats=("torchscript", "onnx", "pt2")))
     for number, line in enumerate(Report.read(steps.bundle / REPORT).lines()):
         say(f"{'Export' if number == 0 else '':<10}{line}")
 

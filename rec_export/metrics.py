@@ -14,6 +14,8 @@ from rec_export.record import Record
 
 Float64 = npt.NDArray[np.float64]
 NAMES = ("hr", "recall", "ndcg", "mrr")
+RATING_NAMES = ("rmse", "mae", "r2")  # of rating_metrics.py
+LOWER_IS_BETTER = ("rmse", "mae")  # the only ones
 
 
 class Targets(NamedTuple):
@@ -34,6 +36,11 @@ class Estimate(Record):
     mean: float
     low: float
     high: float
+
+
+def gain(metric: str, value: float) -> float:
+    """A metric so that higher is better, whichever it is."""
+    return -value if metric in LOWER_IS_BETTER else value
 
 
 def hits(lists: Int64, targets: Targets, items: int) -> Bool:

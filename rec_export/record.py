@@ -14,7 +14,8 @@ PLAIN = {
     "model_type": "a mapping of keys to values",
     "path_type": "a path",
     "tuple_type": "a list",
-    "string_pattern_mismatch": "a metric and a length of lists, such as ndcg@10, hr@5, recall@50 or mrr@20",
+    "string_pattern_mismatch": "a metric and a length of lists, such as ndcg@10, hr@5, recall@50 or mrr@20;"
+    " or rmse, mae or r2",
 }
 """What pydantic says in the words of Python, in those of a YAML file; by the type of the complaint."""
 

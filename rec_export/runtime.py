@@ -1,4 +1,4 @@
-"""Exported towers as functions: load a tower file with TorchScript or ONNX Runtime and call it with named inputs."""
+"""Exported towers as functions: load a tower file in any format and call it with named inputs."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -8,13 +8,15 @@ import numpy as np
 import onnxruntime as ort
 import torch
 from torch import Tensor
+from torch.export.passes import move_to_device_pass
 
 from rec_export.errors import DeviceError, ModelError
+from rec_export.pt2 import read_pt2
 from rec_export.towers import Inputs
 
-Runtime = Literal["torchscript", "onnx"]
+Runtime = Literal["torchscript", "onnx", "pt2"]
 Tower = Callable[[Inputs], Tensor]
-FILES: dict[Runtime, str] = {"torchscript": "torchscript/{}.pt", "onnx": "onnx/{}.onnx"}
+FILES: dict[Runtime, str] = {"torchscript": "torchscript/{}.pt", "onnx": "onnx/{}.onnx", "pt2": "pt2/{}.pt2"}
 
 
 def load_tower(folder: Path, part: str, runtime: Runtime, device: torch.device) -> Tower:
@@ -22,7 +24,7 @@ def load_tower(folder: Path, part: str, runtime: Runtime, device: torch.device) 
     path = folder / FILES[runtime].format(part)
     if not path.exists():
         raise ModelError(f"{path} does not exist; this bundle was not exported for {runtime}, choose another runtime")
-    return torchscript_tower(path, device) if runtime == "torchscript" else onnx_tower(path, device)
+    return LOADERS[runtime](path, device)
 
 
 def torchscript_tower(path: Path, device: torch.device) -> Tower:
@@ -57,6 +59,20 @@ def onnx_tower(path: Path, device: torch.device) -> Tower:
     return run
 
 
+def pt2_tower(path: Path, device: torch.device) -> Tower:
+    """A tower as torch.export's program."""
+    program, _ = read_pt2(path)
+    if device.type != "cpu":  # a program holds the device of its constants
+        program = move_to_device_pass(program, device)
+    module = program.module()
+
+    def run(inputs: Inputs) -> Tensor:
+        with torch.inference_mode():
+            return module(**{name: value.to(device) for name, value in inputs.items()})
+
+    return run
+
+
 def onnx_session(path: Path, provider: str) -> ort.InferenceSession:
     """An ONNX Runtime session at the optimisation level that users run; quiet but for errors."""
     options = ort.SessionOptions()
@@ -69,3 +85,10 @@ def onnx_session(path: Path, provider: str) -> ort.InferenceSession:
         raise ModelError(
             f"{path} is not an ONNX file that onnxruntime {ort.__version__} runs: {str(error).splitlines()[0]}"
         ) from error
+
+
+LOADERS: dict[Runtime, Callable[[Path, torch.device], Tower]] = {
+    "torchscript": torchscript_tower,
+    "onnx": onnx_tower,
+    "pt2": pt2_tower,
+}

@@ -29,7 +29,7 @@ class Input(Record):
     """One named input of a tower: its dtype, its shape in letters and numbers, and what fills the unused places."""
 
     name: str
-    dtype: Literal["int64", "float32"]
+    dtype: Literal["int64", "float32", "bool"]
     shape: tuple[str | int, ...]
     pad: int | None = None
 
@@ -83,6 +83,7 @@ class ModelSpec(Record, ABC):
     """The numbers that define a model. A file in models/ holds one final subclass named Spec, and is thereby known."""
 
     trainer: ClassVar[Literal["gradient", "als"]] = "gradient"  # how the weights are found (trainers/job.py)
+    predicts: ClassVar[bool] = False  # whether it can learn the values of rows (`training.loss: mse`): see in_units
 
     lr: ClassVar[float | None] = None  # the learning rate that suits it; None: by the log (trainers/plan.py)
     seeds: ClassVar[int] = 1  # models that are averaged where order means nothing and the log is small
@@ -104,6 +105,17 @@ class ModelSpec(Record, ABC):
     @abstractmethod
     def build(self, sizes: Sizes) -> Towers:
         """Fresh towers with random weights from torch's generator."""
+
+    def in_units(self, towers: Towers, scale: float, shift: float) -> None:
+        """Change the weights in place so that each score s becomes scale x s + shift: a rating, instead of a z-score.
+
+        A model that `predicts` has this, and reads neither histories nor trends, in which the value would show.
+        """
+        raise NotImplementedError
+
+    def id_tables(self, towers: Towers) -> tuple[list[nn.Module], list[nn.Module]]:
+        """The embeddings of users' and of items' rows, int64 [B] -> float32 [B, D]; for one that `predicts`."""
+        raise NotImplementedError
 
 
 class Head(nn.Module, ABC):

@@ -13,7 +13,7 @@ pytestmark = [
 ]
 
 
-@pytest.mark.parametrize("runtime", ["torchscript", "onnx"])
+@pytest.mark.parametrize("runtime", ["torchscript", "onnx", "pt2"])
 def test_lists_made_on_the_gpu_are_those_of_the_cpu(runtime: str, exported: Path, shop: Path, tmp_path: Path) -> None:
     lists = []
     for device in ("cpu", "cuda"):

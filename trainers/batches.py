@@ -8,7 +8,7 @@ from rec_export.data.columns import Int64
 from rec_export.data.features import Features
 from rec_export.data.vocab import UNKNOWN
 from rec_export.inputs import attributes, item_inputs
-from rec_export.towers import Input, Inputs, ModelSpec, Sizes
+from rec_export.towers import Head, Input, Inputs, ModelSpec, Sizes
 from rec_export.world import World
 from trainers.dataset import Dataset
 from trainers.examples import Batch
@@ -82,3 +82,9 @@ class Device:
 def read_by(ports: tuple[Input, ...], inputs: Inputs) -> Inputs:
     """The inputs that a tower reads."""
     return {port.name: inputs[port.name] for port in ports}
+
+
+def pair_scores(head: Head, user_vec: Tensor, item_vec: Tensor) -> Tensor:
+    """The score of each row's pair, float32 [T, Du], float32 [T, Di] -> float32 [T]."""
+    one = torch.func.vmap(lambda user, item: head(user.unsqueeze(0), item.unsqueeze(0)), randomness="different")
+    return one(user_vec, item_vec).flatten()

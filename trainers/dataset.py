@@ -10,7 +10,7 @@ from rec_export.data.config import Attributes
 from rec_export.data.entities import aligned
 from rec_export.data.features import Features, FeatureState
 from rec_export.data.log import Log, make_log, select, vocabularies
-from rec_export.data.source import Source
+from rec_export.data.source import Source, counted
 from rec_export.data.vocab import Vocab
 from rec_export.world import Timeline
 
@@ -28,7 +28,7 @@ class Dataset(NamedTuple):
     @classmethod
     def of(cls, source: Source, learn: Bool) -> Self:
         """From the rows of the source that may be learned from; everything fitted is fitted on them alone."""
-        users, items = vocabularies(source.events, learn & source.events.positive)
+        users, items = vocabularies(source.events, learn & counted(source.events, source.rated).positive)
         catalogue = Catalogue(
             side(users, source.users, source.config.users, source.config.interactions.user),
             side(items, source.items, source.config.items, source.config.interactions.item),

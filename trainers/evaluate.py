@@ -10,6 +10,7 @@ from pydantic import Field
 from rec_export.checkpoint import Checkpoint
 from rec_export.config import MOST_K
 from rec_export.data.columns import Int64
+from rec_export.data.source import PAIRS
 from rec_export.device import device_of
 from rec_export.errors import UsageError
 from rec_export.metrics import Estimate, Float64, auc, coverage, estimates, hits, per_user
@@ -18,6 +19,7 @@ from rec_export.record import Record
 from rec_export.scorer import Model, Scorer, chunks
 from trainers.held_out import HeldOut, known_and_test
 from trainers.listers import Lister, by_model, listers
+from trainers.ratings import RatingEvaluation, judged_values
 from trainers.sampled import sampled_metrics
 
 
@@ -55,6 +57,7 @@ class Evaluation(Record):
     results: dict[str, dict[str, Segment]]
     paired: dict[str, dict[str, dict[str, Estimate]]]  # the model's metrics minus those of each other lister, by user
     sampled: dict[str, dict[str, float]] | None  # the sampled protocol, for comparison with papers alone
+    ratings: RatingEvaluation | None  # of a model that predicts values
 
 
 class Judged(NamedTuple):
@@ -68,18 +71,12 @@ def run(job: EvaluateJob) -> Evaluation:
     """Score the judged users by the model, by another one if asked for, and by the baselines."""
     device = device_of(job.device)
     checkpoint = Checkpoint.read(job.checkpoint)
-    held_out = HeldOut.of(checkpoint, *known_and_test(checkpoint, job.test))
+    known, test = known_and_test(checkpoint, job.test)
+    held_out = HeldOut.of(checkpoint, known, test)
     scorer = scorer_of(checkpoint, held_out, device)
     who = listers(scorer)
-    if job.against is not None:
-        other = Checkpoint.read(job.against)
-        if other.blueprint.inputs != checkpoint.blueprint.inputs:
-            raise UsageError(f"{job.against} and {job.checkpoint} did not learn from the same files; train both anew")
-        mine, theirs = ((data.split, data.interactions) for data in (checkpoint.blueprint.data, other.blueprint.data))
-        if mine != theirs:
-            raise UsageError(
-                f"{job.against} and {job.checkpoint} differ in data.split or data.interactions, so in what is held out"
-            )
+    other = opponent(job, checkpoint)
+    if other is not None:
         rival = HeldOut.of(other, *known_and_test(other, job.test))
         who = {"model": who["model"], "against": rival_of(rival, held_out, scorer_of(other, rival, device)), **who}
     judged = {name: judge(lister, held_out, job, name) for name, lister in who.items()}
@@ -99,7 +96,30 @@ def run(job: EvaluateJob) -> Evaluation:
         results={name: in_segments(lister, held_out, job) for name, lister in judged.items()},
         paired={name: differences(judged["model"], judged[name], held_out, job) for name in judged if name != "model"},
         sampled=sampled,
+        ratings=judged_values(checkpoint, known, test, device, job.bootstrap, other)
+        if checkpoint.blueprint.rated
+        else None,
     )
+
+
+def opponent(job: EvaluateJob, checkpoint: Checkpoint) -> Checkpoint | None:
+    """The other checkpoint, if one is asked for. Raises UsageError where other rows were held out of it."""
+    if job.against is None:
+        return None
+    other = Checkpoint.read(job.against)
+    if other.blueprint.inputs != checkpoint.blueprint.inputs:
+        raise UsageError(f"{job.against} and {job.checkpoint} did not learn from the same files; train both anew")
+    mine, theirs = ((one.data.split, one.data.interactions) for one in (checkpoint.blueprint, other.blueprint))
+    if mine != theirs:
+        raise UsageError(
+            f"{job.against} and {job.checkpoint} differ in data.split or data.interactions, so in what is held out"
+        )
+    if mine[0].by in PAIRS and checkpoint.blueprint.rated != other.blueprint.rated:
+        raise UsageError(
+            f"one of {job.against} and {job.checkpoint} predicts values, so its split by {mine[0].by} held out disliked"
+            " rows too; split both by time or by a column"
+        )
+    return other
 
 
 def scorer_of(checkpoint: Checkpoint, held_out: HeldOut, device: torch.device) -> Scorer:

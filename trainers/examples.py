@@ -35,6 +35,7 @@ class Batch(NamedTuple):
     seen_owner: Int64  # [Q] the example of each item that is known already, and so no candidate; ascending
     seen: Int64  # [Q] item rows
     worth: float = 1.0  # of the whole batch, beside others
+    value: Float32 | None = None  # [T] what the score of each target should be, where values are predicted
     share: float = 1.0  # of the whole batch's examples that are in this part of it
 
     def part(self, place: int, parts: int) -> "Batch":
@@ -53,6 +54,7 @@ class Batch(NamedTuple):
             weight=self.weight[targets] / max(self.weight.sum(), np.float32(1e-9)),
             seen_owner=self.seen_owner[seen] - first,
             seen=self.seen[seen],
+            value=None if self.value is None else self.value[targets],
             share=(last - first) / len(self.user),
         )
 
@@ -75,12 +77,14 @@ class Examples(ABC):
         """The number of batches of one epoch."""
 
 
-def examples_of(timeline: Timeline, clock: Clock, length: int, recency: float | None) -> Examples:
+def examples_of(timeline: Timeline, clock: Clock, length: int, recency: float | None, by_value: bool) -> Examples:
     """Snapshots of the past where time tells something, otherwise bags.
 
-    The weight of a snapshot halves with every `recency` days of its age; None: all weigh alike.
+    The weight of a snapshot halves with every `recency` days of its age; None: all weigh alike. `by_value`: what a
+    user liked weighs more with its value.
     """
-    return Snapshots(timeline, clock, length, recency) if clock.timed else Bags(timeline, clock, length)
+    value = worth(timeline) if by_value else np.ones(len(timeline.item_row))
+    return Snapshots(timeline, clock, length, recency, value) if clock.timed else Bags(timeline, clock, length, value)
 
 
 @final
@@ -90,12 +94,12 @@ class Snapshots(Examples):
     Dates go back from the end in steps of half a horizon, so that the newest rows are learned from as well.
     """
 
-    def __init__(self, timeline: Timeline, clock: Clock, length: int, recency: float | None) -> None:
+    def __init__(self, timeline: Timeline, clock: Clock, length: int, recency: float | None, value: Float64) -> None:
         horizon = int(clock.horizon * DAY)
         assert timeline.event_time is not None
         dates = [timeline.end - horizon - back * horizon // 2 for back in range(SNAPSHOTS)]
         dates = [date for date in dates if date > timeline.event_time[0] + horizon] or dates[:1]
-        self.timeline, self.length = timeline, length
+        self.timeline, self.length, self.value = timeline, length, value
         self.moments = [timeline.as_of(date, clock) for date in dates]
         self.worth = [1.0 if recency is None else 0.5 ** ((dates[0] - date) / DAY / recency) for date in dates]
         self.until = [timeline.before(date + horizon) for date in dates]
@@ -141,7 +145,7 @@ class Snapshots(Examples):
             context=world.context(user),
             owner=liked.owner,
             target=self.timeline.item_row[liked.place],
-            weight=shared(liked.owner, len(user)),
+            weight=(self.value[liked.place] * shared(liked.owner, len(user))).astype(np.float32),
             seen_owner=past.owner,
             seen=self.timeline.item_row[past.place],
             worth=self.worth[moment],
@@ -153,14 +157,13 @@ class Bags(Examples):
     """Users without time: the towers see a random part of what a user liked and must name the rest.
 
     A denoising auto-encoder (Mult-DAE of Liang et al. 2018, Variational Autoencoders for Collaborative Filtering,
-    arXiv:1802.05814) that does not name what it was shown, with larger values weighing more, by their logarithm.
+    arXiv:1802.05814) that does not name what it was shown.
     """
 
-    def __init__(self, timeline: Timeline, clock: Clock, length: int) -> None:
-        self.timeline, self.length = timeline, length
+    def __init__(self, timeline: Timeline, clock: Clock, length: int, value: Float64) -> None:
+        self.timeline, self.length, self.value = timeline, length, value
         self.moments = [timeline.as_of(None, clock)]
         self.user = np.flatnonzero(timeline.start[1:] > timeline.start[:-1])
-        self.value = worth(timeline)
 
     def __len__(self) -> int:
         return len(self.user)

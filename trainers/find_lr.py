@@ -12,14 +12,13 @@ from typing import final
 import numpy as np
 
 from rec_export.config import Config
-from rec_export.data.source import Source
 from rec_export.errors import UsageError
 from rec_export.files import new_directory, refuse_existing
 from rec_export.models import spec_of
 from rec_export.progress import track
 from rec_export.record import Record
 from trainers.examples import Batch
-from trainers.job import ready
+from trainers.job import read_source, ready
 from trainers.loop import Run
 from trainers.parallel import ALONE
 
@@ -56,7 +55,7 @@ def run(job: FindLrJob) -> RangeTest:
     spec = spec_of(job.config.model, "the configuration")
     if spec.trainer != "gradient":
         raise UsageError(f"the model {job.config.model['name']!r} has no learning rate")
-    made = ready(job.config, spec, Source.read(job.config.data), ALONE.on(job.config.training.device))
+    made = ready(job.config, spec, read_source(job.config, spec), ALONE.on(job.config.training.device))
     assert isinstance(made.course, Run)
     rates, losses = tested(made.course, job)
     result = RangeTest(rates=rates, losses=losses, suggested=suggestion(rates, losses))

@@ -64,7 +64,7 @@ def known_and_test(checkpoint: Checkpoint, test: Path | None) -> tuple[Events, E
             f"{path} has changed since the checkpoint was trained, so its split would hold out other rows;"
             " restore it, or train again"
         )
-    source = Source.read(data)
+    source = Source.read(data, checkpoint.blueprint.rated)
     if test is not None:
         columns: Interactions = data.interactions.model_copy(update={"path": test})
         return select(source.events, source.rows(Part.TRAIN, Part.VALID)), read_events(columns)

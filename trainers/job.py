@@ -7,16 +7,17 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import NamedTuple, final
 
-from rec_export.checkpoint import Blueprint, write_weights
+from rec_export.checkpoint import Blueprint, write_trend, write_weights
 from rec_export.config import Config
-from rec_export.data.log import select
+from rec_export.data.log import Events, select
 from rec_export.data.source import Source
 from rec_export.data.split import Part
 from rec_export.device import training_threads
 from rec_export.ensemble import ensemble
 from rec_export.errors import UsageError
 from rec_export.files import files_below, new_directory, refuse_existing, sha256
-from rec_export.models import spec_of
+from rec_export.metrics import RATING_NAMES
+from rec_export.models import names, spec_class, spec_of
 from rec_export.record import Record
 from rec_export.towers import ModelSpec, Sizes
 from rec_export.world import CONTEXT
@@ -24,8 +25,9 @@ from trainers.dataset import Dataset
 from trainers.journal import Journal, kept
 from trainers.loop import Course, Epoch, Run, Trained, sizes_of
 from trainers.parallel import ALONE, Group
-from trainers.plan import Plan, plan
-from trainers.validation import Validation
+from trainers.plan import Plan, metric_of, plan
+from trainers.rating_validation import Values
+from trainers.validation import Lists, Validation
 
 log = logging.getLogger("rec_export")
 
@@ -46,7 +48,7 @@ class Outcome(Record):
     best_epoch: int
     held_out: dict[
         str, dict[str, float]
-    ]  # metrics of "model" and "popular" on the validation rows, which chose the epoch
+    ]  # metrics of "model" and its baselines on the validation rows, which chose the epoch
     plan: Plan
     users: int
     items: int
@@ -77,7 +79,7 @@ def run(job: TrainJob, source: Source | None = None, group: Group = ALONE) -> Ou
     if trainer_of(spec) is not Run and group.size > 1:
         raise UsageError(f"the model {config.model['name']!r} learns in one process; train it without torchrun")
     group = group.on(config.training.device)
-    source = source or Source.read(config.data)
+    source = source or read_source(config, spec)
     facts = {"config": config.model_dump(mode="json"), "inputs": source.hashes}
     if facts != group.broadcast(facts):
         raise UsageError(f"process {group.rank} has another configuration or other inputs than the first one")
@@ -112,6 +114,30 @@ def trainer_of(spec: ModelSpec) -> Callable[[ModelSpec, Sizes, Dataset, Plan, Gr
     return Run
 
 
+def read_source(config: Config, spec: ModelSpec) -> Source:
+    """The log and the tables, split as the loss needs it. Raises UsageError where it goes with the rest not at all."""
+    metric_of(config.training)
+    predicts = config.training.loss == "mse"
+    if predicts and not spec.predicts:
+        able = ", ".join(name for name in names() if spec_class(name).predicts)
+        raise UsageError(
+            f"training.loss is mse, but the model {config.model['name']!r} cannot predict values: they would show in"
+            f" the histories or trends that it reads, or its solver knows likings alone; take one of {able}"
+        )
+    if predicts and config.data.interactions.value is None:
+        raise UsageError(
+            "training.loss is mse, but the log has no value to predict; name its column in data.interactions.value"
+        )
+    return Source.read(config.data, rated=predicts)
+
+
+def validation_of(dataset: Dataset, chosen: Plan, later: Events, spec: ModelSpec) -> Validation | None:
+    """Held-out rows that tell the metric of the plan; None where they hold nothing to tell it by."""
+    if chosen.metric in RATING_NAMES:
+        return Values.of(dataset, chosen, later)
+    return Lists.of(dataset, chosen, later, spec.pair_numbers)
+
+
 class Ready(NamedTuple):
     """All that a search for the best epoch needs."""
 
@@ -132,7 +158,7 @@ def ready(config: Config, spec: ModelSpec, source: Source, group: Group) -> Read
         source = source.with_validation("time" if timed else "random")
     dataset = Dataset.of(source, source.lessons(Part.TRAIN))
     chosen = plan(dataset, config.training, config.data.history, spec)
-    validation = Validation.of(dataset, chosen, select(source.events, source.rows(Part.VALID)), spec.pair_numbers)
+    validation = validation_of(dataset, chosen, select(source.events, source.rows(Part.VALID)), spec)
     if validation is None and config.training.refit and source.rows(Part.VALID).any():
         log.warning("nobody who is learned from likes anything new in the validation rows; %d epochs", chosen.epochs)
         dataset = everything or Dataset.of(source, source.lessons(Part.TRAIN, Part.VALID))
@@ -152,7 +178,7 @@ def fit(config: Config, spec: ModelSpec, source: Source, group: Group, journal: 
     members = [found.towers]
     again = made.plan.model_copy(update={"epochs": found.best_epoch})
     if made.validation is not None:
-        held_out = {"model": found.held_out, "popular": made.validation.popularity(made.plan.recent)}
+        held_out = {"model": found.held_out, **made.validation.beside()}
         if config.training.refit:
             dataset = made.everything or Dataset.of(made.source, made.source.lessons(Part.TRAIN, Part.VALID))
             members = []
@@ -171,6 +197,7 @@ def write(job: TrainJob, spec: ModelSpec, chosen: Plan, fitted: Fitted, outcome:
     config = job.config
     with new_directory(job.out) as out:
         fitted.dataset.catalogue.write(out)
+        write_trend(fitted.dataset.timeline.as_of(None, chosen.clock).trend(), out)
         tables = files_below(out)
         blueprint = Blueprint(
             model={"name": config.model["name"], **spec.model_dump()},
@@ -178,6 +205,8 @@ def write(job: TrainJob, spec: ModelSpec, chosen: Plan, fitted: Fitted, outcome:
             sizes=sizes_of(fitted.dataset, chosen, CONTEXT),
             data=config.data,
             clock=chosen.clock,
+            loss=chosen.loss,
+            target=chosen.target,
             recent=chosen.recent,
             score=config.score,
             inputs=source.hashes,

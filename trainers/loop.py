@@ -13,13 +13,14 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from rec_export.checkpoint import modules
-from rec_export.errors import TrainingError
+from rec_export.errors import EnvironmentMissingError, TrainingError
 from rec_export.layers import HistoryEncoder
+from rec_export.metrics import gain
 from rec_export.progress import track
 from rec_export.record import Record
 from rec_export.towers import Head, ModelSpec, Sizes, Towers
 from trainers.averaging import Averaged, part_of, prefixed
-from trainers.batches import Device, read_by
+from trainers.batches import Device, pair_scores, read_by
 from trainers.dataset import Dataset
 from trainers.examples import Batch, examples_of
 from trainers.gates import Gates, Shares, idle
@@ -29,6 +30,7 @@ from trainers.negatives import Candidates, candidates
 from trainers.optimizer import clip, long_tables, optimizer_of
 from trainers.parallel import Group
 from trainers.plan import Plan
+from trainers.regression import Rows, Squares
 from trainers.schedule import Schedule
 from trainers.validation import Validation
 
@@ -71,6 +73,10 @@ class Course(ABC):
     @abstractmethod
     def evaluated(self) -> Towers:
         """The towers as they are now, in eval mode."""
+
+    def finish(self, towers: Towers) -> None:
+        """Make the towers that were chosen what is exported."""
+        return
 
     @abstractmethod
     def passed(self, loss: float, held_out: dict[str, float]) -> None:
@@ -120,6 +126,7 @@ class Course(ABC):
         if weights:
             modules(towers).load_state_dict(weights)
         modules(towers).cpu().eval()
+        self.finish(towers)
         return Trained(towers, best, epochs[best - 1].held_out, tuple(epochs))
 
     def resumed(self, phase: str, journal: Journal | None) -> tuple[list[Epoch], int, Tensors]:
@@ -132,8 +139,9 @@ class Course(ABC):
         return [Epoch(**epoch) for epoch in progress.epochs], progress.best, progress.weights
 
     def better(self, one: Epoch, other: Epoch) -> bool:
-        """Whether an epoch's metric is above another's."""
-        return one.held_out[self.plan.metric] > other.held_out[self.plan.metric]
+        """Whether an epoch's metric is better than another's."""
+        metric = self.plan.metric
+        return gain(metric, one.held_out[metric]) > gain(metric, other.held_out[metric])
 
 
 @final
@@ -149,13 +157,22 @@ class Run(Course):
         self.kept = Averaged(self.roof, plan.averaging, tables)
         for table in tables:
             table.sparse = True
-        self.examples = examples_of(dataset.timeline, plan.clock, plan.history, plan.recency)
+        if plan.compile:
+            for tower in (towers.user_tower, towers.item_tower):
+                tower.compile(dynamic=True)
+        self.examples = (
+            Rows(dataset, plan)
+            if plan.loss == "mse"
+            else examples_of(dataset.timeline, plan.clock, plan.history, plan.recency, plan.by_value)
+        )
         if len(self.examples) == 0:
             raise TrainingError("nobody likes anything, so there is nothing to learn; check data.interactions.positive")
         held = Device(dataset, spec, sizes, self.examples.moments, plan.recent, group.device)
         super().__init__(plan, held, towers, group)
         self.draws = torch.Generator(group.device)
         self.seed(0)
+        rows = self.examples if isinstance(self.examples, Rows) else None
+        self.squares = None if rows is None else Squares(spec, towers, rows, plan, group.device)
         self.optimizer = optimizer_of(self.roof, plan, spec.head_speed)
         self.schedule = Schedule(self.optimizer, plan, self.examples.steps(plan.batch))
 
@@ -169,7 +186,13 @@ class Run(Course):
         batches = self.examples.batches(self.plan.batch, self.rng)
         shown = track(batches, steps, f"epoch {number}") if self.group.first else batches
         for step, batch in enumerate(shown, 1):
-            loss = self.step(batch)
+            try:
+                loss = self.step(batch)
+            except torch._dynamo.exc.TorchDynamoException as error:
+                reason = str(error).partition("\n")[0]
+                raise EnvironmentMissingError(
+                    f"torch.compile does not work here ({reason}); train without training.compile"
+                ) from error
             self.schedule.step()
             self.kept.after_step(last=step == steps)
             total += loss
@@ -201,10 +224,11 @@ class Run(Course):
         loss = torch.zeros((), device=state.device)
         if len(mine.user):
             # The balance of the gates is that of each part's users: exact for one process, near it for large parts.
-            loss = mine.worth * self.loss(mine, drawn) + mine.share * self.gates.penalty(mine.size)
+            with torch.autocast(state.device.type, torch.bfloat16, enabled=plan.precision == "bfloat16"):
+                loss = mine.worth * self.loss(mine, drawn) + mine.share * self.gates.penalty(mine.size)
             loss.backward()
         loss = self.group.sum_gradients(loss.detach(), self.weights)
-        clip(self.weights, self.plan.clip)
+        clip(self.weights, plan.clip)
         self.kept.before_step()
         self.optimizer.step()
         return float(loss.item())
@@ -212,20 +236,22 @@ class Run(Course):
     def loss(self, batch: Batch, drawn: Candidates) -> Tensor:
         """The loss of one part of a batch, whose targets are told from the candidates of the whole, float32 []."""
         state, towers, plan = self.held, self.towers, self.plan
+        if self.squares is not None:
+            return self.squares.loss(batch, state, plan.id_dropout)
         met = np.unique(batch.history[batch.history >= 0])
         for encoder in history_encoders(towers):
             encoder.meet(state.inputs_of(state.tensor(met), batch.moment, plan.id_dropout))
         owner, target, weight = (state.tensor(column) for column in (batch.owner, batch.target, batch.weight))
         user_vec = towers.user_tower(state.users(batch, met, plan.id_dropout))
         item_vec = self.item_vectors(drawn.item, batch.moment)
-        score = towers.pair_head(user_vec, item_vec)
+        score = towers.pair_head(user_vec, item_vec).float()
         if plan.loss == "softmax":
             score = score + drawn.correction
             if len(drawn.item) == state.items:
                 seen = Pairs(state.tensor(batch.seen_owner), state.tensor(batch.seen))
                 return full_softmax(score, Pairs(owner, target), weight, seen if plan.reject else none_of(seen))
         target_vec = self.item_vectors(target, batch.moment)
-        own = pair_scores(towers.pair_head, user_vec.index_select(0, owner), target_vec)
+        own = pair_scores(towers.pair_head, user_vec.index_select(0, owner), target_vec).float()
         taken = state.taken(batch, drawn)
         return LOSSES[plan.loss](score, own, owner, weight, taken if plan.reject else none_of(taken))
 
@@ -259,6 +285,11 @@ class Run(Course):
         self.optimizer.load_state_dict(whole)
         self.schedule.restore(state["schedule"])
 
+    def finish(self, towers: Towers) -> None:
+        """Where z-scores of values were learned, the score becomes the value."""
+        if self.squares is not None:
+            self.squares.in_units(towers)
+
     def passed(self, loss: float, held_out: dict[str, float]) -> None:
         """The learning rate may follow."""
         self.schedule.epoch(loss, held_out)
@@ -289,12 +320,6 @@ def sizes_of(dataset: Dataset, plan: Plan, context: int) -> Sizes:
         counts=clock.counts,
         ordered=clock.timed,
     )
-
-
-def pair_scores(head: Head, user_vec: Tensor, item_vec: Tensor) -> Tensor:
-    """The score of each row's pair, float32 [T, Du], float32 [T, Di] -> float32 [T]."""
-    one = torch.func.vmap(lambda user, item: head(user.unsqueeze(0), item.unsqueeze(0)), randomness="different")
-    return one(user_vec, item_vec).flatten()
 
 
 def history_encoders(towers: Towers) -> list[HistoryEncoder]:

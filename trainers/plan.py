@@ -4,13 +4,15 @@ from typing import Any, Literal, NamedTuple, final
 
 import numpy as np
 
-from rec_export.config import Training
+from rec_export.config import Loss, Target, Training
 from rec_export.data.clock import Clock
 from rec_export.data.columns import DAY, Int64
-from rec_export.metrics import Float64, Targets, hits, per_user
+from rec_export.errors import UsageError
+from rec_export.metrics import RATING_NAMES, Float64, Targets, hits, per_user
 from rec_export.record import Record
 from rec_export.towers import ModelSpec
 from rec_export.world import Timeline, World, ragged
+from trainers.baselines import Pairs, Ridge, chosen_ridge
 from trainers.dataset import Dataset
 from trainers.negatives import Rule
 
@@ -20,6 +22,7 @@ HALF_LIVES = (0.1, 0.25, 0.5, 1.0, 2.0, 6.0)  # in horizons
 K = 10
 SMALL = 500_000  # likings, up to which several seeds may be worth their time
 FULL_SCORES = 5_000_000  # of an epoch, up to which all items are candidates
+FACTORS = 10.0  # rows: the weakest prior of factors that does not overfit where biases want less
 BATCH_NUMBERS = 1 << 25  # in the head, for all pairs of a batch
 
 
@@ -35,18 +38,25 @@ class Plan(Record):
     lr: float
     decay: float
     embedding_decay: float
+    user_prior: float = 0.0  # of mse: the ridge of a user's embeddings, in rows
+    item_prior: float = 0.0
+    embedding_prior: float = 0.0  # the least of those of embeddings wider than a bias
     id_dropout: float
     row_wise: int
     averaging: float  # how much of the running mean of the weights stays at each step
-    loss: Literal["softmax", "bpr", "bce"]
+    loss: Loss
+    target: Target = "value"
     candidates: int | None  # items that a batch's targets are told from; None: all
     negatives: Rule
     logq: bool
     reject: bool
     schedule: Literal["constant", "cosine", "step", "plateau"]
     course: int  # the epochs that the schedule is laid out for
+    precision: Literal["float32", "bfloat16"]
+    compile: bool
     clip: float
     recency: float | None
+    by_value: bool
     history: int
     seed: int
     seeds: int
@@ -74,6 +84,8 @@ def plan(dataset: Dataset, training: Training, history: int, spec: ModelSpec) ->
 
     Where a pair holds many numbers in the model's head, targets are told from fewer items.
     """
+    if training.loss == "mse":
+        return plan_of_values(dataset, training, history, spec)
     timeline, trained_items = dataset.timeline, dataset.catalogue.items.trained
     clock, recent = Clock(), 0
     if timeline.time is not None and len(timeline.time) > 1:
@@ -87,6 +99,7 @@ def plan(dataset: Dataset, training: Training, history: int, spec: ModelSpec) ->
         defaults["candidates"] = None
     if spec.lr is not None:
         defaults["lr"] = spec.lr
+    defaults["by_value"] = not clock.timed
     defaults["seeds"] = 1 if clock.timed or liked > SMALL or spec.pair_numbers else spec.seeds
     if spec.pair_numbers:
         most = max(2, BATCH_NUMBERS // (spec.pair_numbers * int(training.batch or defaults["batch"] or 1)))
@@ -95,8 +108,43 @@ def plan(dataset: Dataset, training: Training, history: int, spec: ModelSpec) ->
     # A hidden id leaves the attributes to learn from; without any it only teaches what an unknown item is worth.
     defaults["id_dropout"] = 0.2 if dataset.item_features.described else 0.05
     given = training.model_dump(include=set(Plan.model_fields), exclude_none=True)
-    chosen = {"recency": None, **defaults, **given}
+    chosen = {"recency": None, "decay": 0.01, "metric": metric_of(training), **defaults, **given}
     return Plan(clock=clock, recent=recent, history=history, course=chosen["epochs"], **chosen)
+
+
+def metric_of(training: Training) -> str:
+    """The metric that chooses the epoch. Raises UsageError where it is not one of what is learned."""
+    predicts = training.loss == "mse"
+    metric = training.metric or ("rmse" if predicts else "ndcg@10")
+    if metric in RATING_NAMES and not predicts:
+        raise UsageError(f"training.metric is {metric!r}, which needs training.loss: mse; the loss is {training.loss}")
+    return metric
+
+
+def plan_of_values(dataset: Dataset, training: Training, history: int, spec: ModelSpec) -> Plan:
+    """Where values are predicted, each row is an example, and ids are drawn to the mean as biases alone should be."""
+    users, items = dataset.catalogue.users.trained, dataset.catalogue.items.trained
+    ridge = Ridge(training.prior, training.prior) if training.prior is not None else None
+    ridge = ridge or chosen_ridge(Pairs.of(dataset.log, training.target), users, items)
+    defaults = {
+        "epochs": 60,
+        "patience": 6,
+        "batch": 1024,
+        "lr": 2e-3 if spec.pair_numbers else 5e-3,
+        "decay": 0.0,
+        "embedding_decay": 0.0,
+        "averaging": 0.98,
+        "candidates": None,
+        "recency": None,
+        "by_value": False,
+        "id_dropout": 0.02,
+        "seeds": 1,
+        "metric": metric_of(training),
+    }
+    chosen = {**defaults, **training.model_dump(include=set(Plan.model_fields), exclude_none=True)}
+    least = FACTORS if training.prior is None else training.prior
+    priors = {"user_prior": ridge.user, "item_prior": ridge.item, "embedding_prior": least}
+    return Plan(clock=Clock(), recent=0, history=history, course=chosen["epochs"], **priors, **chosen)
 
 
 def usual(timed: bool, liked: int) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from typing import Any, final
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import CosineAnnealingLR, LRScheduler, ReduceLROnPlateau, StepLR
 
+from rec_export.metrics import gain
 from trainers.plan import Plan
 
 LEAST = 0.01  # of the first learning rate, at the end of a cosine
@@ -50,4 +51,5 @@ class Schedule:
     def epoch(self, loss: float, held_out: dict[str, float]) -> None:
         """After each epoch; where nothing is held out the loss tells whether it still gets better."""
         if self.plateau is not None:
-            self.plateau.step(held_out.get(self.plan.metric, -loss))
+            metric = self.plan.metric
+            self.plateau.step(gain(metric, held_out[metric]) if held_out else -loss)

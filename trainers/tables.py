@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from rec_export.metrics import NAMES, Estimate
+from rec_export.metrics import NAMES, RATING_NAMES, Estimate, gain
 from trainers.ablate import Ablation
 from trainers.evaluate import Evaluation, Segment
 from trainers.held_out import LENGTHS
@@ -27,7 +27,7 @@ def evaluation_lines(result: Evaluation) -> Iterator[str]:
             for lister, segments in result.results.items():
                 yield row(title(result, lister), k, segments[name])
     metric = f"ndcg@{10 if 10 in result.k else result.k[0]}"
-    yield from ["", *by_length(result, metric), "", *paired(result, metric), *sampled(result)]
+    yield from ["", *by_length(result, metric), "", *paired(result, metric), *sampled(result), *rated(result)]
 
 
 def title(result: Evaluation, lister: str) -> str:
@@ -56,7 +56,7 @@ def paired(result: Evaluation, metric: str) -> Iterator[str]:
     yield f"{metric} of {result.model} minus that of each other, over all users, paired"
     for lister, segments in result.paired.items():
         value = segments["all"][metric]
-        told = f"{value.mean:+.4f} [{value.low:+.4f}, {value.high:+.4f}]  {verdict(value)}"
+        told = f"{value.mean:+.4f} [{value.low:+.4f}, {value.high:+.4f}]  {verdict(value, metric)}"
         yield f"{lister:>{WIDTH}}  {told}".rstrip()
 
 
@@ -68,6 +68,35 @@ def sampled(result: Evaluation) -> Iterator[str]:
     for lister, metrics in result.sampled.items():
         figures = "  ".join(f"{metric} {short(value)}" for metric, value in metrics.items())
         yield f"{title(result, lister):>{WIDTH}}  {figures}"
+
+
+def rated(result: Evaluation) -> Iterator[str]:
+    """How well values were predicted, of all rows, warm and cold ones, and paired differences in RMSE."""
+    if result.ratings is None:
+        return
+    unit = {"value": "values", "log": "log(1 + value)"}[result.ratings.target]
+    ridge = result.ratings.ridge
+    yield from ["", f"predicted {unit} of all held-out rows, liked or not; 95% intervals over users"]
+    yield f"biases of users and items: ridge {ridge.user:g} and {ridge.item:g}, chosen on a tenth of the known rows"
+    for name, segment in result.ratings.segments.items():
+        yield f"{name}: {segment.rows:,} rows of {segment.users:,} users"
+        if segment.rows == 0:
+            continue
+        yield (
+            f"{'':>{WIDTH}}"
+            + "".join(f"{metric:>26}" for metric in RATING_NAMES)
+            + f"{'rmse of the model minus it':>35}"
+        )
+        for who, metrics in segment.metrics.items():
+            cells = "".join(f"{whole(metrics[metric]):>26}" for metric in RATING_NAMES)
+            gap = segment.paired[who]["rmse"] if who in segment.paired else None
+            told = "" if gap is None else f"{gap.mean:+.4f} [{gap.low:+.4f}, {gap.high:+.4f}]  {verdict(gap, 'rmse')}"
+            yield f"{title(result, who):>{WIDTH}}{cells}    {told}".rstrip()
+
+
+def whole(value: Estimate) -> str:
+    """A mean and its interval, of a metric that is no share."""
+    return f"{value.mean:.4f} [{value.low:.4f}, {value.high:.4f}]"
 
 
 def interval(value: Estimate) -> str:
@@ -94,11 +123,11 @@ def ablation_lines(result: Ablation) -> Iterator[str]:
         if variant.difference is not None:
             gap = variant.difference[metric]
             each = [metrics[metric] - base.seeds[seed][metric] for seed, metrics in variant.seeds.items()]
-            told = f"{gap.mean:+.4f} [{gap.low:+.4f}, {gap.high:+.4f}] {verdict(gap):<8} "
+            told = f"{gap.mean:+.4f} [{gap.low:+.4f}, {gap.high:+.4f}] {verdict(gap, metric):<8} "
             told += " ".join(f"{one:+.4f}" for one in each)
         yield f"{name:>{width}}{cells}  {told}".rstrip()
 
 
-def verdict(gap: Estimate) -> str:
+def verdict(gap: Estimate, metric: str) -> str:
     """What a difference says; nothing where the interval holds zero."""
-    return "" if gap.low <= 0 <= gap.high else ("better" if gap.mean > 0 else "WORSE")
+    return "" if gap.low <= 0 <= gap.high else ("better" if gain(metric, gap.mean) > 0 else "WORSE")

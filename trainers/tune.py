@@ -10,11 +10,13 @@ from pydantic import Field
 from rec_export.config import Config
 from rec_export.data.source import Source
 from rec_export.errors import EnvironmentMissingError, TrainingError, UsageError
+from rec_export.metrics import LOWER_IS_BETTER
 from rec_export.models import spec_of
 from rec_export.record import Record
-from trainers.job import ready
+from trainers.job import read_source, ready
 from trainers.loop import Epoch
 from trainers.parallel import ALONE
+from trainers.plan import metric_of
 
 try:
     import optuna
@@ -93,18 +95,18 @@ def run(job: TuneJob) -> Tuned:
     """Try what is not tried yet, first the configuration as it is; job.out holds study.db and best.yaml."""
     changes = (*job.changes, f"training.device={job.device}", "training.refit=false")
     config = Config.load(job.config, changes)
-    spec_of(config.model, "the configuration")
+    spec = spec_of(config.model, "the configuration")
     choices = job.choices or usual(job.config, changes)
     for choice in choices:  # a slip should not wait for the data
         Config.load(job.config, (*changes, f"{choice.key}={choice.values[0] if choice.values else choice.low}"))
-    source = Source.read(config.data)
+    source = read_source(config, spec)
     job.out.mkdir(parents=True, exist_ok=True)
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     study = optuna.create_study(
         storage=f"sqlite:///{(job.out / 'study.db').resolve()}",
         study_name="tune",
         pruner=optuna.pruners.MedianPruner(n_startup_trials=4, n_warmup_steps=1),
-        direction="maximize",
+        direction="minimize" if metric_of(config.training) in LOWER_IS_BETTER else "maximize",
         load_if_exists=True,
     )
     # A sampler that is seeded as before would draw again what an earlier run has tried.
@@ -153,13 +155,13 @@ def tried(config: Config, source: Source, trial: "optuna.Trial") -> float:
         raise UsageError("nothing can be validated, so nothing can be tuned; give data.split.valid a share")
 
     def listen(epoch: Epoch) -> None:
-        trial.report(epoch.held_out[config.training.metric], epoch.epoch)
+        trial.report(epoch.held_out[made.plan.metric], epoch.epoch)
         if trial.should_prune():
             raise optuna.TrialPruned
 
     made.course.listen = listen
     found = made.course.train(made.validation, f"trial {trial.number}", None)
-    return found.held_out[config.training.metric]
+    return found.held_out[made.plan.metric]
 
 
 def told(job: TuneJob, study: "optuna.Study", config: Config) -> Tuned:
@@ -172,7 +174,7 @@ def told(job: TuneJob, study: "optuna.Study", config: Config) -> Tuned:
     (job.out / "best.yaml").write_text(Config.load(job.config, (*job.changes, *changes)).dump(), encoding="utf-8")
     states = [trial.state for trial in study.trials]
     return Tuned(
-        metric=config.training.metric,
+        metric=metric_of(config.training),
         first=float(base.value or 0.0),
         best=study.best_value,
         changes=changes,

@@ -1,5 +1,6 @@
-"""The ranking metric after an epoch: full ranking of the trained items for some users with held-out likings."""
+"""The metrics after an epoch: full ranking of the trained items for some users with held-out likings."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import Self, final
 
@@ -24,13 +25,25 @@ NUMBERS_AT_ONCE = 1 << 24  # in the head, of the pairs that are scored at once
 NUMBERS = 1 << 32  # in the head, of all pairs
 
 
+class Validation(ABC):
+    """Held-out rows that tell how well a model does."""
+
+    @abstractmethod
+    def measure(self, towers: Towers, state: Device) -> dict[str, float]:
+        """The metrics of a model."""
+
+    @abstractmethod
+    def beside(self) -> dict[str, dict[str, float]]:
+        """The same metrics of what a model must beat, by its name."""
+
+
 @final
-class Validation:
+class Lists(Validation):
     """Held-out likings of users, as of the world before them."""
 
     def __init__(self, dataset: Dataset, plan: Plan, user: Int64, targets: Targets, at_once: int) -> None:
         self.dataset, self.user, self.targets, self.length = dataset, user, targets, plan.history
-        self.at_once = at_once
+        self.at_once, self.recent = at_once, plan.recent
         self.world = dataset.timeline.as_of(None, plan.clock)
         self.ks = sorted({10, int(plan.metric.partition("@")[2])})
 
@@ -73,10 +86,10 @@ class Validation:
 
         return self.judge(score)
 
-    def popularity(self, column: int) -> dict[str, float]:
-        """The same metrics of the most popular items by a trend column."""
-        popular = torch.from_numpy(self.world.trend()[: self.dataset.catalogue.items.trained, column])
-        return self.judge(lambda user: popular.repeat(len(user), 1))
+    def beside(self) -> dict[str, dict[str, float]]:
+        """The same metrics of the most popular items, of late or of all time."""
+        popular = torch.from_numpy(self.world.trend()[: self.dataset.catalogue.items.trained, self.recent])
+        return {"popular": self.judge(lambda user: popular.repeat(len(user), 1))}
 
     def judge(self, score: Callable[[Int64], Tensor]) -> dict[str, float]:
         """The metrics of the lists by scores, float32 [B, N]; what users have met is left out."""

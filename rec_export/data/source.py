@@ -25,14 +25,18 @@ class Source(NamedTuple):
     events: Events
     parts: Parts
     whole: Events  # with the repeats that data.interactions.repeats leaves out
+    rated: bool  # whether values are to be predicted, so that every row is a lesson, liked or not
     users: pa.Table | None
     items: pa.Table | None
     config: DataConfig
     hashes: dict[str, str]  # of the files that were read
 
     @classmethod
-    def read(cls, config: DataConfig) -> Self:
-        """Read the log and the tables, and split. Raises DataError where a file is written meanwhile."""
+    def read(cls, config: DataConfig, rated: bool = False) -> Self:
+        """Read the log and the tables, and split. Raises DataError where a file is written meanwhile.
+
+        `rated`: values are to be predicted, so what was not liked is held out and counted as well.
+        """
         hashes = {name: fingerprint(path) for name, path in config.paths().items()}
         whole = read_events(config.interactions, config.split.column)
         users = config.users and read_attributes(config.users)
@@ -41,15 +45,15 @@ class Source(NamedTuple):
             if table is not None and declared is not None:
                 refuse_strangers(table, ids, declared, config)
         refuse_changes(hashes, config.paths())
-        events, parts = divided(whole, config.interactions.repeats, config.split)
-        return cls(events, parts, whole, users, items, config, hashes)
+        events, parts = divided(whole, config.interactions.repeats, config.split, rated)
+        return cls(events, parts, whole, rated, users, items, config, hashes)
 
     def with_validation(self, by: Literal["time", "random"]) -> "Source":
         """For a configuration that splits nothing: the newest rows, or random ones, become the validation part."""
         rule = self.config.split.model_copy(update={"by": by, "test": 0.0})
         if rule.valid == 0:
             return self
-        events, parts = divided(self.whole, self.config.interactions.repeats, rule)
+        events, parts = divided(self.whole, self.config.interactions.repeats, rule, self.rated)
         return self._replace(events=events, parts=parts)
 
     def rows(self, *parts: Part) -> Bool:
@@ -58,7 +62,7 @@ class Source(NamedTuple):
 
     def lessons(self, *parts: Part) -> Bool:
         """Those rows of some parts that may be learned from: the k-core among them, bool [R]."""
-        return core(self.events, self.config.minimum, self.rows(*parts))
+        return core(counted(self.events, self.rated), self.config.minimum, self.rows(*parts))
 
 
 def refuse_strangers(table: pa.Table, ids: pa.Array, declared: Attributes, config: DataConfig) -> None:
@@ -72,11 +76,16 @@ def refuse_strangers(table: pa.Table, ids: pa.Array, declared: Attributes, confi
         )
 
 
-def divided(events: Events, repeats: str, rule: Split) -> tuple[Events, Parts]:
+def counted(events: Events, rated: bool) -> Events:
+    """The events as parts and cores see them: where values are predicted, all rows count alike."""
+    return events._replace(positive=np.ones(len(events.positive), bool)) if rated else events
+
+
+def divided(events: Events, repeats: str, rule: Split, rated: bool) -> tuple[Events, Parts]:
     """The events without repeats, and their parts. No row decides which rows of an earlier part are kept."""
     if rule.by in PAIRS:
         events = select(events, without_repeats(events, repeats, np.zeros(len(events.positive), np.int64)))
-        return events, split(events, rule)
-    parts = split(events, rule)
+        return events, split(counted(events, rated), rule)
+    parts = split(counted(events, rated), rule)
     kept = without_repeats(events, repeats, parts.astype(np.int64))
     return select(events, kept), parts[kept]

@@ -10,7 +10,7 @@ from typing import ClassVar, Literal, final
 from pydantic import Field
 from torch import Tensor, nn
 
-from rec_export.layers import SafeEmbedding
+from rec_export.layers import SafeEmbedding, row_input
 from rec_export.towers import DotHead, Input, Inputs, ModelSpec, Sizes, Towers
 
 
@@ -26,11 +26,11 @@ class Spec(ModelSpec):
 
     def user_inputs(self, sizes: Sizes) -> tuple[Input, ...]:
         """A user is a row."""
-        return (Input(name="row", dtype="int64", shape=("B",)),)
+        return (row_input("B"),)
 
     def item_inputs(self, sizes: Sizes) -> tuple[Input, ...]:
         """An item is a row."""
-        return (Input(name="row", dtype="int64", shape=("N",)),)
+        return (row_input("N"),)
 
     def build(self, sizes: Sizes) -> Towers:
         """Two tables of zeros, to be filled."""

@@ -15,7 +15,18 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from rec_export.layers import AttributeEncoder, Gate, HistoryEncoder, RecentEncoder, SafeEmbedding, attribute_inputs
+from rec_export.layers import (
+    AttributeEncoder,
+    Gate,
+    HistoryEncoder,
+    RecentEncoder,
+    SafeEmbedding,
+    attribute_inputs,
+    begin_as_history,
+    moment_inputs,
+    row_input,
+    trend_input,
+)
 from rec_export.towers import DotHead, Input, Inputs, ModelSpec, Sizes, Towers
 from rec_export.world import USUAL
 
@@ -54,18 +65,12 @@ class Spec(ModelSpec):
         """Attributes, history, context."""
         return (
             *attribute_inputs(sizes.users, "B"),
-            Input(name="history", dtype="int64", shape=("B", "L"), pad=-1),
-            Input(name="history_length", dtype="int64", shape=("B",)),
-            Input(name="context", dtype="float32", shape=("B", sizes.context)),
+            *moment_inputs(sizes),
         )
 
     def item_inputs(self, sizes: Sizes) -> tuple[Input, ...]:
         """Id, attributes, trend."""
-        return (
-            Input(name="row", dtype="int64", shape=("N",)),
-            *attribute_inputs(sizes.items, "N"),
-            Input(name="trend", dtype="float32", shape=("N", sizes.trend)),
-        )
+        return (row_input("N"), *attribute_inputs(sizes.items, "N"), trend_input(sizes))
 
     def build(self, sizes: Sizes) -> Towers:
         """The towers; all that joins them is a dot product."""
@@ -110,20 +115,9 @@ class UserTower(nn.Module):
         self.gate = gate
         component = [place for place, name in enumerate(widths.names) for _ in range(parts[name])]
         self.register_buffer("component", torch.tensor(component), persistent=False)
-        self.reset(sizes)
+        begin_as_history(self.mix, self.context, self.trend, sizes.counts)
 
     component: Tensor  # int64 [D] which component each place of the vector belongs to
-
-    @torch.no_grad()
-    def reset(self, sizes: Sizes) -> None:
-        """Begin as the plain sum of the history's vectors, and as popularity by the mean of its trends."""
-        dim, rates = self.mix.out_features, self.mix.in_features // self.mix.out_features
-        self.mix.weight.mul_(0.1).add_(torch.eye(dim).repeat(1, rates) / rates**0.5)
-        self.mix.bias.zero_()
-        self.context.weight.zero_()
-        self.trend.weight.mul_(0.1)
-        self.trend.bias.zero_()
-        self.trend.bias[: sizes.counts] = 1 / sizes.counts
 
     def forward(self, inputs: Inputs) -> Tensor:
         """The named inputs of users -> float32 [B, D + 1]."""

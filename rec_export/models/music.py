@@ -10,16 +10,16 @@ Departures from system 001: its encoder of numbers mixed the user's age with the
 that no item had a vector of its own; here each table has its own encoder. No batch norm: the head sees every user with
 every candidate, whose statistics are not those of the rows that are scored later (system 000 ranked under popularity
 with it); what it does after training is an affine map. Blocks a quarter as wide unless asked for, as each user meets
-each item. Plays tell how much a liking weighs, and are no input. Ranked by softmax instead of a regression of plays.
+each item. Plays are the label or the weight of a liking, no input; they are predicted where `loss: mse` is asked for.
 """
 
-from typing import ClassVar, final
+from typing import Annotated, ClassVar, cast, final
 
 import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from rec_export.layers import BagEncoder, DenseEncoder, SafeEmbedding, attribute_inputs
+from rec_export.layers import BagEncoder, DenseEncoder, SafeEmbedding, attribute_inputs, row_input
 from rec_export.towers import Input, Inputs, ModelSpec, ResidualHead, Sizes, TableSizes, Towers
 
 STD = 0.1  # of embeddings
@@ -32,9 +32,10 @@ class Spec(ModelSpec):
 
     lr: ClassVar[float | None] = LR
     head_speed: ClassVar[float] = HEAD_SPEED
+    predicts: ClassVar[bool] = True
 
     dim: int = Field(default=64, ge=1, le=65_536, description="of an id, of a category column, of all numbers together")
-    hidden: tuple[int, ...] = Field(
+    hidden: tuple[Annotated[int, Field(ge=1, le=65_536)], ...] = Field(
         default=(64, 32, 16), min_length=1, description="widths of the residual blocks; system 001 had [256, 128, 64]"
     )
     dropout: float = Field(default=0.2, ge=0, lt=1, description="of each block, on the way that is no shortcut")
@@ -46,11 +47,11 @@ class Spec(ModelSpec):
 
     def user_inputs(self, sizes: Sizes) -> tuple[Input, ...]:
         """Id and attributes."""
-        return (Input(name="row", dtype="int64", shape=("B",)), *attribute_inputs(sizes.users, "B"))
+        return (row_input("B"), *attribute_inputs(sizes.users, "B"))
 
     def item_inputs(self, sizes: Sizes) -> tuple[Input, ...]:
         """Id and attributes."""
-        return (Input(name="row", dtype="int64", shape=("N",)), *attribute_inputs(sizes.items, "N"))
+        return (row_input("N"), *attribute_inputs(sizes.items, "N"))
 
     def build(self, sizes: Sizes) -> Towers:
         """Two towers of one kind, and the blocks. The bias of the first block is in the user's."""
@@ -60,6 +61,17 @@ class Spec(ModelSpec):
             Tower(sizes.items, self.dim, head.width, bias=False),
             head,
         )
+
+    @torch.no_grad()
+    def in_units(self, towers: Towers, scale: float, shift: float) -> None:
+        """The last layer is scaled and shifted."""
+        last = cast(ResidualHead, towers.pair_head).last
+        last.weight.mul_(scale)
+        last.bias.mul_(scale).add_(shift)
+
+    def id_tables(self, towers: Towers) -> tuple[list[nn.Module], list[nn.Module]]:
+        """The ids beside the attributes."""
+        return [cast(Tower, towers.user_tower).ids], [cast(Tower, towers.item_tower).ids]
 
 
 class Tower(nn.Module):

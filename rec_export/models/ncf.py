@@ -8,13 +8,13 @@ row for each cell of that matrix in its tables; here it is a row for each user a
 weights of p * q are in p. A user or an item that was not in training has that one row, which tells nothing of it.
 """
 
-from typing import ClassVar, Literal, final
+from typing import Annotated, ClassVar, Literal, cast, final
 
 import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from rec_export.layers import SafeEmbedding
+from rec_export.layers import SafeEmbedding, row_input
 from rec_export.towers import AdditiveHead, Input, Inputs, ModelSpec, ScalarHead, Sizes, Towers
 
 STD = 0.1  # of embeddings
@@ -27,10 +27,11 @@ class Spec(ModelSpec):
 
     lr: ClassVar[float | None] = LR
     head_speed: ClassVar[float] = HEAD_SPEED
+    predicts: ClassVar[bool] = True
 
     kind: Literal["neumf", "dot"] = "neumf"
     dim: int = Field(default=32, ge=1, le=65_536, description="factors of the dot product; system 003 had 5")
-    hidden: tuple[int, ...] = Field(
+    hidden: tuple[Annotated[int, Field(ge=1, le=65_536)], ...] = Field(
         default=(32, 16, 8), min_length=1, description="hidden layers of the MLP; system 003 had [2048, 1024, 512]"
     )
     dropout: float = Field(default=0.2, ge=0, lt=1, description="after each hidden layer")
@@ -42,11 +43,11 @@ class Spec(ModelSpec):
 
     def user_inputs(self, sizes: Sizes) -> tuple[Input, ...]:
         """A user is a row."""
-        return (Input(name="row", dtype="int64", shape=("B",)),)
+        return (row_input("B"),)
 
     def item_inputs(self, sizes: Sizes) -> tuple[Input, ...]:
         """An item is a row."""
-        return (Input(name="row", dtype="int64", shape=("N",)),)
+        return (row_input("N"),)
 
     def build(self, sizes: Sizes) -> Towers:
         """Tables of factors, and the head of the kind."""
@@ -60,6 +61,23 @@ class Spec(ModelSpec):
             Fusion(items, self.dim, width, bias=False),
             AdditiveHead(self.hidden, self.dim, self.dropout),
         )
+
+    @torch.no_grad()
+    def in_units(self, towers: Towers, scale: float, shift: float) -> None:
+        """The MLP's last layer is scaled and shifted, and so are the users' factors where there is a dot product."""
+        last = cast(nn.Linear, cast(AdditiveHead | ScalarHead, towers.pair_head).tail[-1])
+        last.weight.mul_(scale)
+        last.bias.mul_(scale).add_(shift)
+        if isinstance(towers.user_tower, Fusion):
+            towers.user_tower.factors.table.weight.mul_(scale)
+
+    def id_tables(self, towers: Towers) -> tuple[list[nn.Module], list[nn.Module]]:
+        """The factors, and what the MLP reads."""
+
+        def tables(tower: nn.Module) -> list[nn.Module]:
+            return list(tower.children()) if isinstance(tower, Factors) else list(tower.children())[:2]
+
+        return tables(towers.user_tower), tables(towers.item_tower)
 
 
 class Factors(nn.Module):

@@ -9,6 +9,7 @@ from typing import final
 import torch
 from torch import Tensor, nn
 
+from rec_export.layers import row_input, trend_input
 from rec_export.towers import DotHead, Input, Inputs, ModelSpec, Sizes, Towers
 
 
@@ -18,11 +19,11 @@ class Spec(ModelSpec):
 
     def user_inputs(self, sizes: Sizes) -> tuple[Input, ...]:
         """A user is nobody in particular."""
-        return (Input(name="row", dtype="int64", shape=("B",)),)
+        return (row_input("B"),)
 
     def item_inputs(self, sizes: Sizes) -> tuple[Input, ...]:
         """An item is its trend."""
-        return (Input(name="trend", dtype="float32", shape=("N", sizes.trend)),)
+        return (trend_input(sizes),)
 
     def build(self, sizes: Sizes) -> Towers:
         """One, and the score."""

@@ -30,7 +30,10 @@ def _insert(
     k = best_row.shape[1]
     for i in range(len(user)):
         rows, scores, held = best_row[user[i]], best_score[user[i]], count[user[i]]
-        for pair in range(start[i], start[i + 1]):
+        pairs = np.arange(start[i], start[i + 1])
+        if len(pairs) > k:
+            pairs = pairs[score[start[i] : start[i + 1]] >= reached_by(score[start[i] : start[i + 1]], k)]
+        for pair in pairs[np.argsort(-score[pairs])]:  # the best first: then hardly anything has to move
             row, value = item_row[pair], score[pair]
             if held == k and not _precedes(value, row, scores[k - 1], rows[k - 1]):
                 continue
@@ -46,3 +49,20 @@ def _insert(
 @compiled
 def _precedes(score: float, row: int, other_score: float, other_row: int) -> bool:
     return score > other_score or (score == other_score and row < other_row)
+
+
+@compiled
+def reached_by(value: Float64, k: int) -> float:
+    """What at least k of the values reach, as nearly as halving finds it: faster than any sorting."""
+    least, most = value.min(), value.max()
+    for _ in range(32):
+        middle, reached = least + (most - least) / 2, 0
+        for i in range(len(value)):
+            reached += value[i] >= middle
+        if reached >= k:
+            least = middle
+        else:
+            most = middle
+        if reached == k:
+            break
+    return least

@@ -29,29 +29,34 @@ def score_pairs(form: Form, user_vec: Float32, item_vec: Float32, start: Int64, 
     The pairs of user b are those with the items item_row[start[b] : start[b + 1]].
     """
     score = np.zeros(len(item_row))
-    _score_pairs(user_vec, item_vec, start, item_row, form.hidden, *form.flat, score)
+    if form.hidden > 0:
+        _write_tails(user_vec, item_vec, start, item_row, *form.flat, score)
+    if form.dot > 0:
+        _add_dots(user_vec, item_vec, start, item_row, form.hidden, score)
     return score
 
 
 @compiled
-def _score_pairs(
+def _write_tails(
     user_vec: Float32,
     item_vec: Float32,
     start: Int64,
     item_row: Int64,
-    hidden: int,
     size: Int64,
     weight: Float64,
     bias: Float64,
     score: Float64,
 ) -> None:
     for user in range(len(start) - 1):
-        row = item_row[start[user] : start[user + 1]]
-        own = score[start[user] : start[user + 1]]
-        if hidden > 0:
-            _write_tail(user_vec[user], item_vec, row, size, weight, bias, own)
-        if hidden < user_vec.shape[1]:
-            _add_dot(user_vec[user], item_vec, row, hidden, own)
+        own = slice(start[user], start[user + 1])
+        _write_tail(user_vec[user], item_vec, item_row[own], size, weight, bias, score[own])
+
+
+@compiled
+def _add_dots(user_vec: Float32, item_vec: Float32, start: Int64, item_row: Int64, first: int, score: Float64) -> None:
+    for user in range(len(start) - 1):
+        own = slice(start[user], start[user + 1])
+        _add_dot(user_vec[user], item_vec, item_row[own], first, score[own])
 
 
 @compiled
@@ -99,13 +104,27 @@ def _write_layer(x: Float64, weight: Float64, bias: Float64, y: Float64) -> None
 
 @compiled
 def _add_dot(user: Float32, item_vec: Float32, row: Int64, first: int, score: Float64) -> None:
-    total = np.empty(TOGETHER)
-    for begin in range(0, len(row), TOGETHER):
-        some = row[begin : begin + TOGETHER]
-        total[:] = 0.0
-        for d in range(first, len(user)):
+    """Eight pairs at a time, as many sums as hide the latency of one; each sum runs from left to right."""
+    together = len(row) - len(row) % 8
+    for i in range(0, together, 8):
+        r0, r1, r2, r3 = np.uint64(row[i]), np.uint64(row[i + 1]), np.uint64(row[i + 2]), np.uint64(row[i + 3])
+        r4, r5, r6, r7 = np.uint64(row[i + 4]), np.uint64(row[i + 5]), np.uint64(row[i + 6]), np.uint64(row[i + 7])
+        t0 = t1 = t2 = t3 = t4 = t5 = t6 = t7 = 0.0
+        for column in range(first, len(user)):
+            d = np.uint64(column)  # an index without a sign needs no check for a negative one
             value = np.float64(user[d])
-            for pair in range(len(some)):
-                total[pair] += value * np.float64(item_vec[some[pair], d])
-        for pair in range(len(some)):
-            score[begin + pair] += total[pair]
+            t0 += value * np.float64(item_vec[r0, d])
+            t1 += value * np.float64(item_vec[r1, d])
+            t2 += value * np.float64(item_vec[r2, d])
+            t3 += value * np.float64(item_vec[r3, d])
+            t4 += value * np.float64(item_vec[r4, d])
+            t5 += value * np.float64(item_vec[r5, d])
+            t6 += value * np.float64(item_vec[r6, d])
+            t7 += value * np.float64(item_vec[r7, d])
+        for pair, total in enumerate((t0, t1, t2, t3, t4, t5, t6, t7)):
+            score[i + pair] += total
+    for i in range(together, len(row)):
+        total = 0.0
+        for column in range(first, len(user)):
+            total += np.float64(user[column]) * np.float64(item_vec[row[i], column])
+        score[i] += total

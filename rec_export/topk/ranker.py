@@ -7,6 +7,7 @@ from torch import Tensor
 
 from rec_export.topk.blocks import BlockEngine
 from rec_export.topk.contract import Seen, TopK
+from rec_export.topk.dot_engine import DotEngine
 from rec_export.topk.finite import check_vectors, check_weights
 from rec_export.topk.form import form_of
 from rec_export.topk.tiles import Tile, TileEngine
@@ -25,12 +26,7 @@ class Ranker:
         """item_vec float32 [N, Di]."""
         check_weights(head)
         self._item_vec = _checked("item", item_vec).to(device).contiguous()
-        form = form_of(head, item_vec.shape[1])
-        self._engine = (
-            BlockEngine(head, self._item_vec)
-            if form is None
-            else TileEngine(form, self._item_vec, tile or TILES[device.type])
-        )
+        self._engine = _engine(head, self._item_vec, tile or TILES[device.type])
 
     def top_k(self, user_vec: Tensor, k: int, seen: Seen) -> TopK:
         """float32 [B, Du] -> the best k eligible items of each user: score descending, then item row ascending."""
@@ -38,6 +34,14 @@ class Ranker:
             raise ValueError(f"k is {k}")
         seen.check(len(user_vec), len(self._item_vec))
         return self._engine.top_k(_checked("user", user_vec), k, seen)
+
+
+def _engine(head: Head, item_vec: Tensor, tile: Tile) -> BlockEngine | TileEngine | DotEngine:
+    form = form_of(head, item_vec.shape[1])
+    if form is None:
+        return BlockEngine(head, item_vec)
+    tiles = TileEngine(form, item_vec, tile)
+    return DotEngine(form, item_vec, tiles) if DotEngine.knows(form, item_vec) else tiles
 
 
 def _checked(side: str, vec: Tensor) -> Tensor:

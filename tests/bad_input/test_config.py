@@ -100,7 +100,7 @@ def test_a_slip_in_set_is_named(change: str, sentence: str, place: Path) -> None
         (
             "training.metric=ndcg@10000000000",
             'training.metric is "ndcg@10000000000", but should be a metric and a length of lists,'
-            " such as ndcg@10, hr@5, recall@50 or mrr@20",
+            " such as ndcg@10, hr@5, recall@50 or mrr@20; or rmse, mae or r2",
         ),
     ],
 )

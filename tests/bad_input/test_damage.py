@@ -24,10 +24,11 @@ def flip(path: Path) -> None:
 BUNDLED = [
     *(
         f"{form}/{part}.{end}"
-        for form, end in (("torchscript", "pt"), ("onnx", "onnx"))
+        for form, end in (("torchscript", "pt"), ("onnx", "onnx"), ("pt2", "pt2"))
         for part in ("user_tower", "item_tower", "pair_head")
     ),
-    *("weights.safetensors", "users.parquet", "items.parquet", "parity/report.json"),
+    *("onnx/recommender.onnx", "weights.safetensors", "users.parquet", "items.parquet", "trend.safetensors"),
+    *("parity/report.json", "MODEL_CARD.md"),
     *(f"features/{side}.{kind}" for side in ("users", "items") for kind in ("json", "safetensors")),
 ]
 

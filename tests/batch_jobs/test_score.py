@@ -93,9 +93,12 @@ def test_lists_are_the_best_by_the_definition(scored: Path, exported: Path, shop
     assert {user: lists[user] for user in expected} == expected
 
 
-def test_onnx_gives_the_same_lists_as_torchscript(scored: Path, exported: Path, shop: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("runtime", ["onnx", "pt2"])
+def test_every_runtime_gives_the_same_lists(
+    runtime: str, scored: Path, exported: Path, shop: Path, tmp_path: Path
+) -> None:
     log = shop / "interactions.parquet"
-    rows = score(exported, log, tmp_path / "recs", "--k", 10, "--runtime", "onnx")
+    rows = score(exported, log, tmp_path / "recs", "--k", 10, "--runtime", runtime)
     assert lists_of(rows) == lists_of(read_lists(scored))
 
 

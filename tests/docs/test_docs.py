@@ -19,7 +19,7 @@ def test_the_page_of_the_configuration_is_the_one_its_command_prints() -> None:
 
 @pytest.mark.parametrize("path", PAGES, ids=lambda path: path.name)
 def test_every_command_that_a_page_names_exists(path: Path) -> None:
-    named = set(re.findall(r"^ {4}rec-export ([a-z][a-z-]*)", path.read_text(encoding="utf-8"), re.MULTILINE))
+    named = set(re.findall(r"^ {4}rec-export ([a-z][a-z0-9-]*)", path.read_text(encoding="utf-8"), re.MULTILINE))
     assert named <= set(PLACES)
 
 

@@ -14,7 +14,7 @@ import rec_export.models
 from exporters.job import ExportJob, run
 from exporters.parts import Part, parts_of
 from rec_export.catalogue import Catalogue, Side
-from rec_export.checkpoint import Blueprint, Checkpoint, modules, write_weights
+from rec_export.checkpoint import Blueprint, Checkpoint, modules, write_trend, write_weights
 from rec_export.config import Scoring
 from rec_export.data.clock import Clock
 from rec_export.data.config import Attributes, DataConfig, Interactions
@@ -57,6 +57,7 @@ def write_checkpoint(folder: Path, model: str, **numbers: Any) -> Path:
         torch.nn.init.normal_(weight, std=0.3)
     folder.mkdir()
     catalogue.write(folder)
+    write_trend(np.random.default_rng(3).normal(size=(ITEMS, clock.trends)).astype(np.float32), folder)
     Blueprint(
         model={"name": model, **numbers},
         sizes=sizes,
@@ -73,7 +74,7 @@ def write_checkpoint(folder: Path, model: str, **numbers: Any) -> Path:
 
 def whole(folder: Path) -> tuple[tuple[Part, Part, Part], Blueprint, Catalogue]:
     """A checkpoint as parity.trials_of takes it."""
-    blueprint, towers, catalogue = Checkpoint.read(folder)
+    blueprint, towers, catalogue, _ = Checkpoint.read(folder)
     return parts_of(towers, blueprint), blueprint, catalogue
 
 
@@ -107,7 +108,7 @@ def pristine(checkpoint: Make, tmp_path_factory: pytest.TempPathFactory) -> Make
     def make(model: str) -> Path:
         if model not in made:
             made[model] = tmp_path_factory.mktemp("bundles") / model
-            run(ExportJob(checkpoint=checkpoint(model), out=made[model], formats=("torchscript", "onnx")))
+            run(ExportJob(checkpoint=checkpoint(model), out=made[model], formats=("torchscript", "onnx", "pt2")))
         return made[model]
 
     return make

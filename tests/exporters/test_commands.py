@@ -11,18 +11,18 @@ import pytest
 from click.testing import CliRunner
 
 import exporters
-from exporters.commands import export, onnx, torchscript, verify
+from exporters.commands import export, onnx, pt2, torchscript, verify
 from tests.exporters.conftest import Make
 
 ROOT = Path(exporters.__file__).parents[1]
-EXPORTED = r"""user_tower  torchscript   row int64\[B\] -> float32\[B,42\]
-item_tower  torchscript   row int64\[N\] -> float32\[N,42\]
-pair_head   torchscript   user_vec float32\[B,42\], item_vec float32\[N,42\] -> float32\[B,N\]
+EXPORTED = r"""user_tower   torchscript   row int64\[B\] -> float32\[B,42\]
+item_tower   torchscript   row int64\[N\] -> float32\[N,42\]
+pair_head    torchscript   user_vec float32\[B,42\], item_vec float32\[N,42\] -> float32\[B,N\]
 \[ok\] torchscript/user_tower  20 cases, 0..1,000 rows, worst difference \S+
 \[ok\] torchscript/item_tower  20 cases, 0..1,000 rows, worst difference \S+
 \[ok\] torchscript/pair_head    9 cases, 0..40 rows, worst difference \S+
 \[ok\] torchscript lists      40 users x 130 items, K 1, 10, 100: the same items in the same order
-bundle: \S+ \(12 files, 0.1 MB\)
+bundle: \S+ \(14 files, 0.1 MB\)
 """
 
 
@@ -39,10 +39,12 @@ def test_json_is_the_parity_of_the_manifest(checkpoint: Make, tmp_path: Path) ->
 
 def test_verify_says_what_was_proved(pristine: Make) -> None:
     lines = CliRunner().invoke(verify, [str(pristine("pmf"))]).output.splitlines()
-    assert lines[0].startswith("[ok] 14 files are what was exported at 20")
-    assert (
-        lines[-1] == "[ok] onnx lists             40 users x 130 items, K 1, 10, 100: the same items in the same order"
-    )
+    assert lines[0].startswith("[ok] 20 files are what was exported at 20")
+    assert lines[-4:-1] == [
+        f"[ok] {form + ' lists':<22} 40 users x 130 items, K 1, 10, 100: the same items in the same order"
+        for form in ("torchscript", "onnx", "pt2")
+    ]
+    assert lines[-1].startswith("[ok] onnx/recommender        32 cases, ")
 
 
 @pytest.mark.slow
@@ -52,10 +54,10 @@ def test_onnx_prints_nothing_of_torch_on_the_terminal(checkpoint: Make, tmp_path
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     done = subprocess.run(command, capture_output=True, text=True, env=environment, check=True)
     assert done.stderr == ""
-    assert len(done.stdout.splitlines()) == 8
+    assert len(done.stdout.splitlines()) == 11
 
 
-@pytest.mark.parametrize("command", [export, onnx, torchscript, verify])
+@pytest.mark.parametrize("command", [export, onnx, pt2, torchscript, verify])
 def test_help_does_not_wait_for_torch(command: object) -> None:
     name = getattr(command, "name", "")
     program = f"import sys; from exporters.commands import {name}; {name}(['--help'], standalone_mode=False)"

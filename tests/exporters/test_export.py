@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 import rec_export
 from exporters import parity
+from exporters.fresh import outputs_of
 from exporters.job import ExportJob, run
 from exporters.onnx import quiet
 from exporters.parts import example, parts_of
@@ -24,7 +25,7 @@ from rec_export.models import names
 from rec_export.runtime import FILES, Runtime, Tower, load_tower
 from tests.exporters.conftest import ITEMS, Make, whole, write_checkpoint
 
-BOTH: tuple[Runtime, Runtime] = ("torchscript", "onnx")
+ALL: tuple[Runtime, ...] = ("torchscript", "onnx", "pt2")
 CPU = torch.device("cpu")
 ANY_INT64 = st.integers(-(2**63), 2**63 - 1)
 ITEM = ANY_INT64 | st.integers(-1, ITEMS)
@@ -32,15 +33,17 @@ ITEM = ANY_INT64 | st.integers(-1, ITEMS)
 
 def test_a_bundle_can_be_read_and_says_what_it_holds(pristine: Make, checkpoint: Make) -> None:
     manifest = Bundle.read(pristine("everything")).manifest
-    assert manifest.formats == BOTH
+    assert manifest.formats == ALL
     assert manifest.checkpoint == sha256(checkpoint("everything") / "weights.safetensors")
     assert {file.path for file in manifest.files} == {
-        *(FILES[form].format(part) for form in BOTH for part in ("user_tower", "item_tower", "pair_head")),
-        *("weights.safetensors", "users.parquet", "items.parquet", "parity/report.json"),
+        *(FILES[form].format(part) for form in ALL for part in ("user_tower", "item_tower", "pair_head")),
+        *("weights.safetensors", "users.parquet", "items.parquet", "trend.safetensors", "parity/report.json"),
+        *("onnx/recommender.onnx", "MODEL_CARD.md"),
         *(f"features/{side}.{kind}" for side in ("users", "items") for kind in ("json", "safetensors")),
     }
     assert [(proof.artefact, proof.same_lists) for proof in manifest.parity] == [
-        (f"{form}/{part}", True) for form in BOTH for part in ("user_tower", "item_tower", "pair_head")
+        *((f"{form}/{part}", True) for form in ALL for part in ("user_tower", "item_tower", "pair_head")),
+        ("onnx/recommender", True),
     ]
     assert manifest.versions["onnx_opset"] == "20"
 
@@ -48,8 +51,8 @@ def test_a_bundle_can_be_read_and_says_what_it_holds(pristine: Make, checkpoint:
 @pytest.mark.slow
 @pytest.mark.parametrize("model", [name for name in names() if name != "everything"])
 def test_every_model_exports(model: str, checkpoint: Make, tmp_path: Path) -> None:
-    manifest = run(ExportJob(checkpoint=checkpoint(model), out=tmp_path / "bundle", formats=BOTH))
-    assert len(manifest.parity) == 6
+    manifest = run(ExportJob(checkpoint=checkpoint(model), out=tmp_path / "bundle", formats=ALL))
+    assert len(manifest.parity) == 10
     head = Bundle.read(tmp_path / "bundle").pair_head()  # as `score` reads it
     assert all(weight.isfinite().all() for weight in head.parameters())
 
@@ -61,7 +64,7 @@ def test_every_model_exports(model: str, checkpoint: Make, tmp_path: Path) -> No
 )
 def test_what_is_not_the_default_exports(model: str, numbers: dict[str, Any], tmp_path: Path) -> None:
     folder = write_checkpoint(tmp_path / "checkpoint", model, **numbers)
-    assert len(run(ExportJob(checkpoint=folder, out=tmp_path / "bundle", formats=BOTH)).parity) == 6
+    assert len(run(ExportJob(checkpoint=folder, out=tmp_path / "bundle", formats=ALL)).parity) == 10
 
 
 def test_one_format_can_be_written_alone(checkpoint: Make, tmp_path: Path) -> None:
@@ -94,14 +97,14 @@ def test_a_flipped_byte_is_refused(path: str, bundle: Make) -> None:
 def item_towers(pristine: Make, checkpoint: Make) -> list[Tower]:
     """The item tower of pmf: trained, then in each format."""
     _, item, _ = whole(checkpoint("pmf"))[0]
-    return [item.run, *(load_tower(pristine("pmf"), "item_tower", form, CPU) for form in BOTH)]
+    return [item.run, *(load_tower(pristine("pmf"), "item_tower", form, CPU) for form in ALL)]
 
 
 @pytest.fixture(scope="module")
 def user_towers(pristine: Make, checkpoint: Make) -> list[Tower]:
     """The user tower that reads everything: trained, then in each format."""
     user, _, _ = whole(checkpoint("everything"))[0]
-    return [user.run, *(load_tower(pristine("everything"), "user_tower", form, CPU) for form in BOTH)]
+    return [user.run, *(load_tower(pristine("everything"), "user_tower", form, CPU) for form in ALL)]
 
 
 @settings(deadline=None)
@@ -129,20 +132,29 @@ def test_onnx_runs_where_neither_torch_nor_this_project_can_be_imported(
     pristine: Make, checkpoint: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     trials = parity.trials_of(*whole(checkpoint("pmf")))
+    cases = {trial.part.name: trial.cases for trial in trials}
     for name in ("torch", "rec_export", "exporters"):
         (tmp_path / f"{name}.py").write_text("raise ImportError('not here')\n")
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
-    assert "pair_head|real rows" in parity.outputs_of(pristine("pmf"), "onnx", trials)
+    assert "pair_head|real rows" in outputs_of(pristine("pmf"), "onnx", cases)
     with pytest.raises(
         ParityError, match="torchscript is not the trained model: user_tower cannot be loaded: not here"
     ):
-        parity.outputs_of(pristine("pmf"), "torchscript", trials)
+        outputs_of(pristine("pmf"), "torchscript", cases)
 
 
 def test_files_say_where_they_came_from_and_not_on_which_machine(pristine: Make, checkpoint: Make) -> None:
-    content = (pristine("pmf") / "onnx" / "item_tower.onnx").read_bytes()
-    assert sha256(checkpoint("pmf") / "weights.safetensors").encode() in content
-    assert str(Path(rec_export.__file__).parent).encode() not in content
+    for form in ALL[1:]:  # TorchScript keeps the lines of our source, for its tracebacks
+        content = (pristine("pmf") / FILES[form].format("item_tower")).read_bytes()
+        assert sha256(checkpoint("pmf") / "weights.safetensors").encode() in content
+        assert str(Path(rec_export.__file__).parent).encode() not in content
+
+
+def test_a_pt2_tower_takes_its_inputs_by_name_in_any_order(pristine: Make, checkpoint: Make) -> None:
+    part, _, _ = whole(checkpoint("everything"))[0]
+    inputs = example(part.inputs) | {"row": torch.tensor([3, 4, 5]), "history_length": torch.tensor([2, 0, 1])}
+    tower = load_tower(pristine("everything"), "user_tower", "pt2", CPU)
+    torch.testing.assert_close(tower(dict(reversed(inputs.items()))), part.run(inputs))
 
 
 def test_a_module_in_training_mode_is_refused(checkpoint: Make) -> None:
@@ -150,17 +162,6 @@ def test_a_module_in_training_mode_is_refused(checkpoint: Make) -> None:
     trained.towers.pair_head.get_submodule("dropout").train()
     with pytest.raises(ValueError, match="the first being dropout"):
         parts_of(trained.towers, trained.blueprint)
-
-
-def test_a_tower_too_large_for_one_onnx_file_is_refused(
-    checkpoint: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("exporters.onnx.MOST_BYTES", 1000)
-    with pytest.raises(
-        ModelError, match=r"the user_tower has 6,.* bytes of weights and an ONNX file holds at most 2 GiB"
-    ):
-        run(ExportJob(checkpoint=checkpoint("pmf"), out=tmp_path / "bundle", formats=("onnx",)))
-    assert list(tmp_path.iterdir()) == []
 
 
 def test_export_leaves_filters_and_warnings_as_they_were() -> None:

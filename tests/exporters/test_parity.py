@@ -9,9 +9,9 @@ from torch import Tensor, nn
 
 from exporters import parity
 from exporters.formats import FORMATS
+from exporters.fresh import outputs_of
 from exporters.job import ExportJob, run, verified
-from exporters.onnx import call_of
-from exporters.parts import Part
+from exporters.parts import Part, call_of
 from rec_export.errors import ModelError, ParityError
 from rec_export.runtime import Runtime
 from rec_export.towers import Inputs
@@ -108,10 +108,13 @@ def test_a_planted_fault_is_named_and_leaves_nothing_behind(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_frozen_batch_axis_is_named(checkpoint: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("exporters.onnx.call_of", lambda part: {**call_of(part), "dynamic_shapes": None})
-    with pytest.raises(ParityError, match=r"onnx/user_tower .* row int64\[3\], .* instead of row int64\[B\], "):
-        run(ExportJob(checkpoint=checkpoint("pmf"), out=tmp_path / "bundle", formats=("onnx",)))
+@pytest.mark.parametrize("form", ["onnx", "pt2"])
+def test_a_frozen_batch_axis_is_named(
+    form: Runtime, checkpoint: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(f"exporters.{form}.call_of", lambda part: {**call_of(part), "dynamic_shapes": None})
+    with pytest.raises(ParityError, match=rf"{form}/user_tower .* row int64\[3\], .* instead of row int64\[B\], "):
+        run(ExportJob(checkpoint=checkpoint("pmf"), out=tmp_path / "bundle", formats=(form,)))
     assert list(tmp_path.iterdir()) == []
 
 
@@ -133,7 +136,7 @@ def test_an_axis_frozen_inside_the_graph_is_caught_by_running_it(
 def test_the_lists_are_compared_after_everything_else(
     checkpoint: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real = parity.outputs_of
+    real = outputs_of
 
     def reversed_lists(*args: object) -> dict[str, object]:
         outputs = real(*args)  # type: ignore[arg-type]

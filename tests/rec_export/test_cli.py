@@ -53,7 +53,7 @@ def test_help_is_there_in_a_second() -> None:
 def test_help_names_every_command_with_a_sentence() -> None:
     code, out, err = command("--help")
     assert (code, err) == (0, "")
-    listed = dict(re.findall(r"^  ([a-z-]+)  +(\S.*)$", out.split("Commands:")[1], re.MULTILINE))
+    listed = dict(re.findall(r"^  ([a-z0-9-]+)  +(\S.*)$", out.split("Commands:")[1], re.MULTILINE))
     assert list(listed) == list(cli.PLACES)
 
 

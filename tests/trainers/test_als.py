@@ -41,7 +41,7 @@ def test_the_items_are_the_least_squares_solution_for_the_users(log: Path, tmp_p
     model = {"name": "als", "factors": 3, "regularization": regularization, "alpha": alpha}
     config = config_file(tmp_path, data=data, model=model, training={"epochs": 100})
     done("train", config, "--out", tmp_path / "checkpoint")
-    _, towers, catalogue = Checkpoint.read(tmp_path / "checkpoint")
+    _, towers, catalogue, _ = Checkpoint.read(tmp_path / "checkpoint")
     x, y = factors(towers.user_tower), factors(towers.item_tower)
 
     table = pq.read_table(log)

@@ -19,7 +19,9 @@ def rates(schedule: str, metrics: list[float], course: int = EPOCHS) -> list[flo
         "clock": Clock(), "recent": 0, "epochs": EPOCHS, "patience": 1, "batch": 8, "lr": LR, "decay": 0.0,
         "embedding_decay": 0.0, "id_dropout": 0.0, "row_wise": 9, "averaging": 0.9, "loss": "softmax",
         "candidates": None, "negatives": "mixed", "logq": True, "reject": True, "schedule": schedule,
-        "course": course, "clip": 5.0, "recency": None, "history": 5, "seed": 1, "seeds": 1, "metric": "ndcg@10",
+        "precision": "float32", "compile": False,
+        "course": course, "clip": 5.0, "recency": None, "by_value": False, "history": 5, "seed": 1, "seeds": 1,
+        "metric": "ndcg@10",
     }  # fmt: skip
     optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=LR)
     plan = Schedule(optimizer, Plan(**fields), STEPS)

@@ -1,0 +1,137 @@
+"""MODEL_CARD.md: what a stranger must know of a bundle, written from what is known and from nothing else."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from exporters.candidate import RECOMMENDER
+from exporters.parts import typed
+from exporters.report import Report, alike
+from rec_export.bundle import Manifest
+from rec_export.checkpoint import Blueprint
+
+LOADING = {
+    "torchscript": 'torch.jit.load("torchscript/user_tower.pt")(inputs)',
+    "onnx": 'onnxruntime.InferenceSession("onnx/user_tower.onnx").run(None, inputs)',
+    "pt2": 'torch.export.load("pt2/user_tower.pt2").module()(**inputs)',
+}
+WHOLE_LISTS = "", "`onnx/recommender.onnx` gives whole lists, as of the last row that was learned from."
+
+
+def unknown(blueprint: Blueprint) -> dict[str, str]:
+    """What becomes of a value that is not known, by the name of the input."""
+    return {
+        "row": "outside the rows that were trained: the one row for all that is out of vocabulary",
+        "dense": "NaN: the median of the training rows, and flagged as missing",
+        "category": "outside the vocabulary of its column: unknown, which has an embedding of its own",
+        "tags": "outside the vocabulary: counts for nothing",
+        "text": "zeros: no text",
+        "history": f"outside the {blueprint.sizes.items.rows:,} items that were trained: counts for nothing",
+        "history_length": "places from it on count for nothing",
+        "seen": "no item row: hides nothing",
+        "allow": "left out: all items are allowed",
+    }
+
+
+def metrics(checkpoint: Path) -> dict[str, Any]:
+    """What training said of itself in metrics.json; nothing where a checkpoint has none."""
+    path = checkpoint / "metrics.json"
+    found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    return found
+
+
+def card(manifest: Manifest, report: Report, training: dict[str, Any], items: int) -> str:
+    """The whole file. `items` are those of the catalogue, `training` is what `metrics` found."""
+    blueprint = manifest.blueprint
+    lines = [
+        f"# Model card: {blueprint.model['name']}",
+        "",
+        f"Written by {manifest.made_by} at {manifest.made_at} from manifest.json, parity/report.json and",
+        "the metrics.json of the training.",
+        *section("Model", model_rows(blueprint, training)),
+        *section("Data", data_rows(blueprint, training, items)),
+        *measured(training),
+        *section("Inputs", input_rows(manifest), ("file", "input", "type", "padded with", "what is not known")),
+        *section("Parity with the trained model", parity_rows(report), ("file", "cases", "worst difference", "lists")),
+        "",
+        "Each file was loaded from disk in a process of its own. Differences are absolute, or of the largest number of",
+        "a row where that exceeds 1. `rec-export verify` repeats the comparison.",
+        *section(
+            "Files", [(form, f"`{LOADING[form]}`") for form in manifest.formats], ("format", "how to call a tower")
+        ),
+        *(WHOLE_LISTS if RECOMMENDER in manifest.signatures else ()),
+        *section("Made with", manifest.versions.items()),
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def section(title: str, rows: Any, head: tuple[str, ...] = ("", "")) -> Iterator[str]:
+    """A heading and a table."""
+    yield from ("", f"## {title}", "", f"| {' | '.join(head)} |", "|---" * len(head) + "|")
+    for row in rows:
+        yield f"| {' | '.join(map(str, row))} |"
+
+
+def model_rows(blueprint: Blueprint, training: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    """The model and its numbers."""
+    yield "model", str(blueprint.model["name"])
+    given = {key: value for key, value in blueprint.model.items() if key != "name" and value is not None}
+    yield "settings", ", ".join(f"{key} {value}" for key, value in given.items()) or "none"
+    if blueprint.members > 1:
+        yield "members", f"{blueprint.members}, whose scores are averaged"
+    if training:
+        yield "parameters", f"{training['parameters']:,}"
+        yield "epochs", str(training["best_epoch"])
+    yield "sha256 of the weights", f"`{blueprint.weights}`"
+
+
+def data_rows(blueprint: Blueprint, training: dict[str, Any], items: int) -> Iterator[tuple[str, str]]:
+    """What it was learned from."""
+    log, split = blueprint.data.interactions, blueprint.data.split
+    for name, digest in blueprint.inputs.items():
+        yield f"sha256 of {name}", f"`{digest}`"
+    if training:
+        yield "rows learned from", f"{training['rows']:,}"
+    yield (
+        "users and items with a row of their own",
+        f"{blueprint.sizes.users.rows:,} and {blueprint.sizes.items.rows:,}",
+    )
+    yield "items of the catalogue", f"{items:,}"
+    yield "liked", "every row" if log.positive is None else f"rows with {log.value} of {log.positive:g} or more"
+    parts = "" if split.by == "none" else f", {split.valid:g} for validation, {split.test:g} for the test"
+    yield "split by", f"{split.by}{parts}"
+    half_lives = ", ".join(f"{days:g}" for days in blueprint.clock.half_lives)
+    yield "trends", f"half-lives of {half_lives} days" if half_lives else "of all time, as time told nothing"
+
+
+def measured(training: dict[str, Any]) -> Iterator[str]:
+    """The metrics beside those of popularity."""
+    held_out = training.get("held_out")
+    if not held_out:
+        yield from ("", "## Metrics", "", "None: the checkpoint says nothing of rows that were held out.")
+        return
+    mine, popular = held_out["model"], held_out["popular"]
+    rows = [(name, f"{value:.4f}", f"{popular[name]:.4f}") for name, value in mine.items()]
+    yield from section("Metrics on the validation rows", rows, ("metric", "model", "popularity"))
+    yield from ("", "These rows also chose the number of epochs; `rec-export evaluate` measures on the test rows.")
+
+
+def input_rows(manifest: Manifest) -> Iterator[tuple[str, ...]]:
+    """Every input of every file."""
+    for part, signature in manifest.signatures.items():
+        for port in signature.inputs:
+            pad = "" if port.pad is None else str(port.pad)
+            yield part, f"`{port.name}`", typed(port), pad, manifest.unknown.get(port.name, "")
+
+
+def parity_rows(report: Report) -> Iterator[tuple[str, ...]]:
+    """How far every file is from the trained model."""
+    identical = {one.format: 1.0 for one in report.lists}
+    for one in report.lists:
+        identical[one.format] = min(identical[one.format], one.identical)
+    for part in report.parts:
+        yield part.artefact, f"{part.cases}", f"{part.worst_difference:.1e}", alike(identical[part.format])
+    if report.recommender is not None:
+        whole = report.recommender.summary()
+        yield whole.artefact, str(whole.cases), f"{whole.worst_difference:.1e}", alike(report.recommender.identical)

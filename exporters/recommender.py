@@ -1,0 +1,167 @@
+"""recommender.onnx: from what a user tower reads to the best items, in one graph that needs nothing but ONNX Runtime.
+
+    user tower      onnx/user_tower.onnx as it was proved
+    for each tile of items, a Loop:
+        pair head   onnx/pair_head.onnx as it was proved, on the tile's vectors, which are inside
+        TopK        of the best so far and the tile, without what is seen or not allowed
+
+The best so far stand before the tile, and TopK puts the lower place first where values are equal. So ties go to the
+lower item row, also across tiles; and as the list begins as K places of -inf, no hidden item can enter it.
+"""
+
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import torch
+from onnx import GraphProto, compose, helper, numpy_helper, parser
+
+from exporters.candidate import RECOMMENDER as NAME
+from exporters.onnx import file_fault, save
+from exporters.parts import Part
+from rec_export.catalogue import Catalogue
+from rec_export.data.columns import Float32
+from rec_export.inputs import item_inputs
+from rec_export.runtime import FILES
+from rec_export.towers import Input
+
+NUMBERS = 1 << 14  # of float32 that a user's tile may hold in the widest layer of the head
+AT_ONCE = 16384  # items whose vectors are computed together
+LEAST_ITEMS = 128  # of a tile, however wide the head
+PREFIX = {"user_tower": "user_", "pair_head": "head_"}  # before the names of their values inside
+
+SEEN = Input(name="seen", dtype="int64", shape=("B", "S"), pad=-1)
+K = Input(name="k", dtype="int64", shape=())
+OUTPUTS = (
+    Input(name="item_row", dtype="int64", shape=("B", "K"), pad=-1),
+    Input(name="score", dtype="float32", shape=("B", "K")),
+    Input(name="count", dtype="int64", shape=("B",)),
+)
+
+LISTS = """
+lists (int64[B, S] seen, int64 k, bool[{items}] allow)
+    => (int64[B, K] item_row, float[B, K] score, int64[B] count)
+    <int64[1] at_0 = {{0}}, int64[1] at_1 = {{1}}, int64 tiles = {{{tiles}}}, int64[1] tile_items = {{{tile}}},
+     int64[1] nobody = {{-1}}, float[1] lowest = {{-inf}}, float[1] missing = {{nan}}>
+{{
+    places = Reshape(k, at_1)
+    head_user_vec = Identity(user_vec)
+    users = Shape<end = 1>(user_vec)
+    list_shape = Concat<axis = 0>(users, places)
+    no_score = Expand(lowest, list_shape)
+    no_row = Expand(nobody, list_shape)
+    column_shape = Concat<axis = 0>(users, at_1)
+    spare_score = Expand(lowest, column_shape)
+    spare_row = Expand(nobody, column_shape)
+    seen_shape = Shape(seen)
+    hidden = Expand(lowest, seen_shape)
+    best, best_row = Loop<body = tile (int64 tile, bool more, float[B, K] held, int64[B, K] held_row)
+        => (bool again, float[B, K] kept, int64[B, K] kept_row)
+    {{
+        again = Identity(more)
+        first = Mul(tile, tile_items)
+        last = Add(first, tile_items)
+        head_item_vec = Slice(item_vectors, first, last, at_0)
+        allowed = Slice(allow, first, last, at_0)
+        number = Greater(head_score, lowest)
+        eligible = And(number, allowed)
+        open = Where(eligible, head_score, lowest)
+        scores = Concat<axis = 1>(held, open, spare_score)
+        size = Shape<end = 1>(head_item_vec)
+        spare = Add(places, size)
+        place = Sub(seen, first)
+        after = GreaterOrEqual(place, at_0)
+        before = Less(place, size)
+        inside = And(after, before)
+        shifted = Add(place, places)
+        where = Where(inside, shifted, spare)
+        unseen = ScatterElements<axis = 1>(scores, where, hidden)
+        kept, from = TopK(unseen, places)
+        held_rows = Concat<axis = 1>(held_row, spare_row)
+        held_place = Min(from, places)
+        old = GatherElements<axis = 1>(held_rows, held_place)
+        offset = Sub(first, places)
+        new = Add(from, offset)
+        was_held = Less(from, places)
+        kept_row = Where(was_held, old, new)
+    }}>(tiles, , no_score, no_row)
+    found = Greater(best, lowest)
+    item_row = Where(found, best_row, nobody)
+    score = Where(found, best, missing)
+    ones = Cast<to = 7>(found)
+    count = ReduceSum<keepdims = 0>(ones, at_1)
+}}
+"""
+
+
+def item_vectors(item: Part, catalogue: Catalogue, trend: Float32) -> Float32:
+    """The trained vectors of all items of the catalogue, float32 [N, Di], with their trends float32 [N, W]."""
+    parts = []
+    for rows in np.array_split(np.arange(len(trend)), len(trend) // AT_ONCE + 1):
+        features = catalogue.items.features(rows)
+        parts.append(item.run(item_inputs(item.inputs, features, torch.from_numpy(trend[rows]), rows)).numpy())
+    return np.concatenate(parts)
+
+
+def signature(user: Part, items: int) -> tuple[tuple[Input, ...], tuple[Input, ...]]:
+    """The inputs and the outputs for a user tower and so many items; `allow` may be left out."""
+    return (*user.inputs, SEEN, K, Input(name="allow", dtype="bool", shape=(items,))), OUTPUTS
+
+
+def write_recommender(folder: Path, item_vec: Float32, labels: dict[str, str]) -> None:
+    """Write onnx/recommender.onnx from the parts beside it and the vectors of all items, float32 [N, Di]."""
+    parts = {name: onnx.load(folder / FILES["onnx"].format(name)) for name in PREFIX}
+    user, head = (renamed(parts[name].graph, prefix) for name, prefix in PREFIX.items())
+    lists = lists_of(head, len(item_vec))
+    graph = helper.make_graph(
+        [*user.node, *lists.node],
+        NAME,
+        [*user.input, *lists.input],
+        lists.output,
+        [*user.initializer, *head.initializer, *lists.initializer, constant("item_vectors", item_vec),
+         constant("allow", np.ones(len(item_vec), np.bool_))],  # of an input's name: its value where none is given
+    )  # fmt: skip
+    model = helper.make_model(
+        graph, opset_imports=parts["user_tower"].opset_import, ir_version=parts["user_tower"].ir_version
+    )
+    helper.set_model_props(model, labels)
+    save(model, folder / FILES["onnx"].format(NAME))
+
+
+def recommender_fault(user: Part, items: int, folder: Path, labels: dict[str, str]) -> str | None:
+    """How the file differs from what `signature` says, or None."""
+    inputs, outputs = signature(user, items)
+    return file_fault(folder / FILES["onnx"].format(NAME), (*inputs, *outputs), labels)
+
+
+def renamed(graph: GraphProto, prefix: str) -> GraphProto:
+    """With a prefix before all names but those of its inputs and outputs; the head's too, which stand inside a loop."""
+    own = prefix == PREFIX["pair_head"]
+    return compose.add_prefix_graph(graph, prefix, rename_inputs=own, rename_outputs=own)
+
+
+def lists_of(head: GraphProto, items: int) -> GraphProto:
+    """The graph that ranks, with the head's nodes in the body of its loop."""
+    tile = max(1, min(items, max(LEAST_ITEMS, NUMBERS // widest(head))))
+    graph = parser.parse_graph(LISTS.format(items=items, tile=tile, tiles=math.ceil(items / tile)))
+    (loop,) = (node for node in graph.node if node.op_type == "Loop")
+    body = loop.attribute[0].g
+    nodes = list(body.node)
+    ready = next(place for place, node in enumerate(nodes) if "head_item_vec" in node.output) + 1
+    del body.node[:]
+    body.node.extend([*nodes[:ready], *head.node, *nodes[ready:]])
+    return graph
+
+
+def widest(head: GraphProto) -> int:
+    """The most numbers that a value of the head holds for a pair of user and item."""
+    axes = [[a.dim_value or a.dim_param for a in value.type.tensor_type.shape.dim] for value in head.value_info]
+    pairs = [shape for shape in axes if {"B", "N"} <= set(shape)]
+    return max((math.prod(axis for axis in shape if isinstance(axis, int)) for shape in pairs), default=1)
+
+
+def constant(name: str, array: np.ndarray[Any, Any]) -> onnx.TensorProto:
+    """An array inside the graph."""
+    return numpy_helper.from_array(array, name)

@@ -1,0 +1,45 @@
+"""The example recommends what the trained model does, where nothing but onnxruntime and numpy can be imported."""
+
+import os
+import subprocess
+import sys
+from math import log1p
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from exporters.parts import parts_of
+from exporters.recommender import item_vectors
+from rec_export.checkpoint import Checkpoint
+from rec_export.topk import Ranker, Seen, TopK
+
+EXAMPLE = Path(__file__).resolve().parents[2] / "examples" / "recommend_onnx.py"
+HEAVY = "torch", "onnx", "pyarrow", "pandas", "safetensors", "rec_export"
+
+
+def test_it_needs_neither_torch_nor_this_project(exported: Path, trained: Path, tmp_path: Path) -> None:
+    for name in HEAVY:
+        (tmp_path / f"{name}.py").write_text(f"raise ImportError('{name} is not here')\n")
+    liked = [5, 17, 3]
+    command = [sys.executable, EXAMPLE, exported, *liked]
+    environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
+    done = subprocess.run(list(map(str, command)), capture_output=True, text=True, env=environment, cwd=tmp_path)
+    assert (done.returncode, done.stderr) == (0, "")
+    rows, scores = zip(*(line.split("\t") for line in done.stdout.splitlines()), strict=True)
+    expected = by_the_checkpoint(trained, liked)
+    assert list(map(int, rows)) == expected.item_row[0].tolist()
+    np.testing.assert_allclose(np.array(scores, np.float64), expected.score[0], atol=1e-4)
+
+
+def by_the_checkpoint(trained: Path, liked: list[int]) -> TopK:
+    """The list of a user of whom only the history is known."""
+    checkpoint = Checkpoint.read(trained)
+    user, item, _ = parts_of(checkpoint.towers, checkpoint.blueprint)
+    inputs = {port.name: torch.full([axis if isinstance(axis, int) else 1 for axis in port.shape], -1)
+              for port in user.inputs if port.dtype == "int64"}  # fmt: skip
+    inputs |= {"history": torch.tensor([liked]), "history_length": torch.tensor([len(liked)])}
+    inputs["context"] = torch.tensor([[log1p(len(liked)) / 2, log1p(1) / 4, 0.0, 1.0, 0.0, 0.0, 0.0, 0.0]])
+    item_vec = torch.from_numpy(item_vectors(item, checkpoint.catalogue, checkpoint.trend))
+    seen = Seen(np.array([0, len(liked)]), np.array(liked))
+    return Ranker(checkpoint.towers.pair_head, item_vec).top_k(user.run(inputs), 10, seen)

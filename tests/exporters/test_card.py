@@ -1,0 +1,37 @@
+"""MODEL_CARD.md says what is known, and no more."""
+
+import json
+from pathlib import Path
+
+from rec_export.bundle import Bundle
+from tests.exporters.conftest import Make
+
+
+def rows(card: str, title: str) -> list[list[str]]:
+    """The cells of the table below a heading, without its head."""
+    lines = card.split(f"## {title}\n")[1].split("\n## ")[0].splitlines()
+    table = [line.strip("| ").split(" | ") for line in lines if line.startswith("|")]
+    return table[2:]
+
+
+def test_the_metrics_are_those_of_the_training(exported: Path, trained: Path) -> None:
+    card = (exported / "MODEL_CARD.md").read_text()
+    held_out = json.loads((trained / "metrics.json").read_text())["held_out"]
+    assert rows(card, "Metrics on the validation rows") == [
+        [name, f"{value:.4f}", f"{held_out['popular'][name]:.4f}"] for name, value in held_out["model"].items()
+    ]
+
+
+def test_every_input_and_every_file_is_in_it(exported: Path) -> None:
+    manifest = Bundle.read(exported).manifest
+    card = (exported / "MODEL_CARD.md").read_text()
+    inputs = [(part, f"`{port.name}`") for part, called in manifest.signatures.items() for port in called.inputs]
+    assert [(row[0], row[1]) for row in rows(card, "Inputs")] == inputs
+    assert [row[0] for row in rows(card, "Parity with the trained model")] == [one.artefact for one in manifest.parity]
+    assert ["sha256 of the weights", f"`{manifest.checkpoint}`"] in rows(card, "Model")
+
+
+def test_what_a_checkpoint_does_not_tell_is_not_made_up(pristine: Make) -> None:
+    card = (pristine("pmf") / "MODEL_CARD.md").read_text()
+    assert "## Metrics\n\nNone: " in card
+    assert "parameters" not in card

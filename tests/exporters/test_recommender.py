@@ -1,0 +1,212 @@
+"""recommender.onnx gives the exact lists, whatever the head, the ties, the tiles and what is hidden, or is refused."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import Tensor, nn
+
+from exporters import recommender
+from exporters.fresh import outputs_of
+from exporters.job import ExportJob, run
+from exporters.onnx import file_fault, write_onnx
+from exporters.parity import labels, trials_of, truth_of
+from exporters.parts import Part
+from exporters.recommended import recommender_report
+from exporters.recommender import lists_of, signature, widest, write_recommender
+from rec_export.bundle import Bundle
+from rec_export.checkpoint import read_trend
+from rec_export.errors import ParityError
+from rec_export.topk import Seen
+from rec_export.topk.reference import by_definition
+from rec_export.towers import AdditiveHead, DotHead, Head, Input, Inputs, ResidualHead, ScalarHead
+from tests.exporters.conftest import ITEMS, Make, whole
+
+WIDTH, CATALOGUE, TILE = 4, 23, 5
+HEADS: dict[str, Callable[[], Head]] = {
+    "dot": DotHead,
+    "additive": lambda: AdditiveHead((2, 3), 2),
+    "residual": lambda: ResidualHead((2, 3)),
+    "scalar": lambda: ScalarHead((3, 2)),
+}
+ROW = st.sampled_from([-(2**63), -1, *range(CATALOGUE), CATALOGUE, 2**63 - 1])
+
+
+class Through(nn.Module):
+    """A user tower that is told the vectors."""
+
+    def forward(self, inputs: Inputs) -> Tensor:
+        """{"context": float32 [B, D]} -> the same."""
+        return inputs["context"] * 1
+
+
+@pytest.fixture(scope="module", params=HEADS)
+def small(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[Head, Tensor, Path]:
+    """A head with small whole weights, a catalogue of small whole vectors in tiles of 5 items, and the bundle's folder.
+
+    All sums of whole numbers are exact, so that scores tie everywhere and float32 is as good as float64.
+    """
+    folder = tmp_path_factory.mktemp("small")
+    (folder / "onnx").mkdir()
+    torch.manual_seed(3)
+    head = HEADS[request.param]().eval()
+    for weight in head.parameters():
+        nn.init.uniform_(weight.requires_grad_(False), -2, 2).round_()
+    item_vec = torch.randint(-1, 2, (CATALOGUE, WIDTH)).float()
+    context, user_vec = (Input(name=name, dtype="float32", shape=("B", WIDTH)) for name in ("context", "user_vec"))
+    items, score = (Input(name=name, dtype="float32", shape=shape) for name, shape in
+                    (("item_vec", ("N", WIDTH)), ("score", ("B", "N"))))  # fmt: skip
+    write_onnx(Part("user_tower", Through(), (context,), user_vec), folder / "onnx/user_tower.onnx", {})
+    write_onnx(Part("pair_head", head, (user_vec, items), score), folder / "onnx/pair_head.onnx", {})
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(recommender, "LEAST_ITEMS", TILE)
+        patch.setattr(recommender, "NUMBERS", TILE)
+        write_recommender(folder, item_vec.numpy(), {})
+    return head, item_vec, folder
+
+
+def recommended(folder: Path, **inputs: np.ndarray) -> list[np.ndarray]:
+    """item_row, score and count."""
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3
+    session = onnxruntime.InferenceSession(folder / "onnx/recommender.onnx", options, ["CPUExecutionProvider"])
+    answer: list[np.ndarray] = session.run(None, inputs)
+    return answer
+
+
+@given(
+    users=st.lists(st.tuples(st.lists(st.integers(-2, 2), min_size=WIDTH, max_size=WIDTH), st.lists(ROW, max_size=30)),
+                   max_size=4),
+    allow=st.none() | st.lists(st.booleans(), min_size=CATALOGUE, max_size=CATALOGUE),
+    k=st.integers(1, CATALOGUE + 2),
+)  # fmt: skip
+def test_lists_are_the_definition_with_ties_to_the_lower_row(
+    users: list[tuple[list[int], list[int]]], allow: list[bool] | None, k: int, small: tuple[Head, Tensor, Path]
+) -> None:
+    head, item_vec, folder = small
+    user_vec = torch.tensor([vec for vec, _ in users]).float().reshape(len(users), WIDTH)
+    seen = np.full((len(users), max([len(rows) for _, rows in users], default=0)), -1)
+    for line, (_, rows) in zip(seen, users, strict=True):
+        line[: len(rows)] = rows
+    closed = [row for row in range(CATALOGUE) if allow and not allow[row]]
+    hidden = [sorted({row for row in rows if 0 <= row < CATALOGUE} | set(closed)) for _, rows in users]
+    start = np.cumsum([0, *map(len, hidden)])
+    wanted = by_definition(
+        head, user_vec, item_vec, k, Seen(start, np.array([row for rows in hidden for row in rows], np.int64))
+    )
+    mask = {} if allow is None else {"allow": np.array(allow)}
+    item_row, score, count = recommended(folder, context=user_vec.numpy(), seen=seen, k=np.array(k), **mask)
+    np.testing.assert_array_equal(item_row, wanted.item_row)
+    np.testing.assert_array_equal(score, wanted.score.astype(np.float32))
+    np.testing.assert_array_equal(count, wanted.count)
+
+
+def test_a_user_whose_vector_is_not_a_number_gets_nothing_and_disturbs_nobody(small: tuple[Head, Tensor, Path]) -> None:
+    user_vec = np.ones((2, WIDTH), np.float32)
+    user_vec[0] = np.nan
+    seen = np.full((2, 0), -1)
+    _, _, alone = recommended(small[2], context=user_vec[1:], seen=seen[1:], k=np.array(3))
+    item_row, _, count = recommended(small[2], context=user_vec, seen=seen, k=np.array(3))
+    assert (count == [0, alone[0]]).all()
+    assert (item_row[0] == -1).all()
+
+
+def test_a_tile_holds_so_many_numbers_for_each_user_and_no_more(
+    small: tuple[Head, Tensor, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    numbers = {"dot": 1, "additive": 3, "residual": 6, "scalar": 3}[small[0].family]
+    graph = onnx.load(small[2] / "onnx/pair_head.onnx").graph
+    assert widest(graph) == numbers
+    head = recommender.renamed(graph, recommender.PREFIX["pair_head"])
+    (tile,) = (i for i in lists_of(head, 1_000_000).initializer if i.name == "tile_items")
+    assert onnx.numpy_helper.to_array(tile) == recommender.NUMBERS // numbers
+
+
+def changed(old: str, new: str) -> Callable[[str], str]:
+    """The graph's text with one thing changed."""
+    return lambda text: text.replace(old, new)
+
+
+@pytest.mark.parametrize(
+    ("fault", "said"),
+    [
+        (changed("eligible = And(number, allowed)", "eligible = Identity(number)"), "lists are of another length"),
+        (changed("place = Sub(seen, first)", "place = Identity(seen)"), "listed that are seen or not allowed"),
+        (
+            changed("offset = Sub(first, places)", "offset = Sub(at_0, places)"),
+            "a list holds|listed that|scores are off",
+        ),
+        (changed("inside = And(after, before)", "inside = Identity(before)"), "fails in the case"),
+        (changed("score = Where(found, best, missing)", "score = Identity(best)"), "something stands after the end"),
+        (changed("TopK(unseen, places)", "TopK<largest = 0>(unseen, places)"), "lists are of another length"),
+        (changed("new = Add(from, offset)", "even = Add(from, offset) new = Sub(even, at_1)"), "scores are off|listed"),
+    ],
+)
+def test_a_graph_that_ranks_otherwise_is_refused(
+    fault: Callable[[str], str], said: str, bundle: Make, checkpoint: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert fault(recommender.LISTS) != recommender.LISTS
+    folder = bundle("pmf")  # before the fault is planted
+    monkeypatch.setattr(recommender, "LISTS", fault(recommender.LISTS))
+    monkeypatch.setattr(recommender, "LEAST_ITEMS", 8)  # many tiles
+    monkeypatch.setattr(recommender, "NUMBERS", 8)
+    check(folder, checkpoint("pmf"), said)
+
+
+@pytest.mark.parametrize("shift", [0, 1])
+def test_item_rows_that_are_shifted_by_one_are_refused(shift: int, bundle: Make, checkpoint: Make) -> None:
+    check(bundle("pmf"), checkpoint("pmf"), "scores are off" if shift else None, shift)
+
+
+def check(folder: Path, checkpoint: Path, said: str | None, shift: int = 0) -> None:
+    """Write the recommender of a bundle anew, with its item vectors so many rows on, and compare its lists."""
+    parts, blueprint, catalogue = whole(checkpoint)
+    item_vec = recommender.item_vectors(parts[1], catalogue, read_trend(checkpoint))
+    write_recommender(folder, np.roll(item_vec, shift, 0), labels(blueprint))
+    truth = truth_of(folder, trials_of(parts, blueprint, catalogue), catalogue, labels(blueprint))
+    cases = {"recommender": truth.cases}
+    if said is None:
+        assert recommender_report(truth, outputs_of(folder, "onnx", cases)).cases == len(truth.cases)
+    else:
+        with pytest.raises(ParityError, match=f"is not the trained model: .*({said})"):
+            recommender_report(truth, outputs_of(folder, "onnx", cases))
+
+
+def test_the_manifest_says_how_to_call_it(pristine: Make, checkpoint: Make) -> None:
+    manifest = Bundle.read(pristine("everything")).manifest
+    inputs, outputs = signature(whole(checkpoint("everything"))[0][0], ITEMS)
+    called = manifest.signatures["recommender"]
+    assert (called.inputs, called.outputs) == (inputs, outputs)
+    path = pristine("everything") / "onnx/recommender.onnx"
+    assert file_fault(path, (*inputs, *outputs), labels(manifest.blueprint)) is None
+    assert file_fault(path, inputs, labels(manifest.blueprint)) is not None
+
+
+def test_large_weights_lie_beside_the_files_under_a_hash(
+    checkpoint: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("exporters.onnx.MOST_BYTES", 1000)
+    manifest = run(ExportJob(checkpoint=checkpoint("pmf"), out=tmp_path / "bundle", formats=("onnx",)))
+    beside = {file.path for file in manifest.files if file.path.endswith(".data")}
+    assert beside == {f"onnx/{part}.onnx.data" for part in ("user_tower", "item_tower", "recommender")}
+
+
+@pytest.mark.parametrize("place", ["../weights.safetensors", "item_tower.onnx.data"])
+def test_weights_from_elsewhere_are_refused(place: str, checkpoint: Make, bundle: Make) -> None:
+    parts, blueprint, _ = whole(checkpoint("pmf"))
+    path = bundle("pmf") / "onnx/user_tower.onnx"
+    model = onnx.load(path)
+    weight = max(model.graph.initializer, key=lambda tensor: len(tensor.raw_data))
+    (path.parent / place).write_bytes(bytes(weight.raw_data))
+    onnx.external_data_helper.set_external_data(weight, location=place)
+    weight.ClearField("raw_data")
+    onnx.save_model(model, path)
+    fault = file_fault(path, (*parts[0].inputs, parts[0].output), labels(blueprint))
+    assert fault is not None
+    assert "its weights are in" in fault or "is not valid ONNX" in fault

@@ -1,0 +1,54 @@
+"""Faster arithmetic while learning: the towers compiled, and products in bfloat16."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from tests.conftest import done
+
+CHANGES = "model.dim=4", "training.epochs=2", "training.refit=false", "training.id_dropout=0", "model.dropout=0"
+
+
+def train(shop: Path, out: Path, *changes: str) -> dict[str, torch.Tensor]:
+    """The weights of a short training."""
+    done("train", shop / "config.yaml", "--out", out, *(w for c in (*CHANGES, *changes) for w in ("--set", c)))
+    return load_file(out / "weights.safetensors")
+
+
+def apart(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> float:
+    """The largest relative distance of two weights of the same name."""
+    return max(float((one[n] - other[n]).norm() / one[n].norm().clamp(min=1e-3)) for n in one)
+
+
+def test_bfloat16_learns_nearly_the_same_in_float32_weights(shop: Path, tmp_path: Path) -> None:
+    whole, half = train(shop, tmp_path / "a"), train(shop, tmp_path / "b", "training.precision=bfloat16")
+    assert {weight.dtype for weight in half.values()} == {weight.dtype for weight in whole.values()}
+    assert 0 < apart(whole, half) < 0.2
+
+
+# The history's vectors are an attribute that is no leaf; torch looks at its gradient and warns itself.
+@pytest.mark.filterwarnings("ignore:The .grad attribute:UserWarning")
+@pytest.mark.slow
+def test_compiled_towers_learn_the_same(shop: Path, tmp_path: Path) -> None:
+    assert apart(train(shop, tmp_path / "a"), train(shop, tmp_path / "b", "training.compile=true")) < 1e-2
+
+
+@pytest.mark.slow
+def test_without_a_compiler_there_is_one_line(shop: Path, tmp_path: Path) -> None:
+    words = ["train", str(shop / "config.yaml"), "--out", str(tmp_path / "out"), "--set", "training.compile=true"]
+    environment: dict[str, Any] = {**os.environ, "CXX": "/nowhere/g++", "PATH": str(Path(sys.executable).parent)}
+    environment["TORCHINDUCTOR_CACHE_DIR"] = str(tmp_path / "cache")
+    program = "import sys; from rec_export.cli import main; main()"
+    ran = subprocess.run([sys.executable, "-c", program, "-q", *words], capture_output=True, text=True, env=environment)
+    assert ran.returncode == 78
+    assert ran.stderr.startswith("Error: torch.compile does not work here (InvalidCxxCompiler")
+    assert ran.stderr.count("\n") == 1
+    assert not (tmp_path / "out").exists()
+    assert json.dumps(sorted(os.listdir(tmp_path))) == '["cache"]'
