@@ -12,10 +12,10 @@ from rec_export.models.als import Factors, Spec
 from rec_export.towers import ModelSpec, Sizes, Towers
 from rec_export.world import Timeline
 from trainers.batches import Device
+from trainers.course import Course
 from trainers.dataset import Dataset
 from trainers.examples import worth
 from trainers.journal import Tensors
-from trainers.loop import Course
 from trainers.parallel import Group
 from trainers.plan import Plan
 

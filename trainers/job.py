@@ -21,9 +21,10 @@ from rec_export.models import names, spec_class, spec_of
 from rec_export.record import Record
 from rec_export.towers import ModelSpec, Sizes
 from rec_export.world import CONTEXT
+from trainers.course import Course, Epoch, Trained
 from trainers.dataset import Dataset
 from trainers.journal import Journal, kept
-from trainers.loop import Course, Epoch, Run, Trained, sizes_of
+from trainers.loop import Run, sizes_of
 from trainers.parallel import ALONE, Group
 from trainers.plan import Plan, metric_of, plan
 from trainers.rating_validation import Values

@@ -13,8 +13,8 @@ from rec_export.errors import EnvironmentMissingError, TrainingError, UsageError
 from rec_export.metrics import LOWER_IS_BETTER
 from rec_export.models import spec_of
 from rec_export.record import Record
+from trainers.course import Epoch
 from trainers.job import read_source, ready
-from trainers.loop import Epoch
 from trainers.parallel import ALONE
 from trainers.plan import metric_of
 
