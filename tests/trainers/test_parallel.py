@@ -50,6 +50,7 @@ main()
 MODELS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "hybrid": ({"name": "hybrid", "dim": 8, "dropout": 0}, {"loss": "bce", "candidates": 10}),
     "pmf": ({"name": "pmf", "dim": 4}, {"loss": "bce"}),
+    "ratings": ({"name": "pmf", "dim": 4}, {"loss": "mse", "metric": "rmse"}),
     "gated": ({"name": "gated", "dim": 8, "dropout": 0, "balance": 0}, {"loss": "bce", "row_wise": 10}),
 }
 
@@ -63,10 +64,13 @@ def config(folder: Path, name: str, model: dict[str, Any], **training: Any) -> P
         user_id=rng.integers(0, 60, 800),
         item_id=((when * 12).astype(int) * 3 + rng.integers(0, 6, 800)) % 30,
         time=(1_600_000_000 + when * 10_000_000).astype(int),
+        rating=rng.integers(1, 6, 800),
     )
-    data = {"interactions": {"path": "log.parquet", "time": "time"}}
+    interactions = {"path": "log.parquet", "time": "time", **({"value": "rating"} if name == "ratings" else {})}
     usual = {"epochs": 4, "patience": 4, "batch": 16, "seeds": 1, "id_dropout": 0}
-    return config_file(folder, f"{name}.yaml", data=data, model=model, training={**usual, **training})
+    return config_file(
+        folder, f"{name}.yaml", data={"interactions": interactions}, model=model, training={**usual, **training}
+    )
 
 
 def in_two(*arguments: object, program: str | None = None) -> "subprocess.CompletedProcess[str]":
