@@ -137,23 +137,25 @@ def joined() -> Iterator[Group]:
     if int(os.environ.get("WORLD_SIZE", "1")) == 1:
         yield ALONE
         return
+    nccl = torch.cuda.is_available() and dist.is_nccl_available()
     try:
-        store, rank, size = next(rendezvous("env://", timeout=WAIT))
+        with colleagues():
+            store, rank, size = next(rendezvous("env://"))
+            dist.init_process_group("cpu:gloo,cuda:nccl" if nccl else "gloo", None, WAIT, size, rank, store)
     except ValueError as error:
         raise UsageError(
             f"WORLD_SIZE is set, but not all else that torchrun sets; start by torchrun ({error})"
         ) from None
-    nccl = torch.cuda.is_available() and dist.is_nccl_available()
-    dist.init_process_group("cpu:gloo,cuda:nccl" if nccl else "gloo", None, WAIT, size, rank, store)
     if rank > 0:
         logging.getLogger("rec_export").setLevel(logging.ERROR)
         signal.signal(signal.SIGTERM, signal.SIG_DFL)  # it has nothing to leave in order
     try:
         yield Group(rank, size, int(os.environ.get("LOCAL_RANK", "0")), ALONE.device)
     except BaseException as error:
+        mine = f"{rank} {getattr(error, 'exit_code', RecExportError.exit_code)}"
         with suppress(dist.DistError):  # the store may be gone with the process that kept it
-            if store.add("failures", 1) > 1:
-                raise SystemExit(int(store.get("exit_code"))) from error
-            store.set("exit_code", str(getattr(error, "exit_code", RecExportError.exit_code)))
+            first = store.compare_set("failure", "", mine).decode()
+            if first != mine:
+                raise SystemExit(int(first.split()[1])) from error
         raise
     dist.destroy_process_group()
