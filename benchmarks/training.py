@@ -33,10 +33,12 @@ from rec_export.machine import prepare
 from rec_export.models import spec_of
 from rec_export.world import CONTEXT
 from trainers.averaging import Averaged
+from trainers.course import Course
 from trainers.dataset import Dataset
 from trainers.job import trainer_of
-from trainers.loop import Course, Run, sizes_of
+from trainers.loop import Run, sizes_of
 from trainers.optimizer import BETAS, RowWiseAdamW
+from trainers.parallel import ALONE
 from trainers.plan import plan
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -63,7 +65,7 @@ def course_of(config: Path, model: dict[str, Any]) -> tuple[Course, int]:
     dataset = Dataset.of(source, source.lessons(Part.TRAIN))
     chosen = plan(dataset, read.training, read.data.history, spec)
     sizes = sizes_of(dataset, chosen, CONTEXT)
-    course = trainer_of(spec)(spec, sizes, dataset, chosen, torch.device("cpu"))
+    course = trainer_of(spec)(spec, sizes, dataset, chosen, ALONE)
     return course, len(dataset.timeline.item_row)
 
 

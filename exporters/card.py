@@ -106,14 +106,14 @@ def data_rows(blueprint: Blueprint, training: dict[str, Any], items: int) -> Ite
 
 
 def measured(training: dict[str, Any]) -> Iterator[str]:
-    """The metrics beside those of popularity."""
+    """The metrics beside those of what the model must beat: popularity, or the mean and the biases of ratings."""
     held_out = training.get("held_out")
     if not held_out:
         yield from ("", "## Metrics", "", "None: the checkpoint says nothing of rows that were held out.")
         return
-    mine, popular = held_out["model"], held_out["popular"]
-    rows = [(name, f"{value:.4f}", f"{popular[name]:.4f}") for name, value in mine.items()]
-    yield from section("Metrics on the validation rows", rows, ("metric", "model", "popularity"))
+    metrics = held_out["model"]
+    rows = [(metric, *(f"{found[metric]:.4f}" for found in held_out.values())) for metric in metrics]
+    yield from section("Metrics on the validation rows", rows, ("metric", *held_out))
     yield from ("", "These rows also chose the number of epochs; `rec-export evaluate` measures on the test rows.")
 
 

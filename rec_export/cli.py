@@ -1,6 +1,7 @@
 """The `rec-export` command: finds subcommands lazily, and turns a RecExportError into one line and an exit code."""
 
 import logging
+import os
 import signal
 import sys
 import traceback
@@ -10,7 +11,7 @@ from types import FrameType
 import click
 
 from rec_export import __version__
-from rec_export.errors import RecExportError, nearest
+from rec_export.errors import RecExportError, UsageError, nearest
 from rec_export.files import storage_error
 from rec_export.machine import prepare
 
@@ -33,6 +34,7 @@ PLACES = {
     "status": "batch_jobs.commands",
     "verify-run": "batch_jobs.commands",
 }
+IN_SEVERAL = "train"  # processes, which torchrun starts
 
 
 class LazyGroup(click.Group):
@@ -53,8 +55,15 @@ class LazyGroup(click.Group):
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
 @click.version_option(__version__, prog_name="rec-export")
 @click.option("--quiet", "-q", is_flag=True, help="Say nothing but results, warnings and errors.")
-def cli(quiet: bool) -> None:
+@click.pass_context
+def cli(ctx: click.Context, quiet: bool) -> None:
     """From an interaction log to recommendation files that can be trusted."""
+    processes = os.environ.get("WORLD_SIZE", "1")
+    if processes != "1" and ctx.invoked_subcommand != IN_SEVERAL:
+        raise UsageError(
+            f"{ctx.invoked_subcommand} works in one process, but WORLD_SIZE is {processes};"
+            f" torchrun is for {IN_SEVERAL} alone"
+        )
     logging.basicConfig(
         level=logging.WARNING if quiet else logging.INFO, format="%(message)s", stream=sys.stderr, force=True
     )
@@ -109,3 +118,7 @@ def failed(sentence: str, code: int) -> int:
 def terminated(number: int, frame: FrameType | None) -> None:
     """Leave in good order, so that unfinished directories are removed."""
     raise SystemExit(128 + number)
+
+
+if __name__ == "__main__":  # torchrun -m rec_export.cli
+    main()

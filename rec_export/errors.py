@@ -74,6 +74,12 @@ class GateError(RecExportError):
         self.evidence = evidence
 
 
+class LostProcessError(RecExportError):
+    """One of several processes that train together has ended."""
+
+    exit_code = 75
+
+
 class TrainingError(RecExportError):
     """Training ran into numbers that cannot be used."""
 

@@ -12,10 +12,11 @@ from rec_export.models.als import Factors, Spec
 from rec_export.towers import ModelSpec, Sizes, Towers
 from rec_export.world import Timeline
 from trainers.batches import Device
+from trainers.course import Course
 from trainers.dataset import Dataset
 from trainers.examples import worth
 from trainers.journal import Tensors
-from trainers.loop import Course
+from trainers.parallel import Group
 from trainers.plan import Plan
 
 try:
@@ -31,11 +32,11 @@ except ModuleNotFoundError as error:
 class AlsRun(Course):
     """Factors on their way to the least squares, on the CPU."""
 
-    def __init__(self, spec: ModelSpec, sizes: Sizes, dataset: Dataset, plan: Plan, device: torch.device) -> None:
+    def __init__(self, spec: ModelSpec, sizes: Sizes, dataset: Dataset, plan: Plan, group: Group) -> None:
         assert isinstance(spec, Spec)
         world = dataset.timeline.as_of(None, plan.clock)
         state = Device(dataset, spec, sizes, [world], plan.recent, torch.device("cpu"))
-        super().__init__(plan, state, spec.build(sizes))
+        super().__init__(plan, state, spec.build(sizes), group)
         self.liked = liked_matrix(dataset.timeline, sizes)
         if self.liked.nnz == 0:
             raise TrainingError("nobody likes anything, so there is nothing to learn; check data.interactions.positive")

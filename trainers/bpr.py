@@ -14,11 +14,12 @@ from rec_export.progress import track
 from rec_export.towers import ModelSpec, Sizes, Towers
 from rec_export.world import Timeline
 from trainers.batches import Device
+from trainers.course import Course
 from trainers.dataset import Dataset
 from trainers.examples import worth
 from trainers.journal import Tensors
-from trainers.loop import Course
 from trainers.pairwise import Likings, Tables, learn
+from trainers.parallel import Group
 from trainers.plan import Plan
 
 PORTION = 1 << 20  # likings between two signs of progress
@@ -29,13 +30,13 @@ START = 0.01  # the sum of squares of each row at first, so that one tiny gradie
 class BprRun(Course):
     """Factors on their way, on the CPU, by one thread: the same seed gives the same weights."""
 
-    def __init__(self, spec: ModelSpec, sizes: Sizes, dataset: Dataset, plan: Plan, device: torch.device) -> None:
+    def __init__(self, spec: ModelSpec, sizes: Sizes, dataset: Dataset, plan: Plan, group: Group) -> None:
         assert isinstance(spec, Spec)
         torch.manual_seed(plan.seed)
         self.rng = np.random.default_rng(plan.seed)
         world = dataset.timeline.as_of(None, plan.clock)
         held = Device(dataset, spec, sizes, [world], plan.recent, torch.device("cpu"))
-        super().__init__(plan, held, spec.build(sizes))
+        super().__init__(plan, held, spec.build(sizes), group)
         if len(dataset.timeline.item_row) == 0:
             raise TrainingError("nobody likes anything, so there is nothing to learn; check data.interactions.positive")
         self.likings = likings_of(dataset.timeline, plan.recency)

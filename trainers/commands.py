@@ -18,10 +18,14 @@ def train(config: Path, out: Path, changes: tuple[str, ...], device: str | None,
     """Train the model that the YAML file CONFIG describes."""
     from rec_export.config import Config
     from trainers.job import TrainJob, run
+    from trainers.parallel import joined
 
     if device:
         changes = (*changes, f"training.device={device}")
-    outcome = run(TrainJob(config=Config.load(config, changes), out=out, resume=resume))
+    with joined() as group:
+        outcome = run(TrainJob(config=Config.load(config, changes), out=out, resume=resume), group=group)
+    if not group.first:
+        return
     for name, metrics in outcome.held_out.items():
         click.echo(f"validation, {name:>7}: " + ", ".join(f"{metric} {value:.4f}" for metric, value in metrics.items()))
     click.echo(

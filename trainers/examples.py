@@ -29,13 +29,34 @@ class Batch(NamedTuple):
     history: Int64  # [B, L]
     size: Int64  # [B]
     context: Float32  # [B, X]
-    owner: Int64  # [T] the example of each target
+    owner: Int64  # [T] the example of each target, ascending
     target: Int64  # [T] item rows
     weight: Float32  # [T]
-    seen_owner: Int64  # [Q] the example of each item that is known already, and so no candidate
+    seen_owner: Int64  # [Q] the example of each item that is known already, and so no candidate; ascending
     seen: Int64  # [Q] item rows
     worth: float = 1.0  # of the whole batch, beside others
     value: Float32 | None = None  # [T] what the score of each target should be, where values are predicted
+    share: float = 1.0  # of the whole batch's examples that are in this part of it
+
+    def part(self, place: int, parts: int) -> "Batch":
+        """One of several parts, whose weights are shares of those of the whole batch: a sum over parts is a mean."""
+        first, last = place * len(self.user) // parts, (place + 1) * len(self.user) // parts
+        mine = slice(first, last)
+        targets = slice(*np.searchsorted(self.owner, (first, last)))
+        seen = slice(*np.searchsorted(self.seen_owner, (first, last)))
+        return self._replace(
+            user=self.user[mine],
+            history=self.history[mine],
+            size=self.size[mine],
+            context=self.context[mine],
+            owner=self.owner[targets] - first,
+            target=self.target[targets],
+            weight=self.weight[targets] / max(self.weight.sum(), np.float32(1e-9)),
+            seen_owner=self.seen_owner[seen] - first,
+            seen=self.seen[seen],
+            value=None if self.value is None else self.value[targets],
+            share=(last - first) / len(self.user),
+        )
 
 
 class Examples(ABC):

@@ -12,7 +12,6 @@ from typing import final
 import numpy as np
 
 from rec_export.config import Config
-from rec_export.device import device_of
 from rec_export.errors import UsageError
 from rec_export.files import new_directory, refuse_existing
 from rec_export.models import spec_of
@@ -21,6 +20,7 @@ from rec_export.record import Record
 from trainers.examples import Batch
 from trainers.job import read_source, ready
 from trainers.loop import Run
+from trainers.parallel import ALONE
 
 SMOOTHING = 0.95  # of the running mean of the loss
 BROKEN = 1.5  # a loss so many times the least one ends the test
@@ -55,7 +55,7 @@ def run(job: FindLrJob) -> RangeTest:
     spec = spec_of(job.config.model, "the configuration")
     if spec.trainer != "gradient":
         raise UsageError(f"the model {job.config.model['name']!r} does not learn by batches, which are what is tested")
-    made = ready(job.config, spec, read_source(job.config, spec), device_of(job.config.training.device))
+    made = ready(job.config, spec, read_source(job.config, spec), ALONE.on(job.config.training.device))
     assert isinstance(made.course, Run)
     rates, losses = tested(made.course, job)
     result = RangeTest(rates=rates, losses=losses, suggested=suggestion(rates, losses))

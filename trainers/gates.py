@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from rec_export.data.columns import Int64
 from rec_export.layers import Gate
 from rec_export.towers import Towers
+from trainers.parallel import Group
 
 SEGMENTS = {"<=3": (0, 3), "4-10": (4, 10), "11-30": (11, 30), ">30": (31, None)}  # items of history
 IDLE = 0.02  # a component with a smaller share of all users is as good as not there
@@ -47,6 +48,11 @@ class Gates:
             self.sums.index_add_(0, segment, torch.cat(shares, 1).double().cpu())
             self.users += torch.bincount(segment, minlength=len(SEGMENTS))
         return torch.stack([gate.penalty(share) for gate, share in zip(self.gates, shares, strict=True)]).sum()
+
+    def add_up(self, group: Group) -> None:
+        """Make the sums those of all processes."""
+        if self.gates:
+            self.sums, self.users = group.sum(self.sums), group.sum(self.users)
 
     def shares(self) -> Shares:
         """The mean shares of the epoch, in the segments that have users."""

@@ -3,28 +3,29 @@
 import logging
 import time
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 from typing import NamedTuple, final
-
-import torch
 
 from rec_export.checkpoint import Blueprint, write_trend, write_weights
 from rec_export.config import Config
 from rec_export.data.log import Events, select
 from rec_export.data.source import Source
 from rec_export.data.split import Part
-from rec_export.device import device_of, training_threads
+from rec_export.device import training_threads
 from rec_export.ensemble import ensemble
-from rec_export.errors import DataError, ModelError, TrainingError, UsageError
+from rec_export.errors import UsageError
 from rec_export.files import files_below, new_directory, refuse_existing, sha256
 from rec_export.metrics import RATING_NAMES
 from rec_export.models import names, spec_class, spec_of
 from rec_export.record import Record
 from rec_export.towers import ModelSpec, Sizes
 from rec_export.world import CONTEXT
+from trainers.course import Course, Epoch, Trained
 from trainers.dataset import Dataset
-from trainers.journal import Journal
-from trainers.loop import Course, Epoch, Run, Trained, sizes_of
+from trainers.journal import Journal, kept
+from trainers.loop import Run, sizes_of
+from trainers.parallel import ALONE, Group
 from trainers.plan import Plan, metric_of, plan
 from trainers.rating_validation import Values
 from trainers.validation import Lists, Validation
@@ -66,27 +67,28 @@ class Fitted(NamedTuple):
     held_out: dict[str, dict[str, float]]
 
 
-def run(job: TrainJob, source: Source | None = None) -> Outcome:
-    """Train and write job.out. `source` is what job.config.data says, if it was read already."""
-    refuse_existing(job.out)
+def run(job: TrainJob, source: Source | None = None, group: Group = ALONE) -> Outcome:
+    """Train and write job.out, which is done by the first process of a group.
+
+    `source` is what job.config.data says, if it was read already.
+    """
+    if group.first:
+        refuse_existing(job.out)
     started = time.monotonic()
     config = job.config
     spec = spec_of(config.model, "the configuration")
-    trainer_of(spec)
-    device = device_of(config.training.device)
+    if trainer_of(spec) is not Run and group.size > 1:
+        raise UsageError(f"the model {config.model['name']!r} learns in one process; train it without torchrun")
+    group = group.on(config.training.device)
     source = source or read_source(config, spec)
-    journal = Journal.open(job.out, {"config": config.model_dump(mode="json"), "inputs": source.hashes}, job.resume)
-    try:
-        with training_threads():
-            chosen, fitted = fit(config, spec, source, device, journal)
+    facts = {"config": config.model_dump(mode="json"), "inputs": source.hashes}
+    if facts != group.broadcast(facts):
+        raise UsageError(f"process {group.rank} has another configuration or other inputs than the first one")
+    with kept(job.out, facts, job.resume) if group.first else nullcontext() as journal, training_threads():
+        chosen, fitted = fit(config, spec, source, group, journal)
         outcome = outcome_of(fitted, chosen, round(time.monotonic() - started, 1))
-        write(job, spec, chosen, fitted, outcome, source)
-    except Exception as error:
-        # A mistake would only come again; what ran out of room can go on, if an epoch was saved.
-        if isinstance(error, (UsageError, DataError, ModelError, TrainingError)) or journal.load("search") is None:
-            journal.remove()
-        raise
-    journal.remove()
+        if group.first:
+            write(job, spec, chosen, fitted, outcome, source)
     return outcome
 
 
@@ -104,7 +106,7 @@ def outcome_of(fitted: Fitted, chosen: Plan, seconds: float) -> Outcome:
     )
 
 
-def trainer_of(spec: ModelSpec) -> Callable[[ModelSpec, Sizes, Dataset, Plan, torch.device], Course]:
+def trainer_of(spec: ModelSpec) -> Callable[[ModelSpec, Sizes, Dataset, Plan, Group], Course]:
     """What finds the weights of a model. Raises EnvironmentMissingError where its package is not installed."""
     if spec.trainer == "als":
         from trainers.als import AlsRun  # here, as it needs the optional package implicit
@@ -152,7 +154,7 @@ class Ready(NamedTuple):
     course: Course
 
 
-def ready(config: Config, spec: ModelSpec, source: Source, device: torch.device) -> Ready:
+def ready(config: Config, spec: ModelSpec, source: Source, group: Group) -> Ready:
     """Split if the configuration does not, plan, and make fresh towers."""
     everything = None
     if config.data.split.by == "none":  # what is held out depends on whether time matters, and on nothing else
@@ -165,16 +167,16 @@ def ready(config: Config, spec: ModelSpec, source: Source, device: torch.device)
     if validation is None and config.training.refit and source.rows(Part.VALID).any():
         log.warning("nobody who is learned from likes anything new in the validation rows; %d epochs", chosen.epochs)
         dataset = everything or Dataset.of(source, source.lessons(Part.TRAIN, Part.VALID))
-    course = trainer_of(spec)(spec, sizes_of(dataset, chosen, CONTEXT), dataset, chosen, device)
+    course = trainer_of(spec)(spec, sizes_of(dataset, chosen, CONTEXT), dataset, chosen, group)
     return Ready(source, everything, dataset, chosen, validation, course)
 
 
-def fit(config: Config, spec: ModelSpec, source: Source, device: torch.device, journal: Journal) -> tuple[Plan, Fitted]:
+def fit(config: Config, spec: ModelSpec, source: Source, group: Group, journal: Journal | None) -> tuple[Plan, Fitted]:
     """Search with the validation part held out; then, if asked, learn from both parts for the best number of epochs.
 
     With several seeds the first one searches, and all learn for as many epochs.
     """
-    made = ready(config, spec, source, device)
+    made = ready(config, spec, source, group)
     ensemble([made.course.towers] * made.plan.seeds)  # refuses what cannot be one model before it is trained
     found = made.course.train(made.validation, "search", journal)
     dataset, epochs, held_out = made.dataset, found.epochs, {}
@@ -187,7 +189,7 @@ def fit(config: Config, spec: ModelSpec, source: Source, device: torch.device, j
             members = []
     for number in range(len(members), made.plan.seeds):
         mine = again.model_copy(update={"seed": again.seed + number})
-        course = trainer_of(spec)(spec, sizes_of(dataset, mine, CONTEXT), dataset, mine, device)
+        course = trainer_of(spec)(spec, sizes_of(dataset, mine, CONTEXT), dataset, mine, group)
         refit = course.train(None, "refit" if number == 0 else f"refit {number + 1}", journal)
         members.append(refit.towers)
         epochs += refit.epochs

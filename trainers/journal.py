@@ -13,7 +13,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from rec_export.errors import ModelError, StorageError, UsageError
+from rec_export.errors import DataError, ModelError, StorageError, TrainingError, UsageError
 from rec_export.files import new_directory
 
 log = logging.getLogger("rec_export")
@@ -111,6 +111,20 @@ class Journal:
     def remove(self) -> None:
         """Nothing is to be resumed any more."""
         shutil.rmtree(self.folder, ignore_errors=True)
+
+
+@contextmanager
+def kept(out: Path, facts: dict[str, Any], resume: bool) -> Iterator[Journal]:
+    """A journal while a training lasts; it stays where the training was stopped and can go on."""
+    journal = Journal.open(out, facts, resume)
+    try:
+        yield journal
+    except Exception as error:
+        # A mistake would only come again; what ran out of room can go on, if an epoch was saved.
+        if isinstance(error, (UsageError, DataError, ModelError, TrainingError)) or journal.load("search") is None:
+            journal.remove()
+        raise
+    journal.remove()
 
 
 def write_tensors(tensors: Tensors, path: Path) -> None:

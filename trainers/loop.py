@@ -1,154 +1,42 @@
-"""The training loop: epochs over examples, ranking metrics after each, and the best weights kept."""
+"""Learning by gradients: an epoch is a pass over the examples, batch by batch."""
 
-import logging
 import math
-import time
-from abc import ABC, abstractmethod
-from collections.abc import Callable
-from typing import Any, NamedTuple, cast, final
+from typing import Any, cast, final
 
 import numpy as np
 import torch
-from pydantic import Field
 from torch import Tensor, nn
 
 from rec_export.checkpoint import modules
 from rec_export.errors import EnvironmentMissingError, TrainingError
 from rec_export.layers import HistoryEncoder
-from rec_export.metrics import gain
 from rec_export.progress import track
-from rec_export.record import Record
 from rec_export.towers import Head, ModelSpec, Sizes, Towers
 from trainers.averaging import Averaged, part_of, prefixed
 from trainers.batches import Device, pair_scores, read_by
+from trainers.course import Course
 from trainers.dataset import Dataset
 from trainers.examples import Batch, examples_of
-from trainers.gates import Gates, Shares, idle
-from trainers.journal import Journal, Progress, Tensors
+from trainers.journal import Tensors
 from trainers.losses import Pairs, bce, bpr, full_softmax, none_of, sampled_softmax
-from trainers.negatives import candidates
+from trainers.negatives import Candidates, candidates
 from trainers.optimizer import clip, long_tables, optimizer_of
+from trainers.parallel import Group
 from trainers.plan import Plan
 from trainers.regression import Rows, Squares
 from trainers.schedule import Schedule
-from trainers.validation import Validation
 
-log = logging.getLogger("rec_export")
 LOSSES = {"softmax": sampled_softmax, "bpr": bpr, "bce": bce}
-
-
-class Epoch(Record):
-    """A line of history.jsonl."""
-
-    phase: str  # "search" for the number of epochs, "refit" on all rows
-    epoch: int
-    loss: float
-    held_out: dict[str, float]
-    seconds: float
-    gate: Shares = Field(default_factory=dict)  # mean shares by length of history, of models with a gate
-
-
-class Trained(NamedTuple):
-    """The towers with the best weights, on the CPU in eval mode, and how they came about."""
-
-    towers: Towers
-    best_epoch: int
-    held_out: dict[str, float]  # the metrics of the best epoch; empty when nothing was held out
-    epochs: tuple[Epoch, ...]
-
-
-class Course(ABC):
-    """Epochs of whatever finds weights, ranking metrics after each, and the best weights kept."""
-
-    def __init__(self, plan: Plan, held: Device, towers: Towers) -> None:
-        self.plan, self.held, self.towers = plan, held, towers
-        self.gates = Gates(towers)
-        self.listen: Callable[[Epoch], None] = lambda epoch: None  # hears of each epoch, and may end all by raising
-
-    @abstractmethod
-    def epoch(self, number: int) -> float:
-        """One epoch; the mean loss. Raises TrainingError when it is not finite."""
-
-    @abstractmethod
-    def evaluated(self) -> Towers:
-        """The towers as they are now, in eval mode."""
-
-    def finish(self, towers: Towers) -> None:
-        """Make the towers that were chosen what is exported."""
-        return
-
-    @abstractmethod
-    def passed(self, loss: float, held_out: dict[str, float]) -> None:
-        """Hear how an epoch went; nothing is held out in a refit."""
-
-    @abstractmethod
-    def state(self) -> tuple[dict[str, Any], Tensors]:
-        """All that decides how training goes on: what JSON holds, and tensors."""
-
-    @abstractmethod
-    def restore(self, state: dict[str, Any], tensors: Tensors) -> None:
-        """Go on from what `state` gave."""
-
-    def train(self, validation: Validation | None, phase: str, journal: Journal | None) -> Trained:
-        """Epochs until the metric on `validation` stops growing; without one, all of plan.epochs.
-
-        Goes on where the journal's progress of this phase ends.
-        """
-        epochs, best, weights = self.resumed(phase, journal)
-        for number in range(len(epochs) + 1, self.plan.epochs + 1):
-            if validation is not None and number - 1 - best >= self.plan.patience:
-                break
-            started = time.monotonic()
-            loss = self.epoch(number)
-            towers = self.evaluated()
-            held_out = {} if validation is None else validation.measure(towers, self.held)
-            self.passed(loss, held_out)
-            seconds = round(time.monotonic() - started, 2)
-            shares = self.gates.shares()
-            epochs.append(Epoch(phase=phase, epoch=number, loss=loss, held_out=held_out, seconds=seconds, gate=shares))
-            said = "".join(f", {name} {value:.4f}" for name, value in held_out.items() if name == self.plan.metric)
-            said += "".join(f", {name} {share:.2f}" for name, share in shares.get("all", {}).items())
-            log.info("%s, epoch %d of at most %d: loss %.4f%s", phase, number, self.plan.epochs, loss, said)
-            for name in idle(shares):
-                log.warning("the gate has collapsed: the component %r is hardly used; raise model.balance", name)
-            if validation is None or best == 0 or self.better(epochs[-1], epochs[best - 1]):
-                best, weights = number, weights_of(towers) if validation else {}
-            ending = number == self.plan.epochs or (validation is not None and number - best >= self.plan.patience)
-            words = [epoch.model_dump() for epoch in epochs]
-            if journal is not None:
-                journal.save(phase, Progress(words, best, *self.state(), weights), last=ending)
-            self.listen(epochs[-1])
-        towers = self.evaluated()
-        if weights:
-            modules(towers).load_state_dict(weights)
-        modules(towers).cpu().eval()
-        self.finish(towers)
-        return Trained(towers, best, epochs[best - 1].held_out, tuple(epochs))
-
-    def resumed(self, phase: str, journal: Journal | None) -> tuple[list[Epoch], int, Tensors]:
-        """The epochs that are done, the best of them, and its weights."""
-        progress = None if journal is None else journal.load(phase)
-        if progress is None:
-            return [], 0, {}
-        self.restore(progress.state, progress.tensors)
-        log.info("%s goes on after epoch %d", phase, len(progress.epochs))
-        return [Epoch(**epoch) for epoch in progress.epochs], progress.best, progress.weights
-
-    def better(self, one: Epoch, other: Epoch) -> bool:
-        """Whether an epoch's metric is better than another's."""
-        metric = self.plan.metric
-        return gain(metric, one.held_out[metric]) > gain(metric, other.held_out[metric])
 
 
 @final
 class Run(Course):
     """Fresh towers in training on a dataset, by gradients."""
 
-    def __init__(self, spec: ModelSpec, sizes: Sizes, dataset: Dataset, plan: Plan, device: torch.device) -> None:
+    def __init__(self, spec: ModelSpec, sizes: Sizes, dataset: Dataset, plan: Plan, group: Group) -> None:
         torch.manual_seed(plan.seed)
-        self.rng = np.random.default_rng(plan.seed)
         towers = spec.build(sizes)
-        self.roof = modules(towers).to(device)
+        self.roof = modules(towers).to(group.device)
         self.weights = list(self.roof.parameters())
         tables = long_tables(self.roof, plan.row_wise)
         self.kept = Averaged(self.roof, plan.averaging, tables)
@@ -164,20 +52,25 @@ class Run(Course):
         )
         if len(self.examples) == 0:
             raise TrainingError("nobody likes anything, so there is nothing to learn; check data.interactions.positive")
-        held = Device(dataset, spec, sizes, self.examples.moments, plan.recent, device)
-        super().__init__(plan, held, towers)
-        self.squares = Squares(spec, towers, self.examples, plan, device) if isinstance(self.examples, Rows) else None
+        held = Device(dataset, spec, sizes, self.examples.moments, plan.recent, group.device)
+        super().__init__(plan, held, towers, group)
+        self.draws = torch.Generator(group.device)
+        self.seed(0)
+        rows = self.examples if isinstance(self.examples, Rows) else None
+        self.squares = None if rows is None else Squares(spec, towers, rows, plan, group.device)
         self.optimizer = optimizer_of(self.roof, plan, spec.head_speed)
         self.schedule = Schedule(self.optimizer, plan, self.examples.steps(plan.batch))
 
     def epoch(self, number: int) -> float:
         """One pass over the examples; the mean loss. Raises TrainingError when it is not finite."""
+        self.seed(number)
         self.roof.train()
         self.gates.forget()
         total = 0.0
         steps = self.examples.steps(self.plan.batch)
-        batches = track(self.examples.batches(self.plan.batch, self.rng), steps, f"epoch {number}")
-        for step, batch in enumerate(batches, 1):
+        batches = self.examples.batches(self.plan.batch, self.rng)
+        shown = track(batches, steps, f"epoch {number}") if self.group.first else batches
+        for step, batch in enumerate(shown, 1):
             try:
                 loss = self.step(batch)
             except torch._dynamo.exc.TorchDynamoException as error:
@@ -193,21 +86,40 @@ class Run(Course):
                     f"the loss is {loss} in epoch {number}, step {step} of {steps}; the learning rate"
                     f" ({self.plan.lr:g}) is probably too high, or a value in the data is beyond reason"
                 )
+        self.gates.add_up(self.group)
         return round(total / steps, 5)
 
+    def seed(self, epoch: int) -> None:
+        """Begin the random numbers of an epoch, which follow from its number, so that none must be kept to go on.
+
+        Processes get the same batches and candidates; what else they draw, such as what is dropped out, differs.
+        """
+        self.rng = np.random.default_rng((self.plan.seed, epoch))
+        own, common = self.rng.integers(2**62, size=2).tolist()
+        self.draws.manual_seed(common)
+        torch.manual_seed(own + self.group.rank)
+
     def step(self, batch: Batch) -> float:
-        """Learn from one batch; its loss before."""
-        with torch.autocast(self.held.device.type, torch.bfloat16, enabled=self.plan.precision == "bfloat16"):
-            loss = batch.worth * self.loss(batch) + self.gates.penalty(batch.size)
+        """Learn from one batch, each process from its part of it; the loss of all before."""
+        plan, state = self.plan, self.held
+        popular, target = state.popularity(batch.moment), state.tensor(batch.target)
+        drawn = candidates(plan.negatives, popular, target, plan.candidates, plan.logq, self.draws)
+        mine = batch.part(self.group.rank, self.group.size)
         self.optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        clip(self.weights, self.plan.clip)
+        loss = torch.zeros((), device=state.device)
+        if len(mine.user):
+            # The balance of the gates is that of each part's users: exact for one process, near it for large parts.
+            with torch.autocast(state.device.type, torch.bfloat16, enabled=plan.precision == "bfloat16"):
+                loss = mine.worth * self.loss(mine, drawn) + mine.share * self.gates.penalty(mine.size)
+            loss.backward()
+        loss = self.group.sum_gradients(loss.detach(), self.weights)
+        clip(self.weights, plan.clip)
         self.kept.before_step()
         self.optimizer.step()
         return float(loss.item())
 
-    def loss(self, batch: Batch) -> Tensor:
-        """The loss of one batch, float32 []."""
+    def loss(self, batch: Batch, drawn: Candidates) -> Tensor:
+        """The loss of one part of a batch, whose targets are told from the candidates of the whole, float32 []."""
         state, towers, plan = self.held, self.towers, self.plan
         if self.squares is not None:
             return self.squares.loss(batch, state, plan.id_dropout)
@@ -215,7 +127,6 @@ class Run(Course):
         for encoder in history_encoders(towers):
             encoder.meet(state.inputs_of(state.tensor(met), batch.moment, plan.id_dropout))
         owner, target, weight = (state.tensor(column) for column in (batch.owner, batch.target, batch.weight))
-        drawn = candidates(plan.negatives, state.popularity(batch.moment), target, plan.candidates, plan.logq)
         user_vec = towers.user_tower(state.users(batch, met, plan.id_dropout))
         item_vec = self.item_vectors(drawn.item, batch.moment)
         score = towers.pair_head(user_vec, item_vec).float()
@@ -235,17 +146,13 @@ class Run(Course):
         return self.towers.item_tower(read_by(self.held.item_ports, inputs))
 
     def state(self) -> tuple[dict[str, Any], Tensors]:
-        """Weights and their running mean, the optimizer and the schedule, and the generators of random numbers."""
+        """Weights and their running mean, the optimizer and the schedule."""
         moments = self.optimizer.state_dict()["state"]
         tensors = prefixed("roof.", self.roof.state_dict()) | prefixed("kept.", self.kept.state())
         tensors |= {f"moment.{place}.{name}": v for place, parts in moments.items() for name, v in parts.items()}
-        tensors["random"] = torch.get_rng_state()
-        if self.held.device.type == "cuda":
-            tensors["random_cuda"] = torch.cuda.get_rng_state(self.held.device)
         words = {
             "rates": [group["lr"] for group in self.optimizer.param_groups],
             "schedule": self.schedule.state(),
-            "random": self.rng.bit_generator.state,
         }
         return words, {name: value.detach().clone() for name, value in tensors.items()}
 
@@ -262,10 +169,6 @@ class Run(Course):
             group["lr"] = rate
         self.optimizer.load_state_dict(whole)
         self.schedule.restore(state["schedule"])
-        self.rng.bit_generator.state = state["random"]
-        torch.set_rng_state(tensors["random"])
-        if "random_cuda" in tensors:
-            torch.cuda.set_rng_state(tensors["random_cuda"], self.held.device)
 
     def finish(self, towers: Towers) -> None:
         """Where z-scores of values were learned, the score becomes the value."""
@@ -284,11 +187,6 @@ class Run(Course):
         for encoder in history_encoders(towers):
             encoder.refresh(self.held.every_item())
         return towers
-
-
-def weights_of(towers: Towers) -> dict[str, Tensor]:
-    """A copy of all weights."""
-    return {name: value.clone() for name, value in modules(towers).state_dict().items()}
 
 
 def sizes_of(dataset: Dataset, plan: Plan, context: int) -> Sizes:

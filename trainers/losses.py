@@ -1,4 +1,7 @@
-"""Losses of scores against targets: the items that a user did not take are the alternatives."""
+"""Losses of scores against targets: the items that a user did not take are the alternatives.
+
+The weights of a batch's targets add up to 1, so each loss is a mean, and those of a batch's parts add up to it.
+"""
 
 from typing import NamedTuple
 
@@ -25,7 +28,7 @@ def full_softmax(score: Tensor, targets: Pairs, weight: Tensor, seen: Pairs) -> 
     score = score.index_put((seen.row, seen.column), score.new_tensor(NEVER))
     total = torch.logsumexp(score, 1)
     own = score.flatten().index_select(0, targets.row * score.shape[1] + targets.column)
-    return ((total.index_select(0, targets.row) - own) * weight).sum() / weight.sum().clamp(min=1e-9)
+    return ((total.index_select(0, targets.row) - own) * weight).sum()
 
 
 def bpr(score: Tensor, own: Tensor, owner: Tensor, weight: Tensor, taken: Pairs) -> Tensor:
@@ -36,14 +39,14 @@ def bpr(score: Tensor, own: Tensor, owner: Tensor, weight: Tensor, taken: Pairs)
     free = torch.ones_like(score).index_put((taken.row, taken.column), score.new_zeros(())).index_select(0, owner)
     gap = own.unsqueeze(1) - score.index_select(0, owner)
     each = (nn.functional.softplus(-gap) * free).sum(1) / free.sum(1).clamp(min=1)
-    return (each * weight).sum() / weight.sum().clamp(min=1e-9)
+    return (each * weight).sum()
 
 
 def bce(score: Tensor, own: Tensor, owner: Tensor, weight: Tensor, taken: Pairs) -> Tensor:
     """Each target is a yes, its user's candidates are together one no; shapes as in sampled_softmax -> float32 []."""
     free = torch.ones_like(score).index_put((taken.row, taken.column), score.new_zeros(()))
     no = (nn.functional.softplus(score) * free).sum(1) / free.sum(1).clamp(min=1)
-    return ((nn.functional.softplus(-own) + no.index_select(0, owner)) * weight).sum() / weight.sum().clamp(min=1e-9)
+    return ((nn.functional.softplus(-own) + no.index_select(0, owner)) * weight).sum()
 
 
 def sampled_softmax(score: Tensor, own: Tensor, owner: Tensor, weight: Tensor, taken: Pairs) -> Tensor:
@@ -53,4 +56,4 @@ def sampled_softmax(score: Tensor, own: Tensor, owner: Tensor, weight: Tensor, t
     int64 [T], their weights float32 [T]; `taken` are the cells of candidates that the user has or will take.
     """
     rest = torch.logsumexp(score.index_put((taken.row, taken.column), score.new_tensor(NEVER)), 1)
-    return ((torch.logaddexp(rest.index_select(0, owner), own) - own) * weight).sum() / weight.sum().clamp(min=1e-9)
+    return ((torch.logaddexp(rest.index_select(0, owner), own) - own) * weight).sum()

@@ -6,7 +6,7 @@ from typing import final
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from rec_export.data.clock import Clock
 from rec_export.towers import ModelSpec, Towers
@@ -74,18 +74,18 @@ class Squares:
         self.priors = list(zip((plan.user_prior, plan.item_prior), shares, strict=True))
 
     def loss(self, batch: Batch, state: Device, hide: float) -> Tensor:
-        """The mean over the batch, float32 []; a share of ids is hidden."""
-        user, item, value = (state.tensor(column) for column in (batch.user, batch.target, batch.value))
+        """The mean over the batch, or a part's share of it, float32 []; a share of ids is hidden."""
+        columns = batch.user, batch.target, batch.value, batch.weight
+        user, item, value, weight = (state.tensor(column) for column in columns)
         user_vec = self.towers.user_tower(state.users(batch, NOTHING, hide))
         item_vec = self.towers.item_tower(read_by(state.item_ports, state.inputs_of(item, batch.moment, hide)))
-        error = nn.functional.mse_loss(pair_scores(self.towers.pair_head, user_vec, item_vec).float(), value)
+        each = (pair_scores(self.towers.pair_head, user_vec, item_vec).float() - value).square()
         sides = zip(self.tables, self.priors, (user, item), strict=True)
-        squares = []
         for tables, (prior, share), row in sides:
             for vec in (table(row) for table in tables):
                 strength = prior if vec.shape[1] == 1 else max(prior, self.least)
-                squares.append(strength * share[row] * vec.square().sum(1))
-        return error + torch.stack(squares).sum(0).mean()
+                each = each + strength * share[row] * vec.square().sum(1)
+        return (each * weight).sum()
 
     def in_units(self, towers: Towers) -> None:
         """Make the scores of trained towers values instead of z-scores."""

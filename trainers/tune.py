@@ -9,13 +9,13 @@ from pydantic import Field
 
 from rec_export.config import Config
 from rec_export.data.source import Source
-from rec_export.device import device_of
 from rec_export.errors import EnvironmentMissingError, TrainingError, UsageError
 from rec_export.metrics import LOWER_IS_BETTER
 from rec_export.models import spec_of
 from rec_export.record import Record
+from trainers.course import Epoch
 from trainers.job import read_source, ready
-from trainers.loop import Epoch
+from trainers.parallel import ALONE
 from trainers.plan import metric_of
 
 try:
@@ -150,7 +150,7 @@ def usual(path: Path, changes: tuple[str, ...]) -> tuple[Choice, ...]:
 def tried(config: Config, source: Source, trial: "optuna.Trial") -> float:
     """The best metric of one trial on the validation rows. Raises TrialPruned when it lags behind the others."""
     spec = spec_of(config.model, "the configuration")
-    made = ready(config, spec, source, device_of(config.training.device))
+    made = ready(config, spec, source, ALONE.on(config.training.device))
     if made.validation is None:
         raise UsageError("nothing can be validated, so nothing can be tuned; give data.split.valid a share")
 

@@ -21,7 +21,7 @@ def popular() -> Popularity:
 
 def drawn(rule: Rule, popular: Popularity, count: int | None = DRAWN, logq: bool = True) -> tuple[Tensor, Tensor]:
     """Items and corrections."""
-    return candidates(rule, popular, torch.tensor([3, 3, 5]), count, logq)
+    return candidates(rule, popular, torch.tensor([3, 3, 5]), count, logq, torch.default_generator)
 
 
 @pytest.mark.parametrize("rule", RULES)

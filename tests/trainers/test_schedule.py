@@ -20,8 +20,8 @@ def rates(schedule: str, metrics: list[float], course: int = EPOCHS) -> list[flo
         "embedding_decay": 0.0, "id_dropout": 0.0, "row_wise": 9, "averaging": 0.9, "loss": "softmax",
         "candidates": None, "negatives": "mixed", "logq": True, "reject": True, "schedule": schedule,
         "precision": "float32", "compile": False,
-        "course": course, "clip": 5.0, "recency": None, "by_value": False, "history": 5,
-        "seed": 1, "seeds": 1, "metric": "ndcg@10",
+        "course": course, "clip": 5.0, "recency": None, "by_value": False, "history": 5, "seed": 1, "seeds": 1,
+        "metric": "ndcg@10",
     }  # fmt: skip
     optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=LR)
     plan = Schedule(optimizer, Plan(**fields), STEPS)
