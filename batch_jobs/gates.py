@@ -4,7 +4,9 @@ The pattern is Write-Audit-Publish: the run is whole and on the disk, but nobody
 to be looked at, and what is live stays live. Nights are compared with the newest published date before theirs.
 """
 
+import logging
 import shlex
+import shutil
 import subprocess
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
@@ -13,9 +15,10 @@ from typing import NamedTuple, final
 
 from batch_jobs.audit import Evidence, one_in, overlap, step_for
 from rec_export.config import Gates
-from rec_export.errors import DataError, MissingInputError, UsageError, nearest
+from rec_export.errors import DataError, MissingInputError, ModelError, UsageError, nearest
 from rec_export.recs import SOURCES, Recs, RunManifest, Verdict, run_in
 
+log = logging.getLogger("rec_export")
 STRUCTURE = "structure"  # lists that break a promise of the format: never to be forced
 NAMES = (
     STRUCTURE, "covered", "short_lists", "flat_lists", "same_list", "first_item", "unknown_items", "log_rows", "users",
@@ -57,6 +60,7 @@ class Gatekeeper:
         if forced and not (reason or "").strip():
             raise UsageError("--force-gate needs a --reason, which is recorded with the run")
         self.gates, self.forced, self.reason = gates, forced, reason
+        self.words = words_of(gates.command)
 
     def __call__(self, candidate: Candidate) -> tuple[Verdict, ...]:
         """What each gate says."""
@@ -125,13 +129,12 @@ class Gatekeeper:
 
     def asked(self, folder: Path) -> Iterator[Verdict]:
         """The team's own check: its exit code decides, its output goes where ours goes."""
-        if self.gates.command is None:
+        if not self.words:
             return
-        words = shlex.split(self.gates.command)
         try:
-            code = subprocess.run([*words, str(folder)], stdout=2, check=False).returncode
+            code = subprocess.run([*self.words, str(folder)], stdout=2, check=False).returncode
         except OSError as error:
-            raise MissingInputError(f"the gate's command {words[0]!r} cannot be run: {error.strerror}") from error
+            raise MissingInputError(f"the gate's command {self.words[0]!r} cannot be run: {error.strerror}") from error
         yield verdict("command", code, "exit code 0", code == 0)
 
     def answered_for(self, one: Verdict) -> Verdict:
@@ -141,12 +144,29 @@ class Gatekeeper:
         return one.model_copy(update={"verdict": "forced", "reason": self.reason})
 
 
+def words_of(command: str | None) -> list[str]:
+    """A command's words; none where there is no command. Raises UsageError or MissingInputError before any scoring."""
+    if command is None:
+        return []
+    try:
+        words = shlex.split(command)
+    except ValueError as error:
+        raise UsageError(f"the gate's command {command!r} cannot be split into words: {error}") from error
+    if not words:
+        raise UsageError("the gate's command is empty; name a program, or leave nightly.gates.command out")
+    if shutil.which(words[0]) is None:
+        raise MissingInputError(f"the gate's command {words[0]!r} is not a program that can be run")
+    return words
+
+
 def last_before(recs: Recs, run_date: str) -> RunManifest | None:
-    """The manifest of the newest live run of an earlier date; None where there is none, or it has lost its manifest."""
+    """The manifest of the newest live run of an earlier date, of those whose manifest can be read; None without any."""
     for date in reversed(recs.dates()):
-        path = recs.manifest(date, str(run_in(recs.live(date))))
-        if date < run_date and path.is_file():
-            return RunManifest.read(path)
+        if date < run_date:
+            try:
+                return RunManifest.read(recs.manifest(date, str(run_in(recs.live(date)))))
+            except (MissingInputError, ModelError) as error:
+                log.warning("%s, so tonight is not compared with %s", error, date)
     return None
 
 

@@ -19,7 +19,7 @@ from batch_jobs.score import Scored
 from batch_jobs.score import run as score
 from rec_export.bundle import MANIFEST, Manifest, check_manifest
 from rec_export.config import Config, Nightly
-from rec_export.errors import BusyError, GateError, RecExportError, UsageError
+from rec_export.errors import BusyError, GateError, MissingInputError, ModelError, RecExportError, UsageError
 from rec_export.record import Record
 from rec_export.recs import Recs, RunManifest
 
@@ -74,10 +74,18 @@ def run(job: NightlyJob) -> Report:
         done = score(job.score_job(), judge, job.section.retention)
     report = told(done, clock)
     with warned("the report could not be written"):
-        if done.fresh:
+        if done.fresh or not said_well(recs):
             write_report(report, recs.control)
         measure(report, job)
     return report
+
+
+def said_well(recs: Recs) -> bool:
+    """Whether the last report is of a night that ended well."""
+    try:
+        return Report.read(recs.control / "report.json").exit_code == 0
+    except (MissingInputError, ModelError):
+        return False
 
 
 def measure(report: Report, job: NightlyJob) -> None:

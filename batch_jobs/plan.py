@@ -2,17 +2,18 @@
 
 import hashlib
 import json
+from pathlib import Path
 from typing import NamedTuple
 
 import torch
 
 from batch_jobs.job import ScoreJob
 from batch_jobs.publish import refuse_gap, withdrawal
-from rec_export.bundle import MANIFEST, Bundle
+from rec_export.bundle import MANIFEST, Bundle, check_files, check_manifest
 from rec_export.config import Scoring
 from rec_export.data.read import fingerprint
 from rec_export.device import device_of
-from rec_export.errors import OutputExistsError
+from rec_export.errors import DataError, MissingInputError, ModelError, OutputExistsError, RecExportError
 from rec_export.files import sha256
 from rec_export.recs import UNKNOWN_RUN, Facts, Recs, RunManifest
 
@@ -33,19 +34,40 @@ def planned(job: ScoreJob) -> Plan:
     """Check the bundle and hash the inputs."""
     if job.device is not None:
         device_of(job.device)  # a slip should not wait for the bundle's hashes
-    bundle = Bundle.read(job.bundle)
+    folder = job.bundle.resolve()  # a link to it may be pointed elsewhere meanwhile
+    bundle = Bundle.read(folder if folder.exists() else job.bundle)
     how = job.scoring(bundle.manifest.blueprint.score, bundle.manifest.formats)
     hashes = {name: fingerprint(path) for name, path in job.inputs().items()}
-    sealed = sha256(job.bundle / MANIFEST)
+    sealed = sha256(bundle.folder / MANIFEST)
     facts: Facts = {**how.model_dump(exclude={"device"}), "whom": job.whom, "bundle": sealed, **hashes}
     run_date = job.run_date.isoformat()
     return Plan(identity(run_date, facts), run_date, bundle, how, device_of(how.device), facts, hashes)
+
+
+def refuse_another_bundle(plan: Plan) -> None:
+    """Raise DataError where the bundle is not what it was when the run began, as its models are read by now."""
+    try:
+        check_manifest(plan.bundle.folder)
+        check_files(plan.bundle.folder, plan.bundle.manifest.files)
+        same = sha256(plan.bundle.folder / MANIFEST) == plan.facts["bundle"]
+    except RecExportError:
+        same = False
+    if not same:
+        raise DataError(f"the bundle {plan.bundle.folder} was changed while it was read; run the command again")
 
 
 def identity(run_date: str, facts: Facts) -> str:
     """The run id: 12 hex digits of everything that decides what the run says."""
     whole = {"date": run_date, **facts}
     return hashlib.sha256(json.dumps(whole, sort_keys=True).encode()).hexdigest()[:12]
+
+
+def facts_of(path: Path) -> Facts:
+    """What a manifest says that decided its run; nothing where it is gone or damaged."""
+    try:
+        return RunManifest.read(path).facts()
+    except (MissingInputError, ModelError):
+        return {}
 
 
 def refuse_taken(recs: Recs, plan: Plan, live: str | None, replace: bool) -> None:
@@ -59,7 +81,7 @@ def refuse_taken(recs: Recs, plan: Plan, live: str | None, replace: bool) -> Non
         return
     if live is not None:
         path = recs.manifest(plan.run_date, live)
-        theirs = RunManifest.read(path).facts() if path.is_file() else {}
+        theirs = facts_of(path)
         names = [name for name in {**theirs, **plan.facts} if theirs.get(name) != plan.facts.get(name)]
         differs = f"another {', '.join(names)}" if theirs and names else "other inputs"
         raise OutputExistsError(

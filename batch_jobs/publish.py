@@ -58,7 +58,7 @@ def claimed(recs: Recs) -> Iterator[None]:
                 remove_if_empty(recs.control / "work")
                 if [path.name for path in recs.control.iterdir()] == ["lock"]:
                     (recs.control / "lock").unlink()
-                    recs.control.rmdir()
+                    remove_if_empty(recs.control)
 
 
 def publish(recs: Recs, work: Path, manifest: RunManifest) -> None:
@@ -139,6 +139,8 @@ def settle(recs: Recs) -> None:
         path, text = recs.control / "latest.json", now.as_json()
         if not path.is_file() or path.read_text(encoding="utf-8", errors="replace") != text:
             write_whole(path, text)
+    else:
+        (recs.control / "latest.json").unlink(missing_ok=True)
 
 
 def is_live(recs: Recs, run_id: str) -> bool:

@@ -2,27 +2,40 @@
 
 import shutil
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from batch_jobs.publish import discard, warned
 from rec_export.config import Retention
-from rec_export.recs import Recs
+from rec_export.recs import UNKNOWN_RUN, Recs, run_in
 
 HOUR = 3600.0
 
 
-def sweep(recs: Recs, keep: Retention) -> None:
-    """Move dates beyond the newest `keep.dates` to the trash, and empty trash and failures by their age.
+def retire(recs: Recs, keep: Retention, published: str) -> None:
+    """Move the dates of ours beyond the newest `keep.dates` to the trash, but not the one just published.
 
     A date goes by one rename, so no reader finds half of it.
     """
-    with warned("what is older than the retention could not be removed"):
-        for date in recs.dates()[: -keep.dates]:
-            discard(recs, recs.live(date), recs.live(date).name)
-        old = aged(recs.control.glob("trash/run_date=*/*"), keep.trash_hours)
-        for folder in [*old, *aged(recs.control.glob("failed/*"), keep.failed_hours)]:
-            shutil.rmtree(folder)
+    with warned("the dates beyond the retention could not be moved to the trash"):
+        ours = [date for date in recs.dates() if run_in(recs.live(date)) != UNKNOWN_RUN]
+        for date in ours[: -keep.dates]:
+            if date != published:
+                discard(recs, recs.live(date), recs.live(date).name)
+
+
+@contextmanager
+def emptying(recs: Recs, keep: Retention | None) -> Iterator[None]:
+    """Afterwards, however it ended, remove what lies in the trash and among the refused runs for too long."""
+    try:
+        yield
+    finally:
+        if keep is not None:
+            with warned("what is older than the retention could not be removed"):
+                old = aged(recs.control.glob("trash/run_date=*/*"), keep.trash_hours)
+                for folder in [*old, *aged(recs.control.glob("failed/*"), keep.failed_hours)]:
+                    shutil.rmtree(folder)
 
 
 def aged(folders: Iterable[Path], hours: float) -> list[Path]:

@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import final
 
-from batch_jobs.publish import claimed, commit, discard, made, settle, trash, withdrawal
+from batch_jobs.publish import claimed, commit, discard, made, settle, trash, warned, withdrawal
 from rec_export.errors import DataError, MissingInputError, OutputExistsError, UsageError
 from rec_export.record import Record
 from rec_export.recs import UNKNOWN_RUN, Recs, RunManifest, run_in, unchanged
@@ -49,7 +49,8 @@ def roll_back(recs: Recs, run_date: str, to: str | None, withdraw: bool, reason:
             discard(recs, live, live.name)
         else:
             commit(instead, live, now)
-        settle(recs)
+        with warned("it is done, but what was replaced is not in the trash yet"):
+            settle(recs)
         return done
 
 

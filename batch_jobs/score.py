@@ -15,9 +15,9 @@ from batch_jobs.clock import Clock
 from batch_jobs.gates import Candidate, Judge, sentence, structure
 from batch_jobs.job import ScoreJob
 from batch_jobs.parts import COLD, FALLBACK, MODEL, Lists, Shard, shards_of, write_part
-from batch_jobs.plan import Plan, planned, refuse_taken
+from batch_jobs.plan import Plan, planned, refuse_another_bundle, refuse_taken
 from batch_jobs.publish import claimed, publish
-from batch_jobs.retention import sweep
+from batch_jobs.retention import emptying, retire
 from batch_jobs.today import Today, look
 from batch_jobs.work import MadeWith, Work, working
 from rec_export import __version__
@@ -25,10 +25,10 @@ from rec_export.config import Retention, Scoring
 from rec_export.data.columns import Int64
 from rec_export.data.read import refuse_changes
 from rec_export.data.vocab import UNKNOWN
-from rec_export.errors import DataError, GateError
+from rec_export.errors import DataError, GateError, RecExportError
 from rec_export.files import storage_errors
 from rec_export.progress import track
-from rec_export.recs import PartFile, Recs, RunManifest, run_in
+from rec_export.recs import PartFile, Recs, RunManifest, matched, run_in
 from rec_export.scorer import Model, Scorer, chunks
 
 log = logging.getLogger("rec_export")
@@ -54,9 +54,9 @@ def run(job: ScoreJob, judge: Judge = structure, keep: Retention | None = None) 
     recs = Recs.at(job.out)
     live = recs.live(job.run_date.isoformat())
     plan = planned(job)
-    with claimed(recs), storage_errors(live):
+    with claimed(recs), storage_errors(live), emptying(recs, keep):
         before = run_in(live)
-        if before == plan.run_id:
+        if before == plan.run_id and not (job.replace and damaged(recs, plan)):
             return Scored(recs.told(plan.run_date, plan.run_id), fresh=False)
         refuse_taken(recs, plan, before, job.replace)
         today = look(plan.bundle, job)
@@ -64,6 +64,7 @@ def run(job: ScoreJob, judge: Judge = structure, keep: Retention | None = None) 
         unknown = check_items(today, job)
         warn_of_a_short_log(today, job)
         model = Model.of_bundle(plan.bundle, plan.how.runtime, plan.device)
+        refuse_another_bundle(plan)
         scorer = Scorer(model, today.catalogue, today.world, today.eligible)
         with working(recs, plan) as work:
             left = unfinished(work, plan, len(today.users))
@@ -74,10 +75,29 @@ def run(job: ScoreJob, judge: Judge = structure, keep: Retention | None = None) 
             evidence = read_back(work, draft)
             evidence = evidence.with_broken(met_or_gone(evidence.sample, scorer, plan.how))
             manifest = judged(Candidate(recs, work.parts, draft, evidence), work, judge)
+            refuse_other_parts(work, manifest)
             publish(recs, work.parts, manifest)
             if keep is not None:
-                sweep(recs, keep)
+                retire(recs, keep, plan.run_date)
     return Scored(manifest, fresh=True, resumed=len(parts) - len(left))
+
+
+def damaged(recs: Recs, plan: Plan) -> bool:
+    """Whether the run that is live is not what was published."""
+    try:
+        matched(recs.live(plan.run_date), recs.told(plan.run_date, plan.run_id))
+    except RecExportError:
+        return True
+    return False
+
+
+def refuse_other_parts(work: Work, manifest: RunManifest) -> None:
+    """Raise DataError where something was changed in the run's folder since it was read back."""
+    try:
+        matched(work.parts, manifest)
+    except DataError as error:
+        told = str(error).partition(";")[0]
+        raise DataError(f"{told}, but were not when it was checked; look there, then run the command again") from error
 
 
 def described(plan: Plan, clock: Clock, scorer: Scorer, parts: tuple[PartFile, ...]) -> RunManifest:
@@ -108,7 +128,11 @@ def read_back(work: Work, draft: RunManifest) -> Evidence:
     """What the written parts hold."""
     keep = one_in(step_for(sum(draft.users.values())))
     todo = track(draft.files, len(draft.files), "checking")
-    return Evidence.together(Evidence.of(work.parts / part.name, keep) for part in todo)
+    evidence = Evidence.together(Evidence.of(work.parts / part.name, keep) for part in todo)
+    counted, said = (evidence.rows, sum(evidence.users.values())), (draft.rows, sum(draft.users.values()))
+    if counted != (said[0], said[1] - draft.empty_lists):
+        raise DataError(f"{work.parts} holds {counted[0]:,} rows of {counted[1]:,} users, but {said} were written")
+    return evidence
 
 
 def met_or_gone(sample: pa.Table, scorer: Scorer, how: Scoring) -> dict[str, int]:
@@ -150,6 +174,12 @@ def check_items(today: Today, job: ScoreJob) -> float:
     if known == 0 and today.catalogue.items.trained:
         raise DataError(
             f"none of the {len(np.unique(seen)):,} items in {job.interactions} is known to the bundle {job.bundle};"
+            " check that the ids are of the same kind"
+        )
+    eligible = np.flatnonzero(today.eligible) if today.eligible is not None else seen
+    if len(eligible) and (eligible >= today.catalogue.items.trained).all():
+        raise DataError(
+            f"none of the {len(eligible):,} items in {job.items} is known to the bundle {job.bundle};"
             " check that the ids are of the same kind"
         )
     if known < MOST_STRANGE * len(seen):

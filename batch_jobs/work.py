@@ -10,20 +10,29 @@ id, and so finds the same folder. What the gates refused lies in failed/<run_id>
 
 import os
 import shutil
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Self, final
+from typing import Self, TypeVar, final
 
+import numpy as np
+import onnxruntime as ort
 import pyarrow as pa
+import sklearn
 import torch
 
 from batch_jobs.plan import Plan
 from batch_jobs.publish import made
 from rec_export import __version__
+from rec_export.errors import MissingInputError, ModelError
 from rec_export.files import sync
 from rec_export.record import Record
 from rec_export.recs import PartFile, Recs, unchanged
+
+DECIDING = torch, pa, np, ort, sklearn  # packages that decide the bytes of a part
+KEPT = 7 * 86400.0  # seconds that an unfinished run of another date is kept
+R = TypeVar("R", bound=Record)
 
 
 @final
@@ -38,9 +47,8 @@ class MadeWith(Record):
         """This process."""
         cuda = device.type == "cuda"
         name = torch.cuda.get_device_name(device) if cuda else f"cpu {torch.backends.cpu.get_cpu_capability()}"
-        return cls(
-            device=name, versions={"rec-export": __version__, "torch": torch.__version__, "pyarrow": pa.__version__}
-        )
+        versions = {package.__name__: str(package.__version__) for package in DECIDING}
+        return cls(device=name, versions={"rec-export": __version__, **versions})
 
 
 @final
@@ -57,7 +65,7 @@ class Work:
             made(self.folder.parent)
             os.rename(self.failed, self.folder)
         mark = self.folder / "made_with.json"
-        if self.folder.exists() and (not mark.is_file() or MadeWith.read(mark) != made_with):
+        if self.folder.exists() and made_with != read_or_none(MadeWith, mark):
             shutil.rmtree(self.folder)
         made(self.parts)
         made(self.sidecars)
@@ -65,14 +73,16 @@ class Work:
             made_with.write(mark)
 
     def clear_others(self) -> None:
-        """Remove what other runs left: their inputs are of the past."""
+        """Remove what other runs of this date left, as their inputs are of the past, and of other dates long ago."""
         for left in self.folder.parent.glob("*"):
-            if left != self.folder:
+            old = time.time() - left.stat().st_mtime > KEPT
+            if left != self.folder and (old or (left / self.parts.name).exists() or not left.is_dir()):
                 shutil.rmtree(left) if left.is_dir() else left.unlink()
 
     def has(self, name: str) -> bool:
         """Whether a part was finished, and is what it was then."""
-        return self.sidecar(name).is_file() and unchanged(self.parts, self.part(name))
+        part = read_or_none(PartFile, self.sidecar(name))
+        return part is not None and unchanged(self.parts, part)
 
     def part(self, name: str) -> PartFile:
         """What a finished part holds."""
@@ -109,6 +119,14 @@ class Work:
         os.utime(self.folder)
         os.rename(self.folder, self.failed)
         return self.failed
+
+
+def read_or_none(kind: type[R], path: Path) -> R | None:
+    """A record; None where it is not there or damaged, as what it stands for can be made again."""
+    try:
+        return kind.read(path)
+    except (MissingInputError, ModelError):
+        return None
 
 
 @contextmanager

@@ -91,7 +91,7 @@ def run(arguments: list[str]) -> int:
         error.show()
         return error.exit_code
     except (click.Abort, KeyboardInterrupt):
-        return failed("interrupted; nothing was published", 128 + signal.SIGINT)
+        return failed("interrupted", 128 + signal.SIGINT)
     except BrokenPipeError:
         return 0
     except OSError as error:

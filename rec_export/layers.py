@@ -205,10 +205,12 @@ class HistoryEncoder(nn.Module):
     def forward(self, history: Tensor, length: Tensor) -> Tensor:
         """int64 [B, L] right-padded, int64 [B] -> float32 [B, rates x D]. Unknown items count for nothing."""
         vectors, age, live = self.look_up(history, length)
-        rates = torch.exp(self.log_rates).unsqueeze(1)
-        weight = torch.exp(-rates * age.unsqueeze(1).to(vectors.dtype)) * live.unsqueeze(1).to(vectors.dtype)
-        size = torch.sqrt((weight * weight).sum(2, keepdim=True) + 1e-6)
-        return ((weight @ vectors) / size).flatten(1)
+        faded = torch.exp(-torch.exp(self.log_rates) * age.unsqueeze(2).to(vectors.dtype))
+        weight = faded * live.unsqueeze(2).to(vectors.dtype)
+        # In this order of axes each sum runs over the items alone, so that a user's vector does not depend on the batch.
+        total = torch.einsum("blr,bld->brd", weight, vectors)
+        size = torch.sqrt((weight * weight).sum(1) + 1e-6)
+        return (total / size.unsqueeze(2)).flatten(1)
 
 
 @final

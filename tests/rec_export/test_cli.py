@@ -127,7 +127,7 @@ def run_of(error: BaseException, monkeypatch: pytest.MonkeyPatch) -> Answer:
     ("error", "code", "said"),
     [
         (errors.ParityError("no"), 81, "Error: no\n"),
-        (KeyboardInterrupt(), 128 + signal.SIGINT, "\nError: interrupted; nothing was published\n"),
+        (KeyboardInterrupt(), 128 + signal.SIGINT, "\nError: interrupted\n"),
         (BrokenPipeError(), 0, ""),
         (PermissionError(13, "Permission denied", "/x"), 74, f"Error: {DENIED}\n"),
     ],
