@@ -152,6 +152,8 @@ def words_of(command: str | None) -> list[str]:
         words = shlex.split(command)
     except ValueError as error:
         raise UsageError(f"the gate's command {command!r} cannot be split into words: {error}") from error
+    if set(command) & set(";|&<>`$"):
+        raise UsageError(f"the gate's command {command!r} is not read by a shell; put what needs one into a script")
     if not words:
         raise UsageError("the gate's command is empty; name a program, or leave nightly.gates.command out")
     if shutil.which(words[0]) is None:

@@ -39,7 +39,8 @@ def planned(job: ScoreJob) -> Plan:
     how = job.scoring(bundle.manifest.blueprint.score, bundle.manifest.formats)
     hashes = {name: fingerprint(path) for name, path in job.inputs().items()}
     sealed = sha256(bundle.folder / MANIFEST)
-    facts: Facts = {**how.model_dump(exclude={"device"}), "whom": job.whom, "bundle": sealed, **hashes}
+    whom = job.whom if job.users is not None else "all"  # where nobody is listed
+    facts: Facts = {**how.model_dump(exclude={"device"}), "whom": whom, "bundle": sealed, **hashes}
     run_date = job.run_date.isoformat()
     return Plan(identity(run_date, facts), run_date, bundle, how, device_of(how.device), facts, hashes)
 
@@ -86,7 +87,7 @@ def refuse_taken(recs: Recs, plan: Plan, live: str | None, replace: bool) -> Non
         differs = f"another {', '.join(names)}" if theirs and names else "other inputs"
         raise OutputExistsError(
             f"{where} already holds the run {live}, made with {differs};"
-            " put this one in its place with --replace, or choose another --run-date or --out"
+            " put this one in its place with --replace, or choose another date or read root"
         )
     if withdrawal(recs, plan.run_date, plan.run_id).is_file():
         raise OutputExistsError(

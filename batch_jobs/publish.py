@@ -4,6 +4,7 @@
     recs.control/work/<run_id>/                    a run under way (work.py)
     recs.control/manifests/run_date=D/<run_id>.json  written before the commit, never changed after it
     recs.control/trash/run_date=D/<run_id>/        what was live, for readers that still read it and for `rollback`
+    recs.control/gone/                             what was in the trash already when it came there again
     recs.control/failed/<run_id>/                  what the gates refused, with a report
     recs.control/latest.json                       the newest date; derived from the read root
 
@@ -15,6 +16,7 @@ import errno
 import logging
 import os
 import shutil
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -152,8 +154,9 @@ def is_live(recs: Recs, run_id: str) -> bool:
 def discard(recs: Recs, folder: Path, date: str) -> None:
     """Move a folder of parts that nobody should find any more to the trash, from where its time there counts."""
     target = trash(recs, date, str(run_in(folder)))
-    if target.exists():
-        shutil.rmtree(target)
+    if target.exists():  # the same run, replaced before: some reader may be at it still
+        made(recs.control / "gone")
+        target.rename(recs.control / "gone" / f"{target.name}-{time.time_ns()}")
     made(target.parent)
     os.utime(folder)
     place(folder, target)

@@ -2,8 +2,7 @@
 
 import shutil
 import time
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from pathlib import Path
 
 from batch_jobs.publish import discard, warned
@@ -25,17 +24,12 @@ def retire(recs: Recs, keep: Retention, published: str) -> None:
                 discard(recs, recs.live(date), recs.live(date).name)
 
 
-@contextmanager
-def emptying(recs: Recs, keep: Retention | None) -> Iterator[None]:
-    """Afterwards, however it ended, remove what lies in the trash and among the refused runs for too long."""
-    try:
-        yield
-    finally:
-        if keep is not None:
-            with warned("what is older than the retention could not be removed"):
-                old = aged(recs.control.glob("trash/run_date=*/*"), keep.trash_hours)
-                for folder in [*old, *aged(recs.control.glob("failed/*"), keep.failed_hours)]:
-                    shutil.rmtree(folder)
+def empty(recs: Recs, keep: Retention) -> None:
+    """Remove what has lain in the trash or among the refused runs for too long."""
+    with warned("what is older than the retention could not be removed"):
+        gone = [path for where in ("trash/run_date=*/*", "gone/*") for path in recs.control.glob(where)]
+        for folder in [*aged(gone, keep.trash_hours), *aged(recs.control.glob("failed/*"), keep.failed_hours)]:
+            shutil.rmtree(folder)
 
 
 def aged(folders: Iterable[Path], hours: float) -> list[Path]:

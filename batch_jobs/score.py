@@ -17,7 +17,7 @@ from batch_jobs.job import ScoreJob
 from batch_jobs.parts import COLD, FALLBACK, MODEL, Lists, Shard, shards_of, write_part
 from batch_jobs.plan import Plan, planned, refuse_another_bundle, refuse_taken
 from batch_jobs.publish import claimed, publish
-from batch_jobs.retention import emptying, retire
+from batch_jobs.retention import empty, retire
 from batch_jobs.today import Today, look
 from batch_jobs.work import MadeWith, Work, working
 from rec_export import __version__
@@ -25,7 +25,7 @@ from rec_export.config import Retention, Scoring
 from rec_export.data.columns import Int64
 from rec_export.data.read import refuse_changes
 from rec_export.data.vocab import UNKNOWN
-from rec_export.errors import DataError, GateError, RecExportError
+from rec_export.errors import DataError, GateError, MissingInputError
 from rec_export.files import storage_errors
 from rec_export.progress import track
 from rec_export.recs import PartFile, Recs, RunManifest, matched, run_in
@@ -54,10 +54,18 @@ def run(job: ScoreJob, judge: Judge = structure, keep: Retention | None = None) 
     recs = Recs.at(job.out)
     live = recs.live(job.run_date.isoformat())
     plan = planned(job)
-    with claimed(recs), storage_errors(live), emptying(recs, keep):
+    with claimed(recs), storage_errors(live):
+        if keep is not None:
+            empty(recs, keep)  # also while nights are refused
         before = run_in(live)
-        if before == plan.run_id and not (job.replace and damaged(recs, plan)):
-            return Scored(recs.told(plan.run_date, plan.run_id), fresh=False)
+        if before == plan.run_id:
+            try:
+                manifest = recs.told(plan.run_date, plan.run_id)
+                matched(live, manifest)
+                return Scored(manifest, fresh=False)
+            except (DataError, MissingInputError):
+                if not job.replace:
+                    raise
         refuse_taken(recs, plan, before, job.replace)
         today = look(plan.bundle, job)
         refuse_changes(plan.hashes, job.inputs())
@@ -79,16 +87,8 @@ def run(job: ScoreJob, judge: Judge = structure, keep: Retention | None = None) 
             publish(recs, work.parts, manifest)
             if keep is not None:
                 retire(recs, keep, plan.run_date)
+                empty(recs, keep)
     return Scored(manifest, fresh=True, resumed=len(parts) - len(left))
-
-
-def damaged(recs: Recs, plan: Plan) -> bool:
-    """Whether the run that is live is not what was published."""
-    try:
-        matched(recs.live(plan.run_date), recs.told(plan.run_date, plan.run_id))
-    except RecExportError:
-        return True
-    return False
 
 
 def refuse_other_parts(work: Work, manifest: RunManifest) -> None:

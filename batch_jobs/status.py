@@ -4,6 +4,7 @@ from typing import final
 
 from batch_jobs.report import Report
 from batch_jobs.rollback import kept
+from rec_export.errors import MissingInputError
 from rec_export.record import Record
 from rec_export.recs import Recs, run_in
 
@@ -41,7 +42,9 @@ class Status(Record):
 
 
 def status(recs: Recs) -> Status:
-    """Look."""
+    """Look. Raises MissingInputError where nothing was ever published or tried."""
+    if not recs.root.is_dir() and not recs.control.is_dir():
+        raise MissingInputError(f"{recs.root} does not exist; name the --out of a run")
     dates = recs.dates()
     newest = dates[-1] if dates else None
     run_id = None if newest is None else run_in(recs.live(newest))

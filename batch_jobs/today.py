@@ -1,5 +1,6 @@
 """Today's files against a bundle: whom to score, among which items, and the world as of the run's date."""
 
+import logging
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple
@@ -20,6 +21,8 @@ from rec_export.data.vocab import UNKNOWN, Vocab
 from rec_export.errors import DataError, some
 from rec_export.world import Timeline, World
 
+log = logging.getLogger("rec_export")
+
 
 class Today(NamedTuple):
     """What the run knows of the world, and whom and what it is about."""
@@ -35,6 +38,8 @@ def look(bundle: Bundle, job: ScoreJob) -> Today:
     data = bundle.manifest.blueprint.data
     source = data.interactions.model_copy(update={"path": job.interactions})
     events = until(read_events(source), job)
+    if events.dropped:
+        log.warning("%s rows of %s without a user or an item are left out", f"{events.dropped:,}", job.interactions)
     attributes = {name: table_of(data, name, path) for name, path in job.inputs().items() if name != "interactions"}
     catalogue = Catalogue(
         bundle.catalogue.users.grown(together(events.user_id, attributes.get("users")), attributes.get("users")),
@@ -42,8 +47,9 @@ def look(bundle: Bundle, job: ScoreJob) -> Today:
     )
     users, items = catalogue.users.vocab, catalogue.items.vocab
     known = bundle.catalogue.users.vocab.plus(events.user_id)
-    log = make_log(events, users, items)
-    world = Timeline.of(log, len(users), len(items)).as_of(None, bundle.manifest.blueprint.clock)
+    world = Timeline.of(make_log(events, users, items), len(users), len(items)).as_of(
+        None, bundle.manifest.blueprint.clock
+    )
     listed = attributes.get("users") if job.whom == "listed" else None
     return Today(catalogue, world, whom(known, users, listed, job.users), among(items, attributes.get("items")))
 

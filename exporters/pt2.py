@@ -12,16 +12,11 @@ from rec_export.errors import ModelError
 from rec_export.pt2 import pt2_bytes, read_pt2
 from rec_export.towers import Input
 
-OF_THIS_MACHINE = "stack_trace", "nn_module_stack", "source_fn_stack", "torch_fn"  # paths and names of our source
-
 
 def write_pt2(part: Part, path: Path, labels: dict[str, str]) -> None:
     """Write {part}.pt2."""
     with torch.no_grad():
         program = torch.export.export(by_name(part), **call_of(part))
-    for node in program.graph.nodes:
-        for key in OF_THIS_MACHINE:
-            node.meta.pop(key, None)
     path.write_bytes(pt2_bytes(program, labels))
 
 

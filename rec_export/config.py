@@ -8,6 +8,7 @@ from pydantic import Field, field_validator
 
 from rec_export.data.config import DataConfig
 from rec_export.errors import MissingInputError, UsageError, nearest
+from rec_export.files import below
 from rec_export.record import Record
 
 MODEL = "hybrid"
@@ -113,7 +114,7 @@ class Gates(Record):
     sources: float = Field(
         default=0.10, ge=0, le=1, description="largest change in the share of model, cold or fallback"
     )
-    overlap: float = Field(default=0.05, ge=0, le=1, description="least share of items that users had before")
+    overlap: float = Field(default=0.3, ge=0, le=1, description="least share of items that users had before")
     stale_overlap: float = Field(default=0.999, ge=0, le=1, description="share from which a warning says so")
     unknown_items: float = Field(
         default=0.25, ge=0, le=1, description="largest share of the log's rows of items that the model does not know"
@@ -153,8 +154,10 @@ class Nightly(Record):
 
     def relative_to(self, folder: Path) -> Self:
         """With paths from a folder."""
-        metrics = self.metrics and folder / self.metrics
-        return self.model_copy(update={"bundle": folder / self.bundle, "out": folder / self.out, "metrics": metrics})
+        metrics = self.metrics and below(folder, self.metrics)
+        return self.model_copy(
+            update={"bundle": below(folder, self.bundle), "out": below(folder, self.out), "metrics": metrics}
+        )
 
 
 @final

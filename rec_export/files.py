@@ -111,6 +111,13 @@ def write_whole(path: Path, text: str) -> None:
     sync(path.parent)
 
 
+def below(folder: Path, path: Path) -> Path:
+    """A path as seen from a folder, which is resolved; without the `..` at its beginning, so that it reads plainly."""
+    while path.parts[:1] == ("..",):
+        folder, path = folder.parent, Path(*path.parts[1:])
+    return folder / path
+
+
 def sha256(path: Path) -> str:
     """The SHA-256 of a file's bytes, in hex."""
     with path.open("rb") as file:

@@ -207,7 +207,7 @@ class HistoryEncoder(nn.Module):
         vectors, age, live = self.look_up(history, length)
         faded = torch.exp(-torch.exp(self.log_rates) * age.unsqueeze(2).to(vectors.dtype))
         weight = faded * live.unsqueeze(2).to(vectors.dtype)
-        # In this order of axes each sum runs over the items alone, so that a user's vector does not depend on the batch.
+        # With the axes in this order a user's vector does not depend on who else is in the batch.
         total = torch.einsum("blr,bld->brd", weight, vectors)
         size = torch.sqrt((weight * weight).sum(1) + 1e-6)
         return (total / size.unsqueeze(2)).flatten(1)

@@ -1,4 +1,4 @@
-"""A .pt2 archive without a pickle: written so, and refused where it holds one, as unpickling runs what a file says.
+"""A .pt2 archive that runs no code: written without a pickle, refused where one is in it, or a text that torch runs.
 
 torch.export writes its example inputs as a pickle, for which no program has a use; the rest is JSON and raw numbers.
 """
@@ -12,20 +12,28 @@ from zipfile import BadZipFile
 import torch
 from torch.export import ExportedProgram
 from torch.export.pt2_archive import PT2ArchiveReader, PT2ArchiveWriter
+from torch.fx import GraphModule
 
 from rec_export.errors import ModelError
+from rec_export.pt2_text import unsafe_texts
 
 LABELS = "rec_export.json"
+PROGRAM = "models/model.json"
 EXAMPLE = "data/sample_inputs/model.pt"
+OF_THIS_MACHINE = "stack_trace", "nn_module_stack", "source_fn_stack", "torch_fn"  # paths and names of our source
 OF_ARCHIVE = re.compile(r"\.data/.*|version|byteorder")  # what the writer of the archive adds by itself
 PLAIN = re.compile(
-    rf"{OF_ARCHIVE.pattern}|archive_(format|version)|models/model\.json|extra/{re.escape(LABELS)}"
+    rf"{OF_ARCHIVE.pattern}|archive_(format|version)|{re.escape(PROGRAM)}|extra/{re.escape(LABELS)}"
     r"|data/(weights|constants)/(model_(weights|constants)_config\.json|(weight|tensor)_\d+)"
 )
 
 
 def pt2_bytes(program: ExportedProgram, labels: dict[str, str]) -> bytes:
-    """The archive of a program, with its labels inside."""
+    """The archive of a program, with its labels inside, and without what tells of our source, also in `program`."""
+    for module in program.graph_module.modules():
+        for node in module.graph.nodes if isinstance(module, GraphModule) else ():
+            for key in OF_THIS_MACHINE:
+                node.meta.pop(key, None)
     whole, plain = io.BytesIO(), io.BytesIO()
     torch.export.save(program, whole, extra_files={LABELS: json.dumps(labels)})
     whole.seek(0)
@@ -38,19 +46,23 @@ def pt2_bytes(program: ExportedProgram, labels: dict[str, str]) -> bytes:
 
 
 def read_pt2(path: Path) -> tuple[ExportedProgram, dict[str, str]]:
-    """The program and its labels. Raises ModelError before anything is loaded when a pickle or native code is in it."""
+    """The program and its labels. Raises ModelError before anything is loaded when something in it could run code."""
     try:
         reader = PT2ArchiveReader(str(path))
-        strange = [name for name in reader.get_file_names() if not is_plain(reader, name)]
-        if strange:
-            raise ModelError(
-                f"{path} holds {len(strange)} records that could run code, the first being {strange[0]};"
-                " export it again"
-            )
+        refuse(path, "records", [name for name in reader.get_file_names() if not is_plain(reader, name)])
+        refuse(path, "texts", list(unsafe_texts(json.loads(reader.read_string(PROGRAM)))))
         found = {LABELS: "{}"}
         return torch.export.load(path, extra_files=found), json.loads(found[LABELS])
     except (RuntimeError, AssertionError, ValueError, KeyError, BadZipFile) as error:
         raise ModelError(f"{path} is not a .pt2 file that torch {torch.__version__} reads") from error
+
+
+def refuse(path: Path, kind: str, strange: list[str]) -> None:
+    """Raise ModelError if there is something strange."""
+    if strange:
+        raise ModelError(
+            f"{path} holds {len(strange)} {kind} that could run code, the first being {strange[0]}; export it again"
+        )
 
 
 def is_plain(reader: PT2ArchiveReader, name: str) -> bool:

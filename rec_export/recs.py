@@ -25,7 +25,7 @@ RUN_DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
 FOLDER = re.compile(rf"run_date=({RUN_DATE.pattern})")
 PART = re.compile(r"part-\d{5}-of-\d{5}-([0-9a-f]{12})\.parquet")
 
-MEND = "restore it from a backup, or go back with `rec-export rollback`"
+MEND = "restore it from a backup, go back with `rec-export rollback`, or make the run again with --replace"
 Facts = dict[str, str | int]
 
 
@@ -140,6 +140,9 @@ class Recs(NamedTuple):
         """The places that belong to a read root, which need not exist yet."""
         if root.exists() and not root.is_dir():
             raise OutputExistsError(f"{root} is a file; name a directory for the recommendations")
+        for left in ("manifest.json", "spec.json", "manifests"):
+            if (root / left).exists():
+                raise OutputExistsError(f"{root} holds {left}, so it is no read root; name a directory of its own")
         whole = root.resolve()  # "." and ".." have no name of their own
         if whole == whole.parent:
             raise UsageError(f"{root} cannot be a read root, as its control folder lies beside it; name one below it")

@@ -28,7 +28,7 @@ class Averaged:
     """
 
     def __init__(self, module: nn.Module, keep: float, tables: list[nn.Embedding]) -> None:
-        self.keep, self.steps = keep, 0
+        self.keep, self.steps, self.followed = keep, 0, 0
         self.module = deepcopy(module)
         long = {id(table.weight) for table in tables}
         pairs = [(now, mean.detach()) for now, mean in zip(module.parameters(), self.module.parameters(), strict=True)]
@@ -58,7 +58,8 @@ class Averaged:
             if self.steps <= EVERY:
                 torch._foreach_copy_(mean, now)
             else:
-                torch._foreach_lerp_(mean, now, 1 - self.keep**EVERY)
+                torch._foreach_lerp_(mean, now, 1 - self.keep ** (self.steps - self.followed))
+            self.followed = self.steps
         if last:
             for table in self.long:
                 rest = self.keep ** (self.steps - table.upto).to(table.mean.dtype)
@@ -68,11 +69,12 @@ class Averaged:
     def state(self) -> Tensors:
         """All that decides how the mean goes on."""
         upto = {f"upto.{place}": table.upto for place, table in enumerate(self.long)}
-        return {"steps": torch.tensor(self.steps), **upto, **prefixed("mean.", self.module.state_dict())}
+        counts = {"steps": torch.tensor(self.steps), "followed": torch.tensor(self.followed)}
+        return {**counts, **upto, **prefixed("mean.", self.module.state_dict())}
 
     def restore(self, tensors: Tensors) -> None:
         """Go on from what `state` gave."""
-        self.steps = int(tensors["steps"])
+        self.steps, self.followed = int(tensors["steps"]), int(tensors["followed"])
         for place, table in enumerate(self.long):
             table.upto.copy_(tensors[f"upto.{place}"])
         self.module.load_state_dict(part_of(tensors, "mean."))

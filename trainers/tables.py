@@ -84,11 +84,11 @@ def rated(result: Evaluation) -> Iterator[str]:
             continue
         yield (
             f"{'':>{WIDTH}}"
-            + "".join(f"{metric:>26}" for metric in RATING_NAMES)
+            + "".join(f"{metric:>28}" for metric in RATING_NAMES)
             + f"{'rmse of the model minus it':>35}"
         )
         for who, metrics in segment.metrics.items():
-            cells = "".join(f"{whole(metrics[metric]):>26}" for metric in RATING_NAMES)
+            cells = "".join(f"{whole(metrics[metric]):>28}" for metric in RATING_NAMES)
             gap = segment.paired[who]["rmse"] if who in segment.paired else None
             told = "" if gap is None else f"{gap.mean:+.4f} [{gap.low:+.4f}, {gap.high:+.4f}]  {verdict(gap, 'rmse')}"
             yield f"{title(result, who):>{WIDTH}}{cells}    {told}".rstrip()

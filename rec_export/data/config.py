@@ -5,6 +5,7 @@ from typing import Literal, Self, final
 
 from pydantic import Field, model_validator
 
+from rec_export.files import below
 from rec_export.record import Record
 
 TimeUnit = Literal["auto", "s", "ms", "us", "ns"]
@@ -128,7 +129,7 @@ class DataConfig(Record):
         """The same with every path taken from `folder`."""
 
         def moved(table: Attributes | None) -> Attributes | None:
-            return table and table.model_copy(update={"path": folder / table.path})
+            return table and table.model_copy(update={"path": below(folder, table.path)})
 
-        log = self.interactions.model_copy(update={"path": folder / self.interactions.path})
+        log = self.interactions.model_copy(update={"path": below(folder, self.interactions.path)})
         return self.model_copy(update={"interactions": log, "items": moved(self.items), "users": moved(self.users)})

@@ -1,6 +1,7 @@
 """A night publishes a whole, checked, fresh run, or leaves what is live in its place and says why."""
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +9,7 @@ import pandas as pd
 import pytest
 import yaml
 
+from batch_jobs import today
 from batch_jobs.report import Report
 from rec_export.cli import terminated
 from rec_export.recs import Recs
@@ -187,3 +189,112 @@ def test_a_gate_that_does_not_exist_is_refused_before_anything_is_done(place: Pa
     assert (said, (place / "recs.control").exists()) == (
         "Error: there is no gate 'overlapp'; did you mean 'overlap'?\n", False,
     )  # fmt: skip
+
+
+def live_part(place: Path, day: str) -> Path:
+    """The one part of a date."""
+    (part,) = (place / "recs" / f"run_date={day}").glob("*.parquet")
+    return part
+
+
+def test_a_damaged_live_run_is_said_and_replaced_if_asked(place: Path) -> None:
+    night(place, LAST)
+    whole = live_part(place, LAST).read_bytes()
+    live_part(place, LAST).write_bytes(whole[:-100])
+    assert "are not what was published" in night(place, LAST, code=65).err
+    assert night(place, LAST, "--replace").out.startswith("published ")
+    assert live_part(place, LAST).read_bytes() == whole
+
+
+def test_a_damaged_manifest_of_the_night_before_does_not_stop_tonight(place: Path) -> None:
+    night(place, LAST)
+    (manifest,) = (place / "recs.control" / "manifests").rglob("*.json")
+    manifest.write_text("{")
+    night(place, NEXT)
+    assert {one.verdict for one in report(place).gates if one.gate in ("users", "overlap")} == {"skipped"}
+
+
+def test_a_bundle_that_changes_while_the_log_is_read_is_not_published(
+    place: Path, exported: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bundle = Path(shutil.copytree(exported, tmp_path / "bundle"))
+    configured(place, bundle)
+    whole = today.look
+
+    def look(*arguments: Any) -> Any:
+        (bundle / "model_is_new").write_text("")
+        return whole(*arguments)
+
+    monkeypatch.setattr("batch_jobs.score.look", look)
+    assert "was changed while it was read" in night(place, LAST, code=65).err
+    assert not (place / "recs").exists()
+
+
+@pytest.mark.parametrize("harm", ["truncate -s 100 $1/*.parquet", "touch $1/report.txt"])
+def test_what_a_gates_command_changes_is_not_published(place: Path, harm: str) -> None:
+    script = place / "check.sh"
+    script.write_text(f"#!/bin/sh\n{harm}\n")
+    script.chmod(0o755)
+    assert "when it was checked" in night(place, LAST, "--gate-cmd", script, code=65).err
+    assert not (place / "recs").exists()
+
+
+@pytest.mark.parametrize(
+    ("command_line", "code", "said"),
+    [
+        ("", 2, "the gate's command is empty"),
+        ("it's", 2, "cannot be split into words"),
+        ("test -d $1; exit 3", 2, "is not read by a shell"),
+        ("no-such-program", 66, "is not a program that can be run"),
+    ],
+)
+def test_a_gates_command_that_cannot_run_is_told_before_scoring(
+    place: Path, command_line: str, code: int, said: str
+) -> None:
+    assert said in night(place, LAST, "--gate-cmd", command_line, code=code).err
+    assert not (place / "recs.control" / "work").exists()
+
+
+def test_the_retention_leaves_what_is_others_and_what_was_just_published(place: Path, exported: Path) -> None:
+    configured(place, exported, {"newest_event_hours": 9999}, retention={"dates": 2})
+    strange = place / "recs" / "run_date=2020-01-01" / "mine.parquet"
+    strange.parent.mkdir(parents=True)
+    strange.write_bytes(b"mine")
+    for day in (NEXT, LAST, "2026-10-29"):  # the last is older than the two to keep
+        night(place, day, "--force-gate", "overlap", "--reason", "x")
+    assert Recs.at(place / "recs").dates() == ["2020-01-01", "2026-10-29", LAST, NEXT]
+    assert strange.read_bytes() == b"mine"
+
+
+def test_old_refusals_go_on_a_night_that_is_refused_too(place: Path, exported: Path) -> None:
+    night(place, LAST)
+    halve(place)
+    configured(place, exported, retention={"failed_hours": 0})
+    night(place, NEXT, code=80)
+    first = set((place / "recs.control" / "failed").iterdir())
+    halve(place)
+    night(place, NEXT, code=80)
+    assert not first & set((place / "recs.control" / "failed").iterdir())
+
+
+def test_a_report_of_failure_gives_way_when_all_is_well_again(place: Path) -> None:
+    night(place, LAST)
+    log = place / "interactions.parquet"
+    log.rename(place / "away")
+    night(place, LAST, code=66)
+    (place / "away").rename(log)
+    night(place, LAST)
+    assert (report(place).outcome, report(place).exit_code) == ("kept", 0)
+
+
+def test_items_that_the_model_does_not_know_at_all_are_not_recommended(place: Path) -> None:
+    items = pd.read_parquet(place / "items.parquet")
+    items.assign(item_id="x" + items.item_id.astype(str)).to_parquet(place / "items.parquet")
+    assert "check that the ids are of the same kind" in night(place, LAST, code=65).err
+
+
+def test_rows_without_a_user_are_told(place: Path) -> None:
+    log = pd.read_parquet(place / "interactions.parquet")
+    log.loc[:2, "user_id"] = None
+    log.to_parquet(place / "interactions.parquet")
+    assert "3 rows of" in night(place, LAST).err

@@ -61,6 +61,26 @@ def test_a_withdrawn_run_is_not_published_again_by_the_same_command(
     assert longest(twice) == 4
 
 
+def test_the_pointer_goes_with_the_last_date(twice: Recs) -> None:
+    assert (twice.control / "latest.json").is_file()
+    done("rollback", twice.root, "--run-date", LAST_DAY, "--withdraw")
+    assert not (twice.control / "latest.json").exists()
+
+
+def test_an_error_after_the_commit_does_not_ask_for_a_second_rollback(
+    twice: Recs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(recs: Recs) -> None:
+        if run_in(recs.live(LAST_DAY)) != before:  # the commit is done
+            raise OSError(28, "no space left")
+
+    before = run_in(twice.live(LAST_DAY))
+    monkeypatch.setattr("batch_jobs.rollback.settle", full)
+    answer = command("rollback", twice.root)
+    assert (answer.code, longest(twice)) == (0, 3)
+    assert "it is done, but what was replaced is not in the trash yet" in answer.err
+
+
 def test_a_run_that_was_damaged_in_the_trash_is_not_put_back(twice: Recs) -> None:
     (part,) = (twice.control / "trash").rglob("*.parquet")
     part.write_bytes(part.read_bytes()[:-1])
@@ -95,4 +115,10 @@ def test_status_says_what_is_live_and_what_can_be_put_back(twice: Recs) -> None:
 
 
 def test_status_of_nothing_says_so(tmp_path: Path) -> None:
+    (tmp_path / "recs").mkdir()
     assert done("status", tmp_path / "recs") == "nothing is published\n"
+
+
+def test_status_of_a_mistyped_folder_is_one_line(tmp_path: Path) -> None:
+    answer = command("status", tmp_path / "resc")
+    assert (answer.code, answer.err) == (66, f"Error: {tmp_path / 'resc'} does not exist; name the --out of a run\n")

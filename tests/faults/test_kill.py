@@ -48,7 +48,7 @@ def test_killed_around_the_commit(forge: Forge, all_scenes: dict[str, Scene], tm
     assert (tally.bad, tally.landed) == ([], 2)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("name", ["rollback", "withdrawal"])
 def test_killed_twice(name: str, forge: Forge, all_scenes: dict[str, Scene], tmp_path: Path, tell: Tell) -> None:
     scene = all_scenes[name]
@@ -71,7 +71,7 @@ def test_of_several_at_once_one_publishes_and_the_others_are_told(
     assert left_over(tmp_path) == []
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_killed_after_random_times(forge: Forge, all_scenes: dict[str, Scene], tmp_path: Path, tell: Tell) -> None:
     tally = killed_after(forge, all_scenes["re-publish"], tmp_path, 12, 1.5)
     assert (told(tally, tell), tally.landed > 0) == ([], True)

@@ -114,7 +114,7 @@ def mixtures(recs: Recs, runs: int, recipe: str) -> tuple[int, int, list[set[flo
 
 
 @pytest.mark.parametrize("name", RECIPES)
-@pytest.mark.parametrize("runs", [40, pytest.param(500, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("runs", [40, pytest.param(500, marks=pytest.mark.long)])
 def test_a_recipe_of_the_page_never_reads_a_mixture(name: str, runs: int, tmp_path: Path, tell: Tell) -> None:
     recs = Recs.at(tmp_path / "recs")
     reads, missing, bad = mixtures(recs, runs, RECIPES[name])

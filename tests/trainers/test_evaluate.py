@@ -132,7 +132,13 @@ def test_a_rival_whose_rows_are_in_another_order_is_judged_as_by_itself(
     trained: Path, held_out: pd.DataFrame, shop: Path, tmp_path: Path
 ) -> None:
     held_out.to_parquet(tmp_path / "test.parquet")
-    changes = "model.dim=4", "training.epochs=1", "training.refit=false", "data.minimum.per_item=40"
+    changes = (
+        "model.dim=4",
+        "training.epochs=1",
+        "training.refit=false",
+        "data.split.by=none",
+        "data.minimum.per_item=40",
+    )
     words = [word for change in changes for word in ("--set", change)]
     done("train", shop / "config.yaml", "--out", tmp_path / "rival", *words)
     test = "--test", tmp_path / "test.parquet", "--k", 10

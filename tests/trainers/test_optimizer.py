@@ -132,6 +132,32 @@ def test_the_mean_of_all_else_begins_where_it_first_follows_and_follows_every_fe
     assert values[second] == pytest.approx(first + (1 - keep**EVERY) * EVERY)
 
 
+def mean_after(steps: range, lasts: set[int], kept: Averaged, weight: Tensor) -> float:
+    """What the mean of a weight is that is `step` at every step."""
+    for step in steps:
+        with torch.no_grad():
+            weight.fill_(step)
+        kept.after_step(last=step in lasts)
+    return kept.module.get_parameter("layer.weight")[0, 0].item()
+
+
+def test_where_an_epoch_ends_between_the_mean_follows_by_the_steps_that_have_passed() -> None:
+    module, keep = Towers(), 0.8
+    first, end, then = EVERY, 2 * EVERY - 1, 2 * EVERY
+    got = mean_after(range(1, then + 1), {end}, Averaged(module, keep, []), module.layer.weight)
+    at_end = end + (first - end) * keep ** (end - first)
+    assert got == pytest.approx(then + (at_end - then) * keep ** (then - end))
+
+
+def test_a_mean_that_is_restored_between_goes_on_to_the_same_bytes() -> None:
+    module, keep, end = Towers(), 0.8, 2 * EVERY - 1
+    whole, before, after = (Averaged(module, keep, []) for _ in range(3))
+    wanted = mean_after(range(1, 3 * EVERY + 1), {end}, whole, module.layer.weight)
+    mean_after(range(1, end + 1), {end}, before, module.layer.weight)
+    after.restore(before.state())
+    assert mean_after(range(end + 1, 3 * EVERY + 1), {end}, after, module.layer.weight) == wanted
+
+
 def test_a_module_of_long_tables_alone_has_a_mean_too() -> None:
     table = nn.Embedding(4, 2, sparse=True)
     kept = Averaged(table, 0.5, [table])
