@@ -110,6 +110,7 @@ def guessed(job: MainJob) -> Config:
     data = DataConfig(interactions=log, items=items or None, users=users or None).relative_to(Path.cwd())
     score = {"device": job.device} | ({} if job.k is None else {"k": job.k})
     fields = {"data": data, "model": {"name": job.model}, "training": {"device": job.device}, "score": score}
+    fields["nightly"] = {"bundle": "bundle", "out": "recs"}  # beside the configuration
     return Config.of(fields, "the guess")
 
 
@@ -200,9 +201,8 @@ def score(job: MainJob, config: Config, source: Source, steps: Steps, say: Say) 
     )
     for line in show_lists(live, source, config.data):
         say(line)
-    words = [job.program, "score", steps.bundle, "--interactions", job.log, "--out", steps.recs]
-    words += ["--items", job.items] if job.items else []
-    say(f"Next      {shlex.join(map(str, words))}   every night, from cron")
+    words = [job.program, "nightly", steps.config]
+    say(f"Next      {shlex.join(map(str, words))}   every night, from cron: docs/nightly.md")
     words = [job.program, "train", steps.config, "--out", "checkpoint-2"]
     say(f"          {shlex.join(map(str, words))}   after a change to the configuration")
 

@@ -50,8 +50,10 @@ def test_times_are_shown_as_dates(ran: tuple[Path, list[str]]) -> None:
 def test_the_next_command_works_as_it_stands(ran: tuple[Path, list[str]], shop: Path) -> None:
     said = next(line for line in ran[1] if line.startswith("Next"))
     words = shlex.split(said.removeprefix("Next").partition("   every night")[0])
-    assert words[:2] == ["rec-export", "score"]
-    done(*words[1:], "--run-date", "2026-11-01")
+    assert words[:2] == ["rec-export", "nightly"]
+    forced = ("same_list", "first_item")  # of a model that learned for one epoch
+    words += ["--run-date", "2026-11-01", "--reason", "a test", *(w for gate in forced for w in ("--force-gate", gate))]
+    done(*words[1:])
     tonight = read_lists(ran[0] / "recs" / "run_date=2026-11-01")
     assert tonight["rank"].to_pylist()[:7] == list(range(1, 8))  # k is that of the run
 
