@@ -55,7 +55,7 @@ def test_a_live_run_from_other_inputs_is_left_alone(scored: Path, exported: Path
     assert (code, err) == (
         73,
         f"Error: {scored}/run_date=2026-10-31 already holds the run {live}, made with another k;"
-        " put this one in its place with --replace, or choose another --run-date or --out\n",
+        " put this one in its place with --replace, or choose another date or read root\n",
     )
     assert contents(scored.parent) == before
 

@@ -41,7 +41,7 @@ def test_paths_are_relative_to_the_file(tmp_path: Path) -> None:
     assert data.users
     assert (data.interactions.path, data.items.path, data.users.path) == (
         tmp_path / "log.parquet",
-        tmp_path / "../items.csv",
+        tmp_path.parent / "items.csv",
         Path("/abs/users.csv"),
     )
 
