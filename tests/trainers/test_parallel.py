@@ -122,9 +122,9 @@ def test_where_one_process_is_killed_the_other_ends_and_both_go_on_to_the_weight
     (tmp_path / "killed.py").write_text(KILLED)
     answer = in_two("-q", "train", path, "--out", tmp_path / "two", program=str(tmp_path / "killed.py"))
     assert answer.returncode != 0
-    assert [line.split(" (")[0] for line in errors(answer)] == [
-        "another process of this training has ended, or cannot be reached"
-    ]
+    assert "SIGKILL" in answer.stderr  # torchrun says so, and may end the other before that can tell
+    lost = "another process of this training has ended, or cannot be reached"
+    assert [line.split(" (")[0] for line in errors(answer)] in ([lost], [])
     assert not (tmp_path / "two").exists()
     answer = in_two("train", path, "--out", tmp_path / "two", "--resume")
     assert answer.returncode == 0, answer.stderr
