@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+from safetensors.numpy import load_file
 
 from rec_export.checkpoint import Checkpoint
 from rec_export.models.bpr import ItemFactors
@@ -90,3 +91,5 @@ def test_a_half_life_that_all_but_ends_old_likings_breaks_nothing(log: Path, tmp
         training={"recency": 0.5, "epochs": 3},
     )
     done("train", config, "--out", tmp_path / "checkpoint")
+    weights = load_file(tmp_path / "checkpoint" / "weights.safetensors")
+    assert {name: bool(np.abs(weight).max() < 10) for name, weight in weights.items()} == dict.fromkeys(weights, True)
