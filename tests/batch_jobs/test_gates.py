@@ -217,5 +217,7 @@ def test_the_overlap_is_the_share_of_items_that_stay(tmp_path: Path) -> None:
 
 def test_all_verdicts_have_names_that_can_be_forced(tmp_path: Path) -> None:
     verdicts = Gatekeeper(Gates(command="true"))(nights(tmp_path))
-    for one in verdicts[1:]:
-        Gatekeeper(Gates(), (one.gate,), "x")
+    names = tuple(dict.fromkeys(one.gate for one in verdicts[1:]))
+    assert Gatekeeper(Gates(), names, "x").forced == names
+    with pytest.raises(UsageError, match="there is no gate"):
+        Gatekeeper(Gates(), (*names, "no_such_gate"), "x")
