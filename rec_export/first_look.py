@@ -9,7 +9,7 @@ import pyarrow.compute as pc
 
 from rec_export.data.columns import DAY, date, unit_of
 from rec_export.data.config import Attributes, DataConfig, Interactions
-from rec_export.data.read import parts_of, read_table
+from rec_export.data.read import names_in, parts_of, read_table
 from rec_export.data.source import Source
 from rec_export.data.vocab import UNKNOWN, Vocab
 
@@ -52,7 +52,7 @@ def columns(log: Interactions, source: Source) -> Iterator[str]:
 
 def unread(declared: Attributes) -> Iterator[str]:
     """The columns of a table that say nothing a model can read, or nothing at all."""
-    names = [name for name in read_table(declared.path, None).column_names if name not in declared.columns()]
+    names = [name for name in names_in(declared.path) if name not in declared.columns()]
     if names:
         yield f"          not read: {', '.join(names)} (dates, links, keys, or the same in every row)"
 

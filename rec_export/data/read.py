@@ -38,6 +38,15 @@ def read_table(path: Path, columns: list[str] | None, *, text: list[str] | None 
     return table
 
 
+def names_in(path: Path) -> list[str]:
+    """The columns of the file or folder at `path`; of Parquet the rows are not read for that."""
+    opened = [
+        read_parquet(part, []) if reader_of(part) is read_parquet else read_part(part, None, [])
+        for part in parts_of(path)
+    ]
+    return list(dict.fromkeys(name for table in opened for name in table.schema.names))
+
+
 def parts_of(path: Path) -> list[Path]:
     """The data files at `path`, in the order of their names; what starts with `_` or `.` is not data."""
     if not path.exists():
