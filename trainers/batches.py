@@ -34,7 +34,9 @@ class Device:
         self.order = torch.stack(order).to(device)
         features = dataset.item_features.take(every)
         inputs = item_inputs(self.item_ports, features, trends[0], every)
-        inputs |= attributes({"dense", "category", "tags", "text"}, features, every) | {"row": torch.from_numpy(every)}
+        if any(port.name == "history" for port in self.user_ports):  # whose encoder reads all that is known of items
+            inputs |= attributes({"dense", "category", "tags", "text"}, features, every)
+            inputs["row"] = torch.from_numpy(every)
         self.item_inputs = {n: value.to(device) for n, value in inputs.items() if value.numel() and n != "trend"}
 
     def inputs_of(self, item: Tensor, moment: int, hide: float) -> Inputs:

@@ -102,15 +102,15 @@ class Run(Course):
     def step(self, batch: Batch) -> float:
         """Learn from one batch, each process from its part of it; the loss of all before."""
         plan, state = self.plan, self.held
-        popular, target = state.popularity(batch.moment), state.tensor(batch.target)
-        drawn = candidates(plan.negatives, popular, target, plan.candidates, plan.logq, self.draws)
+        drawn = self.drawn(batch) if self.squares is None else None
         mine = batch.part(self.group.rank, self.group.size)
         self.optimizer.zero_grad(set_to_none=True)
         loss = torch.zeros((), device=state.device)
         if len(mine.user):
             # The balance of the gates is that of each part's users: exact for one process, near it for large parts.
             with torch.autocast(state.device.type, torch.bfloat16, enabled=plan.precision == "bfloat16"):
-                loss = mine.worth * self.loss(mine, drawn) + mine.share * self.gates.penalty(mine.size)
+                loss = mine.worth * self.loss(mine, drawn)
+                loss = loss + mine.share * self.gates.penalty(mine.size)
             loss.backward()
         loss = self.group.sum_gradients(loss.detach(), self.weights)
         clip(self.weights, plan.clip)
@@ -118,11 +118,18 @@ class Run(Course):
         self.optimizer.step()
         return float(loss.item())
 
-    def loss(self, batch: Batch, drawn: Candidates) -> Tensor:
-        """The loss of one part of a batch, whose targets are told from the candidates of the whole, float32 []."""
+    def drawn(self, batch: Batch) -> Candidates:
+        """The items that the targets of a whole batch are told from, the same in every process."""
+        plan, state = self.plan, self.held
+        popular, target = state.popularity(batch.moment), state.tensor(batch.target)
+        return candidates(plan.negatives, popular, target, plan.candidates, plan.logq, self.draws)
+
+    def loss(self, batch: Batch, drawn: Candidates | None) -> Tensor:
+        """The loss of one part of a batch, whose targets are told from candidates; None for values. float32 []."""
         state, towers, plan = self.held, self.towers, self.plan
         if self.squares is not None:
             return self.squares.loss(batch, state, plan.id_dropout)
+        assert drawn is not None
         met = np.unique(batch.history[batch.history >= 0])
         for encoder in history_encoders(towers):
             encoder.meet(state.inputs_of(state.tensor(met), batch.moment, plan.id_dropout))

@@ -11,7 +11,7 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from rec_export.layers import SafeEmbedding
+from rec_export.layers import SafeEmbedding, row_input
 from rec_export.towers import DotHead, Input, Inputs, ModelSpec, Sizes, Towers
 
 
@@ -36,11 +36,11 @@ class Spec(ModelSpec):
 
     def user_inputs(self, sizes: Sizes) -> tuple[Input, ...]:
         """A user is a row."""
-        return (Input(name="row", dtype="int64", shape=("B",)),)
+        return (row_input("B"),)
 
     def item_inputs(self, sizes: Sizes) -> tuple[Input, ...]:
         """An item is a row."""
-        return (Input(name="row", dtype="int64", shape=("N",)),)
+        return (row_input("N"),)
 
     def build(self, sizes: Sizes) -> Towers:
         """Small random factors; zeros for a user who is not known."""
