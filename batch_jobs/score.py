@@ -45,7 +45,7 @@ class Scored(NamedTuple):
 
 
 def run(job: ScoreJob, judge: Judge = structure, keep: Retention | None = None) -> Scored:
-    """Publish the run, if `judge` lets it; when the same run is already live, only its manifest is read.
+    """Publish the run, if `judge` lets it; when the same run is already live, its parts are held against its manifest.
 
     `keep` says what is removed after that; None: nothing. Raises BusyError, GateError, and OutputExistsError where
     another run is live or this one was withdrawn.
@@ -58,14 +58,9 @@ def run(job: ScoreJob, judge: Judge = structure, keep: Retention | None = None) 
         if keep is not None:
             empty(recs, keep)  # also while nights are refused
         before = run_in(live)
-        if before == plan.run_id:
-            try:
-                manifest = recs.told(plan.run_date, plan.run_id)
-                matched(live, manifest)
-                return Scored(manifest, fresh=False)
-            except (DataError, MissingInputError):
-                if not job.replace:
-                    raise
+        done = already(recs, plan, job.replace) if before == plan.run_id else None
+        if done is not None:
+            return Scored(done, fresh=False)
         refuse_taken(recs, plan, before, job.replace)
         today = look(plan.bundle, job)
         refuse_changes(plan.hashes, job.inputs())
@@ -89,6 +84,18 @@ def run(job: ScoreJob, judge: Judge = structure, keep: Retention | None = None) 
                 retire(recs, keep, plan.run_date)
                 empty(recs, keep)
     return Scored(manifest, fresh=True, resumed=len(parts) - len(left))
+
+
+def already(recs: Recs, plan: Plan, replace: bool) -> RunManifest | None:
+    """The manifest of the run that is live; None where it is damaged and may be replaced. Raises DataError if not."""
+    try:
+        manifest = recs.told(plan.run_date, plan.run_id)
+        matched(recs.live(plan.run_date), manifest)
+    except (DataError, MissingInputError):
+        if not replace:
+            raise
+        return None
+    return manifest
 
 
 def refuse_other_parts(work: Work, manifest: RunManifest) -> None:
