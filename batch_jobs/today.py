@@ -41,12 +41,13 @@ def look(bundle: Bundle, job: ScoreJob) -> Today:
     if events.dropped:
         log.warning("%s rows of %s without a user or an item are left out", f"{events.dropped:,}", job.interactions)
     attributes = {name: table_of(data, name, path) for name, path in job.inputs().items() if name != "interactions"}
+    user, item = events.user_id.present(), events.item_id.present()
     catalogue = Catalogue(
-        bundle.catalogue.users.grown(together(events.user_id, attributes.get("users")), attributes.get("users")),
-        bundle.catalogue.items.grown(together(events.item_id, attributes.get("items")), attributes.get("items")),
+        bundle.catalogue.users.grown(together(user, attributes.get("users")), attributes.get("users")),
+        bundle.catalogue.items.grown(together(item, attributes.get("items")), attributes.get("items")),
     )
     users, items = catalogue.users.vocab, catalogue.items.vocab
-    known = bundle.catalogue.users.vocab.plus(events.user_id)
+    known = bundle.catalogue.users.vocab.plus(user)
     world = Timeline.of(make_log(events, users, items), len(users), len(items)).as_of(
         None, bundle.manifest.blueprint.clock
     )

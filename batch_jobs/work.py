@@ -13,13 +13,13 @@ import shutil
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from importlib import metadata
 from pathlib import Path
 from typing import Self, TypeVar, final
 
 import numpy as np
 import onnxruntime as ort
 import pyarrow as pa
-import sklearn
 import torch
 
 from batch_jobs.plan import Plan
@@ -30,7 +30,7 @@ from rec_export.files import sync
 from rec_export.record import Record
 from rec_export.recs import PartFile, Recs, unchanged
 
-DECIDING = torch, pa, np, ort, sklearn  # packages that decide the bytes of a part
+DECIDING = torch, pa, np, ort  # packages that decide the bytes of a part
 KEPT = 7 * 86400.0  # seconds that an unfinished run of another date is kept
 R = TypeVar("R", bound=Record)
 
@@ -48,6 +48,7 @@ class MadeWith(Record):
         cuda = device.type == "cuda"
         name = torch.cuda.get_device_name(device) if cuda else f"cpu {torch.backends.cpu.get_cpu_capability()}"
         versions = {package.__name__: str(package.__version__) for package in DECIDING}
+        versions["sklearn"] = metadata.version("scikit-learn")  # not imported, as it holds 150 MB, and few have texts
         return cls(device=name, versions={"rec-export": __version__, **versions})
 
 

@@ -4,11 +4,13 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from rec_export.data.columns import DAY, date, unit_of
 from rec_export.data.config import Attributes, DataConfig, Interactions
+from rec_export.data.keys import Keys
 from rec_export.data.read import names_in, parts_of, read_table
 from rec_export.data.source import Source
 from rec_export.data.vocab import UNKNOWN, Vocab
@@ -20,7 +22,7 @@ KINDS = ("dense", "category", "tags", "text")
 def first_look(path: Path, data: DataConfig, source: Source) -> Iterator[str]:
     """The sizes, the columns and what they are taken for, and what a careful person would want to know."""
     events = source.events
-    users, items = len(pc.unique(events.user_id)), len(pc.unique(events.item_id))
+    users, items = len(events.user_id.present()), len(events.item_id.present())
     parts = f" ({len(parts_of(path))} files)" if path.is_dir() else ""
     yield f"Read      {len(events.positive):,} events, {users:,} users, {items:,} items from {path}{parts}"
     yield f"Columns   {'  '.join(columns(data.interactions, source))}"
@@ -57,9 +59,9 @@ def unread(declared: Attributes) -> Iterator[str]:
         yield f"          not read: {', '.join(names)} (dates, links, keys, or the same in every row)"
 
 
-def undescribed(what: str, ids: pa.Array, table: pa.Table) -> Iterator[str]:
+def undescribed(what: str, keys: Keys, table: pa.Table) -> Iterator[str]:
     """A note when some of the log's ids are not in the table."""
-    known = Vocab(table.column(0).combine_chunks()).rows(pc.unique(ids)) != UNKNOWN
+    known = Vocab(table.column(0).combine_chunks()).rows(keys.present()) != UNKNOWN
     if not known.all():
         yield f"Note      {int((~known).sum()):,} of {len(known):,} {what} of the log are not in the table of {what}"
 
@@ -89,9 +91,8 @@ def listed_as_text(declared: Attributes, table: pa.Table) -> Iterator[str]:
 def notes(source: Source) -> Iterator[str]:
     """What is unusual in the log."""
     events = source.events
-    counts = pc.value_counts(events.user_id).field("counts")
-    single = pc.sum(pc.equal(counts, 1)).as_py()
-    pairs = pa.table({"user": events.user_id, "item": events.item_id}).group_by(["user", "item"]).aggregate([]).num_rows
+    single = int((events.user_id.counts() == 1).sum())
+    pairs = len(np.unique(events.user_id.code.astype(np.int64) * len(events.item_id.ids) + events.item_id.code))
     if events.dropped:
         yield f"Note      {events.dropped:,} rows without a user or an item are left out"
     if not events.positive.all():

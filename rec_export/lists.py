@@ -8,6 +8,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.dataset as ds
 
+from rec_export.data.columns import Int64
 from rec_export.data.config import DataConfig
 from rec_export.data.log import Events
 from rec_export.data.source import Source
@@ -21,10 +22,11 @@ HAD, GETS = 3, 3  # items
 def show_lists(run: Path, source: Source, data: DataConfig) -> Iterator[str]:
     """Two users with a middling history."""
     events = source.events
-    counts = pc.value_counts(events.user_id)
-    middling = np.argsort(np.abs(counts.field("counts").to_numpy() - 8), kind="stable")[:SHOWN]
-    for user in counts.field("values").take(pa.array(middling)):
-        had = events.item_id.take(newest_liked(events, user))
+    counts = events.user_id.counts()
+    there = np.flatnonzero(counts)
+    for place in there[np.argsort(np.abs(counts[there] - 8), kind="stable")[:SHOWN]]:
+        user = events.user_id.ids[int(place)]
+        had = events.item_id.ids.take(pa.array(events.item_id.code[newest_liked(events, int(place))]))
         best = ds.dataset(run, format="parquet").to_table(filter=pc.field("user_id") == user).sort_by("rank")
         gets = best["item_id"].combine_chunks()[:GETS]
         yield f"Look      {plain(user)}" + (f" ({best['source'][0]})" if len(gets) else "")
@@ -32,11 +34,11 @@ def show_lists(run: Path, source: Source, data: DataConfig) -> Iterator[str]:
         yield f"          gets: {'; '.join(titles(gets, source, data)) or 'nothing, as nothing is left that is new'}"
 
 
-def newest_liked(events: Events, user: pa.Scalar) -> pa.Array:
-    """The rows of what a user liked last, the newest last."""
-    rows = np.flatnonzero(pc.equal(events.user_id, user).to_numpy(zero_copy_only=False) & events.positive)
+def newest_liked(events: Events, user: int) -> Int64:
+    """The rows of what the user with this code liked last, the newest last."""
+    rows = np.flatnonzero((events.user_id.code == user) & events.positive)
     order = rows if events.time is None else rows[np.argsort(events.time[rows], kind="stable")]
-    return pa.array(order[-HAD:])
+    return order[-HAD:]
 
 
 def plain(text: object) -> str:

@@ -38,22 +38,20 @@ class Timeline(NamedTuple):
     @classmethod
     def of(cls, log: Log, users: int, items: int) -> Self:
         """From a log whose rows lie in 0..users-1 and 0..items-1."""
+        seen = np.argsort(log.user_row, kind="stable")  # the log is in time order already
         liked = log.where(log.positive)
-        order = np.argsort(liked.user_row, kind="stable")  # the log is in time order already
-        user, item = liked.user_row[order], liked.item_row[order]
-        first = firsts(user * items + item)
-        seen_user, seen_item = log.user_row, log.item_row
-        by_user = np.argsort(seen_user, kind="stable")
+        order = seen if liked is log else np.argsort(liked.user_row, kind="stable")
+        first = order[firsts(liked.user_row[order] * items + liked.item_row[order])]
         return cls(
-            item_row=item[first],
-            time=None if liked.time is None else liked.time[order][first],
-            value=None if liked.value is None else liked.value[order][first],
-            start=np.searchsorted(user[first], np.arange(users + 1)),
+            item_row=liked.item_row[first],
+            time=None if liked.time is None else liked.time[first],
+            value=None if liked.value is None else liked.value[first],
+            start=starts(liked.user_row[first], users),
             event_item=liked.item_row,
             event_time=liked.time,
-            visit=user * len(liked) + order,
-            seen_item=seen_item[by_user],
-            seen_start=np.searchsorted(seen_user[by_user], np.arange(users + 1)),
+            visit=liked.user_row[order] * len(liked) + order,
+            seen_item=log.item_row[seen],
+            seen_start=starts(log.user_row, users),
             items=items,
         )
 
@@ -172,6 +170,11 @@ def ragged(first: Int64, stop: Int64) -> Ragged:
     start = np.concatenate([[0], np.cumsum(size)])
     owner = np.repeat(np.arange(len(size)), size)
     return Ragged(np.arange(start[-1]) - start[owner] + first[owner], owner, start)
+
+
+def starts(user: Int64, users: int) -> Int64:
+    """Where the rows of each user begin when they are sorted by user, int64 [U + 1]."""
+    return np.concatenate([[0], np.cumsum(np.bincount(user, minlength=users))])
 
 
 def firsts(key: Int64) -> Bool:

@@ -98,14 +98,15 @@ def own_rows(table: nn.Embedding) -> Float32:
 
 def likings_of(timeline: Timeline, recency: float | None) -> Likings:
     """Who likes what, and how much: by value, and half as much for every `recency` days of age; 1 in the mean."""
-    user = np.repeat(np.arange(len(timeline.start) - 1), np.diff(timeline.start))
-    order = np.lexsort((timeline.item_row, user))
+    user = np.repeat(np.arange(len(timeline.start) - 1, dtype=np.int32), np.diff(timeline.start))
+    item = timeline.item_row.astype(np.int32)
+    order = np.lexsort((item, user))
     weight = worth(timeline)
     if recency is not None and timeline.time is not None:
         weight = weight * 0.5 ** ((timeline.end - timeline.time) / DAY / recency)
     return Likings(
-        user[order].astype(np.int32),
-        timeline.item_row[order].astype(np.int32),
+        user[order],
+        item[order],
         (weight / weight.mean())[order].astype(np.float32),
         timeline.start,
     )

@@ -33,13 +33,13 @@ class HeldOut(NamedTuple):
     @classmethod
     def of(cls, checkpoint: Checkpoint, known: Events, test: Events) -> Self:
         """From the rows that are known and the ones that are held out; a pair that is known already is no target."""
-        users = checkpoint.catalogue.users.grown(known.user_id, None).grown(test.user_id, None)
-        items = checkpoint.catalogue.items.grown(known.item_id, None)
+        users = checkpoint.catalogue.users.grown(known.user_id.present(), None).grown(test.user_id.present(), None)
+        items = checkpoint.catalogue.items.grown(known.item_id.present(), None)
         catalogue = Catalogue(users, items)
         log = make_log(known, users.vocab, items.vocab)
         timeline = Timeline.of(log, users.table.num_rows, items.table.num_rows)
-        liked = make_log(select(test, test.positive), users.vocab, items.vocab.plus(test.item_id))
-        width = items.table.num_rows + len(test.item_id)
+        liked = make_log(select(test, test.positive), users.vocab, items.vocab.plus(test.item_id.present()))
+        width = items.table.num_rows + len(test.item_id.ids)
         key = np.setdiff1d(liked.user_row * width + liked.item_row, log.user_row * width + log.item_row)
         user = np.unique(key // width)
         if len(user) == 0:

@@ -54,8 +54,8 @@ class HeldOutValues(NamedTuple):
         if test.value is None:
             raise DataError("the held-out rows have no values to compare predictions with")
         users, items = checkpoint.catalogue
-        users = users.grown(known.user_id, None).grown(test.user_id, None)
-        items = items.grown(known.item_id, None).grown(test.item_id, None)
+        users = users.grown(known.user_id.present(), None).grown(test.user_id.present(), None)
+        items = items.grown(known.item_id.present(), None).grown(test.item_id.present(), None)
         target = checkpoint.blueprint.target
         before, later = (Pairs.of(make_log(rows, users.vocab, items.vocab), target) for rows in (known, test))
         return cls(Catalogue(users, items), before, later)

@@ -28,13 +28,17 @@ def ids(column: pa.ChunkedArray, where: str) -> pa.Array:
     kind = column.type
     if pa.types.is_dictionary(kind):
         column, kind = column.cast(kind.value_type), kind.value_type
-    if pa.types.is_floating(kind):
-        return integral(column, where)
-    if pa.types.is_integer(kind) or pa.types.is_string(kind) or pa.types.is_large_string(kind):
-        return column.combine_chunks()
+    refuse_kind(kind, where)
+    return integral(column, where) if pa.types.is_floating(kind) else column.combine_chunks()
+
+
+def refuse_kind(kind: pa.DataType, where: str) -> None:
+    """Raise DataError for a type that holds no ids."""
     if pa.types.is_null(kind):
         raise DataError(f"{where} holds no value at all; name the column of ids")
-    raise DataError(f"{where} holds {kind}, which cannot be an id; ids are strings or integers")
+    tests = (pa.types.is_floating, pa.types.is_integer, pa.types.is_string, pa.types.is_large_string)
+    if not any(test(kind) for test in tests):
+        raise DataError(f"{where} holds {kind}, which cannot be an id; ids are strings or integers")
 
 
 def integral(column: pa.ChunkedArray, where: str) -> pa.Array:

@@ -1,15 +1,13 @@
 """What was learned of the attributes from the training part, and its use on any table since: state without pickle."""
 
 from pathlib import Path
-from typing import NamedTuple, Self, final
+from typing import TYPE_CHECKING, NamedTuple, Self, final
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 from safetensors.numpy import load_file, save_file
-from sklearn.decomposition import TruncatedSVD
-from sklearn.feature_extraction.text import TfidfVectorizer
 
 from rec_export.data.columns import Float32, Int64, bags, floats, words
 from rec_export.data.config import Attributes
@@ -17,6 +15,9 @@ from rec_export.data.vocab import UNKNOWN
 from rec_export.errors import DataError
 from rec_export.record import Record
 from rec_export.towers import Dense, TableSizes
+
+if TYPE_CHECKING:
+    from sklearn.feature_extraction.text import TfidfVectorizer
 
 RARE = 2  # a category, tag or word that fewer training rows hold says nothing that can be learned
 MOST_TAGS = 32  # of one row; a longer bag keeps its first
@@ -201,8 +202,10 @@ def large(text: str) -> pa.Scalar:
     return pa.scalar(text, pa.large_string())
 
 
-def tfidf(vocabulary: tuple[str, ...] | None = None) -> TfidfVectorizer:
+def tfidf(vocabulary: tuple[str, ...] | None = None) -> "TfidfVectorizer":
     """Words and pairs of words, with damped counts, as system 000 has them."""
+    from sklearn.feature_extraction.text import TfidfVectorizer  # here, as it holds 150 MB, and few have texts
+
     return TfidfVectorizer(
         ngram_range=(1, 2),
         sublinear_tf=True,
@@ -215,6 +218,10 @@ def tfidf(vocabulary: tuple[str, ...] | None = None) -> TfidfVectorizer:
 def text_space(texts: list[str], dim: int) -> tuple[tuple[str, ...], Float32, npt.NDArray[np.float32]]:
     """The words, their idf [V] and the main directions [E, V] of the training texts; nothing if there are too few."""
     nothing = (), np.zeros(0, np.float32), np.zeros((0, 0), np.float32)
+    if not any(texts):
+        return nothing
+    from sklearn.decomposition import TruncatedSVD
+
     vectorizer = tfidf()
     try:
         weights = vectorizer.fit_transform(texts)

@@ -6,8 +6,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from rec_export.data.columns import Bool, Float32, Int64, comparable, floats, ids, times
+from rec_export.data.columns import Bool, Float32, Int64, comparable, floats, times
 from rec_export.data.config import Interactions, Minimum
+from rec_export.data.keys import Keys
 from rec_export.data.read import read_table
 from rec_export.data.vocab import UNKNOWN, Vocab, ordered, shuffled
 from rec_export.errors import DataError
@@ -16,8 +17,8 @@ from rec_export.errors import DataError
 class Events(NamedTuple):
     """The interactions as the file has them, ids and all; R rows."""
 
-    user_id: pa.Array
-    item_id: pa.Array
+    user_id: Keys
+    item_id: Keys
     time: Int64 | None  # microseconds since 1970 UTC
     value: Float32 | None
     positive: Bool
@@ -39,8 +40,8 @@ class Log(NamedTuple):
         return len(self.user_row)
 
     def where(self, keep: Bool) -> "Log":
-        """The rows that are kept."""
-        return self.at(np.flatnonzero(keep))
+        """The rows that are kept; the same arrays where all are."""
+        return self if keep.all() else self.at(np.flatnonzero(keep))
 
     def at(self, row: Int64) -> "Log":
         """The rows at these places, in this order."""
@@ -57,25 +58,35 @@ def read_events(source: Interactions, part: str | None = None) -> Events:
     """Read the log. Rows without a user or an item are left out and counted."""
     columns = source.columns() + ([part] if part else [])
     table = read_table(source.path, columns, text=[source.user, source.item])
-    complete = pc.and_(*(pc.invert(pc.is_null(table[name], nan_is_null=True)) for name in (source.user, source.item)))
-    kept = table.filter(complete)
-    if kept.num_rows == 0:
-        raise DataError(f"no row of {source.path} has both a user ({source.user}) and an item ({source.item})")
-    value = floats(kept[source.value], f"column {source.value!r} of {source.path}") if source.value else None
-    keys = {name: ids(kept[name], f"column {name!r} of {source.path}") for name in (source.user, source.item)}
+    rows, table = table.num_rows, complete(table, source)
+    column = {name: table[name] for name in table.column_names}
+    del table  # so that each column goes when it is read
+    keys = {name: Keys.of(column.pop(name), f"column {name!r} of {source.path}") for name in (source.user, source.item)}
     for key in keys.values():
-        comparable(key)  # refuses what is beyond int64
+        comparable(key.ids)  # refuses what is beyond int64
+    left = len(keys[source.user])
+    value = floats(column.pop(source.value), f"column {source.value!r} of {source.path}") if source.value else None
     return Events(
         user_id=keys[source.user],
         item_id=keys[source.item],
-        time=times(kept[source.time], source.time_unit, f"column {source.time!r} of {source.path}")
+        time=times(column.pop(source.time), source.time_unit, f"column {source.time!r} of {source.path}")
         if source.time
         else None,
         value=checked(value, source),
-        positive=np.ones(kept.num_rows, bool) if source.positive is None or value is None else value >= source.positive,
-        part=kept[part].combine_chunks() if part else None,
-        dropped=table.num_rows - kept.num_rows,
+        positive=np.ones(left, bool) if source.positive is None or value is None else value >= source.positive,
+        part=column[part].combine_chunks() if part else None,
+        dropped=rows - left,
     )
+
+
+def complete(table: pa.Table, source: Interactions) -> pa.Table:
+    """The rows that have a user and an item. Raises DataError where there are none."""
+    has = pc.and_(*(pc.invert(pc.is_null(table[name], nan_is_null=True)) for name in (source.user, source.item)))
+    if pc.all(has).as_py():
+        return table
+    if not pc.any(has).as_py():
+        raise DataError(f"no row of {source.path} has both a user ({source.user}) and an item ({source.item})")
+    return table.filter(has)
 
 
 def checked(value: Float32 | None, source: Interactions) -> Float32 | None:
@@ -91,16 +102,16 @@ def checked(value: Float32 | None, source: Interactions) -> Float32 | None:
 
 def vocabularies(events: Events, keep: Bool) -> tuple[Vocab, Vocab]:
     """The users (sorted: a shard of a run is a range of them) and the items (shuffled) of the rows that are kept."""
-    rows = pa.array(keep)
-    return Vocab(ordered(events.user_id.filter(rows))), Vocab(shuffled(events.item_id.filter(rows)))
+    events = select(events, keep)
+    return Vocab(ordered(events.user_id.present())), Vocab(shuffled(events.item_id.present()))
 
 
 def make_log(events: Events, users: Vocab, items: Vocab) -> Log:
     """The events in time order, with UNKNOWN for ids that the vocabularies do not hold."""
-    log = Log(users.rows(events.user_id), items.rows(events.item_id), events.time, events.value, events.positive)
-    if events.time is None:
-        return log
-    return log.at(np.argsort(events.time, kind="stable"))
+    if events.time is not None and (events.time[1:] < events.time[:-1]).any():
+        events = at(events, np.argsort(events.time, kind="stable"))
+    user, item = events.user_id.rows_in(users), events.item_id.rows_in(items)
+    return Log(user, item, events.time, events.value, events.positive)
 
 
 def known(log: Log) -> Log:
@@ -108,17 +119,12 @@ def known(log: Log) -> Log:
     return log.where((log.user_row != UNKNOWN) & (log.item_row != UNKNOWN))
 
 
-def codes(column: pa.Array) -> Int64:
-    """A number for each distinct id, int64 [R]."""
-    return pc.dictionary_encode(column).indices.to_numpy(zero_copy_only=False).astype(np.int64)
-
-
 def core(events: Events, minimum: Minimum, among: Bool) -> Bool:
     """Those of the rows `among` whose users and items have enough positive rows there, bool [R] (the k-core)."""
     if not events.positive[among].any():
         raise DataError(f"none of {int(among.sum()):,} rows is a liking; lower data.interactions.positive")
     keep = among.copy()
-    user, item = codes(events.user_id), codes(events.item_id)
+    user, item = events.user_id.code, events.item_id.code
     while minimum.per_user > 1 or minimum.per_item > 1:
         counted = keep & events.positive
         enough = (np.bincount(user[counted], minlength=user.max() + 1)[user] >= minimum.per_user) & (
@@ -139,7 +145,7 @@ def without_repeats(events: Events, rule: str, group: Int64) -> Bool:
 
     All of them, or the first or last in time; of several at that time one that says "liked".
     """
-    user, item = codes(events.user_id), codes(events.item_id)
+    user, item = events.user_id.code, events.item_id.code
     if rule == "keep":
         return np.ones(len(user), bool)
     time = np.arange(len(user)) if events.time is None else events.time
@@ -152,14 +158,18 @@ def without_repeats(events: Events, rule: str, group: Int64) -> Bool:
 
 
 def select(events: Events, keep: Bool) -> Events:
-    """The events of the rows that are kept."""
-    rows = pa.array(keep)
+    """The events of the rows that are kept; the same arrays where all are."""
+    return events if keep.all() else at(events, np.flatnonzero(keep))
+
+
+def at(events: Events, row: Int64) -> Events:
+    """The events of the rows at these places, in this order."""
     return Events(
-        events.user_id.filter(rows),
-        events.item_id.filter(rows),
-        None if events.time is None else events.time[keep],
-        None if events.value is None else events.value[keep],
-        events.positive[keep],
-        None if events.part is None else events.part.filter(rows),
+        events.user_id.at(row),
+        events.item_id.at(row),
+        None if events.time is None else events.time[row],
+        None if events.value is None else events.value[row],
+        events.positive[row],
+        None if events.part is None else events.part.take(pa.array(row)),
         events.dropped,
     )

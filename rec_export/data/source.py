@@ -4,7 +4,6 @@ from typing import Literal, NamedTuple, Self, final
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from rec_export.data.columns import Bool
 from rec_export.data.config import Attributes, DataConfig, Split
@@ -41,9 +40,9 @@ class Source(NamedTuple):
         whole = read_events(config.interactions, config.split.column)
         users = config.users and read_attributes(config.users)
         items = config.items and read_attributes(config.items)
-        for table, ids, declared in ((users, whole.user_id, config.users), (items, whole.item_id, config.items)):
+        for table, keys, declared in ((users, whole.user_id, config.users), (items, whole.item_id, config.items)):
             if table is not None and declared is not None:
-                refuse_strangers(table, ids, declared, config)
+                refuse_strangers(table, keys.ids, declared, config)
         refuse_changes(hashes, config.paths())
         events, parts = divided(whole, config.interactions.repeats, config.split, rated)
         return cls(events, parts, whole, rated, users, items, config, hashes)
@@ -65,9 +64,8 @@ class Source(NamedTuple):
         return core(counted(self.events, self.rated), self.config.minimum, self.rows(*parts))
 
 
-def refuse_strangers(table: pa.Table, ids: pa.Array, declared: Attributes, config: DataConfig) -> None:
+def refuse_strangers(table: pa.Table, named: pa.Array, declared: Attributes, config: DataConfig) -> None:
     """Raise DataError when a table describes nobody and nothing that the log names."""
-    named = pc.unique(ids)
     if (Vocab(table.column(0).combine_chunks()).rows(named) == UNKNOWN).all():
         raise DataError(
             f"none of the {len(named):,} ids in {config.interactions.path}, such as {some([named[0].as_py()])}, is in"

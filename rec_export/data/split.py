@@ -6,9 +6,9 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from rec_export.data.columns import Int64
 from rec_export.data.config import Split
-from rec_export.data.log import Events, codes
+from rec_export.data.keys import Int32
+from rec_export.data.log import Events
 from rec_export.errors import DataError, UsageError, some
 
 Parts = npt.NDArray[np.int8]
@@ -34,7 +34,7 @@ def split(events: Events, rule: Split) -> Parts:
         case "random":
             parts = by_chance(len(events.positive), rule, rng)
         case "user":
-            parts = by_chance_within_users(codes(events.user_id), rule, rng)
+            parts = by_chance_within_users(events.user_id.code, rule, rng)
         case "last":
             parts = by_last(events, rule, rng)
         case "column":
@@ -69,7 +69,7 @@ def by_chance(rows: int, rule: Split, rng: np.random.Generator) -> Parts:
     return parts
 
 
-def by_chance_within_users(user: Int64, rule: Split, rng: np.random.Generator) -> Parts:
+def by_chance_within_users(user: Int32, rule: Split, rng: np.random.Generator) -> Parts:
     """The same share of each user's rows, drawn at random."""
     place = pd.Series(rng.random(len(user))).groupby(user).rank(method="first").to_numpy() - 1
     size = np.bincount(user)[user]
@@ -85,7 +85,7 @@ def by_last(events: Events, rule: Split, rng: np.random.Generator) -> Parts:
     """
     if events.time is None:
         raise UsageError("data.split.by is 'last', but no time column is given; name it in data.interactions.time")
-    user = codes(events.user_id)
+    user = events.user_id.code
     order = np.lexsort((rng.random(len(user)), events.time, events.positive, user))
     size = np.bincount(user[events.positive], minlength=user.max() + 1)[user[order]]
     from_end = pd.Series(order).groupby(user[order]).cumcount(ascending=False).to_numpy()

@@ -3,6 +3,7 @@
 import numpy as np
 import pyarrow as pa
 
+from rec_export.data.keys import Keys
 from rec_export.data.log import Events
 from rec_export.lists import newest_liked
 
@@ -10,8 +11,8 @@ from rec_export.lists import newest_liked
 def events(time: list[int] | None) -> Events:
     """Six rows of two users, one of them disliked."""
     return Events(
-        user_id=pa.array(["a", "a", "b", "a", "a", "a"]),
-        item_id=pa.array(["1", "2", "3", "4", "5", "6"]),
+        user_id=Keys.of(pa.array(["a", "a", "b", "a", "a", "a"]), ""),
+        item_id=Keys.of(pa.array(["1", "2", "3", "4", "5", "6"]), ""),
         time=None if time is None else np.array(time),
         value=None,
         positive=np.array([True, True, True, False, True, True]),
@@ -21,8 +22,8 @@ def events(time: list[int] | None) -> Events:
 
 
 def test_the_newest_likings_come_last() -> None:
-    assert newest_liked(events([9, 2, 1, 8, 3, 4]), pa.scalar("a")).to_pylist() == [4, 5, 0]
+    assert newest_liked(events([9, 2, 1, 8, 3, 4]), 0).tolist() == [4, 5, 0]
 
 
 def test_without_time_the_last_rows_count_as_the_newest() -> None:
-    assert newest_liked(events(None), pa.scalar("a")).to_pylist() == [1, 4, 5]
+    assert newest_liked(events(None), 0).tolist() == [1, 4, 5]

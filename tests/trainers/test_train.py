@@ -166,8 +166,8 @@ def test_of_two_logs_with_repeats_the_part_to_train_on_does_not_depend_on_later_
     source = Source.read(DataConfig(interactions=interactions, split=Split(by="none", valid=0.2)))
     assert len(source.events.positive) == 8  # of each pair the last
     timed = source.with_validation("time")
-    users = timed.events.user_id.to_pylist()
-    pairs = list(zip(users, timed.events.item_id.to_pylist(), timed.parts.tolist(), strict=True))
+    users = timed.events.user_id.column().to_pylist()
+    pairs = list(zip(users, timed.events.item_id.column().to_pylist(), timed.parts.tolist(), strict=True))
     assert [(user, item) for user, item, part in pairs if part == Part.TRAIN][:2] == [(1, 7), (1, 8)]
     assert [(user, item) for user, item, part in pairs if part == Part.VALID] == [(1, 7), (2, 7)]
 

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rec_export.data.config import Minimum
+from rec_export.data.keys import Keys
 from rec_export.data.log import Events, core, make_log, select, vocabularies, without_repeats
 from rec_export.data.vocab import UNKNOWN, Vocab
 from rec_export.errors import DataError
@@ -24,8 +25,8 @@ def events(rows: list[Row], timed: bool = True) -> Events:
     """Rows as they are read from a file."""
     user, item, time, positive = zip(*rows, strict=True)
     return Events(
-        user_id=pa.array([f"u{u}" for u in user]),
-        item_id=pa.array([f"i{i}" for i in item]),
+        user_id=Keys.of(pa.array([f"u{u}" for u in user]), "user"),
+        item_id=Keys.of(pa.array([f"i{i}" for i in item]), "item"),
         time=np.array(time, np.int64) if timed else None,
         value=np.array(time, np.float32),
         positive=np.array(positive),
@@ -123,6 +124,6 @@ def test_selected_events_are_the_rows_that_are_kept(rows: list[Row], data: st.Da
     keep = data.draw(st.lists(st.booleans(), min_size=len(rows), max_size=len(rows)))
     got = select(events(rows), np.array(keep))
     wanted = [row for row, kept in zip(rows, keep, strict=True) if kept]
-    assert got.user_id.to_pylist() == [f"u{user}" for user, *_ in wanted]
+    assert got.user_id.column().to_pylist() == [f"u{user}" for user, *_ in wanted]
     assert got.time is not None
     assert got.time.tolist() == [time for _, _, time, _ in wanted]

@@ -37,7 +37,13 @@ def plain(events: Events) -> list[list[object]]:
     """The events as lists."""
     assert events.time is not None
     assert events.value is not None
-    columns = events.user_id.to_pylist(), events.item_id.to_pylist(), events.time, events.value, events.positive
+    columns = (
+        events.user_id.column().to_pylist(),
+        events.item_id.column().to_pylist(),
+        events.time,
+        events.value,
+        events.positive,
+    )
     return [list(column) for column in columns]
 
 
@@ -121,7 +127,7 @@ def test_integer_ids_with_gaps_are_read_as_integers(tmp_path: Path) -> None:
     pq.write_table(pa.Table.from_pandas(rows).set_column(0, "user_id", nan), tmp_path / "nan.parquet")
     for name in ("null.parquet", "null.jsonl", "nan.parquet"):
         events = read_events(SOURCE.model_copy(update={"path": tmp_path / name}))
-        assert (name, events.dropped, events.user_id.to_pylist()) == (name, 1, [1, 2, 4, 5])
+        assert (name, events.dropped, events.user_id.column().to_pylist()) == (name, 1, [1, 2, 4, 5])
 
 
 def test_a_csv_may_begin_with_a_byte_order_mark(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rec_export.data.config import Split
+from rec_export.data.keys import Keys
 from rec_export.data.log import Events
 from rec_export.data.split import Part, split
 from rec_export.errors import DataError
@@ -26,7 +27,8 @@ def events(part: Sequence[str | None] | None = None, **columns: Any) -> Events:
         "time": rng.permutation(ROWS) * 1_000_000, "value": None, "positive": np.ones(ROWS, bool),
         "part": None if part is None else pa.array(part, pa.string()), "dropped": 0,
     }  # fmt: skip
-    return Events(**{**fields, **columns})
+    made = {**fields, **columns}
+    return Events(**{**made, **{name: Keys.of(made[name], name) for name in ("user_id", "item_id")}})
 
 
 def sizes(parts: np.ndarray[Any, Any]) -> list[int]:
@@ -78,7 +80,7 @@ def test_the_seed_decides(by: str) -> None:
 def test_a_split_within_users_gives_each_user_the_same_share() -> None:
     made = events()
     parts = split(made, Split(by="user", valid=0.1, test=0.2))
-    users = made.user_id.to_numpy()
+    users = made.user_id.column().to_numpy()
     shares = {user: sizes(parts[users == user]) for user in np.unique(users)}
     rows = {user: sum(share) for user, share in shares.items()}
     # Python, too, rounds halves to even.
