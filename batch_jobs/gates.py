@@ -135,7 +135,7 @@ class Gatekeeper:
             code = subprocess.run([*self.words, str(folder)], stdout=2, check=False).returncode
         except OSError as error:
             raise MissingInputError(f"the gate's command {self.words[0]!r} cannot be run: {error.strerror}") from error
-        yield verdict("command", code, "exit code 0", code == 0)
+        yield verdict("command", code, "exit code 0", code == 0, reason=self.gates.command)
 
     def answered_for(self, one: Verdict) -> Verdict:
         """A refusal that a person has overruled."""

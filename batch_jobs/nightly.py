@@ -1,5 +1,6 @@
 """The nightly job: score, ask the gates, publish, clear up; and a report of it, whatever happened."""
 
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import date
@@ -17,12 +18,13 @@ from batch_jobs.publish import warned
 from batch_jobs.report import Report, write_report
 from batch_jobs.score import Scored
 from batch_jobs.score import run as score
-from rec_export.bundle import MANIFEST, Manifest, check_manifest
+from rec_export.bundle import manifest_of
 from rec_export.config import Config, Nightly
 from rec_export.errors import BusyError, GateError, MissingInputError, ModelError, RecExportError, UsageError
 from rec_export.record import Record
 from rec_export.recs import Recs, RunManifest
 
+log = logging.getLogger("rec_export")
 UNASKED = {"path", "repeats", "text_dim"}  # keys of the section data that scoring does not read
 
 
@@ -72,12 +74,28 @@ def run(job: NightlyJob) -> Report:
         clock = Clock()
         refuse_other_columns(job)
         done = score(job.score_job(), judge, job.section.retention)
+        if not done.fresh:
+            warn_of_gates_not_asked(judge, done.manifest)
     report = told(done, clock)
     with warned("the report could not be written"):
         if done.fresh or not said_well(recs):
             write_report(report, recs.control)
         measure(report, job)
     return report
+
+
+def warn_of_gates_not_asked(judge: Gatekeeper, run: RunManifest) -> None:
+    """A run that is live already was judged when it was published: whoever asks for something else now is told."""
+    asked = {one.reason for one in run.gates if one.gate == "command"}
+    command = judge.gates.command
+    if command is not None and command not in asked:
+        log.warning(
+            "the run %s was published before, and %r was not asked about it; if it should be taken back, use"
+            " `rec-export rollback`", run.run_id, command,
+        )  # fmt: skip
+    forced = [name for name in judge.forced if name not in {one.gate for one in run.gates if one.verdict == "forced"}]
+    if forced:
+        log.warning("the run %s was published before, so --force-gate %s is not recorded", run.run_id, forced[0])
 
 
 def said_well(recs: Recs) -> bool:
@@ -146,8 +164,7 @@ def failed(error: BaseException, job: NightlyJob, clock: Clock) -> Report:
 
 def refuse_other_columns(job: NightlyJob) -> None:
     """Raise UsageError where the section `data` reads the log or a table otherwise than the training did."""
-    check_manifest(job.section.bundle)
-    trained = Manifest.read(job.section.bundle / MANIFEST).blueprint.data
+    trained = manifest_of(job.section.bundle).blueprint.data
     for name in ("interactions", "items", "users"):
         mine, theirs = keys(getattr(job.config.data, name)), keys(getattr(trained, name))
         other = [key for key in mine if theirs and mine[key] != theirs[key]]

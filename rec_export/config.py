@@ -6,6 +6,7 @@ from typing import Any, Literal, Self, final
 import yaml
 from pydantic import Field, field_validator
 
+from rec_export import strict_yaml
 from rec_export.data.config import DataConfig
 from rec_export.errors import MissingInputError, UsageError, nearest
 from rec_export.files import below
@@ -180,7 +181,7 @@ class Config(Record):
     def load(cls, path: Path, changes: tuple[str, ...] = ()) -> Self:
         """Read a file, apply `--set a.b=value` changes, and take its paths from its own folder."""
         try:
-            fields = yaml.safe_load(path.read_text(encoding="utf-8"))
+            fields = strict_yaml.load(path.read_text(encoding="utf-8"))
         except FileNotFoundError as error:
             siblings = [p.name for p in path.parent.iterdir()] if path.parent.is_dir() else []
             raise MissingInputError(f"{path} does not exist{nearest(path.name, siblings)}") from error
@@ -188,6 +189,8 @@ class Config(Record):
             raise MissingInputError(f"{path} does not exist; name a YAML file") from error
         except IsADirectoryError as error:
             raise UsageError(f"{path} is a folder; name a YAML file in it") from error
+        except strict_yaml.RepeatedKeyError as error:
+            raise UsageError(f"{path}: {error}") from error
         except (yaml.YAMLError, UnicodeDecodeError) as error:
             raise UsageError(f"{path} is not YAML: {' '.join(str(error).split())}") from error
         if not isinstance(fields, dict):

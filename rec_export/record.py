@@ -19,6 +19,7 @@ PLAIN = {
     " or rmse, mae or r2",
 }
 """What pydantic says in the words of Python, in those of a YAML file; by the type of the complaint."""
+MOST_SHOWN = 5  # complaints in one sentence
 
 
 class Record(BaseModel):
@@ -54,10 +55,12 @@ class Record(BaseModel):
 
 
 def sentence(record: type[BaseModel], error: ValidationError) -> str:
-    """The first complaint as a person would say it, and how many more there are."""
-    details = error.errors(include_url=False)
-    more = f" (and {len(details) - 1} more)" if len(details) > 1 else ""
-    return complaint(record, details[0]) + more
+    """The complaints as a person would say them; numbered, where there are several."""
+    said = [complaint(record, detail) for detail in error.errors(include_url=False)]
+    if len(said) == 1:
+        return said[0]
+    shown = " ".join(f"({place}) {one}" for place, one in enumerate(said[:MOST_SHOWN], 1))
+    return f"{len(said)} mistakes: {shown}" + (" and so on" if len(said) > MOST_SHOWN else "")
 
 
 def complaint(record: type[BaseModel], detail: ErrorDetails) -> str:
