@@ -102,7 +102,7 @@ def k8s(schedule: Schedule) -> Files:
     container = {
         "name": "nightly",
         "image": schedule.image,
-        "command": ["rec-export", "-q", "nightly", str(schedule.config)],
+        "command": ["rec-export", "--log-format", "json", "nightly", str(schedule.config)],
         "env": [{"name": "OMP_NUM_THREADS", "valueFrom": threads}, *passive],
         "resources": {"requests": {"cpu": "2", "memory": "8Gi"}, "limits": {"cpu": "2", "memory": "8Gi"}},
         "volumeMounts": [{"name": "files", "mountPath": folder}],

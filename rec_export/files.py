@@ -125,10 +125,21 @@ def locked(path: Path) -> Iterator[None]:
             mine = taken(handle, fcntl.LOCK_EX)
         same = mine and path.exists() and os.path.samestat(os.fstat(handle), path.stat())
         if not same:  # or the one who held it has just removed the file
-            raise BusyError(f"another run is at work in {path.parent}; try again when it has ended")
+            raise busy(path)
         yield
     finally:
         os.close(handle)
+
+
+def refuse_busy(path: Path) -> None:
+    """Raise BusyError where a process holds the lock file `path`, before anything is done."""
+    if is_locked(path):
+        raise busy(path)
+
+
+def busy(path: Path) -> BusyError:
+    """The sentence for a lock that another process holds."""
+    return BusyError(f"another run is at work in {path.parent}; try again when it has ended")
 
 
 def is_locked(path: Path) -> bool:

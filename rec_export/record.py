@@ -9,6 +9,7 @@ from pydantic_core import ErrorDetails
 
 from rec_export.errors import MissingInputError, ModelError, UsageError, nearest, shorten
 from rec_export.files import write_whole
+from rec_export.redact import HIDDEN, redacted
 
 PLAIN = {
     "dict_type": "a mapping of keys to values",
@@ -19,6 +20,7 @@ PLAIN = {
     " or rmse, mae or r2",
 }
 """What pydantic says in the words of Python, in those of a YAML file; by the type of the complaint."""
+SECRET = ("ping",)  # keys whose values are never said
 MOST_SHOWN = 5  # complaints in one sentence
 
 
@@ -71,9 +73,11 @@ def complaint(record: type[BaseModel], detail: ErrorDetails) -> str:
     if detail["type"] == "missing":
         return f"the key {where!r} is missing"
     try:
-        value = shorten(json.dumps(detail["input"], default=str))
+        value = shorten(redacted(json.dumps(detail["input"], default=str)))
     except (ValueError, RecursionError):  # YAML can hold a list that holds itself
         value = "a value that holds itself"
+    if detail["loc"] and detail["loc"][-1] in SECRET:
+        value = HIDDEN
     message = PLAIN.get(detail["type"]) or detail["msg"].removeprefix("Value error, ").removeprefix("Input should be ")
     if not where:
         return f"there should be {message}"

@@ -115,7 +115,7 @@ def test_kubernetes_gets_a_cronjob(config: Path) -> None:
     assert job["podFailurePolicy"]["rules"][1]["onExitCodes"] == {
         "containerName": container["name"], "operator": "NotIn", "values": list(TRY_AGAIN),
     }  # fmt: skip
-    assert container["command"] == ["rec-export", "-q", "nightly", str(config)]
+    assert container["command"] == ["rec-export", "--log-format", "json", "nightly", str(config)]
     assert container["volumeMounts"] == [{"name": pod["volumes"][0]["name"], "mountPath": str(config.parent)}]
 
 
