@@ -141,3 +141,34 @@ def verify_run(recs: Path, days: tuple[datetime, ...]) -> None:
             f"run_date={day}: run {found.manifest.run_id}, {found.users:,} users with {found.rows:,} rows in"
             f" {len(found.manifest.files)} parts are as they were published"
         )
+
+
+@click.command()
+@click.argument("config", type=PATH)
+@click.option("--cron", "kind", flag_value="cron", help="A line for crontab.")
+@click.option("--systemd", "kind", flag_value="systemd", help="A service and its timer.")
+@click.option("--k8s", "kind", flag_value="k8s", help="A CronJob for Kubernetes.")
+@click.option("--airflow", "kind", flag_value="airflow", help="A DAG.")
+@click.option("--at", metavar="HH:MM", default="03:15", show_default=True, help="When.")
+@click.option("--time-zone", "zone", default="UTC", show_default=True, help="Of --at; the date of the lists is UTC's.")
+@click.option("--name", default="rec-export-nightly", show_default=True, help="Of the unit, in lower case.")
+@click.option("--mail", metavar="ADDRESS", help="Who is told of a failure, by cron or systemd.")
+@click.option("--image", default="rec-export:latest", show_default=True, help="Of the container, for Kubernetes.")
+@click.option("-o", "--out", type=PATH, help="A new folder for the files.  [default: print them]")
+def schedule(kind: str | None, out: Path | None, **options: Any) -> None:
+    """Print what makes a scheduler run the nightly job of CONFIG, with absolute paths and the right retries."""
+    from batch_jobs.schedule import Schedule
+    from batch_jobs.units import KINDS
+    from rec_export.errors import UsageError
+    from rec_export.files import new_directory
+
+    if kind is None:
+        raise UsageError(f"say for what: {', '.join(f'--{name}' for name in KINDS)}")
+    files = KINDS[kind](Schedule.of(**options))
+    if out is not None:
+        with new_directory(out) as folder:
+            for name, text in files.items():
+                (folder / name).write_text(text, encoding="utf-8")
+        return
+    for name, text in files.items():
+        click.echo((f"# {name}\n" if len(files) > 1 else "") + text.rstrip("\n"))

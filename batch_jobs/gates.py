@@ -17,6 +17,7 @@ from batch_jobs.audit import Evidence, one_in, overlap, step_for
 from rec_export.config import Gates
 from rec_export.errors import DataError, MissingInputError, ModelError, UsageError, nearest
 from rec_export.recs import SOURCES, Recs, RunManifest, Verdict, run_in
+from rec_export.redact import redacted
 
 log = logging.getLogger("rec_export")
 STRUCTURE = "structure"  # lists that break a promise of the format: never to be forced
@@ -135,13 +136,13 @@ class Gatekeeper:
             code = subprocess.run([*self.words, str(folder)], stdout=2, check=False).returncode
         except OSError as error:
             raise MissingInputError(f"the gate's command {self.words[0]!r} cannot be run: {error.strerror}") from error
-        yield verdict("command", code, "exit code 0", code == 0)
+        yield verdict("command", code, "exit code 0", code == 0, reason=redacted(self.gates.command or ""))
 
     def answered_for(self, one: Verdict) -> Verdict:
         """A refusal that a person has overruled."""
         if one.verdict != "refused" or one.gate not in self.forced:
             return one
-        return one.model_copy(update={"verdict": "forced", "reason": self.reason})
+        return one.model_copy(update={"verdict": "forced", "reason": redacted(self.reason or "")})
 
 
 def words_of(command: str | None) -> list[str]:

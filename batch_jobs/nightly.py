@@ -1,28 +1,36 @@
 """The nightly job: score, ask the gates, publish, clear up; and a report of it, whatever happened."""
 
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import date
 from pathlib import Path
 from signal import SIGINT
-from typing import final
+from typing import NamedTuple, final
 
 from pydantic import BaseModel
 
 from batch_jobs.clock import Clock
 from batch_jobs.gates import Gatekeeper
+from batch_jobs.heartbeat import Heart
 from batch_jobs.job import ScoreJob
+from batch_jobs.ping import Ping
 from batch_jobs.prometheus import write_metrics
 from batch_jobs.publish import warned
 from batch_jobs.report import Report, write_report
 from batch_jobs.score import Scored
 from batch_jobs.score import run as score
-from rec_export.bundle import MANIFEST, Manifest, check_manifest
+from rec_export.bundle import manifest_of
 from rec_export.config import Config, Nightly
 from rec_export.errors import BusyError, GateError, MissingInputError, ModelError, RecExportError, UsageError
+from rec_export.files import refuse_busy
+from rec_export.logs import bound, is_json
+from rec_export.progress import watched
 from rec_export.record import Record
 from rec_export.recs import Recs, RunManifest
+from rec_export.redact import redacted
 
+log = logging.getLogger("rec_export")
 UNASKED = {"path", "repeats", "text_dim"}  # keys of the section data that scoring does not read
 
 
@@ -67,17 +75,43 @@ def run(job: NightlyJob) -> Report:
 
     Raises what `score` raises.
     """
-    judge, recs = job.judge(), Recs.at(job.section.out)
-    with reported(recs, job):
-        clock = Clock()
+    with bound(run_date=job.run_date.isoformat()):
+        return watched_over(job)
+
+
+def watched_over(job: NightlyJob) -> Report:
+    """The night, of which others are told: who reads the report, Prometheus, the watchdog, the dead man's switch."""
+    judge, recs, clock = job.judge(), Recs.at(job.section.out), Clock()
+    refuse_busy(recs.control / "lock")  # of a night that is none nobody needs to know
+    watchers = Watchers.of(job)
+    with reported(recs, job, watchers), watched(watchers.heart.beat):
         refuse_other_columns(job)
         done = score(job.score_job(), judge, job.section.retention)
+        if not done.fresh:
+            warn_of_gates_not_asked(judge, done.manifest)
     report = told(done, clock)
     with warned("the report could not be written"):
         if done.fresh or not said_well(recs):
             write_report(report, recs.control)
-        measure(report, job)
+    watchers.tell(report)
+    if is_json():
+        fields = report.model_dump(exclude={"gates", "run_date"}, mode="json")
+        log.info("%s", report.line(), extra=fields)
     return report
+
+
+def warn_of_gates_not_asked(judge: Gatekeeper, run: RunManifest) -> None:
+    """A run that is live already was judged when it was published: whoever asks for something else now is told."""
+    asked = {one.reason for one in run.gates if one.gate == "command"}
+    command = judge.gates.command
+    if command is not None and redacted(command) not in asked:
+        log.warning(
+            "the run %s was published before, and %r was not asked about it; if it should be taken back, use"
+            " `rec-export rollback`", run.run_id, command,
+        )  # fmt: skip
+    forced = [name for name in judge.forced if name not in {one.gate for one in run.gates if one.verdict == "forced"}]
+    if forced:
+        log.warning("the run %s was published before, so --force-gate %s is not recorded", run.run_id, forced[0])
 
 
 def said_well(recs: Recs) -> bool:
@@ -88,14 +122,30 @@ def said_well(recs: Recs) -> bool:
         return False
 
 
-def measure(report: Report, job: NightlyJob) -> None:
-    """Tell Prometheus, where it was asked for."""
-    if job.section.metrics is not None:
-        write_metrics(report, job.section.metrics)
+class Watchers(NamedTuple):
+    """Who is told how a night goes, where that was asked for. None of them can make it fail."""
+
+    metrics: Path | None
+    heart: Heart
+    ping: Ping
+
+    @classmethod
+    def of(cls, job: NightlyJob) -> "Watchers":
+        """They learn that it begins."""
+        section = job.section
+        return cls(section.metrics, Heart(section.heartbeat, job.run_date.isoformat()), Ping(section.ping))
+
+    def tell(self, report: Report) -> None:
+        """How it ended."""
+        if self.metrics is not None:
+            with warned("the metrics could not be written"):
+                write_metrics(report, self.metrics)
+        self.heart.beat("ended", exit_code=report.exit_code)
+        self.ping.ended(None if report.exit_code == 0 else report.sentence)
 
 
 @contextmanager
-def reported(recs: Recs, job: NightlyJob) -> Iterator[None]:
+def reported(recs: Recs, job: NightlyJob, watchers: Watchers) -> Iterator[None]:
     """Leave a report when the block fails. Who finds another one at work leaves that one's report alone."""
     clock = Clock()
     try:
@@ -106,7 +156,7 @@ def reported(recs: Recs, job: NightlyJob) -> Iterator[None]:
         report = failed(error, job, clock)
         with warned("the report could not be written"):
             leave_report(recs, report, error)
-            measure(report, job)
+        watchers.tell(report)
         raise
 
 
@@ -127,7 +177,9 @@ def failed(error: BaseException, job: NightlyJob, clock: Clock) -> Report:
     """The report of a night that published nothing."""
     if isinstance(error, GateError):
         manifest = RunManifest.read(Path(error.evidence) / "manifest.json")
-        return Report.of_run(manifest, "refused", clock.seconds(), exit_code=error.exit_code, sentence=str(error))
+        return Report.of_run(
+            manifest, "refused", clock.seconds(), exit_code=error.exit_code, sentence=redacted(str(error))
+        )
     code, sentence = 70, f"{type(error).__name__}: {error}"
     if isinstance(error, RecExportError):
         code, sentence = error.exit_code, str(error)
@@ -137,7 +189,7 @@ def failed(error: BaseException, job: NightlyJob, clock: Clock) -> Report:
     return Report(
         outcome="failed",
         exit_code=code,
-        sentence=sentence,
+        sentence=redacted(sentence),
         run_date=job.run_date.isoformat(),
         started_at=clock.started.isoformat(timespec="seconds"),
         seconds=clock.seconds(),
@@ -146,8 +198,7 @@ def failed(error: BaseException, job: NightlyJob, clock: Clock) -> Report:
 
 def refuse_other_columns(job: NightlyJob) -> None:
     """Raise UsageError where the section `data` reads the log or a table otherwise than the training did."""
-    check_manifest(job.section.bundle)
-    trained = Manifest.read(job.section.bundle / MANIFEST).blueprint.data
+    trained = manifest_of(job.section.bundle).blueprint.data
     for name in ("interactions", "items", "users"):
         mine, theirs = keys(getattr(job.config.data, name)), keys(getattr(trained, name))
         other = [key for key in mine if theirs and mine[key] != theirs[key]]

@@ -60,8 +60,7 @@ def target(recs: Recs, live: Path, to: str | None) -> Path:
     good = [run for run in runs if not withdrawal(recs, run_date, run).is_file()]
     wanted = to or (good[0] if good else None)
     if wanted is None or wanted not in runs:
-        what = f"the run {to}" if to else f"an earlier run of {live.name}"
-        raise MissingInputError(f"{what} is not kept any more; {choices(recs, live.name)}")
+        raise MissingInputError(f"{why_not(recs, live, to, runs)}; {choices(recs, live.name)}")
     folder = trash(recs, live.name, wanted)
     manifest = RunManifest.read(recs.manifest(run_date, wanted))
     damaged = [part.name for part in manifest.files if not unchanged(folder, part)]
@@ -71,6 +70,17 @@ def target(recs: Recs, live: Path, to: str | None) -> Path:
             f" {choices(recs, live.name)}"
         )
     return folder
+
+
+def why_not(recs: Recs, live: Path, to: str | None, runs: list[str]) -> str:
+    """Why no run, or not the one that is named, can be put back."""
+    if to is not None:
+        return f"the run {to} of {live.name} is not kept"
+    if runs:  # all of which were withdrawn
+        return (
+            f"{live.name} was rolled back already: {run_in(live)} is live, and no other run of it is left that is good"
+        )
+    return f"{run_in(live)} is the only run of {live.name}, so there is none to put back"
 
 
 def kept(recs: Recs, date: str) -> list[str]:
@@ -83,5 +93,5 @@ def kept(recs: Recs, date: str) -> list[str]:
 def choices(recs: Recs, date: str) -> str:
     """What can be done instead."""
     runs = kept(recs, date)
-    put_back = f"kept are {', '.join(runs)}: name one as --to" if runs else "nothing is kept of it"
-    return f"{put_back}; --withdraw takes the date away, so that the one before is the newest"
+    put_back = f"--to {runs[0]} puts the run back that was live last, " if runs else ""
+    return f"{put_back}--withdraw takes the date away, so that the one before is the newest"

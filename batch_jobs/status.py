@@ -1,12 +1,39 @@
-"""What is live below a read root, at work, or refused, and how the last night ended. Nothing is locked or written."""
+"""What is live below a read root, at work, or refused, and how the last night ended. Nothing is written."""
 
-from typing import final
+from pathlib import Path
+from typing import Self, final
 
 from batch_jobs.report import Report
 from batch_jobs.rollback import kept
-from rec_export.errors import MissingInputError
+from rec_export.errors import MissingInputError, ModelError
+from rec_export.files import is_locked
 from rec_export.record import Record
 from rec_export.recs import Recs, run_in
+
+
+@final
+class Refused(Record):
+    """A run that the gates refused, and that is kept."""
+
+    run_id: str
+    run_date: str | None = None  # None: its report is gone
+    at: str = ""  # UTC, ISO 8601
+    sentence: str = ""
+
+    @classmethod
+    def kept_in(cls, folder: Path) -> Self:
+        """What its report says."""
+        try:
+            told = Report.read(folder / "report.json")
+        except (MissingInputError, ModelError):
+            return cls(run_id=folder.name)
+        return cls(run_id=folder.name, run_date=told.run_date, at=told.started_at, sentence=told.sentence)
+
+    def line(self) -> str:
+        """For a person."""
+        if self.run_date is None:
+            return f"run {self.run_id}, its report is gone"
+        return f"run_date={self.run_date}, run {self.run_id}, begun {self.at}: {self.sentence.partition(';')[0]}"
 
 
 @final
@@ -19,8 +46,9 @@ class Status(Record):
     rows: int | None
     begun_at: str | None  # UTC, ISO 8601
     dates: tuple[str, ...]
-    at_work: dict[str, int]  # finished parts by run id; also of a run that was killed
-    refused: tuple[str, ...]  # run ids
+    at_work: dict[str, int]  # finished parts by run id
+    stopped: dict[str, int]  # the same, of runs that were killed or failed half-way
+    refused: tuple[Refused, ...]  # the newest first
     kept: tuple[str, ...]  # runs of the newest date that `rollback` can put back
     last_night: Report | None
 
@@ -32,13 +60,22 @@ class Status(Record):
             lines = [f"live      run_date={self.newest}, run {self.run_id}, {told}, begun {self.begun_at}"]
             lines += [f"dates     {len(self.dates)}, {self.dates[0]} .. {self.dates[-1]}"]
         lines += [f"at work   run {run}, {parts} parts finished" for run, parts in self.at_work.items()]
-        lines += [f"refused   run {run}" for run in self.refused]
+        lines += [
+            f"stopped   run {run}, {parts} parts finished; the same command goes on from there"
+            for run, parts in self.stopped.items()
+        ]
+        lines += [f"refused   {run.line()}" for run in self.refused]
         lines += [f"kept      run {run} of {self.newest}, for `rollback --to`" for run in self.kept]
         if self.last_night is not None:
             night = self.last_night
             lines += [f"last      {night.line() if night.run_id else f'{night.outcome} run_date={night.run_date}'}"]
             lines += [f"          {night.sentence}"] if night.sentence else []
         return lines
+
+
+def changed(folder: Path) -> int:
+    """When something was put into a folder, or into one in it, last."""
+    return max((path.stat().st_mtime_ns for path in (folder, *folder.glob("*")) if path.exists()), default=0)
 
 
 def status(recs: Recs) -> Status:
@@ -51,12 +88,16 @@ def status(recs: Recs) -> Status:
     known = newest and run_id and recs.manifest(newest, run_id).is_file()
     manifest = recs.told(newest, run_id) if known and newest and run_id else None
     last = recs.control / "report.json"
+    begun = {path: len([*path.glob("done/part-*.json")]) for path in sorted(recs.control.glob("work/*"), key=changed)}
+    at_work = [*begun][-1:] if is_locked(recs.control / "lock") else []
+    failed = sorted(recs.control.glob("failed/*"), key=changed, reverse=True)
     return Status(
         newest=newest, run_id=run_id, dates=tuple(dates),
         users=manifest and sum(manifest.users.values()), rows=manifest and manifest.rows,
         begun_at=manifest and manifest.started_at,
-        at_work={path.name: len([*path.glob("done/part-*.json")]) for path in recs.control.glob("work/*")},
-        refused=tuple(path.name for path in recs.control.glob("failed/*")),
+        at_work={path.name: begun[path] for path in at_work},
+        stopped={path.name: parts for path, parts in begun.items() if path not in at_work},
+        refused=tuple(Refused.kept_in(path) for path in failed),
         kept=() if newest is None else tuple(kept(recs, f"run_date={newest}")),
         last_night=Report.read(last) if last.is_file() else None,
     )  # fmt: skip

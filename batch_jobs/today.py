@@ -38,6 +38,7 @@ def look(bundle: Bundle, job: ScoreJob) -> Today:
     data = bundle.manifest.blueprint.data
     source = data.interactions.model_copy(update={"path": job.interactions})
     events = until(read_events(source), job)
+    refuse_another_kind(bundle.catalogue.users.vocab, events.user_id, job)
     if events.dropped:
         log.warning("%s rows of %s without a user or an item are left out", f"{events.dropped:,}", job.interactions)
     attributes = {name: table_of(data, name, path) for name, path in job.inputs().items() if name != "interactions"}
@@ -53,6 +54,17 @@ def look(bundle: Bundle, job: ScoreJob) -> Today:
     )
     listed = attributes.get("users") if job.whom == "listed" else None
     return Today(catalogue, world, whom(known, users, listed, job.users), among(items, attributes.get("items")))
+
+
+def refuse_another_kind(trained: Vocab, user_id: pa.Array, job: ScoreJob) -> None:
+    """Raise DataError where the log's users are numbers and the model's are text, or the reverse, and none is known."""
+    numbers = [pa.types.is_integer(ids.type) for ids in (user_id, trained.ids)]
+    if numbers[0] != numbers[1] and len(trained) and (trained.rows(pc.unique(user_id)) == UNKNOWN).all():
+        raise DataError(
+            f"the users in {job.interactions} are {user_id.type}, such as {some([user_id[0].as_py()])}, but those of"
+            f" the bundle {job.bundle} are {trained.ids.type}, such as {some([trained.ids[0].as_py()])}, and no id is"
+            " in both; write them as they were in training"
+        )
 
 
 def until(events: Events, job: ScoreJob) -> Events:

@@ -6,17 +6,30 @@ Rows are those of BUNDLE/items.parquet, which any Parquet reader turns into ids.
 nothing is known; docs/format.md has the meaning of each. The log has time; the last liking is taken to be a day old.
 """
 
+import argparse
 import sys
 import time
 from math import cos, log1p, pi, sin
+from pathlib import Path
 
 import numpy as np
 import onnxruntime
+from onnxruntime.capi import onnxruntime_pybind11_state
 
-bundle, liked = sys.argv[1], [int(row) for row in sys.argv[2:]]
+parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+parser.add_argument("bundle", type=Path, help="what `rec-export export` made, with ONNX in it")
+parser.add_argument("liked", type=int, nargs="*", help="rows of items that somebody liked, the newest last")
+asked = parser.parse_args()
+graph, liked = asked.bundle / "onnx" / "recommender.onnx", asked.liked
+if not graph.is_file():
+    parser.error(f"{graph} does not exist; name a bundle that was exported with ONNX")
+
 options = onnxruntime.SessionOptions()
 options.log_severity_level = 3  # or it remarks that the input `allow` may be given, as is meant
-recommender = onnxruntime.InferenceSession(f"{bundle}/onnx/recommender.onnx", options, ["CPUExecutionProvider"])
+try:
+    recommender = onnxruntime.InferenceSession(graph, options, ["CPUExecutionProvider"])
+except (onnxruntime_pybind11_state.InvalidProtobuf, onnxruntime_pybind11_state.Fail) as error:
+    parser.error(f"{graph} cannot be loaded: {str(error).splitlines()[0]}")
 
 inputs = {}
 for port in recommender.get_inputs():

@@ -82,16 +82,7 @@ class Bundle(NamedTuple):
     @classmethod
     def read(cls, folder: Path) -> Self:
         """Check the hashes, then read; nothing is loaded before. Raises MissingInputError or ModelError."""
-        if not folder.is_dir():
-            raise MissingInputError(
-                f"the bundle {folder} does not exist; make it with `rec-export export CHECKPOINT --out {folder}`"
-            )
-        if (folder / "spec.json").is_file() and not (folder / MANIFEST).exists():
-            raise UsageError(f"{folder} is a checkpoint; export it first: rec-export export {folder} --out BUNDLE")
-        check_manifest(folder)
-        manifest = Manifest.read(folder / MANIFEST)
-        if manifest.format != FORMAT:
-            raise ModelError(f"{folder} has format {manifest.format}, this version reads {FORMAT}; export it again")
+        manifest = manifest_of(folder)
         check_files(folder, manifest.files)
         sizes = manifest.blueprint.sizes
         return cls(folder, manifest, Catalogue.read(folder, sizes.users.rows, sizes.items.rows))
@@ -113,11 +104,34 @@ def write_manifest(folder: Path, manifest: Manifest) -> None:
 
 def check_manifest(folder: Path) -> None:
     """Raise ModelError unless the manifest is the one that was written."""
+    if not folder.is_dir():
+        raise MissingInputError(
+            f"the bundle {folder} does not exist; make it with `rec-export export CHECKPOINT --out {folder}`"
+        )
     if not (folder / MANIFEST).is_file():
-        raise MissingInputError(f"{folder / MANIFEST} does not exist; name a directory that rec-export wrote")
+        raise no_bundle(folder)
     seal = (folder / SEAL).read_bytes() if (folder / SEAL).is_file() else b""
     if seal != f"{sha256(folder / MANIFEST)}  {MANIFEST}\n".encode():
         raise ModelError(f"{folder / MANIFEST} is not what was exported; restore it or export again")
+
+
+def no_bundle(folder: Path) -> UsageError | MissingInputError:
+    """What a folder without a manifest is instead, and where a bundle lies near it."""
+    if (folder / "spec.json").is_file():
+        return UsageError(f"{folder} is a checkpoint; export it first: rec-export export {folder} --out BUNDLE")
+    seals = [*folder.glob(f"*/{SEAL}"), *folder.parent.glob(f"*/{SEAL}")]
+    near = sorted(seal.parent for seal in seals if (seal.parent / MANIFEST).is_file())
+    hint = f"did you mean {near[0]}?" if near else "name what `rec-export export` made"
+    return MissingInputError(f"{folder} is no bundle, as it holds no {MANIFEST}; {hint}")
+
+
+def manifest_of(folder: Path) -> Manifest:
+    """The manifest of a bundle, once its seal was checked. Raises MissingInputError, UsageError or ModelError."""
+    check_manifest(folder)
+    manifest = Manifest.read(folder / MANIFEST)
+    if manifest.format != FORMAT:
+        raise ModelError(f"{folder} has format {manifest.format}, this version reads {FORMAT}; export it again")
+    return manifest
 
 
 def listed(folder: Path) -> tuple[File, ...]:

@@ -10,10 +10,11 @@ from types import FrameType
 
 import click
 
-from rec_export import __version__
+from rec_export import __version__, logs
 from rec_export.errors import RecExportError, UsageError, nearest
 from rec_export.files import storage_error
 from rec_export.machine import prepare
+from rec_export.redact import redacted
 
 PLACES = {
     "run": "rec_export.main_job_command",
@@ -33,6 +34,7 @@ PLACES = {
     "rollback": "batch_jobs.commands",
     "status": "batch_jobs.commands",
     "verify-run": "batch_jobs.commands",
+    "schedule": "batch_jobs.commands",
 }
 IN_SEVERAL = "train"  # processes, which torchrun starts
 
@@ -55,8 +57,16 @@ class LazyGroup(click.Group):
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
 @click.version_option(__version__, prog_name="rec-export")
 @click.option("--quiet", "-q", is_flag=True, help="Say nothing but results, warnings and errors.")
+@click.option(
+    "--log-format",
+    type=click.Choice(["text", "json"]),
+    default="text",
+    show_default=True,
+    callback=lambda ctx, option, form: logs.set_up(logging.INFO, form) or form,  # a slip in what follows is told in it
+    help="Of lines on stderr.",
+)
 @click.pass_context
-def cli(ctx: click.Context, quiet: bool) -> None:
+def cli(ctx: click.Context, quiet: bool, log_format: logs.Format) -> None:
     """From an interaction log to recommendation files that can be trusted."""
     processes = os.environ.get("WORLD_SIZE", "1")
     if processes != "1" and ctx.invoked_subcommand != IN_SEVERAL:
@@ -64,11 +74,7 @@ def cli(ctx: click.Context, quiet: bool) -> None:
             f"{ctx.invoked_subcommand} works in one process, but WORLD_SIZE is {processes};"
             f" torchrun is for {IN_SEVERAL} alone"
         )
-    logging.basicConfig(
-        level=logging.WARNING if quiet else logging.INFO, format="%(message)s", stream=sys.stderr, force=True
-    )
-    for library in ("onnxscript", "onnx_ir", "torch", "implicit"):
-        logging.getLogger(library).setLevel(logging.ERROR)
+    logs.set_up(logging.WARNING if quiet else logging.INFO, log_format)
 
 
 def main() -> None:
@@ -80,6 +86,7 @@ def main() -> None:
 
 def run(arguments: list[str]) -> int:
     """The exit code of a command line."""
+    logs.set_up(logging.INFO, "text")  # until the options are read
     try:
         result = cli.main(arguments, standalone_mode=False)
         return result if isinstance(result, int) else 0
@@ -88,6 +95,8 @@ def run(arguments: list[str]) -> int:
     except click.exceptions.Exit as error:
         return error.exit_code
     except click.ClickException as error:
+        if logs.is_json():
+            return failed(error.format_message(), error.exit_code)
         error.show()
         return error.exit_code
     except (click.Abort, KeyboardInterrupt):
@@ -105,13 +114,20 @@ def run(arguments: list[str]) -> int:
 
 def bug(error: Exception) -> int:
     """Show where an error that nobody foresaw came from, and own it."""
-    traceback.print_exception(error)
-    return failed(f"this is a bug of rec-export ({type(error).__name__}); please report the lines above", 70)
+    sentence = f"this is a bug of rec-export ({type(error).__name__}); please report"
+    if logs.is_json():
+        return failed(f"{sentence} the traceback", 70, error)
+    click.echo(redacted("".join(traceback.format_exception(error))), err=True, nl=False)
+    return failed(f"{sentence} the lines above", 70)
 
 
-def failed(sentence: str, code: int) -> int:
+def failed(sentence: str, code: int, traced: Exception | None = None) -> int:
     """Say what is wrong, in one line."""
-    click.echo(f"Error: {' '.join(sentence.split())}", err=True)
+    line = " ".join(redacted(sentence).split())
+    if logs.is_json():
+        logging.getLogger("rec_export").error(line, exc_info=traced, extra={"exit_code": code})
+    else:
+        click.echo(f"Error: {line}", err=True)
     return code
 
 

@@ -1,11 +1,13 @@
 """The configuration: one YAML file, typed, for every command. Unknown keys are errors that name the right one."""
 
+import re
 from pathlib import Path
 from typing import Any, Literal, Self, final
 
 import yaml
 from pydantic import Field, field_validator
 
+from rec_export import strict_yaml
 from rec_export.data.config import DataConfig
 from rec_export.errors import MissingInputError, UsageError, nearest
 from rec_export.files import below
@@ -149,15 +151,29 @@ class Nightly(Record):
     metrics: Path | None = Field(
         default=None, description="a file for Prometheus, such as rec_export.prom in the textfile directory"
     )
+    heartbeat: Path | None = Field(
+        default=None, description="a file that is rewritten while the night works, for a watchdog"
+    )
+    ping: str | None = Field(
+        default=None,
+        repr=False,
+        description="a URL that is told of the start and the end (healthchecks.io and its kin); it is a secret",
+    )
     gates: Gates = Gates()
     retention: Retention = Retention()
 
+    @field_validator("ping")
+    @classmethod
+    def on_the_web(cls, ping: str | None) -> str | None:
+        """urllib would open files too."""
+        if ping is not None and not re.match(r"https?://[^\s/]+\S*$", ping):
+            raise ValueError("a URL that begins with http:// or https://")
+        return ping
+
     def relative_to(self, folder: Path) -> Self:
         """With paths from a folder."""
-        metrics = self.metrics and below(folder, self.metrics)
-        return self.model_copy(
-            update={"bundle": below(folder, self.bundle), "out": below(folder, self.out), "metrics": metrics}
-        )
+        paths = {name: getattr(self, name) for name in ("bundle", "out", "metrics", "heartbeat")}
+        return self.model_copy(update={name: path and below(folder, path) for name, path in paths.items()})
 
 
 @final
@@ -180,7 +196,7 @@ class Config(Record):
     def load(cls, path: Path, changes: tuple[str, ...] = ()) -> Self:
         """Read a file, apply `--set a.b=value` changes, and take its paths from its own folder."""
         try:
-            fields = yaml.safe_load(path.read_text(encoding="utf-8"))
+            fields = strict_yaml.load(path.read_text(encoding="utf-8"))
         except FileNotFoundError as error:
             siblings = [p.name for p in path.parent.iterdir()] if path.parent.is_dir() else []
             raise MissingInputError(f"{path} does not exist{nearest(path.name, siblings)}") from error
@@ -188,6 +204,8 @@ class Config(Record):
             raise MissingInputError(f"{path} does not exist; name a YAML file") from error
         except IsADirectoryError as error:
             raise UsageError(f"{path} is a folder; name a YAML file in it") from error
+        except strict_yaml.RepeatedKeyError as error:
+            raise UsageError(f"{path}: {error}") from error
         except (yaml.YAMLError, UnicodeDecodeError) as error:
             raise UsageError(f"{path} is not YAML: {' '.join(str(error).split())}") from error
         if not isinstance(fields, dict):
@@ -200,8 +218,9 @@ class Config(Record):
         return config.model_copy(update=paths)
 
     def dump(self) -> str:
-        """The resolved configuration as YAML."""
-        return yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
+        """The resolved configuration as YAML, without its one secret."""
+        fields = self.model_dump(mode="json", exclude={"nightly": {"ping"}})
+        return yaml.safe_dump(fields, sort_keys=False, allow_unicode=True)
 
 
 def changed(fields: dict[str, Any], change: str) -> dict[str, Any]:

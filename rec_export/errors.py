@@ -3,6 +3,9 @@
 from collections.abc import Iterable
 from difflib import get_close_matches
 
+TRY_AGAIN = (69, 74, 75)  # exit codes after which a scheduler should run the same command again
+GIVE_UP = (1, 2, 65, 66, 70, 73, 78, 80, 81)  # those that no second try mends; 1: Python itself could not start
+
 
 class RecExportError(Exception):
     """A sentence for the user: what is wrong, where, how many, and what to do. The command line prints it and exits."""

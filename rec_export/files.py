@@ -6,6 +6,7 @@ import hashlib
 import os
 import shutil
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -15,6 +16,8 @@ from safetensors import SafetensorError
 from rec_export.errors import BusyError, OutputExistsError, RecExportError, StorageError
 
 FULL = {errno.ENOSPC, errno.EDQUOT}
+UNFINISHED = ".unfinished"
+MOMENT = 0.02  # seconds
 
 
 @contextmanager
@@ -27,7 +30,8 @@ def new_directory(path: Path) -> Iterator[Path]:
     refuse_existing(path)
     with storage_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        work = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".unfinished", dir=path.parent))
+        sweep(path)
+        work, claim = own_directory(path)
     try:
         with storage_errors(path):
             yield work
@@ -39,6 +43,33 @@ def new_directory(path: Path) -> Iterator[Path]:
     except BaseException:
         shutil.rmtree(work, ignore_errors=True)
         raise
+    finally:
+        os.close(claim)
+
+
+def own_directory(path: Path) -> tuple[Path, int]:
+    """A new hidden sibling of `path`, and a handle whose lock says that somebody is at work in it."""
+    while True:
+        work = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=UNFINISHED, dir=path.parent))
+        claim = os.open(work, os.O_RDONLY | os.O_DIRECTORY)
+        with suppress(OSError):  # a filesystem without such locks: then nothing is ever swept on it
+            fcntl.flock(claim, fcntl.LOCK_EX)
+        if work.exists():  # nobody swept it before it was locked
+            return work, claim
+        os.close(claim)
+
+
+def sweep(path: Path) -> None:
+    """Remove the hidden siblings of `path` that killed processes left: those that nobody holds a lock on."""
+    for left in path.parent.iterdir():
+        if left.name.startswith(f".{path.name}.") and left.name.endswith(UNFINISHED) and left.is_dir():
+            with suppress(OSError):
+                claim = os.open(left, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+                try:
+                    if taken(claim, fcntl.LOCK_EX):
+                        shutil.rmtree(left)
+                finally:
+                    os.close(claim)
 
 
 def refuse_existing(path: Path) -> None:
@@ -88,21 +119,53 @@ def locked(path: Path) -> Iterator[None]:
     """
     handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o640)
     try:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            same = path.exists() and os.path.samestat(os.fstat(handle), path.stat())
-        except BlockingIOError:
-            same = False
+        mine = taken(handle, fcntl.LOCK_EX)
+        if not mine:  # it may have been `is_locked` that looked
+            time.sleep(MOMENT)
+            mine = taken(handle, fcntl.LOCK_EX)
+        same = mine and path.exists() and os.path.samestat(os.fstat(handle), path.stat())
         if not same:  # or the one who held it has just removed the file
-            raise BusyError(f"another run is at work in {path.parent}; try again when it has ended")
+            raise busy(path)
         yield
     finally:
         os.close(handle)
 
 
+def refuse_busy(path: Path) -> None:
+    """Raise BusyError where a process holds the lock file `path`, before anything is done."""
+    if is_locked(path):
+        raise busy(path)
+
+
+def busy(path: Path) -> BusyError:
+    """The sentence for a lock that another process holds."""
+    return BusyError(f"another run is at work in {path.parent}; try again when it has ended")
+
+
+def is_locked(path: Path) -> bool:
+    """Whether some process holds the lock file `path`; a lock that is asked for meanwhile is given all the same."""
+    try:
+        handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW)
+    except FileNotFoundError:
+        return False
+    try:
+        return not taken(handle, fcntl.LOCK_SH)
+    finally:
+        os.close(handle)
+
+
+def taken(handle: int, kind: int) -> bool:
+    """Take a lock on an open file, if nobody has one that excludes it; whether it was taken."""
+    try:
+        fcntl.flock(handle, kind | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
 def write_whole(path: Path, text: str) -> None:
     """Put a text file in its place, on the disk, by one rename: whoever reads it finds the old one or the new one."""
-    work = path.with_name(f".{path.name}.unfinished")
+    work = path.with_name(f".{path.name}{UNFINISHED}")
     with work.open("w", encoding="utf-8") as file:
         file.write(text)
         file.flush()

@@ -2,21 +2,41 @@
 
 import logging
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import TypeVar
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from rec_export.logs import is_json
+
 log = logging.getLogger("rec_export")
 SECONDS_BETWEEN_LINES = 60.0
 T = TypeVar("T")
+Watcher = Callable[[str, int, int], None]
+WATCHER: ContextVar[Watcher | None] = ContextVar("WATCHER", default=None)
 
 
 def track(steps: Iterable[T], total: int, what: str) -> Iterator[T]:
     """Yield `steps`, telling on stderr how many of `total` are done, so that results on stdout stay clean."""
-    console = Console(stderr=True)
-    yield from bar(steps, total, what, console) if console.is_terminal else lines(steps, total, what)
+    console, watcher = Console(stderr=True), WATCHER.get()
+    shown = bar(steps, total, what, console) if console.is_terminal and not is_json() else lines(steps, total, what)
+    for done, step in enumerate(shown):
+        if watcher is not None:
+            watcher(what, done, total)
+        yield step
+
+
+@contextmanager
+def watched(watcher: Watcher) -> Iterator[None]:
+    """In the block `watcher` is called with what is done, how much of it, and of how much, at every step."""
+    token = WATCHER.set(watcher)
+    try:
+        yield
+    finally:
+        WATCHER.reset(token)
 
 
 def bar(steps: Iterable[T], total: int, what: str, console: Console) -> Iterator[T]:
@@ -32,5 +52,6 @@ def lines(steps: Iterable[T], total: int, what: str) -> Iterator[T]:
     for done, step in enumerate(steps):
         if time.monotonic() - said >= SECONDS_BETWEEN_LINES:
             said = time.monotonic()
-            log.info("%s: %s of %s", what, f"{done:,}", f"{total:,}")
+            fields = {"step": what, "done": done, "total": total}
+            log.info("%s: %s of %s", what, f"{done:,}", f"{total:,}", extra=fields)
         yield step

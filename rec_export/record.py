@@ -9,6 +9,7 @@ from pydantic_core import ErrorDetails
 
 from rec_export.errors import MissingInputError, ModelError, UsageError, nearest, shorten
 from rec_export.files import write_whole
+from rec_export.redact import HIDDEN, redacted
 
 PLAIN = {
     "dict_type": "a mapping of keys to values",
@@ -19,6 +20,8 @@ PLAIN = {
     " or rmse, mae or r2",
 }
 """What pydantic says in the words of Python, in those of a YAML file; by the type of the complaint."""
+SECRET = ("ping",)  # keys whose values are never said
+MOST_SHOWN = 5  # complaints in one sentence
 
 
 class Record(BaseModel):
@@ -54,10 +57,12 @@ class Record(BaseModel):
 
 
 def sentence(record: type[BaseModel], error: ValidationError) -> str:
-    """The first complaint as a person would say it, and how many more there are."""
-    details = error.errors(include_url=False)
-    more = f" (and {len(details) - 1} more)" if len(details) > 1 else ""
-    return complaint(record, details[0]) + more
+    """The complaints as a person would say them; numbered, where there are several."""
+    said = [complaint(record, detail) for detail in error.errors(include_url=False)]
+    if len(said) == 1:
+        return said[0]
+    shown = " ".join(f"({place}) {one}" for place, one in enumerate(said[:MOST_SHOWN], 1))
+    return f"{len(said)} mistakes: {shown}" + (" and so on" if len(said) > MOST_SHOWN else "")
 
 
 def complaint(record: type[BaseModel], detail: ErrorDetails) -> str:
@@ -68,9 +73,11 @@ def complaint(record: type[BaseModel], detail: ErrorDetails) -> str:
     if detail["type"] == "missing":
         return f"the key {where!r} is missing"
     try:
-        value = shorten(json.dumps(detail["input"], default=str))
+        value = shorten(redacted(json.dumps(detail["input"], default=str)))
     except (ValueError, RecursionError):  # YAML can hold a list that holds itself
         value = "a value that holds itself"
+    if detail["loc"] and detail["loc"][-1] in SECRET:
+        value = HIDDEN
     message = PLAIN.get(detail["type"]) or detail["msg"].removeprefix("Value error, ").removeprefix("Input should be ")
     if not where:
         return f"there should be {message}"

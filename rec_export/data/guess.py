@@ -22,7 +22,8 @@ ITEM = (
 TIME = (
     *("timestamp", "time", "ts", "datetime", "date", "event_time", "created_at", "unix_review_time"),
     *("unixreviewtime", "invoice_date", "invoicedate", "purchase_date", "timestamp_ms", "unix_timestamp", "t_dat"),
-    "occurred_at",
+    *("occurred_at", "when", "event_timestamp", "eventtime", "event_date", "time_stamp", "order_date", "visit_time"),
+    *("viewed_at", "purchased_at", "clicked_at", "played_at", "updated_at"),
 )
 RATING = ("rating", "stars", "overall", "score", "ratings", "star_rating")
 WEIGHT = (
@@ -53,7 +54,7 @@ def guess_log(
             raise UsageError(f"no column {name!r} in {path}{nearest(name, names)}")
     user = column_like("user", given["user"], USER, names, path)
     item = column_like("item", given["item"], ITEM, names, path)
-    time = given["time"] or match(TIME, names)
+    time = given["time"] or match(TIME, names) or only_moments(table)
     value = given["value"] or match(RATING, names) or match(WEIGHT, names)
     fields = {"path": path, "user": user, "item": item, "time": time, "value": value, "time_unit": unit}
     rest = Interactions.of(fields, f"the columns of {path}")
@@ -88,6 +89,12 @@ def match(known: tuple[str, ...], names: list[str]) -> str | None:
     """The first name that is known, whatever its case and dashes."""
     plain = {name.lower().replace("-", "_").replace(" ", "_"): name for name in reversed(names)}
     return next((plain[name] for name in known if name in plain), None)
+
+
+def only_moments(table: pa.Table) -> str | None:
+    """The one column whose type is that of times; None where there are several, as each may be another event's."""
+    found = [field.name for field in table.schema if pa.types.is_timestamp(field.type) or pa.types.is_date(field.type)]
+    return found[0] if len(found) == 1 else None
 
 
 def guess_attributes(path: Path, key: str, known: tuple[str, ...]) -> Attributes:

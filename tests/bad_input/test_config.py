@@ -29,7 +29,8 @@ def with_config(place: Path, **sections: Any) -> Refusal:
         ),
         (
             {"training": {"epoch": 3, "sed": 1}},
-            "DIR/config.yaml: unknown key 'training.epoch'; did you mean 'epochs'? (and 1 more)",
+            "DIR/config.yaml: 2 mistakes: (1) unknown key 'training.epoch'; did you mean 'epochs'?"
+            " (2) unknown key 'training.sed'; did you mean 'seed'?",
         ),
         (
             {"training": {"epochs": "many"}},
@@ -121,6 +122,21 @@ def test_a_list_that_holds_itself(place: Path) -> None:
     assert train(place) == error(
         2, "DIR/config.yaml: data is a value that holds itself, but should be a mapping of keys to values"
     )
+
+
+@pytest.mark.parametrize("extra", ["score:\n  k: 1\n  k: 2\n", "score: {k: 1, seen: keep, 'k': 2}\n"])
+def test_a_key_that_stands_twice(extra: str, place: Path) -> None:
+    (place / "config.yaml").write_text(f"data: {{interactions: {{path: log.parquet}}}}\n{extra}")
+    lines = (4, 3) if extra.count("\n") == 3 else (2, 2)
+    assert train(place) == error(
+        2, f"DIR/config.yaml: the key 'k' in line {lines[0]} stands in line {lines[1]} already; keep one of them"
+    )
+
+
+def test_a_key_that_overrides_what_is_merged_in_is_no_slip(place: Path) -> None:
+    text = (place / "config.yaml").read_text()
+    (place / "config.yaml").write_text(text + "score: {<<: &base {k: 1}, k: 2}\n")
+    assert train(place)[:2] == (0, "")
 
 
 @pytest.mark.parametrize("text", ["", "- a\n", "data\n"])

@@ -65,7 +65,7 @@ def test_a_bundle_with_a_strange_file(bundle_copy: Path, shop: Path, tmp_path: P
 def test_a_bundle_without_a_manifest(bundle_copy: Path, shop: Path, tmp_path: Path) -> None:
     (bundle_copy / "manifest.json").unlink()
     assert score(bundle_copy, shop / "interactions.parquet", tmp_path) == error(
-        66, "DIR/bundle/manifest.json does not exist; name a directory that rec-export wrote"
+        66, "DIR/bundle is no bundle, as it holds no manifest.json; name what `rec-export export` made"
     )
 
 

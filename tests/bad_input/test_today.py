@@ -69,6 +69,15 @@ def test_a_log_of_strange_items_alone_is_refused(exported: Path, shop: Path, tmp
     assert f"items in {tmp_path}/log.parquet is known to the bundle {exported}" in err
 
 
+def test_users_of_another_type_are_refused(exported: Path, shop: Path, tmp_path: Path) -> None:
+    log = pd.read_parquet(shop / "interactions.parquet")
+    log.assign(user_id=pd.factorize(log.user_id)[0]).to_parquet(tmp_path / "log.parquet")
+    words = "--interactions", tmp_path / "log.parquet", "--out", tmp_path / "recs"
+    code, _, err = command("-q", "score", exported, *words)
+    assert (code, err.count("\n"), (tmp_path / "recs").exists()) == (65, 1, False)
+    assert f"the users in {tmp_path}/log.parquet are int64, such as 0, but those of the bundle" in err
+
+
 def test_a_log_of_mostly_strange_items_is_warned_of(exported: Path, shop: Path, tmp_path: Path) -> None:
     log = pd.read_parquet(shop / "interactions.parquet")
     strange = np.arange(len(log)) % 3 > 0

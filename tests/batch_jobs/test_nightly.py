@@ -12,6 +12,7 @@ import yaml
 from batch_jobs import today
 from batch_jobs.report import Report
 from rec_export.cli import terminated
+from rec_export.files import locked
 from rec_export.recs import Recs
 from tests.conftest import Answer, command, contents, done, read_lists
 
@@ -195,6 +196,48 @@ def live_part(place: Path, day: str) -> Path:
     """The one part of a date."""
     (part,) = (place / "recs" / f"run_date={day}").glob("*.parquet")
     return part
+
+
+def test_status_says_why_and_when_a_night_was_refused(place: Path) -> None:
+    night(place, LAST)
+    halve(place)
+    night(place, NEXT, code=80)
+    (line,) = [line for line in done("status", place / "recs").splitlines() if line.startswith("refused")]
+    told = report(place)
+    assert line.startswith(f"refused   run_date={NEXT}, run {told.run_id}, begun {told.started_at}: log_rows is 0.")
+
+
+def test_status_tells_a_run_at_work_from_one_that_was_killed(place: Path) -> None:
+    (place / "recs.control" / "work" / "0123456789ab" / "done").mkdir(parents=True)
+    with locked(place / "recs.control" / "lock"):
+        assert "at work   run 0123456789ab, 0 parts finished\n" in done("status", place / "recs")
+    assert "stopped   run 0123456789ab, 0 parts finished; the same command" in done("status", place / "recs")
+
+
+def test_a_night_that_is_kept_says_that_another_gate_was_not_asked(place: Path) -> None:
+    night(place, LAST, "--gate-cmd", "true")
+    assert night(place, LAST, "--gate-cmd", "true").err == ""
+    assert "and 'false' was not asked about it" in night(place, LAST, "--gate-cmd", "false").err
+    assert "so --force-gate users is not recorded" in night(place, LAST, "--force-gate", "users", "--reason", "x").err
+
+
+@pytest.mark.parametrize(
+    ("wrong", "code", "said"),
+    [
+        ("", 66, "PLACE is no bundle, as it holds no manifest.json; did you mean PLACE/bundle?"),
+        ("recs", 66, "PLACE/recs is no bundle, as it holds no manifest.json; did you mean PLACE/bundle?"),
+        ("bundel", 66, "the bundle PLACE/bundel does not exist; make it with"),
+        ("checkpoint", 2, "PLACE/checkpoint is a checkpoint; export it first"),
+    ],
+)
+def test_a_wrong_folder_as_the_bundle_is_told_from_a_right_one(
+    wrong: str, code: int, said: str, place: Path, exported: Path, trained: Path
+) -> None:
+    (place / "recs").mkdir()
+    (place / "bundle").symlink_to(exported)
+    (place / "checkpoint").symlink_to(trained)
+    configured(place, place / wrong)
+    assert said in night(place, LAST, code=code).err.replace(str(place), "PLACE")
 
 
 def test_a_damaged_live_run_is_said_and_replaced_if_asked(place: Path) -> None:

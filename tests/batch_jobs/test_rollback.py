@@ -37,10 +37,24 @@ def test_the_run_before_comes_back_as_it_was(exported: Path, shop: Path, twice: 
 
 
 def test_a_second_rollback_does_not_bring_the_bad_run_back(twice: Recs) -> None:
+    good, bad = (str(run_in(folder)) for folder in (*twice.control.glob("trash/*/*"), twice.live(LAST_DAY)))
     done("rollback", twice.root)
     code, _, err = command("rollback", twice.root)
     assert (code, longest(twice)) == (66, 3)
-    assert "name one as --to; --withdraw takes the date away" in err
+    assert err == (
+        f"Error: run_date={LAST_DAY} was rolled back already: {good} is live, and no other run of it is left that is"
+        f" good; --to {bad} puts the run back that was live last, --withdraw takes the date away, so that the one"
+        " before is the newest\n"
+    )
+
+
+def test_a_rollback_of_the_only_run_says_so(exported: Path, shop: Path, tmp_path: Path) -> None:
+    publish(exported, shop, tmp_path, 3)
+    only = run_in(Recs.at(tmp_path / "recs").live(LAST_DAY))
+    said = command("rollback", tmp_path / "recs").err
+    assert said.startswith(
+        f"Error: {only} is the only run of run_date={LAST_DAY}, so there is none to put back; --with"
+    )
 
 
 def test_a_run_that_is_named_comes_back(twice: Recs) -> None:

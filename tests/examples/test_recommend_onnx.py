@@ -7,6 +7,7 @@ from math import log1p
 from pathlib import Path
 
 import numpy as np
+import pytest
 import torch
 
 from exporters.parts import parts_of
@@ -30,6 +31,28 @@ def test_it_needs_neither_torch_nor_this_project(exported: Path, trained: Path, 
     expected = by_the_checkpoint(trained, liked)
     assert list(map(int, rows)) == expected.item_row[0].tolist()
     np.testing.assert_allclose(np.array(scores, np.float64), expected.score[0], atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ([], "the following arguments are required: bundle"),
+        (["BUNDLE", "twelve"], "argument liked: invalid int value: 'twelve'"),
+        (["nowhere"], "nowhere/onnx/recommender.onnx does not exist; name a bundle that was exported with ONNX"),
+        (["DAMAGED"], "onnx/recommender.onnx cannot be loaded: "),
+    ],
+)
+def test_what_it_is_told_wrong_is_said_in_a_line(words: list[str], said: str, exported: Path, tmp_path: Path) -> None:
+    (tmp_path / "onnx").mkdir()
+    (tmp_path / "onnx" / "recommender.onnx").write_bytes(b"no graph")
+    words = [word.replace("BUNDLE", str(exported)).replace("DAMAGED", str(tmp_path)) for word in words]
+    done = subprocess.run([sys.executable, str(EXAMPLE), *words], capture_output=True, text=True)
+    assert (done.returncode, said in done.stderr, "Traceback" in done.stderr) == (2, True, False)
+
+
+def test_somebody_who_liked_nothing_gets_a_list(exported: Path) -> None:
+    done = subprocess.run([sys.executable, str(EXAMPLE), str(exported)], capture_output=True, text=True)
+    assert (done.returncode, len(done.stdout.splitlines())) == (0, 10)
 
 
 def by_the_checkpoint(trained: Path, liked: list[int]) -> TopK:

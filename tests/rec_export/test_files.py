@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rec_export.errors import BusyError, OutputExistsError, StorageError
-from rec_export.files import files_below, locked, new_directory, sha256, storage_error, write_whole
+from rec_export.files import files_below, is_locked, locked, new_directory, sha256, storage_error, sweep, write_whole
 from tests.conftest import contents
 
 
@@ -29,6 +29,17 @@ def test_nothing_is_left_when_the_block_fails(error: type[BaseException], tmp_pa
         (out / "file").write_text("x")
         raise error
     assert contents(tmp_path) == {}
+
+
+def test_what_a_killed_process_left_is_removed_and_what_others_are_at_is_not(tmp_path: Path) -> None:
+    left = tmp_path / ".out.abc.unfinished"
+    (left / "inside").mkdir(parents=True)
+    with new_directory(tmp_path / "out") as first, new_directory(tmp_path / "out.too"):
+        assert not left.exists()
+        (first / "file").touch()
+        sweep(tmp_path / "out")
+        assert (first / "file").exists()
+    assert sorted(contents(tmp_path)) == ["out", "out.too", "out/file"]
 
 
 @pytest.mark.parametrize("kind", ["file", "folder", "broken link"])
@@ -115,6 +126,14 @@ def test_a_lock_has_one_holder_and_comes_back(tmp_path: Path) -> None:
         pass
     with locked(tmp_path / "lock"):
         pass
+
+
+def test_who_looks_at_a_lock_is_told_and_holds_nobody_up(tmp_path: Path) -> None:
+    assert not is_locked(tmp_path / "lock")
+    with locked(tmp_path / "lock"):
+        assert is_locked(tmp_path / "lock")
+        assert is_locked(tmp_path / "lock")
+    assert not is_locked(tmp_path / "lock")
 
 
 def test_a_lock_file_that_its_holder_removed_is_not_held(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -63,6 +63,21 @@ def test_names_are_known_in_other_writings(tmp_path: Path) -> None:
     assert guess_log(path, NOTHING, None) == expected
 
 
+@pytest.mark.parametrize("name", ["when", "event_time", "date", "ts", "created_at", "Event Date", "played-at"])
+def test_a_column_of_times_is_known_by_its_name(name: str, tmp_path: Path) -> None:
+    path = write_table(tmp_path / "log.parquet", user=["a", "b"], item=["x", "y"], **{name: SECONDS[:2]})
+    assert guess_log(path, NOTHING, None).time == name
+
+
+@pytest.mark.parametrize(("columns", "found"), [(["bought"], "bought"), (["bought", "shipped"], None)])
+def test_a_column_of_times_by_another_name_is_known_by_its_type(
+    columns: list[str], found: str | None, tmp_path: Path
+) -> None:
+    moments = pa.array([day * 86_400_000_000 for day in (18_000, 18_001)], pa.timestamp("us"))
+    path = write_table(tmp_path / "log.parquet", user=["a", "b"], item=["x", "y"], **dict.fromkeys(columns, moments))
+    assert guess_log(path, NOTHING, None).time == found
+
+
 def test_what_the_user_says_counts(tmp_path: Path) -> None:
     path = write_table(tmp_path / "log.parquet", user_id=["a"], item_id=["x"], who=["b"], what=["y"], rating=[3], n=[2])
     said = {"user": "who", "item": "what", "time": None, "value": "n"}

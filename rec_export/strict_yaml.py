@@ -1,0 +1,32 @@
+"""YAML as a person means it: a key that stands twice in one place is a slip, not an order to forget the first."""
+
+from collections.abc import Hashable
+from typing import Any, final
+
+import yaml
+
+
+class RepeatedKeyError(yaml.YAMLError):
+    """A key stands twice in one mapping."""
+
+
+@final
+class Loader(yaml.SafeLoader):
+    """The safe loader, which refuses a mapping with the same key twice."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
+        """Before keys are merged in by `<<`, which may be overridden."""
+        first: dict[tuple[str, Any], int] = {}
+        for key, _ in node.value if isinstance(node, yaml.MappingNode) else []:
+            name, line = (key.tag, str(key.value)), key.start_mark.line + 1
+            if name in first:
+                raise RepeatedKeyError(
+                    f"the key {name[1]!r} in line {line} stands in line {first[name]} already; keep one of them"
+                )
+            first[name] = line
+        return super().construct_mapping(node, deep)
+
+
+def load(text: str) -> Any:
+    """What a YAML document says. Raises yaml.YAMLError."""
+    return yaml.load(text, Loader)
