@@ -17,11 +17,12 @@ from batch_jobs.publish import warned
 from batch_jobs.report import Report, write_report
 from batch_jobs.score import Scored
 from batch_jobs.score import run as score
-from rec_export.bundle import MANIFEST, Manifest, check_manifest
+from rec_export.bundle import Manifest
 from rec_export.config import Config, Nightly
 from rec_export.errors import BusyError, GateError, MissingInputError, ModelError, RecExportError, UsageError
 from rec_export.record import Record
 from rec_export.recs import Recs, RunManifest
+from rec_export.sealed import MANIFEST, check_manifest
 
 UNASKED = {"path", "repeats", "text_dim"}  # keys of the section data that scoring does not read
 

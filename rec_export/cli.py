@@ -33,6 +33,7 @@ PLACES = {
     "rollback": "batch_jobs.commands",
     "status": "batch_jobs.commands",
     "verify-run": "batch_jobs.commands",
+    "inspect": "rec_export.inspect_command",
 }
 IN_SEVERAL = "train"  # processes, which torchrun starts
 
