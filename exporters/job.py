@@ -23,6 +23,7 @@ from exporters.report import Report
 from rec_export import __version__
 from rec_export.bundle import Bundle, Manifest, Signature
 from rec_export.checkpoint import Blueprint, Checkpoint, write_trend
+from rec_export.device import device_of
 from rec_export.files import new_directory
 from rec_export.record import Record
 from rec_export.runtime import FILES, Runtime
@@ -67,10 +68,15 @@ def run(job: ExportJob) -> Manifest:
     return manifest
 
 
-def verified(bundle: Path) -> tuple[Manifest, Report]:
-    """Check the hashes of a bundle, then its parity on this machine. Raises ModelError or ParityError."""
+def verified(bundle: Path, device: str = "cpu") -> tuple[Manifest, Report]:
+    """Check the hashes of a bundle, then its parity on a device of this machine.
+
+    Raises DeviceError where the device is not there, ModelError or ParityError.
+    """
+    device_of(device)
     _, manifest, catalogue = Bundle.read(bundle)
-    report = parity.check(bundle, manifest.blueprint, catalogue, [form for form in FORMATS if form in manifest.formats])
+    formats = [form for form in FORMATS if form in manifest.formats]
+    report = parity.check(bundle, manifest.blueprint, catalogue, formats, device)
     return manifest, report
 
 
