@@ -9,13 +9,14 @@ import torch
 
 from batch_jobs.job import ScoreJob
 from batch_jobs.publish import refuse_gap, withdrawal
-from rec_export.bundle import MANIFEST, Bundle, check_files, check_manifest
+from rec_export.bundle import Bundle
 from rec_export.config import Scoring
 from rec_export.data.read import fingerprint
 from rec_export.device import device_of
 from rec_export.errors import DataError, MissingInputError, ModelError, OutputExistsError, RecExportError
 from rec_export.files import sha256
 from rec_export.recs import UNKNOWN_RUN, Facts, Recs, RunManifest
+from rec_export.sealed import MANIFEST, check_files, check_manifest
 
 
 class Plan(NamedTuple):

@@ -34,6 +34,11 @@ TOLERANCES: dict[Runtime, Tolerance] = {
 }
 
 
+def tolerance_of(form: Runtime, device: str) -> Tolerance:
+    """How far a format may be off on a device: off the CPU every format has other kernels."""
+    return TOLERANCES[form if device == "cpu" else "onnx"]
+
+
 @final
 class Difference(NamedTuple):
     """How far an output is from the trained model's, and what is wrong with it, if anything is."""

@@ -10,12 +10,15 @@ from safetensors.numpy import load_file, save_file
 
 from exporters import candidate
 from exporters.cases import Arrays, Case
-from rec_export.errors import ParityError
+from rec_export.errors import DeviceError, ParityError
 from rec_export.runtime import Runtime
 
 
-def outputs_of(folder: Path, form: Runtime, cases: dict[str, list[Case]]) -> Arrays:
-    """What the exported files give for every case of every part, by part|case, and by part|case|output for lists."""
+def outputs_of(folder: Path, form: Runtime, cases: dict[str, list[Case]], device: str = "cpu") -> Arrays:
+    """What the exported files give for every case of every part, by part|case, and by part|case|output for lists.
+
+    Raises ParityError where they do not run, DeviceError where ONNX Runtime has no provider for the device.
+    """
     inputs = {
         f"{part}|{case.name}|{name}": np.asarray(array, order="C")
         for part, tried in cases.items()
@@ -26,10 +29,12 @@ def outputs_of(folder: Path, form: Runtime, cases: dict[str, list[Case]]) -> Arr
         given, out = Path(place, "cases.safetensors"), Path(place, "out.safetensors")
         save_file(inputs, given)
         # -P keeps exporters/ off the path: its onnx.py is not the onnx that libraries import
-        command = [sys.executable, "-P", candidate.__file__, str(folder.resolve()), form, str(given), str(out)]
+        command = [sys.executable, "-P", candidate.__file__, str(folder.resolve()), form, str(given), str(out), device]
         done = subprocess.run(command, cwd=place, capture_output=True, text=True, errors="replace", check=False)
         if done.returncode:
             last = (done.stdout or done.stderr).splitlines()[-1:]
+            if done.returncode == candidate.NO_DEVICE:
+                raise DeviceError(f"{' '.join(last)}; use --device cpu, or see `rec-export doctor`")
             raise refused(form, f"{' '.join(last)} (its process ended with exit code {done.returncode})")
         return load_file(out)
 

@@ -16,16 +16,18 @@ from exporters import parity
 from exporters.candidate import RECOMMENDER
 from exporters.card import card, metrics, unknown
 from exporters.formats import FORMATS
-from exporters.onnx import OPSET
+from exporters.onnx import LEAST_RUNTIME, OPSET
 from exporters.parts import Part, parts_of
 from exporters.recommender import item_vectors, signature, write_recommender
 from exporters.report import Report
 from rec_export import __version__
-from rec_export.bundle import Bundle, Manifest, Signature, listed, write_manifest
+from rec_export.bundle import Bundle, Manifest, Signature
 from rec_export.checkpoint import Blueprint, Checkpoint, write_trend
+from rec_export.device import device_of
 from rec_export.files import new_directory
 from rec_export.record import Record
 from rec_export.runtime import FILES, Runtime
+from rec_export.sealed import listed, write_manifest
 
 REPORT = "parity/report.json"
 CARD = "MODEL_CARD.md"
@@ -56,18 +58,25 @@ def run(job: ExportJob) -> Manifest:
         report = parity.check(folder, blueprint, checkpoint.catalogue, job.formats)
         (folder / REPORT).parent.mkdir()
         report.write(folder / REPORT)
+        training = metrics(job.checkpoint)
         manifest = manifest_of(folder, blueprint, parts, job.formats, report)
-        text = card(manifest, report, metrics(job.checkpoint), checkpoint.catalogue.items.table.num_rows)
+        manifest = manifest.model_copy(update={"metrics": training.get("held_out", {})})
+        text = card(manifest, report, training, checkpoint.catalogue.items.table.num_rows)
         (folder / CARD).write_text(text, encoding="utf-8")
         manifest = manifest.model_copy(update={"files": listed(folder)})
         write_manifest(folder, manifest)
     return manifest
 
 
-def verified(bundle: Path) -> tuple[Manifest, Report]:
-    """Check the hashes of a bundle, then its parity on this machine. Raises ModelError or ParityError."""
+def verified(bundle: Path, device: str = "cpu") -> tuple[Manifest, Report]:
+    """Check the hashes of a bundle, then its parity on a device of this machine.
+
+    Raises DeviceError where the device is not there, ModelError or ParityError.
+    """
+    device_of(device)
     _, manifest, catalogue = Bundle.read(bundle)
-    report = parity.check(bundle, manifest.blueprint, catalogue, [form for form in FORMATS if form in manifest.formats])
+    formats = [form for form in FORMATS if form in manifest.formats]
+    report = parity.check(bundle, manifest.blueprint, catalogue, formats, device)
     return manifest, report
 
 
@@ -114,4 +123,5 @@ def versions(folder: Path, formats: tuple[Runtime, ...]) -> dict[str, str]:
         return made_with
     ir = onnx.load(folder / FILES["onnx"].format("pair_head")).ir_version
     tools = {"onnx": onnx.__version__, "onnxscript": onnxscript.__version__, "onnxruntime": onnxruntime.__version__}
-    return made_with | tools | {"onnx_opset": str(OPSET), "onnx_ir": str(ir)}
+    return made_with | tools | {"onnx_opset": str(OPSET), "onnx_ir": str(ir),
+                                "least onnxruntime": LEAST_RUNTIME}  # fmt: skip

@@ -13,7 +13,7 @@ import torch
 
 from exporters.candidate import HEAD, LISTS, RECOMMENDER
 from exporters.cases import Arrays, Case, head_cases, tower_cases
-from exporters.compare import TOLERANCES, difference
+from exporters.compare import Tolerance, difference, tolerance_of
 from exporters.formats import FORMATS
 from exporters.fresh import outputs_of, refused
 from exporters.lists import compared
@@ -37,8 +37,10 @@ class Trial(NamedTuple):
     outputs: dict[str, Float32]
 
 
-def check(folder: Path, blueprint: Blueprint, catalogue: Catalogue, formats: Iterable[Runtime]) -> Report:
-    """Compare every exported part below `folder` with the model of folder/weights.safetensors.
+def check(
+    folder: Path, blueprint: Blueprint, catalogue: Catalogue, formats: Iterable[Runtime], device: str = "cpu"
+) -> Report:
+    """Compare every exported part below `folder`, run on a device, with the model of folder/weights.safetensors.
 
     Raises ParityError at the first thing that is not the same, and ModelError when these are not the trained weights.
     """
@@ -52,9 +54,10 @@ def check(folder: Path, blueprint: Blueprint, catalogue: Catalogue, formats: Ite
         check_structure(folder, form, [trial.part for trial in trials], labels(blueprint))
         cases = {trial.part.name: trial.cases for trial in trials}
         truth = truth_of(folder, trials, catalogue, labels(blueprint)) if form == "onnx" else None
-        outputs = outputs_of(folder, form, cases if truth is None else cases | {RECOMMENDER: truth.cases})
-        parts += [part_report(trial, form, outputs) for trial in trials]
-        lists += list_reports(trials[-1].outputs[LISTS], outputs[f"{HEAD}|{LISTS}"], form)
+        outputs = outputs_of(folder, form, cases if truth is None else cases | {RECOMMENDER: truth.cases}, device)
+        tolerance = tolerance_of(form, device)
+        parts += [part_report(trial, form, outputs, tolerance) for trial in trials]
+        lists += list_reports(trials[-1].outputs[LISTS], outputs[f"{HEAD}|{LISTS}"], form, tolerance)
         recommender = recommender if truth is None else recommender_report(truth, outputs)
     signatures = {trial.part.name: trial.part.signature for trial in trials}
     if recommender is not None:
@@ -114,12 +117,12 @@ def check_structure(folder: Path, form: Runtime, parts: list[Part], wanted: dict
             raise refused(f"{form}/{part.name}", fault)
 
 
-def part_report(trial: Trial, form: Runtime, outputs: Arrays) -> PartReport:
+def part_report(trial: Trial, form: Runtime, outputs: Arrays, tolerance: Tolerance) -> PartReport:
     """Compare one exported part over all its cases. Raises ParityError at the first that is not the same."""
     worst_difference, worst_share, worst_case = 0.0, -1.0, ""
     for case in trial.cases:
         name = trial.part.name
-        found = difference(trial.outputs[case.name], outputs[f"{name}|{case.name}"], TOLERANCES[form])
+        found = difference(trial.outputs[case.name], outputs[f"{name}|{case.name}"], tolerance)
         if found.fault:
             raise refused(f"{form}/{name}", f"in the case {case.name!r} {found.fault}")
         worst_difference = max(worst_difference, found.worst)
@@ -137,12 +140,12 @@ def part_report(trial: Trial, form: Runtime, outputs: Arrays) -> PartReport:
     )
 
 
-def list_reports(reference: Float32, candidate: Float32, form: Runtime) -> list[ListReport]:
+def list_reports(reference: Float32, candidate: Float32, form: Runtime, tolerance: Tolerance) -> list[ListReport]:
     """Compare the lists from two float32 [B, N]. Raises ParityError when more than ties differs."""
     users, items = reference.shape
     if not (np.isfinite(reference).all() and np.isfinite(candidate).all()):
         raise refused(form, "scores of real users and items are not finite")
-    eps = TOLERANCES[form].allowed(reference).max(axis=1, keepdims=True, initial=0.0)
+    eps = tolerance.allowed(reference).max(axis=1, keepdims=True, initial=0.0)
     reports = []
     for k in sorted({min(k, items) for k in KS}):
         found = compared(reference, candidate, eps, k)

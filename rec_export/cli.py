@@ -35,6 +35,8 @@ PLACES = {
     "status": "batch_jobs.commands",
     "verify-run": "batch_jobs.commands",
     "schedule": "batch_jobs.commands",
+    "inspect": "rec_export.inspect_command",
+    "doctor": "rec_export.doctor_command",
 }
 IN_SEVERAL = "train"  # processes, which torchrun starts
 

@@ -42,10 +42,11 @@ def torchscript_tower(path: Path, device: torch.device) -> Tower:
 def onnx_tower(path: Path, device: torch.device) -> Tower:
     """A tower in ONNX Runtime. A provider that did not load is an error, never a silent step back to the CPU."""
     wanted = "CUDAExecutionProvider" if device.type == "cuda" else "CPUExecutionProvider"
-    session = onnx_session(path, wanted)
+    session = onnx_session(path, wanted, device.index or 0)
     if wanted not in session.get_providers():
         raise DeviceError(
-            f"ONNX Runtime has no {wanted} here (it has {', '.join(session.get_providers())}); use --device cpu"
+            f"ONNX Runtime has no {wanted} here (it has {', '.join(session.get_providers())}); use --device cpu, or"
+            " see `rec-export doctor`"
         )
     names = {port.name for port in session.get_inputs()}
 
@@ -75,18 +76,32 @@ def pt2_tower(path: Path, device: torch.device) -> Tower:
     return run
 
 
-def onnx_session(path: Path, provider: str) -> ort.InferenceSession:
-    """An ONNX Runtime session at the optimisation level that users run; quiet but for errors."""
-    options = ort.SessionOptions()
-    options.log_severity_level = 3
-    wanted = dict.fromkeys((provider, "CPUExecutionProvider"))
-    available = [name for name in wanted if name in ort.get_available_providers()]
+def onnx_session(path: Path, provider: str, place: int = 0) -> ort.InferenceSession:
+    """An ONNX Runtime session of a file."""
     try:
-        return ort.InferenceSession(path, options, providers=available)
+        return session_of(path, provider, place)
     except Exception as error:  # onnxruntime's errors have no common class but Exception
         raise ModelError(
             f"{path} is not an ONNX file that onnxruntime {ort.__version__} runs: {str(error).splitlines()[0]}"
         ) from error
+
+
+def session_of(model: Path | bytes, provider: str, place: int = 0) -> ort.InferenceSession:
+    """A session at the optimisation level that users run, on a provider's device number `place`.
+
+    ONNX Runtime steps back to the CPU where a provider does not load: ask `get_providers`. It is quiet, as what it
+    prints of that is said by us.
+    """
+    options = ort.SessionOptions()
+    options.log_severity_level = 3
+    choices = {"CUDAExecutionProvider": {"device_id": place}}
+    wanted = dict.fromkeys((provider, "CPUExecutionProvider"))
+    available = [(name, choices.get(name, {})) for name in wanted if name in ort.get_available_providers()]
+    ort.set_default_logger_severity(4)
+    try:
+        return ort.InferenceSession(model, options, providers=available)
+    finally:
+        ort.set_default_logger_severity(2)
 
 
 LOADERS: dict[Runtime, Callable[[Path, torch.device], Tower]] = {

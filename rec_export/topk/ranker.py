@@ -28,6 +28,11 @@ class Ranker:
         self._item_vec = _checked("item", item_vec).to(device).contiguous()
         self._engine = _engine(head, self._item_vec, tile or TILES[device.type])
 
+    @property
+    def engine(self) -> str:
+        """Which engine finds the candidates."""
+        return type(self._engine).__name__
+
     def top_k(self, user_vec: Tensor, k: int, seen: Seen) -> TopK:
         """float32 [B, Du] -> the best k eligible items of each user: score descending, then item row ascending."""
         if k < 1:

@@ -1,0 +1,1 @@
+"""What really works on this machine, found by trying it: a version says what should work."""

@@ -1,0 +1,102 @@
+"""The compiled kernels, the engine that ranks, and the machine below them."""
+
+import os
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from rec_export.doctor.finding import Finding, UnfitError, tried
+
+ITEMS, USERS, WIDTH, K = 2000, 256, 32, 10
+CGROUP = Path("/sys/fs/cgroup")
+FEW_BYTES = 2 << 30
+ENGINES = {
+    "DotEngine": "dot products by 8-bit integers, as the processor has AVX-512 VNNI; other heads by float32 tiles",
+    "TileEngine": "float32 tiles by torch, as the processor has no AVX-512 VNNI (the same lists, more slowly)",
+}
+
+
+def kernel_findings() -> Iterator[Finding]:
+    """What numba compiles, what ranks here, and with how much."""
+    yield tried("numba", compiled_sum, "pip install -c constraints.txt .")
+    yield tried("numba cache", cache, "make it writable, or set NUMBA_CACHE_DIR; else each process compiles anew")
+    yield tried("top-k", ranked, "report what you see here")
+    yield machine()
+
+
+def compiled_sum() -> str:
+    """A loop in machine code."""
+    import numba
+    import numpy as np
+
+    begun = time.perf_counter()
+    total: Any = numba.njit(sum_of)
+    if total(np.arange(5.0)) != sum_of(np.arange(5.0)):
+        raise UnfitError("a compiled sum is wrong")
+    return f"numba {numba.__version__}, a loop was compiled in {time.perf_counter() - begun:.1f} s"
+
+
+def sum_of(numbers: Any) -> float:
+    """The sum of float64 [n]."""
+    total = 0.0
+    for number in numbers:
+        total += number
+    return total
+
+
+def cache() -> str:
+    """Where numba keeps the kernels of the engine."""
+    from rec_export.topk.scan import scan
+
+    path = getattr(scan, "stats").cache_path  # noqa: B009, the decorator's own type is that of the kernel
+    if path is None:
+        raise UnfitError("there is no folder in which numba can keep compiled kernels")
+    if Path(path).is_dir() and not os.access(path, os.W_OK):
+        raise UnfitError(f"{path} cannot be written")
+    return f"{path} ({len(list(Path(path).glob('*.nbc')))} kernels)"
+
+
+def ranked() -> str:
+    """The best items of some made-up users, which must be those of a plain float64 product."""
+    import numpy as np
+    import torch
+
+    from rec_export.topk import Ranker, Seen
+    from rec_export.towers import DotHead
+
+    random = np.random.default_rng(0)
+    user, item = (random.normal(size=(rows, WIDTH)).astype(np.float32) for rows in (USERS, ITEMS))
+    ranker = Ranker(DotHead(), torch.from_numpy(item))
+    found = ranker.top_k(torch.from_numpy(user), K, Seen.none(USERS)).item_row
+    wanted = np.argsort(-(user.astype(np.float64) @ item.T.astype(np.float64)), axis=1, kind="stable")[:, :K]
+    if not np.array_equal(found, wanted):
+        raise UnfitError("lists are not those of a plain product")
+    return ENGINES.get(ranker.engine, ranker.engine)
+
+
+def machine() -> Finding:
+    """Cores and memory, as far as this process may have them."""
+    everywhere = os.cpu_count() or 1
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else everywhere
+    free = memory()
+    limits = [f"{cores} of {everywhere} cores", f"{free / 1e9:.1f} GB of memory free"]
+    quota = (CGROUP / "cpu.max").read_text().split() if (CGROUP / "cpu.max").is_file() else ["max"]
+    if quota[0] != "max":
+        limits.append(f"a limit of {int(quota[0]) / int(quota[1]):.1f} cores")
+    limits += [f"OMP_NUM_THREADS={os.environ['OMP_NUM_THREADS']}"] if "OMP_NUM_THREADS" in os.environ else []
+    if free < FEW_BYTES:
+        todo = "enough for the sample alone; give it 4 GB or more"
+        return Finding(check="machine", state="warning", said=", ".join(limits), todo=todo)
+    return Finding(check="machine", state="ok", said=", ".join(limits))
+
+
+def memory() -> int:
+    """Bytes that can still be had: of the machine, or of the container where that allows less."""
+    told = Path("/proc/meminfo").read_text().splitlines() if Path("/proc/meminfo").is_file() else []
+    free = [int(line.split()[1]) << 10 for line in told if line.startswith("MemAvailable")]
+    available = free[0] if free else os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    limit, used = CGROUP / "memory.max", CGROUP / "memory.current"
+    if limit.is_file() and used.is_file() and limit.read_text().strip() != "max":
+        return min(available, int(limit.read_text()) - int(used.read_text()))
+    return available

@@ -1,0 +1,44 @@
+"""Which kind of thing a path is."""
+
+from pathlib import Path
+
+from rec_export.errors import MissingInputError, ModelError, UsageError
+from rec_export.inspection import models, published
+from rec_export.inspection.shown import Inspection
+from rec_export.inspection.single import single
+from rec_export.recs import FOLDER
+from rec_export.sealed import MANIFEST
+
+STEPS = "checkpoint", "bundle", "recs"
+
+
+def look(path: Path) -> Inspection:
+    """What a path holds. Hashes are checked before anything else is read.
+
+    Raises MissingInputError, UsageError where rec-export wrote no such thing, ModelError or DataError where it is
+    damaged.
+    """
+    try:
+        return looked(path)
+    except (KeyError, TypeError, AttributeError) as error:  # of JSON that is not of our making
+        raise ModelError(f"{path} holds a manifest that rec-export did not write ({error!r}); make it again") from error
+
+
+def looked(path: Path) -> Inspection:
+    """The same, for a manifest that holds what it should."""
+    if not path.exists():
+        raise MissingInputError(f"{path} does not exist; name a checkpoint, a bundle, a read root or an exported file")
+    if path.is_file():
+        return single(path)
+    if (path / "spec.json").is_file():
+        return models.checkpoint(path)
+    if (path / MANIFEST).is_file():
+        return models.bundle(path)
+    if FOLDER.fullmatch(path.resolve().name):
+        return published.run(path.resolve())
+    if any(FOLDER.fullmatch(inner.name) for inner in path.iterdir()):
+        return published.root(path)
+    inside = [str(path / step) for step in STEPS if (path / step).is_dir()]
+    if inside:
+        raise UsageError(f"{path} holds several steps; inspect one of them: {', '.join(inside)}")
+    raise UsageError(f"{path} is neither a checkpoint nor a bundle, nor a read root with dates")

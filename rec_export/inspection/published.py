@@ -1,0 +1,89 @@
+"""A read root, or one run below it."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from rec_export.errors import DataError, MissingInputError
+from rec_export.inspection.shown import Inspection, Row, size, table
+from rec_export.recs import FOLDER, Recs, RunManifest, run_in, verified
+
+RUN_HEAD = "date", "run", "users", "rows", "k", "model made at", "size", "gates"
+GATE_HEAD = "gate", "verdict", "value", "limit"
+
+
+def root(folder: Path) -> Inspection:
+    """All dates of a read root; the parts of the newest are held against their manifest. Raises DataError."""
+    recs = Recs.at(folder)
+    newest = recs.date(None)
+    verified(recs, newest)
+    runs = {date: manifest_of(recs, date) for date in recs.dates()}
+    facts = {"newest": newest, "runs": {date: told.model_dump(mode="json") for date, told in runs.items() if told}}
+    dates = [(date, *summary(recs, date, told)) for date, told in runs.items()]
+    sections = (
+        *table("Dates", dates, RUN_HEAD),
+        *table("The newest", described(recs.told(newest, live(recs, newest)))),
+    )
+    parts = f"the parts of {newest} by the sha256 in its manifest; `verify-run` checks every date and list"
+    return Inspection("read root", folder, parts, facts, sections)
+
+
+def run(folder: Path) -> Inspection:
+    """One run, whose parts are held against its manifest. Raises DataError where they are not what was published."""
+    match = FOLDER.fullmatch(folder.name)
+    assert match
+    recs, date = Recs.at(folder.parent), match[1]
+    parts = verified(recs, date)
+    manifest = recs.told(date, live(recs, date))
+    files = [(part.name, size(part.bytes), f"{part.rows:,}", part.sha256[:12]) for part in manifest.files]
+    gates = [
+        (one.gate, one.verdict, "" if one.value is None else f"{one.value:g}", one.limit) for one in manifest.gates
+    ]
+    sections = (
+        *table("Run", described(manifest)),
+        *table("Gates", gates, GATE_HEAD),
+        *table("Files", files, ("part", "size", "rows", "sha256")),
+    )
+    told = f"{len(parts)} parts by the sha256 in {recs.manifest(date, manifest.run_id)}"
+    return Inspection("run", folder, told, {"manifest": manifest.model_dump(mode="json")}, sections)
+
+
+def live(recs: Recs, date: str) -> str:
+    """The run that readers find at a date."""
+    found = run_in(recs.live(date))
+    if found is None:
+        raise MissingInputError(f"nothing is published at {recs.live(date)}")
+    return found
+
+
+def manifest_of(recs: Recs, date: str) -> RunManifest | None:
+    """The manifest of what is live at a date; None where it is gone."""
+    try:
+        return recs.told(date, live(recs, date))
+    except (MissingInputError, DataError):
+        return None
+
+
+def summary(recs: Recs, date: str, told: RunManifest | None) -> Row:
+    """A run on one line."""
+    if told is None:
+        return live(recs, date), "its manifest is gone", "", "", "", "", ""
+    verdicts = [one.verdict for one in told.gates if one.verdict not in ("passed", "skipped")]
+    users, made = f"{sum(told.users.values()):,}", told.model_made_at or ""
+    said = ", ".join(sorted(set(verdicts))) or "passed"
+    return told.run_id, users, f"{told.rows:,}", str(told.k), made, size(told.bytes), said
+
+
+def described(manifest: RunManifest) -> Iterator[Row]:
+    """What a run is, and what it was made from."""
+    yield "date and run", f"{manifest.run_date}, {manifest.run_id}"
+    sources = ", ".join(f"{count:,} {source}" for source, count in manifest.users.items() if count)
+    yield "users", f"{sum(manifest.users.values()):,} ({sources})"
+    yield "rows", f"{manifest.rows:,}, {manifest.short_lists:,} short lists, {manifest.empty_lists:,} empty"
+    yield "items", f"{manifest.items:,} eligible" + (f", {manifest.audit.items:,} listed" if manifest.audit else "")
+    yield "lists", f"k {manifest.k}, seen {manifest.seen}, {manifest.runtime} on {manifest.device}"
+    yield "as of", manifest.as_of or "no time in the log"
+    yield "log", f"{manifest.log_rows:,} rows"
+    yield "begun", f"{manifest.started_at}, {manifest.seconds:g} s, by {manifest.made_by}"
+    yield "made with", ", ".join(f"{name} {version}" for name, version in manifest.made_with.items())
+    yield "sha256 of the bundle", f"{manifest.bundle} (made at {manifest.model_made_at})"
+    yield from ((f"sha256 of {name}", digest) for name, digest in manifest.inputs.items())
