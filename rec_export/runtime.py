@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
+import onnx
 import onnxruntime as ort
 import torch
 from torch import Tensor
@@ -82,6 +83,7 @@ def onnx_session(path: Path, provider: str) -> ort.InferenceSession:
     wanted = dict.fromkeys((provider, "CPUExecutionProvider"))
     available = [name for name in wanted if name in ort.get_available_providers()]
     try:
+        onnx.checker.check_model(path)  # also refuses weights in a file outside the folder, a link, or one of two names
         return ort.InferenceSession(path, options, providers=available)
     except Exception as error:  # onnxruntime's errors have no common class but Exception
         raise ModelError(
