@@ -36,6 +36,7 @@ PATH = click.Path(path_type=Path, readable=False)
 )
 @click.option("--device", help="auto, cpu or cuda.  [default: score.device]")
 @click.option("--replace", is_flag=True, help="Put the run in the place of another one that is live at that date.")
+@click.option("--allow-world-writable", is_flag=True, help="Publish where everybody on this machine may write.")
 @click.option("--json", "as_json", is_flag=True, help="Print the run's manifest.")
 def score(bundle: Path, out: Path, run_date: datetime | None, as_json: bool, **options: Any) -> None:
     """Publish the best K items of every user, by the exported towers in BUNDLE, whole or not at all.

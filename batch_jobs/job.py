@@ -27,6 +27,7 @@ class ScoreJob(Record):
     device: str | None = None
     runtime: Runtime | None = None
     replace: bool = False  # where another run is live at that date
+    allow_world_writable: bool = False  # of the place
 
     def inputs(self) -> dict[str, Path]:
         """The files that are read, by what they are."""

@@ -22,7 +22,15 @@ from batch_jobs.score import Scored
 from batch_jobs.score import run as score
 from rec_export.bundle import manifest_of
 from rec_export.config import Config, Nightly
-from rec_export.errors import BusyError, GateError, MissingInputError, ModelError, RecExportError, UsageError
+from rec_export.errors import (
+    BusyError,
+    GateError,
+    MissingInputError,
+    ModelError,
+    RecExportError,
+    UsageError,
+    nobody_named,
+)
 from rec_export.files import refuse_busy
 from rec_export.logs import bound, is_json
 from rec_export.progress import watched
@@ -59,7 +67,7 @@ class NightlyJob(Record):
         return ScoreJob(
             bundle=section.bundle, interactions=data.interactions.path, items=data.items and data.items.path,
             users=data.users and data.users.path, whom=section.users, out=section.out, run_date=self.run_date,
-            replace=self.replace, **asked,
+            replace=self.replace, allow_world_writable=section.allow_world_writable, **asked,
         )  # fmt: skip
 
     def judge(self) -> Gatekeeper:
@@ -75,7 +83,7 @@ def run(job: NightlyJob) -> Report:
 
     Raises what `score` raises.
     """
-    with bound(run_date=job.run_date.isoformat()):
+    with bound(run_date=job.run_date.isoformat()), nobody_named():
         return watched_over(job)
 
 

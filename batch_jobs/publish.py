@@ -22,6 +22,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import final
 
+from batch_jobs.place import PRIVATE, readable_as, refuse_open
 from rec_export.errors import OutputExistsError, StorageError
 from rec_export.files import locked, storage_errors, sync, sync_tree, write_whole
 from rec_export.record import Record
@@ -40,12 +41,15 @@ class Latest(Record):
 
 
 @contextmanager
-def claimed(recs: Recs) -> Iterator[None]:
+def claimed(recs: Recs, *, anywhere: bool = False) -> Iterator[None]:
     """Be the only one who writes there, in order left by whoever was before. Raises BusyError.
 
-    Where nothing was kept in the end, no control folder is left either.
+    Raises UnsafePlaceError where everybody may write, but for `anywhere`. Where nothing was kept in the end, no control
+    folder is left either.
     """
     with storage_errors(recs.root):
+        if not anywhere:
+            refuse_open(recs)
         recs.control.mkdir(mode=0o750, parents=True, exist_ok=True)
         if recs.root.exists() and recs.root.stat().st_dev != recs.control.stat().st_dev:
             raise StorageError(
@@ -66,6 +70,8 @@ def claimed(recs: Recs) -> Iterator[None]:
 def publish(recs: Recs, work: Path, manifest: RunManifest) -> None:
     """Commit the run in the folder `work`: the manifest, then one rename. Raises OutputExistsError as `commit` does."""
     (work / MARK).touch()
+    made(recs.root)
+    readable_as(recs.root, work)
     sync_tree(work)
     live, path = recs.live(manifest.run_date), recs.manifest(manifest.run_date, manifest.run_id)
     shutil.rmtree(trash(recs, live.name, manifest.run_id), ignore_errors=True)  # that manifest would not be its own
@@ -177,7 +183,7 @@ def withdrawal(recs: Recs, run_date: str, run_id: str) -> Path:
 def made(folder: Path) -> None:
     """Make a folder and what is above it, on the disk."""
     missing = [path for path in (folder, *folder.parents) if not path.exists()]
-    folder.mkdir(parents=True, exist_ok=True)
+    folder.mkdir(mode=PRIVATE, parents=True, exist_ok=True)
     for path in missing:
         sync(path.parent)
 

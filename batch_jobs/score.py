@@ -54,7 +54,7 @@ def run(job: ScoreJob, judge: Judge = structure, keep: Retention | None = None) 
     recs = Recs.at(job.out)
     live = recs.live(job.run_date.isoformat())
     plan = planned(job)
-    with claimed(recs), storage_errors(live):
+    with claimed(recs, anywhere=job.allow_world_writable), storage_errors(live):
         if keep is not None:
             empty(recs, keep)  # also while nights are refused
         before = run_in(live)

@@ -56,6 +56,12 @@ class LazyGroup(click.Group):
         return command
 
 
+def heard_as(ctx: click.Context, option: click.Parameter, form: logs.Format) -> logs.Format:
+    """A slip in what follows is told in this form already."""
+    logs.set_up(logging.INFO, form)
+    return form
+
+
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
 @click.version_option(__version__, prog_name="rec-export")
 @click.option("--quiet", "-q", is_flag=True, help="Say nothing but results, warnings and errors.")
@@ -64,7 +70,7 @@ class LazyGroup(click.Group):
     type=click.Choice(["text", "json"]),
     default="text",
     show_default=True,
-    callback=lambda ctx, option, form: logs.set_up(logging.INFO, form) or form,  # a slip in what follows is told in it
+    callback=heard_as,
     help="Of lines on stderr.",
 )
 @click.pass_context

@@ -151,6 +151,9 @@ class Nightly(Record):
     metrics: Path | None = Field(
         default=None, description="a file for Prometheus, such as rec_export.prom in the textfile directory"
     )
+    allow_world_writable: bool = Field(
+        default=False, description="publish where everybody on the machine may write, as in some containers"
+    )
     heartbeat: Path | None = Field(
         default=None, description="a file that is rewritten while the night works, for a watchdog"
     )

@@ -1,10 +1,15 @@
 """Every mistake a user can make, one class each, with the exit code that a scheduler may act on."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from difflib import get_close_matches
 
 TRY_AGAIN = (69, 74, 75)  # exit codes after which a scheduler should run the same command again
 GIVE_UP = (1, 2, 65, 66, 70, 73, 78, 80, 81)  # those that no second try mends; 1: Python itself could not start
+
+
+NAMED: ContextVar[bool] = ContextVar("NAMED", default=True)
 
 
 class RecExportError(Exception):
@@ -45,6 +50,12 @@ class DeviceError(RecExportError):
 
 class EnvironmentMissingError(RecExportError):
     """This machine cannot do it: an optional package is not installed, or the filesystem lacks an operation."""
+
+    exit_code = 78
+
+
+class UnsafePlaceError(RecExportError):
+    """Anybody could change what would be written there."""
 
     exit_code = 78
 
@@ -105,9 +116,24 @@ def nearest(name: str, known: Iterable[str]) -> str:
 
 
 def some(values: Iterable[object], limit: int = 3) -> str:
-    """The first few values as a person would list them, shortened: a hostile id may be 10 kB long."""
+    """The first few values as a person would list them, shortened: a hostile id may be 10 kB long.
+
+    In a block of `nobody_named` none is said, as they may be ids of people.
+    """
+    if not NAMED.get():
+        return "(not shown; `rec-export score` shows it)"
     shown = [shorten(repr(value)) for _, value in zip(range(limit), values, strict=False)]
     return ", ".join(shown)
+
+
+@contextmanager
+def nobody_named() -> Iterator[None]:
+    """Sentences of errors in the block hold no ids: nobody looks, and logs and reports are kept."""
+    token = NAMED.set(False)
+    try:
+        yield
+    finally:
+        NAMED.reset(token)
 
 
 def shorten(text: str, limit: int = 60) -> str:

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
+import onnx
 import onnxruntime as ort
 import torch
 from torch import Tensor
@@ -79,6 +80,7 @@ def pt2_tower(path: Path, device: torch.device) -> Tower:
 def onnx_session(path: Path, provider: str, place: int = 0) -> ort.InferenceSession:
     """An ONNX Runtime session of a file."""
     try:
+        onnx.checker.check_model(path)  # also refuses weights in a file outside the folder, a link, or one of two names
         return session_of(path, provider, place)
     except Exception as error:  # onnxruntime's errors have no common class but Exception
         raise ModelError(

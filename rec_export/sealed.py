@@ -1,4 +1,4 @@
-"""A bundle as a sealed directory: a manifest that holds the sha256 of every other file, and a seal that holds its own."""
+"""A bundle as a sealed directory: a manifest with the sha256 of every other file, and a seal with its own."""
 
 from pathlib import Path
 from typing import final
