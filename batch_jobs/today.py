@@ -38,7 +38,7 @@ def look(bundle: Bundle, job: ScoreJob) -> Today:
     data = bundle.manifest.blueprint.data
     source = data.interactions.model_copy(update={"path": job.interactions})
     events = until(read_events(source), job)
-    refuse_another_kind(bundle.catalogue.users.vocab, events.user_id, job)
+    refuse_another_kind(bundle.catalogue.users.vocab, events.user_id.ids, job)
     if events.dropped:
         log.warning("%s rows of %s without a user or an item are left out", f"{events.dropped:,}", job.interactions)
     attributes = {name: table_of(data, name, path) for name, path in job.inputs().items() if name != "interactions"}
