@@ -95,6 +95,7 @@ def test_every_error_has_the_exit_code_of_the_design() -> None:
     classes = [c for c in vars(errors).values() if isinstance(c, type) and issubclass(c, RecExportError)]
     assert {c.__name__: c.exit_code for c in classes} == {
         "RecExportError": 70,
+        "UnsafePlaceError": 78,
         "UsageError": 2,
         "DataError": 65,
         "ModelError": 65,
