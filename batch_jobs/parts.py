@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 from rec_export.data.columns import Int64
 from rec_export.data.vocab import Vocab
 from rec_export.files import sha256
-from rec_export.recs import SOURCES, PartFile
+from rec_export.recs import SCHEMA, SOURCES, PartFile
 from rec_export.topk import TopK
 
 USERS_PER_PART = 50_000
@@ -90,7 +90,8 @@ def write_part(
             short += int((lists.best.count < k).sum())
             empty += int((lists.best.count == 0).sum())
             sources += np.bincount(lists.source, minlength=len(SOURCES))
-        writer.add_key_value_metadata({f"rec_export.{key}": value for key, value in footer.items()})
+        told = {"schema": SCHEMA, **footer}
+        writer.add_key_value_metadata({f"rec_export.{key}": value for key, value in told.items()})
     return PartFile(
         name=path.name,
         users=dict(zip(SOURCES, sources.tolist(), strict=True)),

@@ -18,6 +18,7 @@ from rec_export.files import sha256
 from rec_export.record import Record
 
 FORMAT = 2
+SCHEMA = "1"  # of the parts, for readers: another number where a column goes or means something else
 MARK = "_SUCCESS"  # empty; a courtesy for sensors
 UNKNOWN_RUN = "an unknown run"
 SOURCES = ("model", "cold", "fallback")

@@ -1,6 +1,7 @@
 """Readers who read on while a date is published again and again find one whole run each time."""
 
 import re
+import shutil
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -10,6 +11,7 @@ from typing import Any
 
 import duckdb
 import numpy as np
+import polars
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -25,7 +27,8 @@ DAY = "2026-11-20"
 PARTS, USERS = 4, 50  # a part
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "readers.md"
 RECIPES = dict(re.findall(r"^## (.*)\n\n((?:    .*\n)+)", PAGE.read_text(encoding="utf-8"), re.MULTILINE))
-MISSING = (FileNotFoundError, MissingInputError, DataError, duckdb.IOException)
+MISSING = (FileNotFoundError, MissingInputError, DataError, duckdb.IOException, polars.exceptions.ComputeError)
+SPARK = "Spark"  # of which not all machines have the Java
 
 
 def publish_run(recs: Recs, number: int) -> None:
@@ -113,7 +116,7 @@ def mixtures(recs: Recs, runs: int, recipe: str) -> tuple[int, int, list[set[flo
     return reads, missing, bad
 
 
-@pytest.mark.parametrize("name", RECIPES)
+@pytest.mark.parametrize("name", [name for name in RECIPES if name != SPARK])
 @pytest.mark.parametrize("runs", [40, pytest.param(500, marks=pytest.mark.long)])
 def test_a_recipe_of_the_page_never_reads_a_mixture(name: str, runs: int, tmp_path: Path, tell: Tell) -> None:
     recs = Recs.at(tmp_path / "recs")
@@ -124,8 +127,29 @@ def test_a_recipe_of_the_page_never_reads_a_mixture(name: str, runs: int, tmp_pa
     assert read(RECIPES[name], recs) == {runs - 1}
 
 
+@pytest.mark.long
+def test_spark_never_reads_a_mixture(tmp_path: Path, tell: Tell, monkeypatch: pytest.MonkeyPatch) -> None:
+    errors = pytest.importorskip("pyspark.errors")
+    if shutil.which("java") is None:
+        pytest.skip("Spark needs Java")
+    from pyspark.sql import SparkSession
+
+    spark = SparkSession.builder.master("local[1]").config("spark.ui.enabled", "false").getOrCreate()
+    monkeypatch.setattr("tests.faults.test_readers.MISSING", (errors.PySparkException,))
+    recs = Recs.at(tmp_path / "recs")
+    reads, missing, bad = mixtures(recs, 500, RECIPES[SPARK])
+    tell(
+        f"500 re-publishes beside a reader: {SPARK}",
+        f"{reads} reads",
+        f"{len(bad)} mixtures or short reads; {missing} missed a file twice",
+    )
+    assert (bad, reads > missing) == ([], True)
+    assert read(RECIPES[SPARK], recs) == {499}
+    spark.stop()
+
+
 def test_the_page_has_the_recipes_that_are_promised() -> None:
-    assert list(RECIPES) == ["pandas", "pyarrow", "DuckDB", "With every file verified"]
+    assert list(RECIPES) == ["pandas", "pyarrow", "DuckDB", "Polars", SPARK, "With every file verified"]
 
 
 def test_recommendations_are_the_newest_date_or_the_one_that_is_named(tmp_path: Path) -> None:
