@@ -51,7 +51,7 @@ class NightlyJob(Record):
         return ScoreJob(
             bundle=section.bundle, interactions=data.interactions.path, items=data.items and data.items.path,
             users=data.users and data.users.path, whom=section.users, out=section.out, run_date=self.run_date,
-            replace=self.replace, **asked,
+            rules=self.config.rules, replace=self.replace, **asked,
         )  # fmt: skip
 
     def judge(self) -> Gatekeeper:
