@@ -30,7 +30,6 @@ log = logging.getLogger("rec_export")
 class Ruling(NamedTuple):
     """What the rules mean tonight."""
 
-    eligible: Bool | None  # [N]
     policy: Policy
     told: RulesRun | None  # None where there are no rules
 
@@ -39,7 +38,7 @@ def ruled(today: Today, job: ScoreJob, data: DataConfig, how: Scoring) -> Ruling
     """Read the files of the rules. Raises UsageError, MissingInputError or DataError where one makes no sense."""
     rules = job.rules
     if not rules.declared():
-        return Ruling(today.eligible, NO_RULES, None)
+        return Ruling(NO_RULES, None)
     items = len(today.catalogue.items.vocab)
     before = np.ones(items, np.bool_) if today.eligible is None else today.eligible
     unmatched: dict[str, int] = {}
@@ -55,7 +54,7 @@ def ruled(today: Today, job: ScoreJob, data: DataConfig, how: Scoring) -> Ruling
         items=counts, unmatched=unmatched, denied_pairs=denied_pairs(today, policy, eligible, how),
         restricted_users=len(own), short_of_own=int((own < how.k).sum()), empty_of_own=int((own == 0).sum()),
     )  # fmt: skip
-    return Ruling(eligible, policy, told)
+    return Ruling(policy._replace(kept=eligible), told)
 
 
 def left_out(rules: Rules, today: Today, job: ScoreJob, data: DataConfig, unmatched: dict[str, int]) -> dict[str, Bool]:
@@ -96,7 +95,7 @@ def policy_of(rules: Rules, today: Today, job: ScoreJob, data: DataConfig, unmat
         allowed = Allowed(pairs.named(len(users)), pairs.by_user(len(users)))
     caps = caps_of(rules.caps, columns_of(rules, job, data, items), data) if rules.caps else None
     diversity = rules.diversity and Diversity(rules.diversity.relevance, rules.diversity.fetch)
-    return Policy(denied, allowed, caps, rules.popularity_penalty, diversity)
+    return Policy(None, denied, allowed, caps, rules.popularity_penalty, diversity)
 
 
 def denied_pairs(today: Today, policy: Policy, eligible: Bool, how: Scoring) -> int:

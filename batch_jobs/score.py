@@ -70,7 +70,7 @@ def run(job: ScoreJob, judge: Judge = structure, keep: Retention | None = None) 
         warn_of_a_short_log(today, job)
         model = Model.of_bundle(plan.bundle, plan.how.runtime, plan.device)
         refuse_another_bundle(plan)
-        scorer = Scorer(model, today.catalogue, today.world, ruling.eligible, ruling.policy)
+        scorer = Scorer(model, today.catalogue, today.world, today.eligible, ruling.policy)
         with working(recs, plan) as work:
             left = unfinished(work, plan, len(today.users))
             write_parts(work, plan, scorer, today.users, left)

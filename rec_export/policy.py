@@ -1,10 +1,10 @@
-"""Policy: the business rules of a run in rows of its catalogue, but for those that leave items out altogether."""
+"""Policy: the business rules of a run, in rows of its catalogue."""
 
 from typing import NamedTuple
 
 import numpy as np
 
-from rec_export.data.columns import Float32, Int64
+from rec_export.data.columns import Bool, Float32, Int64
 from rec_export.topk.caps import Caps
 from rec_export.topk.contract import Allowed, Seen
 from rec_export.topk.mmr import Diversity
@@ -13,6 +13,7 @@ from rec_export.topk.mmr import Diversity
 class Policy(NamedTuple):
     """What the lists of U users must keep to, over N items."""
 
+    kept: Bool | None = None  # [N] the items that no rule leaves out for everybody
     denied: Seen | None = None  # [U] item rows
     allowed: Allowed | None = None  # [U] item rows
     caps: Caps | None = None  # [N]

@@ -72,6 +72,7 @@ class Scorer:
     """The best items of users, among the eligible ones, as of the date of a world.
 
     `eligible` bool [N]: the items that may be recommended; None: all. Item rows in results are those of the catalogue.
+    Those that a rule leaves out get their vectors too, as what is together in a batch decides the last bits of it.
     """
 
     def __init__(
@@ -79,7 +80,8 @@ class Scorer:
     ) -> None:
         self.model, self.catalogue, self.world, self.policy = model, catalogue, world, policy
         everything = rows(catalogue.items)
-        self.items = everything if eligible is None else everything[eligible]
+        self.offered = everything if eligible is None else everything[eligible]
+        self.items = self.offered if policy.kept is None else self.offered[policy.kept[self.offered]]
         self.place = np.full(len(everything), UNKNOWN)
         self.place[self.items] = np.arange(len(self.items))
         trend = torch.from_numpy(world.trend())
@@ -92,11 +94,12 @@ class Scorer:
     def item_vectors(self, trend: Tensor) -> Tensor:
         """The vectors of the eligible items, float32 [N, Di], from the trends of all items, float32 [all, W]."""
         parts = []
-        for item in chunks(self.items, ITEMS_AT_ONCE) if len(self.items) else [self.items]:
+        for item in chunks(self.offered, ITEMS_AT_ONCE) if len(self.offered) else [self.offered]:
             features = self.catalogue.items.features(item)
             inputs = item_inputs(self.model.item_ports, features, trend[torch.from_numpy(item)], item)
             parts.append(self.model.item_tower(inputs))
-        return torch.cat(parts)
+        vec, kept = torch.cat(parts), self.policy.kept
+        return vec if kept is None else vec[torch.from_numpy(kept[self.offered])]
 
     def user_vectors(self, user: Int64) -> Tensor:
         """The vectors of users [B], float32 [B, Du]."""
