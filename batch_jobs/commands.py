@@ -46,7 +46,7 @@ def score(
     Defaults are those of the section `score` in the configuration that the model was trained with.
     """
     from batch_jobs.job import ScoreJob
-    from batch_jobs.rules import sentence
+    from batch_jobs.report import in_words
     from batch_jobs.score import run
     from rec_export.config import Config
 
@@ -66,7 +66,7 @@ def score(
             " there are not more that they have not met" + (" and the rules let them have" if manifest.rules else "")
         )
     if manifest.rules is not None:
-        click.echo(f"rules: {sentence(manifest)}")
+        click.echo(f"rules: {in_words(manifest)}")
     live = out / f"run_date={manifest.run_date}"
     click.echo(f"{live}" if fresh else f"{live} was published before; nothing is written again")
 

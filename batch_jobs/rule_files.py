@@ -1,13 +1,14 @@
 """The files that business rules read: lists of items, pairs of users and items, columns of today's items."""
 
 import logging
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from batch_jobs.job import ScoreJob
+from rec_export.catalogue import Catalogue
 from rec_export.data.columns import Bool, Int64, floats, ids, words
 from rec_export.data.config import DataConfig
 from rec_export.data.entities import aligned
@@ -28,10 +29,14 @@ class Pairs(NamedTuple):
     user: Int64
     item: Int64
 
+    @property
+    def strange(self) -> Bool:
+        """Which rows are not of a known user and a known item, bool [rows]."""
+        return (self.user == UNKNOWN) | (self.item == UNKNOWN)
+
     def by_user(self, users: int) -> Seen:
         """The known items of each known user."""
-        known = (self.user != UNKNOWN) & (self.item != UNKNOWN)
-        return Seen.of(self.user[known], self.item[known], users)
+        return Seen.of(self.user[~self.strange], self.item[~self.strange], users)
 
     def named(self, users: int) -> Bool:
         """Who stands in the list, be it with items that nothing is known of: bool [users]."""
@@ -40,8 +45,37 @@ class Pairs(NamedTuple):
         return named
 
 
-def items_of(listed: ItemList, rule: str, vocab: Vocab, unmatched: dict[str, int]) -> Int64:
-    """The rows of the items that a list names and the catalogue knows, int64 [n]."""
+class RuleFiles(NamedTuple):
+    """What the files of rules say, None where there is no such rule; an item that nothing is known of is UNKNOWN."""
+
+    deny: Int64 | None
+    allow: Int64 | None
+    deny_by_user: Pairs | None
+    allow_by_user: Pairs | None
+    columns: pa.Table  # of today's items, in the order of the catalogue
+
+    @classmethod
+    def read(cls, job: ScoreJob, data: DataConfig, catalogue: Catalogue) -> Self:
+        """Read them. Raises UsageError, MissingInputError or DataError where one makes no sense."""
+        rules, users, items = job.rules, catalogue.users.vocab, catalogue.items.vocab
+        return cls(
+            deny=rules.deny and items_of(rules.deny, "rules.deny", items),
+            allow=rules.allow and items_of(rules.allow, "rules.allow", items),
+            deny_by_user=rules.deny_by_user and pairs_of(rules.deny_by_user, "rules.deny_by_user", users, items),
+            allow_by_user=rules.allow_by_user and pairs_of(rules.allow_by_user, "rules.allow_by_user", users, items),
+            columns=columns_of(rules, job, data, items),
+        )
+
+    def unmatched(self) -> dict[str, int]:
+        """Rows of each list with an id that nothing is known of."""
+        lists = {"deny": self.deny, "allow": self.allow}
+        found = {name: int((row == UNKNOWN).sum()) for name, row in lists.items() if row is not None}
+        pairs = {"deny_by_user": self.deny_by_user, "allow_by_user": self.allow_by_user}
+        return found | {name: int(listed.strange.sum()) for name, listed in pairs.items() if listed is not None}
+
+
+def items_of(listed: ItemList, rule: str, vocab: Vocab) -> Int64:
+    """The rows of the items that a list names, int64 [n]."""
     if listed.path is None:
         where, named = rule, pa.array(listed.ids or (), pa.large_string())
     else:
@@ -51,23 +85,20 @@ def items_of(listed: ItemList, rule: str, vocab: Vocab, unmatched: dict[str, int
     if rule == "rules.allow" and len(named) == 0:
         raise DataError(f"{where} has no rows, so nothing could be recommended; take the rule out to allow everything")
     row = vocab.rows(named)
-    count_unmatched(named, row == UNKNOWN, "items", where, rule, unmatched)
-    return row[row != UNKNOWN]
+    refuse_strangers(named, row == UNKNOWN, "items", where)
+    return row
 
 
-def pairs_of(listed: PairList, rule: str, users: Vocab, items: Vocab, unmatched: dict[str, int]) -> Pairs:
+def pairs_of(listed: PairList, rule: str, users: Vocab, items: Vocab) -> Pairs:
     """The rows of users and items that a table names."""
     where, columns = f"{listed.path} ({rule})", [listed.user, listed.item]
     if listed.user == listed.item:
         raise UsageError(f"{rule} reads users and items from one column, {listed.user!r}; name two")
     table = read_table(listed.path, columns, text=columns, may_be_empty=True)
-    named = [column_of_ids(table, column, where) for column in columns]
-    pairs = Pairs(users.rows(named[0]), items.rows(named[1]))
-    for vocab, row, ids_, what in ((users, pairs.user, named[0], "users"), (items, pairs.item, named[1], "items")):
-        if len(row) and len(vocab) and (row == UNKNOWN).all():
-            raise strangers(ids_, what, where)
-    strange = (pairs.user == UNKNOWN) | (pairs.item == UNKNOWN)
-    count_unmatched(named[0], strange, "pairs", where, rule, unmatched)
+    user_id, item_id = (column_of_ids(table, column, where) for column in columns)
+    pairs = Pairs(users.rows(user_id), items.rows(item_id))
+    refuse_strangers(user_id, pairs.user == UNKNOWN, "users", where)
+    refuse_strangers(item_id, pairs.item == UNKNOWN, "items", where)
     return pairs
 
 
@@ -78,26 +109,18 @@ def column_of_ids(table: pa.Table, column: str, where: str) -> pa.Array:
     return ids(table[column], f"column {column!r} of {where}")
 
 
-def count_unmatched(
-    named: pa.Array, strange: Bool, what: str, where: str, rule: str, unmatched: dict[str, int]
-) -> None:
-    """Note how many rows of a list are of nothing known; a warning when that is most, DataError when it is all."""
+def refuse_strangers(named: pa.Array, strange: Bool, what: str, where: str) -> None:
+    """Raise DataError where nothing is known of any id of a list; a warning when that is so of most."""
     if len(named) and strange.all():
-        raise strangers(named, what, where)
-    unmatched[rule.removeprefix("rules.")] = int(strange.sum())
+        raise DataError(
+            f"none of the {len(named):,} {what} in {where} is in the bundle or today's files, the first being"
+            f" {some([named[0].as_py()])}; check that the ids are of the same kind, or take the rule out"
+        )
     if strange.sum() > MOST_STRANGE * len(named):
         log.warning(
-            "%s of the %s %s in %s are of ids that neither the bundle nor today's files know; check them",
+            "%s of the %s %s in %s are in neither the bundle nor today's files; check the ids",
             f"{strange.sum():,}", f"{len(named):,}", what, where,
         )  # fmt: skip
-
-
-def strangers(named: pa.Array, what: str, where: str) -> DataError:
-    """That a list is of ids of another kind."""
-    return DataError(
-        f"none of the {len(named):,} {what} in {where} is in the bundle or today's files, the first being"
-        f" {some([named[0].as_py()])}; check that the ids are of the same kind, or take the rule out"
-    )
 
 
 def columns_of(rules: Rules, job: ScoreJob, data: DataConfig, vocab: Vocab) -> pa.Table:
@@ -111,7 +134,11 @@ def columns_of(rules: Rules, job: ScoreJob, data: DataConfig, vocab: Vocab) -> p
             " --items, or in data.items"
         )
     key = data.items.id if data.items is not None else data.interactions.item
-    table = read_table(job.items, list(dict.fromkeys([key, *columns])), text=[key])
+    if key in columns:
+        raise UsageError(
+            f"the rules read {key!r} as an attribute, but it is the id; name items in rules.deny or .allow"
+        )
+    table = read_table(job.items, [key, *columns], text=[key])
     table = table.set_column(table.column_names.index(key), key, ids(table[key], f"column {key!r} of {job.items}"))
     return aligned(vocab, table.select([key, *columns]), key)
 

@@ -14,10 +14,10 @@ from typing import NamedTuple
 import numpy as np
 
 from rec_export.topk.compiled import compiled
-from rec_export.topk.contract import Bool, Int64, Seen, TopK, portions
+from rec_export.topk.contract import Int64, Seen, TopK, portions
 
 Fetch = Callable[[Int64, int, Seen], TopK]  # users [n], k, what they must not get -> the exact best k of each
-FIRST = 2  # lists' lengths that are fetched at first
+FIRST = 3  # times as many as are missing are fetched: less and more were slower
 HIDDEN = 1 << 22  # items of full kinds that are named to the engine at once
 
 
@@ -35,40 +35,45 @@ class Caps(NamedTuple):
         """The same for some of the items, int64 [n]."""
         return Caps(self.kind[item], self.limit)
 
-    def closed(self, item_row: Int64) -> Bool:
-        """Which items a list of the items int64 [n] leaves no room for, as one of their kinds is full: bool [N]."""
-        kind = self.kind[item_row].ravel()
-        full = np.append(np.bincount(kind[kind >= 0], minlength=len(self.limit)) >= self.limit, False)
-        return np.asarray(full[self.kind].any(axis=1))
-
 
 def capped(fetch: Fetch, users: int, k: int, seen: Seen, caps: Caps, first: int) -> tuple[TopK, Int64]:
     """The best k items of each user that the caps allow; and how many of the best `first` without caps they refuse."""
     lists, refused = TopK.none(users, k), np.zeros(users, np.int64)
-    items = len(caps.kind)
+    items, user = len(caps.kind), np.arange(users)
     wide = max(1, min(FIRST * k, items))
-    found = fetch(np.arange(users), wide, seen)
-    _walk(np.arange(users), found, caps, lists, first, refused)
+    found = fetch(user, wide, seen)
+    _walk(user, found, caps, lists, first, refused)
     left = np.flatnonzero((lists.count < k) & (found.count == wide))
     for portion in portions(np.full(len(left), items), HIDDEN):
         user = left[portion]
         while len(user):
-            hidden = _passed_over(user, seen, lists, caps)
-            found = fetch(user, wide, hidden)
+            wide = min(FIRST * int((k - lists.count[user]).max()), items)
+            found = fetch(user, wide, Seen(*_passed_over(user, seen, lists, caps)))
             _walk(user, found, caps, lists, 0, refused)
             user = user[(lists.count[user] < k) & (found.count == wide)]
     return lists, refused
 
 
-def _passed_over(user: Int64, seen: Seen, lists: TopK, caps: Caps) -> Seen:
-    """What the users must not get, what their lists hold, and what these leave no room for."""
-    rows = []
-    for u in user:
-        held = lists.item_row[u, : lists.count[u]]
-        hidden = caps.closed(held)
-        hidden[held] = hidden[seen.item_row[seen.start[u] : seen.start[u + 1]]] = True
-        rows.append(np.flatnonzero(hidden))
-    return Seen(np.cumsum([0, *map(len, rows)]), np.concatenate(rows))
+@compiled
+def _passed_over(user: Int64, seen: Seen, lists: TopK, caps: Caps) -> tuple[Int64, Int64]:
+    """What the users must not get, what their lists hold, and what these leave no room for: start and item_row."""
+    items, number = len(caps.kind), np.zeros(len(caps.limit), np.int64)
+    start, item_row = np.zeros(len(user) + 1, np.int64), np.empty(len(user) * items, np.int64)
+    for i in range(len(user)):
+        held = lists.item_row[user[i], : lists.count[user[i]]]
+        hidden = np.zeros(items, np.bool_)
+        hidden[seen.item_row[seen.start[user[i]] : seen.start[user[i] + 1]]] = True
+        hidden[held] = True
+        for row in held:
+            _count(number, caps.kind[row], 1)
+        n = start[i]
+        for row in range(items):
+            item_row[n] = row
+            n += hidden[row] or not _has_room(number, caps.kind[row], caps.limit)
+        start[i + 1] = n
+        for row in held:
+            _count(number, caps.kind[row], -1)
+    return start, item_row[: start[-1]]
 
 
 @compiled

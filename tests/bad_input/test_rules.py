@@ -48,6 +48,8 @@ def ruled(folder: Path, exported: Path, shop: Path, rules: dict[str, Any], *more
         ({"exclude": {"tags": "gift"}}, 2,
          "rules.exclude.tags needs one value for each item, but 'tags' holds several (list<element: string>); write"
          " the one that counts into a column of its own"),
+        ({"exclude": {"item_id": "x"}}, 2,
+         "the rules read 'item_id' as an attribute, but it is the id; name items in rules.deny or .allow"),
         ({"exclude": {"price": "dear"}}, 2,
          "rules.exclude.price has 'dear', but the column holds double; give values of that kind"),
         ({"minimum": {"brand": 1}}, 65,
@@ -95,5 +97,5 @@ def test_lists_without_rows_and_of_mostly_strange_ids_are_lists(folder: Path, ex
     words = "--interactions", shop / "interactions.parquet", "--out", folder / "recs", "--rules", config
     code, out, err = command("-q", "score", exported, *words)
     assert code == 0, err
-    assert "2 of the 3 items in rules.deny are of ids that neither the bundle nor today's files know" in err
+    assert "2 of the 3 items in rules.deny are in neither the bundle nor today's files; check the ids" in err
     assert "rules: deny leaves out 1 of 120 items, deny_by_user 0 pairs, allow_by_user binds 0 users\n" in out

@@ -47,11 +47,12 @@ def by_paper(vec: list[Vector], score: Vector, relevance: float, k: int) -> tupl
     k=st.integers(1, 14),
     relevance=st.sampled_from((0.0, 0.3, 0.5, 0.9, 1.0)),
     level=st.sampled_from((1, 3, 1000)),
+    width=st.integers(1, 9),
     seed=st.integers(0, 2**32 - 1),
 )
-def test_is_what_the_paper_says(n: int, k: int, relevance: float, level: int, seed: int) -> None:
+def test_is_what_the_paper_says(n: int, k: int, relevance: float, level: int, width: int, seed: int) -> None:
     random = np.random.default_rng(seed)
-    vec = random.integers(-2, 3, (20, 3)).astype(np.float32)
+    vec = random.integers(-2, 3, (20, width)).astype(np.float32)
     row, score = random.permutation(20)[:n], np.sort(random.integers(0, level, n))[::-1].astype(np.float64)
     places, values = by_paper(vec[row].tolist(), score.tolist(), relevance, k)
     got, left_out = Reranker(vec, relevance).choose(TopK(row[None], score[None], np.array([n])), k)
