@@ -35,18 +35,25 @@ PATH = click.Path(path_type=Path, readable=False)
     help="What runs the towers.  [default: score.runtime]",
 )
 @click.option("--device", help="auto, cpu or cuda.  [default: score.device]")
+@click.option("--rules", type=PATH, help="A configuration whose section `rules` the lists keep to.  [default: none]")
 @click.option("--replace", is_flag=True, help="Put the run in the place of another one that is live at that date.")
 @click.option("--allow-world-writable", is_flag=True, help="Publish where everybody on this machine may write.")
 @click.option("--json", "as_json", is_flag=True, help="Print the run's manifest.")
-def score(bundle: Path, out: Path, run_date: datetime | None, as_json: bool, **options: Any) -> None:
+def score(
+    bundle: Path, out: Path, run_date: datetime | None, rules: Path | None, as_json: bool, **options: Any
+) -> None:
     """Publish the best K items of every user, by the exported towers in BUNDLE, whole or not at all.
 
     Defaults are those of the section `score` in the configuration that the model was trained with.
     """
     from batch_jobs.job import ScoreJob
+    from batch_jobs.report import in_words
     from batch_jobs.score import run
+    from rec_export.config import Config
 
     day: date = (run_date or datetime.now(UTC)).date()
+    if rules is not None:
+        options["rules"] = Config.load(rules).rules
     job = ScoreJob(bundle=bundle, out=out, run_date=day, **options)
     manifest, fresh, _ = run(job)
     if as_json:
@@ -57,8 +64,10 @@ def score(bundle: Path, out: Path, run_date: datetime | None, as_json: bool, **o
     if manifest.short_lists:
         click.echo(
             f"{manifest.short_lists:,} users get fewer than {manifest.k} items ({manifest.empty_lists:,} get none):"
-            " there are not more that they have not met"
+            " there are not more that they have not met" + (" and the rules let them have" if manifest.rules else "")
         )
+    if manifest.rules is not None:
+        click.echo(f"rules: {in_words(manifest)}")
     live = out / f"run_date={manifest.run_date}"
     click.echo(f"{live}" if fresh else f"{live} was published before; nothing is written again")
 

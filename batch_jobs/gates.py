@@ -74,8 +74,9 @@ class Gatekeeper:
         """Gates on the run itself."""
         gates, audit, users = self.gates, run.audit, max(sum(run.users.values()), 1)
         assert audit is not None
-        yield at_least("covered", 1 - run.empty_lists / users, gates.covered)
-        yield at_most("short_lists", run.short_lists / users, gates.short_lists)
+        own = (0, 0) if run.rules is None else (run.rules.empty_of_own, run.rules.short_of_own)  # as a rule wants it
+        yield at_least("covered", 1 - (run.empty_lists - own[0]) / users, gates.covered)
+        yield at_most("short_lists", (run.short_lists - own[1]) / users, gates.short_lists)
         yield at_most("flat_lists", audit.flat_lists, gates.flat_lists)
         yield at_most("same_list", audit.same_list, gates.same_list)
         yield at_most("first_item", audit.first_item, gates.first_item)

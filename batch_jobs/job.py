@@ -8,6 +8,7 @@ from pydantic import Field
 
 from rec_export.config import MOST_K, Scoring
 from rec_export.record import Record
+from rec_export.rules import Rules
 from rec_export.runtime import Runtime
 
 
@@ -26,13 +27,14 @@ class ScoreJob(Record):
     seen: Literal["exclude", "keep"] | None = None
     device: str | None = None
     runtime: Runtime | None = None
+    rules: Rules = Rules()
     replace: bool = False  # where another run is live at that date
     allow_world_writable: bool = False  # of the place
 
     def inputs(self) -> dict[str, Path]:
         """The files that are read, by what they are."""
         named = {"interactions": self.interactions, "items": self.items, "users": self.users}
-        return {name: path for name, path in named.items() if path is not None}
+        return {name: path for name, path in named.items() if path is not None} | self.rules.files()
 
     def scoring(self, configured: Scoring, formats: tuple[str, ...]) -> Scoring:
         """How the lists are made; a bundle of one format is run by that, if nothing else was asked for."""

@@ -67,7 +67,8 @@ class NightlyJob(Record):
         return ScoreJob(
             bundle=section.bundle, interactions=data.interactions.path, items=data.items and data.items.path,
             users=data.users and data.users.path, whom=section.users, out=section.out, run_date=self.run_date,
-            replace=self.replace, allow_world_writable=section.allow_world_writable, **asked,
+            rules=self.config.rules, replace=self.replace, allow_world_writable=section.allow_world_writable,
+            **asked,
         )  # fmt: skip
 
     def judge(self) -> Gatekeeper:

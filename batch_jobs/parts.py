@@ -13,7 +13,7 @@ from rec_export.data.columns import Int64
 from rec_export.data.vocab import Vocab
 from rec_export.files import sha256
 from rec_export.recs import SCHEMA, SOURCES, PartFile
-from rec_export.topk import TopK
+from rec_export.topk.contract import Listed, TopK
 
 USERS_PER_PART = 50_000
 MODEL, COLD, FALLBACK = range(3)  # trained on; new, known by history or attributes; nothing known, so what is popular
@@ -43,8 +43,13 @@ class Lists(NamedTuple):
     """The lists of some users, and where each came from."""
 
     user: Int64  # [B] rows of the user vocabulary
-    best: TopK
+    listed: Listed
     source: npt.NDArray[np.int8]  # [B] a place in SOURCES
+
+    @property
+    def best(self) -> TopK:
+        """The items of each list."""
+        return self.listed.top
 
 
 def schema(users: Vocab, items: Vocab) -> pa.Schema:
@@ -81,7 +86,7 @@ def write_part(
 
     The footer keeps a copied part self-describing.
     """
-    rows = short = empty = 0
+    rows = short = empty = capped = varied = 0
     sources = np.zeros(len(SOURCES), np.int64)
     with pq.ParquetWriter(path, schema(users, items), compression="zstd", write_page_checksum=True) as writer:
         for lists in blocks:
@@ -89,6 +94,8 @@ def write_part(
             rows += int(lists.best.count.sum())
             short += int((lists.best.count < k).sum())
             empty += int((lists.best.count == 0).sum())
+            capped += int(lists.listed.capped.sum())
+            varied += int(lists.listed.varied.sum())
             sources += np.bincount(lists.source, minlength=len(SOURCES))
         told = {"schema": SCHEMA, **footer}
         writer.add_key_value_metadata({f"rec_export.{key}": value for key, value in told.items()})
@@ -100,4 +107,6 @@ def write_part(
         rows=rows,
         bytes=path.stat().st_size,
         sha256=sha256(path),
+        capped=capped,
+        varied=varied,
     )

@@ -15,7 +15,7 @@ from rec_export.data.read import fingerprint
 from rec_export.device import device_of
 from rec_export.errors import DataError, MissingInputError, ModelError, OutputExistsError, RecExportError
 from rec_export.files import sha256
-from rec_export.recs import UNKNOWN_RUN, Facts, Recs, RunManifest
+from rec_export.recs import UNKNOWN_RUN, Facts, Recs, RunManifest, decided
 from rec_export.sealed import MANIFEST, check_files, check_manifest
 
 
@@ -41,7 +41,13 @@ def planned(job: ScoreJob) -> Plan:
     hashes = {name: fingerprint(path) for name, path in job.inputs().items()}
     sealed = sha256(bundle.folder / MANIFEST)
     whom = job.whom if job.users is not None else "all"  # where nobody is listed
-    facts: Facts = {**how.model_dump(exclude={"device"}), "whom": whom, "bundle": sealed, **hashes}
+    facts: Facts = {
+        **how.model_dump(exclude={"device"}),
+        "whom": whom,
+        "bundle": sealed,
+        **decided(job.rules.declared()),
+        **hashes,
+    }
     run_date = job.run_date.isoformat()
     return Plan(identity(run_date, facts), run_date, bundle, how, device_of(how.device), facts, hashes)
 

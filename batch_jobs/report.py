@@ -26,6 +26,7 @@ class Report(Record):
     items: int = 0
     short_lists: int = 0
     empty_lists: int = 0
+    rules: str | None = None  # what business rules left out
     resumed_parts: int = 0  # that an earlier attempt had finished
     gates: tuple[Verdict, ...] = ()
 
@@ -38,7 +39,8 @@ class Report(Record):
         return cls(
             outcome=outcome, exit_code=exit_code, sentence=sentence, run_date=run.run_date, run_id=run.run_id,
             started_at=run.started_at, seconds=seconds, users=run.users, rows=run.rows, items=run.items,
-            short_lists=run.short_lists, empty_lists=run.empty_lists, resumed_parts=resumed, gates=run.gates,
+            short_lists=run.short_lists, empty_lists=run.empty_lists, rules=in_words(run),
+            resumed_parts=resumed, gates=run.gates,
         )  # fmt: skip
 
     def line(self) -> str:
@@ -61,6 +63,7 @@ class Report(Record):
             users = ", ".join(f"{count:,} {source}" for source, count in self.users.items())
             lines += [f"Run {self.run_id}: {users} users, {self.items:,} items, {self.rows:,} rows,"]
             lines += [f"{self.short_lists:,} short lists, {self.empty_lists:,} of them empty."]
+        lines += [f"Rules: {self.rules}."] if self.rules else []
         lines += [f"Started {self.started_at}, took {self.seconds:.0f} s, exit code {self.exit_code}.", ""]
         if self.gates:
             lines += ["| gate | verdict | value | should be | |", "|---|---|---|---|---|"]
@@ -68,6 +71,25 @@ class Report(Record):
             value = "" if one.value is None else f"{one.value:g}"
             lines.append(f"| {one.gate} | {one.verdict} | {value} | {one.limit} | {one.reason or ''} |")
         return "\n".join(lines) + "\n"
+
+
+def in_words(run: RunManifest) -> str | None:
+    """What the business rules of a run left out; None where there were none."""
+    told = run.rules
+    if told is None:
+        return None
+    said = [f"{name} leaves out {count:,} of {told.items_before:,} items" for name, count in told.items.items()]
+    if "deny_by_user" in told.declared:
+        said.append(f"deny_by_user {told.denied_pairs:,} pairs")
+    if "allow_by_user" in told.declared:
+        said.append(f"allow_by_user binds {told.restricted_users:,} users")
+    if "caps" in told.declared:
+        said.append(f"caps keep {run.capped:,} items out of lists")
+    if "diversity" in told.declared:
+        said.append(f"diversity (approximate) changes {run.varied:,} items")
+    if "popularity_penalty" in told.declared:
+        said.append(f"popularity_penalty {told.declared['popularity_penalty']:g}")
+    return ", ".join(said)
 
 
 def write_report(report: Report, folder: Path) -> None:

@@ -18,6 +18,7 @@ from batch_jobs.parts import COLD, FALLBACK, MODEL, Lists, Shard, shards_of, wri
 from batch_jobs.plan import Plan, planned, refuse_another_bundle, refuse_taken
 from batch_jobs.publish import claimed, publish
 from batch_jobs.retention import empty, retire
+from batch_jobs.rules import broken, ruled
 from batch_jobs.today import Today, look
 from batch_jobs.work import MadeWith, Work, working
 from rec_export import __version__
@@ -63,18 +64,19 @@ def run(job: ScoreJob, judge: Judge = structure, keep: Retention | None = None) 
             return Scored(done, fresh=False)
         refuse_taken(recs, plan, before, job.replace)
         today = look(plan.bundle, job)
+        ruling = ruled(today, job, plan.bundle.manifest.blueprint.data, plan.how)
         refuse_changes(plan.hashes, job.inputs())
         unknown = check_items(today, job)
         warn_of_a_short_log(today, job)
         model = Model.of_bundle(plan.bundle, plan.how.runtime, plan.device)
         refuse_another_bundle(plan)
-        scorer = Scorer(model, today.catalogue, today.world, today.eligible)
+        scorer = Scorer(model, today.catalogue, today.world, today.eligible, ruling.policy)
         with working(recs, plan) as work:
             left = unfinished(work, plan, len(today.users))
             write_parts(work, plan, scorer, today.users, left)
             parts = tuple(work.part(shard.name(plan.run_id)) for shard in shards_of(len(today.users)))
             draft = described(plan, clock, scorer, parts)
-            draft = draft.model_copy(update={"unknown_items": unknown, "replaces": before})
+            draft = draft.model_copy(update={"unknown_items": unknown, "replaces": before, "rules": ruling.told})
             evidence = read_back(work, draft)
             evidence = evidence.with_broken(met_or_gone(evidence.sample, scorer, plan.how))
             manifest = judged(Candidate(recs, work.parts, draft, evidence), work, judge)
@@ -153,7 +155,7 @@ def met_or_gone(sample: pa.Table, scorer: Scorer, how: Scoring) -> dict[str, int
         seen, count = scorer.world.seen(users), len(catalogue.items.vocab)
         met = np.repeat(users, np.diff(seen.start)) * count + seen.item_row
         found["items that the user has met"] = int(np.isin(user * count + item, met).sum())
-    return found
+    return {**found, **broken(user, item, scorer)}
 
 
 def judged(candidate: Candidate, work: Work, judge: Judge) -> RunManifest:

@@ -41,7 +41,8 @@ def look(bundle: Bundle, job: ScoreJob) -> Today:
     refuse_another_kind(bundle.catalogue.users.vocab, events.user_id.ids, job)
     if events.dropped:
         log.warning("%s rows of %s without a user or an item are left out", f"{events.dropped:,}", job.interactions)
-    attributes = {name: table_of(data, name, path) for name, path in job.inputs().items() if name != "interactions"}
+    tables = {name: path for name, path in (("items", job.items), ("users", job.users)) if path is not None}
+    attributes = {name: table_of(data, name, path) for name, path in tables.items()}
     user, item = events.user_id.present(), events.item_id.present()
     catalogue = Catalogue(
         bundle.catalogue.users.grown(together(user, attributes.get("users")), attributes.get("users")),

@@ -20,19 +20,20 @@ to it. Keys without a default must be given; unknown keys are refused, with the 
 
 def page() -> str:
     """The whole page."""
-    lines = [HEAD, *section("", Config)]
+    lines = [HEAD, *section("", Config, None)]
     for name in names():
         lines += [f"## model: {{name: {name}}}", "", *table(spec_class(name)), ""]
     return "\n".join(lines)
 
 
-def section(path: str, record: type[Record]) -> list[str]:
+def section(path: str, record: type[Record], description: str | None) -> list[str]:
     """A heading and a table for each record inside `record`."""
-    lines = [f"## {path}", "", (record.__doc__ or "").split("\n")[0], "", *table(record), ""] if path else []
+    said = f"{description[0].upper()}{description[1:]}. " if description else ""
+    lines = [f"## {path}", "", said + (record.__doc__ or "").split("\n")[0], "", *table(record), ""] if path else []
     for name, field in record.model_fields.items():
         for inner in types_in(field.annotation):
             if issubclass(inner, Record):
-                lines += section(f"{path}.{name}".strip("."), inner)
+                lines += section(f"{path}.{name}".strip("."), inner, field.description)
     return lines
 
 

@@ -12,6 +12,7 @@ from rec_export.data.config import DataConfig
 from rec_export.errors import MissingInputError, UsageError, nearest
 from rec_export.files import below
 from rec_export.record import Record
+from rec_export.rules import Rules
 
 MODEL = "hybrid"
 METRIC = r"^((hr|recall|ndcg|mrr)@[1-9][0-9]{0,3}|rmse|mae|r2)$"
@@ -187,6 +188,7 @@ class Config(Record):
     model: dict[str, Any] = Field(default_factory=lambda: {"name": MODEL})
     training: Training = Training()
     score: Scoring = Scoring()
+    rules: Rules = Rules()
     nightly: Nightly | None = None
 
     @field_validator("model", mode="before")
@@ -217,7 +219,8 @@ class Config(Record):
             fields = changed(fields, change)
         config = cls.of(fields, f"{path} with --set" if changes else str(path))
         here = path.parent.resolve()
-        paths = {"data": config.data.relative_to(here), "nightly": config.nightly and config.nightly.relative_to(here)}
+        nightly = config.nightly and config.nightly.relative_to(here)
+        paths = {"data": config.data.relative_to(here), "rules": config.rules.relative_to(here), "nightly": nightly}
         return config.model_copy(update=paths)
 
     def dump(self) -> str:

@@ -7,9 +7,11 @@ The control folder is a sibling, because readers glob whatever lies below the ro
 told by the names of its parts and by nothing else.
 """
 
+import hashlib
+import json
 import re
 from pathlib import Path
-from typing import Literal, NamedTuple, Self, final
+from typing import Any, Literal, NamedTuple, Self, final
 
 from pydantic import Field
 
@@ -30,6 +32,11 @@ MEND = "restore it from a backup, go back with `rec-export rollback`, or make th
 Facts = dict[str, str | int]
 
 
+def decided(rules: dict[str, Any]) -> Facts:
+    """One hash of declared rules; nothing where there are none."""
+    return {"rules": hashlib.sha256(json.dumps(rules, sort_keys=True).encode()).hexdigest()} if rules else {}
+
+
 @final
 class PartFile(Record):
     """One Parquet file of a run."""
@@ -41,6 +48,23 @@ class PartFile(Record):
     rows: int
     bytes: int
     sha256: str
+    capped: int = 0  # items of the lists without caps that caps keep out of them
+    varied: int = 0  # items of the lists by score that the re-rank for diversity leaves out
+
+
+@final
+class RulesRun(Record):
+    """The business rules of a run and what they leave out; each count is of that rule alone, whatever others do."""
+
+    declared: dict[str, Any]  # as in the configuration, but for paths: the files' hashes are among the run's inputs
+    approximate: tuple[str, ...]  # rules that look at the best items alone, not at all of them
+    items_before: int  # that could be recommended without rules
+    items: dict[str, int]  # of these, those that a rule leaves out for everybody
+    unmatched: dict[str, int]  # rows of a list with an id that is in neither the bundle nor the files
+    denied_pairs: int  # of a user who was scored and an item that could be recommended
+    restricted_users: int  # users who were scored and have a list of their own
+    short_of_own: int  # of these, those who can get fewer than k items of their list
+    empty_of_own: int  # and those who can get none
 
 
 @final
@@ -89,20 +113,21 @@ class RunManifest(Record):
     device: str
     items: int
     replaces: str | None = None  # the run that was live at this date before
+    rules: RulesRun | None = None
     files: tuple[PartFile, ...]
     audit: Audit | None = None
     gates: tuple[Verdict, ...] = ()
 
     def facts(self) -> Facts:
         """What decides what a run says, but for its date."""
-        decided: Facts = {
+        facts: Facts = {
             "k": self.k,
             "seen": self.seen,
             "runtime": self.runtime,
             "whom": self.whom,
             "bundle": self.bundle,
         }
-        return {**decided, **self.inputs}
+        return {**facts, **decided(self.rules.declared if self.rules else {}), **self.inputs}
 
     @property
     def rows(self) -> int:
@@ -123,6 +148,16 @@ class RunManifest(Record):
     def empty_lists(self) -> int:
         """Users who get nothing."""
         return sum(part.empty_lists for part in self.files)
+
+    @property
+    def capped(self) -> int:
+        """Items of the lists without caps that caps keep out of them."""
+        return sum(part.capped for part in self.files)
+
+    @property
+    def varied(self) -> int:
+        """Items of the lists by score that the re-rank for diversity leaves out."""
+        return sum(part.varied for part in self.files)
 
     @property
     def users(self) -> dict[str, int]:

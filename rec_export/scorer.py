@@ -14,8 +14,11 @@ from rec_export.data.columns import Bool, Int64
 from rec_export.data.features import Features
 from rec_export.data.vocab import UNKNOWN
 from rec_export.inputs import item_inputs, user_inputs
+from rec_export.policy import NO_RULES, Policy
 from rec_export.runtime import Runtime, Tower, load_tower
-from rec_export.topk import Ranker, Seen, TopK
+from rec_export.topk import Seen
+from rec_export.topk.contract import Listed
+from rec_export.topk.ruled import RuledRanker
 from rec_export.towers import DotHead, Head, Input, Inputs
 from rec_export.world import World
 
@@ -69,27 +72,34 @@ class Scorer:
     """The best items of users, among the eligible ones, as of the date of a world.
 
     `eligible` bool [N]: the items that may be recommended; None: all. Item rows in results are those of the catalogue.
+    Those that a rule leaves out get their vectors too, as what is together in a batch decides the last bits of it.
     """
 
-    def __init__(self, model: Model, catalogue: Catalogue, world: World, eligible: Bool | None = None) -> None:
-        self.model, self.catalogue, self.world = model, catalogue, world
+    def __init__(
+        self, model: Model, catalogue: Catalogue, world: World, eligible: Bool | None = None, policy: Policy = NO_RULES
+    ) -> None:
+        self.model, self.catalogue, self.world, self.policy = model, catalogue, world, policy
         everything = rows(catalogue.items)
-        self.items = everything if eligible is None else everything[eligible]
+        self.offered = everything if eligible is None else everything[eligible]
+        self.items = self.offered if policy.kept is None else self.offered[policy.kept[self.offered]]
         self.place = np.full(len(everything), UNKNOWN)
         self.place[self.items] = np.arange(len(self.items))
         trend = torch.from_numpy(world.trend())
-        self.ranker = Ranker(model.head, self.item_vectors(trend), device=model.device)
+        item_vec, penalty = self.item_vectors(trend), policy.penalty(world.likings()[self.items])
+        caps, diversity = policy.caps and policy.caps.take(self.items), policy.diversity
+        self.ranker = RuledRanker(model.head, item_vec, model.device, penalty=penalty, caps=caps, diversity=diversity)
         popularity = trend[self.items, model.blueprint.recent].unsqueeze(1)
-        self.popularity = Ranker(DotHead(), popularity, device=torch.device("cpu"))
+        self.popularity = RuledRanker(DotHead(), popularity, caps=caps, diversity=diversity, alike=item_vec)
 
     def item_vectors(self, trend: Tensor) -> Tensor:
         """The vectors of the eligible items, float32 [N, Di], from the trends of all items, float32 [all, W]."""
         parts = []
-        for item in chunks(self.items, ITEMS_AT_ONCE) if len(self.items) else [self.items]:
+        for item in chunks(self.offered, ITEMS_AT_ONCE) if len(self.offered) else [self.offered]:
             features = self.catalogue.items.features(item)
             inputs = item_inputs(self.model.item_ports, features, trend[torch.from_numpy(item)], item)
             parts.append(self.model.item_tower(inputs))
-        return torch.cat(parts)
+        vec, kept = torch.cat(parts), self.policy.kept
+        return vec if kept is None else vec[torch.from_numpy(kept[self.offered])]
 
     def user_vectors(self, user: Int64) -> Tensor:
         """The vectors of users [B], float32 [B, Du]."""
@@ -97,36 +107,44 @@ class Scorer:
         features = self.catalogue.users.features(user)
         return self.model.user_tower(user_inputs(self.model.user_ports, features, self.world, user, length))
 
-    def lists(self, user: Int64, k: int, keep_seen: bool = False) -> TopK:
+    def lists(self, user: Int64, k: int, keep_seen: bool = False) -> Listed:
         """The best k of users [B] by the model."""
-        k = min(k, len(self.items))
-        return self.in_catalogue(self.ranker.top_k(self.user_vectors(user), k, self.seen(user, keep_seen)))
+        return self.listed(self.ranker, self.user_vectors(user), user, k, keep_seen)
 
-    def popular(self, user: Int64, k: int, keep_seen: bool = False) -> TopK:
+    def popular(self, user: Int64, k: int, keep_seen: bool = False) -> Listed:
         """The most popular k of late, for users [B] of whom nothing is known."""
-        k = min(k, len(self.items))
-        return self.in_catalogue(self.popularity.top_k(torch.ones(len(user), 1), k, self.seen(user, keep_seen)))
+        return self.listed(self.popularity, torch.ones(len(user), 1), user, k, keep_seen)
 
-    def best(self, user: Int64, k: int, keep_seen: bool = False) -> TopK:
+    def best(self, user: Int64, k: int, keep_seen: bool = False) -> Listed:
         """The best k of users [B]: by the model, or the popular items for those whom it cannot serve."""
-        lists, unknown = self.lists(user, k, keep_seen), ~self.serves(user)
-        if unknown.any():
-            for mine, theirs in zip(lists, self.popular(user[unknown], k, keep_seen), strict=True):
-                mine[unknown] = theirs
+        lists, unknown = self.lists(user, k, keep_seen), np.flatnonzero(~self.serves(user))
+        if len(unknown):
+            theirs = self.popular(user[unknown], k, keep_seen)
+            lists.top.put(unknown, theirs.top)
+            lists.capped[unknown], lists.varied[unknown] = theirs.capped, theirs.varied
         return lists
 
-    def seen(self, user: Int64, keep_seen: bool) -> Seen:
-        """What must not be recommended to users [B], as places among the eligible items."""
-        if keep_seen:
-            return Seen.none(len(user))
-        seen = self.world.seen(user)
-        place = self.place[seen.item_row]
-        owner = np.repeat(np.arange(len(user)), np.diff(seen.start))[place != UNKNOWN]
-        return Seen(np.searchsorted(owner, np.arange(len(user) + 1)), place[place != UNKNOWN])
+    def listed(self, ranker: RuledRanker, user_vec: Tensor, user: Int64, k: int, keep_seen: bool) -> Listed:
+        """The best k of users [B] by one of the rankers, with the catalogue's item rows."""
+        allowed = self.policy.allowed and self.policy.allowed.take(user)
+        if allowed is not None:
+            allowed = allowed._replace(items=self.eligible(allowed.items))
+        lists = ranker.top_k(user_vec, min(k, len(self.items)), self.seen(user, keep_seen), allowed)
+        row = lists.top.item_row
+        return lists._replace(top=lists.top._replace(item_row=np.where(row == UNKNOWN, UNKNOWN, self.items[row])))
 
-    def in_catalogue(self, best: TopK) -> TopK:
-        """The same lists with the catalogue's item rows."""
-        return best._replace(item_row=np.where(best.item_row == UNKNOWN, UNKNOWN, self.items[best.item_row]))
+    def seen(self, user: Int64, keep_seen: bool) -> Seen:
+        """What must not be recommended to users [B], met or denied to them, as places among the eligible items."""
+        hidden = Seen.none(len(user)) if keep_seen else self.world.seen(user)
+        if self.policy.denied is not None:
+            hidden = hidden.plus(self.policy.denied.take(user))
+        return self.eligible(hidden)
+
+    def eligible(self, lists: Seen) -> Seen:
+        """Items of some users as places among the eligible ones, without the others."""
+        place = self.place[lists.item_row]
+        owner = lists.user()[place != UNKNOWN]
+        return Seen(np.searchsorted(owner, np.arange(len(lists.start))), place[place != UNKNOWN])
 
     def serves(self, user: Int64) -> Bool:
         """Which users [B] get the model's list, bool [B]: all if it learned what newcomers like, else those it knows.

@@ -150,6 +150,12 @@ class World(NamedTuple):
             columns.append(np.log1p(oldest / self.clock.horizon))
         return np.stack(columns, axis=1).astype(np.float32)
 
+    def likings(self) -> Int64:
+        """How often each item was liked before the date, again or for the first time, int64 [N]."""
+        item, time = self.timeline.event_item, self.timeline.event_time
+        past = len(item) if time is None or self.date is None else int(np.searchsorted(time, self.date))
+        return np.bincount(item[:past], minlength=self.timeline.items)
+
     def seen(self, user: Int64) -> Seen:
         """All that each user has met. Only for a world at the end of its log: the past has no list of the disliked."""
         lists = ragged(self.timeline.seen_start[user], self.timeline.seen_start[user + 1])

@@ -39,7 +39,7 @@ def by_model(scorer: Scorer) -> Lister:
             score = scorer.model.head(scorer.user_vectors(user), item_vec).cpu()
             return torch.where(torch.from_numpy(scorer.serves(user)).unsqueeze(1), score, popular)
 
-    return Lister(lambda user, k: scorer.best(user, k, keep_seen=False).item_row, scores)
+    return Lister(lambda user, k: scorer.best(user, k, keep_seen=False).top.item_row, scores)
 
 
 def by_trend(scorer: Scorer, column: int) -> Lister:

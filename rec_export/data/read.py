@@ -18,7 +18,9 @@ SEPARATORS = (";", "\t", "|")  # that other programs write into CSV files
 BLOCK = 16 << 20  # bytes; one row of a text file must fit in a block
 
 
-def read_table(path: Path, columns: list[str] | None, *, text: list[str] | None = None) -> pa.Table:
+def read_table(
+    path: Path, columns: list[str] | None, *, text: list[str] | None = None, may_be_empty: bool = False
+) -> pa.Table:
     """The named columns (None: all) of the file or folder at `path`.
 
     Columns in `text` are read from CSV as they stand, without guessing that 007 is a number. Raises MissingInputError,
@@ -30,7 +32,7 @@ def read_table(path: Path, columns: list[str] | None, *, text: list[str] | None 
         table = pa.concat_tables(tables, promote_options="permissive")
     except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
         raise DataError(f"the parts of {path} do not fit together: {first_line(error)}") from error
-    if table.num_rows == 0:
+    if table.num_rows == 0 and not may_be_empty:
         raise DataError(f"{path} has no rows; nothing can be learned from it")
     if reader_of(parts[0]) is read_csv:  # only here does a number look like text
         for name in set(text or []) & set(table.column_names):

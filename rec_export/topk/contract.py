@@ -1,5 +1,6 @@
 """What the engine takes and gives: the items a user must not get, and the best K of the others."""
 
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -7,6 +8,7 @@ import numpy.typing as npt
 
 Int64 = npt.NDArray[np.int64]
 Float64 = npt.NDArray[np.float64]
+Bool = npt.NDArray[np.bool_]
 
 
 class TopK(NamedTuple):
@@ -20,6 +22,17 @@ class TopK(NamedTuple):
     item_row: Int64
     score: Float64
     count: Int64  # type: ignore[assignment]  # hides tuple.count, which nobody asks of three arrays
+
+    @classmethod
+    def none(cls, users: int, k: int) -> "TopK":
+        """Empty lists of `users` users."""
+        return cls(np.full((users, k), -1, np.int64), np.full((users, k), np.nan), np.zeros(users, np.int64))
+
+    def put(self, user: Int64, lists: "TopK") -> None:
+        """Let some users, int64 [n], have these lists, which may be shorter; the places after them stay as they are."""
+        width = lists.item_row.shape[1]
+        self.item_row[user, :width], self.score[user, :width] = lists.item_row, lists.score
+        self.count[user] = lists.count
 
 
 class Seen(NamedTuple):
@@ -36,6 +49,17 @@ class Seen(NamedTuple):
     def none(cls, users: int) -> "Seen":
         """Nothing is kept from any of `users` users."""
         return cls(np.zeros(users + 1, np.int64), np.zeros(0, np.int64))
+
+    @classmethod
+    def of(cls, user: Int64, item_row: Int64, users: int) -> "Seen":
+        """From pairs in any order, int64 [nnz] twice."""
+        order = np.argsort(user, kind="stable")
+        return cls(np.searchsorted(user[order], np.arange(users + 1)), item_row[order])
+
+    def plus(self, other: "Seen") -> "Seen":
+        """What is in either of two, for the same users."""
+        user = np.concatenate([self.user(), other.user()])
+        return Seen.of(user, np.concatenate([self.item_row, other.item_row]), len(self.start) - 1)
 
     def take(self, user: Int64) -> "Seen":
         """The same for some of the users, int64 [n]."""
@@ -57,3 +81,41 @@ class Seen(NamedTuple):
             raise ValueError("start falls from one user to the next")
         if np.any((self.item_row < 0) | (self.item_row >= items)):
             raise ValueError(f"an item seen lies outside the catalogue of {items} items")
+
+
+class Allowed(NamedTuple):
+    """Those of B users who may get nothing but items on a list of their own, and the lists.
+
+    restricted bool [B]: the others may get anything, and their list in `items` is empty.
+    items: as in Seen, but what a user may get.
+    """
+
+    restricted: Bool
+    items: Seen
+
+    @classmethod
+    def everything(cls, users: int) -> "Allowed":
+        """None of `users` users has such a list."""
+        return cls(np.zeros(users, np.bool_), Seen.none(users))
+
+    def take(self, user: Int64) -> "Allowed":
+        """The same for some of the users, int64 [n]."""
+        return Allowed(self.restricted[user], self.items.take(user))
+
+
+class Listed(NamedTuple):
+    """Lists under rules, and what the rules changed in them.
+
+    capped int64 [B]: items of the list without caps that the caps keep out of it.
+    varied int64 [B]: items of the list by score that the re-rank for diversity leaves out.
+    """
+
+    top: TopK
+    capped: Int64
+    varied: Int64
+
+
+def portions(size: Int64, most: int) -> Iterator[Int64]:
+    """The users 0..B-1 in portions whose sizes, int64 [B], add up to no more than `most` and the largest of them."""
+    part = np.cumsum(size) // most
+    yield from (user for user in np.split(np.arange(len(size)), np.flatnonzero(np.diff(part)) + 1) if len(user))

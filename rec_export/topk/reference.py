@@ -4,7 +4,8 @@ import numpy as np
 from torch import Tensor, nn
 
 from rec_export.topk.blocks import BlockEngine
-from rec_export.topk.contract import Seen, TopK
+from rec_export.topk.caps import Caps
+from rec_export.topk.contract import Allowed, Seen, TopK
 from rec_export.towers import AdditiveHead, DotHead, Head
 
 Vector = list[float]
@@ -13,34 +14,67 @@ Layer = tuple[list[Vector], Vector]
 
 def by_definition(head: Head, user_vec: Tensor, item_vec: Tensor, k: int, seen: Seen) -> TopK:
     """float32 [B, Du], float32 [N, Di] -> what every engine must return, bit for bit."""
-    users = len(user_vec)
+    return by_rules(head, user_vec, item_vec, k, seen, Allowed.everything(len(user_vec)), None, None)
+
+
+def by_rules(
+    head: Head, user_vec: Tensor, item_vec: Tensor, k: int, seen: Seen,
+    allowed: Allowed, caps: Caps | None, penalty: Vector | None,
+) -> TopK:  # fmt: skip
+    """The same under the rules that are exact: lists of one's own, caps, and a penalty for each item, float32 [N]."""
+    users, items = len(user_vec), range(len(item_vec))
     top = TopK(np.full((users, k), -1, np.int64), np.full((users, k), np.nan), np.zeros(users, np.int64))
-    for user, score in enumerate(scores(head, user_vec, item_vec)):
-        hidden = set(seen.item_row[seen.start[user] : seen.start[user + 1]].tolist())
-        eligible = [row for row in range(len(item_vec)) if row not in hidden]
-        order = sorted(eligible, key=lambda row: (-score[row], row))[:k]
+    for user, score in enumerate(scores(head, user_vec, item_vec, penalty)):
+        hidden, own = own_set(seen, user), own_set(allowed.items, user)
+        eligible = [row for row in items if row not in hidden and (row in own or not allowed.restricted[user])]
+        order: list[int] = []
+        for row in sorted(eligible, key=lambda row: (-score[row], row)):
+            if len(order) < k and (caps is None or has_room(order, row, caps)):
+                order.append(row)
         top.count[user] = len(order)
         top.item_row[user, : len(order)] = order
         top.score[user, : len(order)] = [score[row] for row in order]
     return top
 
 
-def scores(head: Head, user_vec: Tensor, item_vec: Tensor) -> list[Vector]:
+def own_set(lists: Seen, user: int) -> set[int]:
+    """The items listed for a user."""
+    return set(lists.item_row[lists.start[user] : lists.start[user + 1]].tolist())
+
+
+def has_room(order: list[int], row: int, caps: Caps) -> bool:
+    """Whether a list may hold one more item."""
+    kinds = [kind for kind in caps.kind[row].tolist() if kind >= 0]
+    return all(sum(kind in caps.kind[other] for other in order) < caps.limit[kind] for kind in kinds)
+
+
+def scores(head: Head, user_vec: Tensor, item_vec: Tensor, penalty: Vector | None = None) -> list[Vector]:
     """The score of every pair, B lists of N; for an unknown head, what the module gives on blocks of items."""
+    users = user_vec.tolist()
+    taken: list[float | None] = [None] * len(item_vec) if penalty is None else [*penalty]
+    items = list(zip(item_vec.tolist(), taken, strict=True))
     if isinstance(head, DotHead):
-        return [[dot(u, v) for v in item_vec.tolist()] for u in user_vec.tolist()]
+        return [[less(dot(u, v), b) for v, b in items] for u in users]
     if isinstance(head, AdditiveHead):
         tail = [tail_layer(layer) for layer in head.tail]
-        return [[additive(tail, head.width, u, v) for v in item_vec.tolist()] for u in user_vec.tolist()]
-    return [score.tolist() for score in BlockEngine(head, item_vec).scores(user_vec)]
+        return [[additive(tail, head.width, u, v, b) for v, b in items] for u in users]
+    whole = BlockEngine(head, item_vec).scores(user_vec)
+    return [[less(one, b) for one, b in zip(score.tolist(), taken, strict=True)] for score in whole]
 
 
-def additive(tail: list[Layer], width: int, u: Vector, v: Vector) -> float:
-    """tail(relu(a + b)) + <p, q> of one pair."""
+def additive(tail: list[Layer], width: int, u: Vector, v: Vector, penalty: float | None) -> float:
+    """tail(relu(a + b)) + <p, q> of one pair, the penalty taken from the second part."""
     x = [a + b for a, b in zip(u[:width], v[:width], strict=True)]
     for weight, bias in tail:
         x = linear(weight, bias, [max(value, 0.0) for value in x])
-    return x[0] + dot(u[width:], v[width:]) if len(u) > width else x[0]
+    if len(u) == width and penalty is None:
+        return x[0]
+    return x[0] + less(dot(u[width:], v[width:]), penalty)
+
+
+def less(number: float, penalty: float | None) -> float:
+    """A number less a penalty, where there is one."""
+    return number if penalty is None else number - penalty
 
 
 def linear(weight: list[Vector], bias: Vector, x: Vector) -> Vector:

@@ -181,7 +181,7 @@ def test_a_user_of_whom_nothing_is_known_gets_what_newcomers_like_first(
     log = make_log(events, catalogue.users.vocab, catalogue.items.vocab)
     world = Timeline.of(log, len(catalogue.users.vocab), len(catalogue.items.vocab)).as_of(None, blueprint.clock)
     scorer = Scorer(Model.of_bundle(bundle, "torchscript", device_of("cpu")), catalogue, world)
-    best = scorer.lists(np.array([len(catalogue.users.vocab) - 1]), 5).item_row[0]
+    best = scorer.lists(np.array([len(catalogue.users.vocab) - 1]), 5).top.item_row[0]
     assert lists_of(rows)["nobody"] == catalogue.items.vocab.take(best).to_pylist()
 
 

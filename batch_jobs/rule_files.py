@@ -1,0 +1,198 @@
+"""The files that business rules read: lists of items, pairs of users and items, columns of today's items."""
+
+import logging
+from typing import NamedTuple, Self
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from batch_jobs.job import ScoreJob
+from rec_export.catalogue import Catalogue
+from rec_export.data.columns import Bool, Int64, floats, ids, words
+from rec_export.data.config import DataConfig
+from rec_export.data.entities import aligned
+from rec_export.data.read import read_table
+from rec_export.data.vocab import UNKNOWN, Vocab
+from rec_export.errors import DataError, UsageError, some
+from rec_export.rules import ItemList, PairList, Rules, Value
+from rec_export.topk.caps import Caps
+from rec_export.topk.contract import Seen
+
+log = logging.getLogger("rec_export")
+MOST_STRANGE = 0.5  # of the ids of a list, that nothing is known of, above which the user is told
+
+
+class Pairs(NamedTuple):
+    """Rows of the vocabularies, int64 [rows] twice; UNKNOWN for an id that is in none."""
+
+    user: Int64
+    item: Int64
+
+    @property
+    def strange(self) -> Bool:
+        """Which rows are not of a known user and a known item, bool [rows]."""
+        return (self.user == UNKNOWN) | (self.item == UNKNOWN)
+
+    def by_user(self, users: int) -> Seen:
+        """The known items of each known user."""
+        return Seen.of(self.user[~self.strange], self.item[~self.strange], users)
+
+    def named(self, users: int) -> Bool:
+        """Who stands in the list, be it with items that nothing is known of: bool [users]."""
+        named = np.zeros(users, np.bool_)
+        named[self.user[self.user != UNKNOWN]] = True
+        return named
+
+
+class RuleFiles(NamedTuple):
+    """What the files of rules say, None where there is no such rule; an item that nothing is known of is UNKNOWN."""
+
+    deny: Int64 | None
+    allow: Int64 | None
+    deny_by_user: Pairs | None
+    allow_by_user: Pairs | None
+    columns: pa.Table  # of today's items, in the order of the catalogue
+
+    @classmethod
+    def read(cls, job: ScoreJob, data: DataConfig, catalogue: Catalogue) -> Self:
+        """Read them. Raises UsageError, MissingInputError or DataError where one makes no sense."""
+        rules, users, items = job.rules, catalogue.users.vocab, catalogue.items.vocab
+        return cls(
+            deny=rules.deny and items_of(rules.deny, "rules.deny", items),
+            allow=rules.allow and items_of(rules.allow, "rules.allow", items),
+            deny_by_user=rules.deny_by_user and pairs_of(rules.deny_by_user, "rules.deny_by_user", users, items),
+            allow_by_user=rules.allow_by_user and pairs_of(rules.allow_by_user, "rules.allow_by_user", users, items),
+            columns=columns_of(rules, job, data, items),
+        )
+
+    def unmatched(self) -> dict[str, int]:
+        """Rows of each list with an id that nothing is known of."""
+        lists = {"deny": self.deny, "allow": self.allow}
+        found = {name: int((row == UNKNOWN).sum()) for name, row in lists.items() if row is not None}
+        pairs = {"deny_by_user": self.deny_by_user, "allow_by_user": self.allow_by_user}
+        return found | {name: int(listed.strange.sum()) for name, listed in pairs.items() if listed is not None}
+
+
+def items_of(listed: ItemList, rule: str, vocab: Vocab) -> Int64:
+    """The rows of the items that a list names, int64 [n]."""
+    if listed.path is None:
+        where, named = rule, pa.array(listed.ids or (), pa.large_string())
+    else:
+        where = f"{listed.path} ({rule})"
+        table = read_table(listed.path, [listed.item], text=[listed.item], may_be_empty=True)
+        named = column_of_ids(table, listed.item, where)
+    if rule == "rules.allow" and len(named) == 0:
+        raise DataError(f"{where} has no rows, so nothing could be recommended; take the rule out to allow everything")
+    row = vocab.rows(named)
+    refuse_strangers(named, row == UNKNOWN, "items", where)
+    return row
+
+
+def pairs_of(listed: PairList, rule: str, users: Vocab, items: Vocab) -> Pairs:
+    """The rows of users and items that a table names."""
+    where, columns = f"{listed.path} ({rule})", [listed.user, listed.item]
+    if listed.user == listed.item:
+        raise UsageError(f"{rule} reads users and items from one column, {listed.user!r}; name two")
+    table = read_table(listed.path, columns, text=columns, may_be_empty=True)
+    user_id, item_id = (column_of_ids(table, column, where) for column in columns)
+    pairs = Pairs(users.rows(user_id), items.rows(item_id))
+    refuse_strangers(user_id, pairs.user == UNKNOWN, "users", where)
+    refuse_strangers(item_id, pairs.item == UNKNOWN, "items", where)
+    return pairs
+
+
+def column_of_ids(table: pa.Table, column: str, where: str) -> pa.Array:
+    """Ids, which a table without rows has none of."""
+    if table.num_rows == 0:
+        return pa.array([], pa.large_string())
+    return ids(table[column], f"column {column!r} of {where}")
+
+
+def refuse_strangers(named: pa.Array, strange: Bool, what: str, where: str) -> None:
+    """Raise DataError where nothing is known of any id of a list; a warning when that is so of most."""
+    if len(named) and strange.all():
+        raise DataError(
+            f"none of the {len(named):,} {what} in {where} is in the bundle or today's files, the first being"
+            f" {some([named[0].as_py()])}; check that the ids are of the same kind, or take the rule out"
+        )
+    if strange.sum() > MOST_STRANGE * len(named):
+        log.warning(
+            "%s of the %s %s in %s are in neither the bundle nor today's files; check the ids",
+            f"{strange.sum():,}", f"{len(named):,}", what, where,
+        )  # fmt: skip
+
+
+def columns_of(rules: Rules, job: ScoreJob, data: DataConfig, vocab: Vocab) -> pa.Table:
+    """The columns of today's items that rules read, in the order of the catalogue; null where an item has no row."""
+    columns = rules.columns()
+    if not columns:
+        return pa.table({})
+    if job.items is None:
+        raise UsageError(
+            f"the rules read column {columns[0]!r} of today's items, but there is no table of items; name one with"
+            " --items, or in data.items"
+        )
+    key = data.items.id if data.items is not None else data.interactions.item
+    if key in columns:
+        raise UsageError(
+            f"the rules read {key!r} as an attribute, but it is the id; name items in rules.deny or .allow"
+        )
+    table = read_table(job.items, [key, *columns], text=[key])
+    table = table.set_column(table.column_names.index(key), key, ids(table[key], f"column {key!r} of {job.items}"))
+    return aligned(vocab, table.select([key, *columns]), key)
+
+
+def with_values(column: pa.ChunkedArray, values: tuple[Value, ...], rule: str) -> Bool:
+    """Which items have one of the values, bool [N]. Raises UsageError for values of another kind than the column's."""
+    column, given = plain(column, rule), [value for value in values if value is not None]
+    family = family_of(column.type)
+    strange = [v for v in given if isinstance(v, bool) != (family is bool) or (isinstance(v, str) and family is float)]
+    if strange:
+        raise UsageError(f"{rule} has {strange[0]!r}, but the column holds {column.type}; give values of that kind")
+    column = column.cast(pa.float64()) if family is float else words(column, rule) if family is str else column
+    missing = np.asarray(pc.is_null(column, nan_is_null=True))
+    found = np.asarray(pc.is_in(column, pa.array([family(value) for value in given], column.type)))
+    return np.where(missing, None in values, found)
+
+
+def family_of(kind: pa.DataType) -> type[bool] | type[float] | type[str]:
+    """How values of a column are compared."""
+    if pa.types.is_boolean(kind):
+        return bool
+    numbers = (pa.types.is_integer, pa.types.is_floating, pa.types.is_decimal)
+    return float if any(is_number(kind) for is_number in numbers) else str
+
+
+def too_small(column: pa.ChunkedArray, least: float, rule: str) -> Bool:
+    """Which items have less than `least`, or nothing, bool [N]."""
+    return np.asarray(~(floats(plain(column, rule), rule).astype(np.float64) >= least))
+
+
+def caps_of(caps: dict[str, int], table: pa.Table, data: DataConfig) -> Caps:
+    """The kinds of all items by the capped columns, and how many of each a list may hold."""
+    kinds, limits, first = [], [], 0
+    for column, most in caps.items():
+        rule = f"rules.caps.{column}"
+        if data.items is not None and column in data.items.tags:
+            raise lists_in(column, rule, "tags")
+        coded = pc.dictionary_encode(words(plain(table[column], rule), rule))
+        kinds.append(pc.fill_null(pc.add(coded.indices.cast(pa.int64()), first), UNKNOWN).to_numpy())
+        limits.append(np.full(len(coded.dictionary), most, np.int64))
+        first += len(coded.dictionary)
+    return Caps(np.stack(kinds, axis=1), np.concatenate(limits))
+
+
+def plain(column: pa.ChunkedArray, rule: str) -> pa.ChunkedArray:
+    """A column with one value for each item."""
+    if pa.types.is_nested(column.type):
+        raise lists_in(rule.rpartition(".")[2], rule, str(column.type))
+    return column.cast(column.type.value_type) if pa.types.is_dictionary(column.type) else column
+
+
+def lists_in(column: str, rule: str, kind: str) -> UsageError:
+    """That a rule cannot read tags."""
+    return UsageError(
+        f"{rule} needs one value for each item, but {column!r} holds several ({kind}); write the one that counts into"
+        " a column of its own"
+    )

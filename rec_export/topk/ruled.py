@@ -1,0 +1,74 @@
+"""The best K items of users under business rules: a Ranker that also knows lists of one's own, caps and diversity."""
+
+from functools import cached_property
+from typing import final
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from rec_export.topk.caps import Caps, capped
+from rec_export.topk.contract import Allowed, Int64, Listed, Seen, TopK
+from rec_export.topk.definition import Float32
+from rec_export.topk.mmr import Diversity, Reranker
+from rec_export.topk.own_items import OwnItems
+from rec_export.topk.penalty import penalised, with_one, with_penalty
+from rec_export.topk.ranker import CPU, Ranker
+from rec_export.towers import Head
+
+
+@final
+class RuledRanker:
+    """Exact, but for diversity: docs/topk.md says what a list is under each rule, and why it is that."""
+
+    def __init__(
+        self, head: Head, item_vec: Tensor, device: torch.device = CPU, *, penalty: Float32 | None = None,
+        caps: Caps | None = None, diversity: Diversity | None = None, alike: Tensor | None = None,
+    ) -> None:  # fmt: skip
+        """item_vec float32 [N, Di]; penalty float32 [N]; `caps` of N items.
+
+        `alike` float32 [N, D] are the vectors whose cosines diversity looks at; None: item_vec.
+        """
+        self._items, self._caps, self._diversity = len(item_vec), caps, diversity
+        if diversity is not None:
+            vec = (item_vec if alike is None else alike).detach().cpu().contiguous().numpy()
+            self._reranker = Reranker(vec, diversity.relevance)
+        self._penalised = penalty is not None
+        if penalty is not None:
+            head, item_vec = penalised(head), with_penalty(item_vec, torch.from_numpy(penalty))
+        self._head, self._item_vec = head, item_vec
+        self._ranker = Ranker(head, item_vec, device)
+
+    def top_k(self, user_vec: Tensor, k: int, seen: Seen, allowed: Allowed | None = None) -> Listed:
+        """float32 [B, Du] -> the lists of the users, of k items at most."""
+        users = len(user_vec)
+        vec = with_one(user_vec) if self._penalised else user_vec
+        longer = k if self._diversity is None else max(k, min(k * self._diversity.fetch, self._items))
+
+        def fetch(user: Int64, k: int, seen: Seen) -> TopK:
+            return self._best(vec[torch.from_numpy(user)], k, seen, None if allowed is None else allowed.take(user))
+
+        if self._caps is None:
+            top, refused = self._best(vec, longer, seen, allowed), np.zeros(users, np.int64)
+        else:
+            top, refused = capped(fetch, users, longer, seen, self._caps, k)
+        if self._diversity is None:
+            return Listed(top, refused, np.zeros(users, np.int64))
+        top, left_out = self._reranker.choose(top, k)
+        return Listed(top, refused, left_out)
+
+    def _best(self, user_vec: Tensor, k: int, seen: Seen, allowed: Allowed | None) -> TopK:
+        """The best k without caps."""
+        if allowed is None or not allowed.restricted.any():
+            return self._ranker.top_k(user_vec, k, seen)
+        top = TopK.none(len(user_vec), k)
+        free, bound = (np.flatnonzero(which) for which in (~allowed.restricted, allowed.restricted))
+        top.put(free, self._ranker.top_k(user_vec[torch.from_numpy(free)], k, seen.take(free)))
+        top.put(
+            bound, self._own.top_k(user_vec[torch.from_numpy(bound)], k, allowed.items.take(bound), seen.take(bound))
+        )
+        return top
+
+    @cached_property
+    def _own(self) -> OwnItems:
+        return OwnItems(self._head, self._item_vec)

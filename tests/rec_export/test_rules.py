@@ -1,0 +1,55 @@
+"""Rules as they are written down: short forms, paths, and what makes two sections the same."""
+
+from pathlib import Path
+
+import pytest
+
+from rec_export.config import Config
+from rec_export.errors import UsageError
+from rec_export.rules import Diversity, Rules
+from tests.conftest import config_file
+
+
+def rules(**given: object) -> Rules:
+    """A section `rules`."""
+    return Rules.of(given, "here")
+
+
+def test_a_value_stands_for_a_list_of_it_and_a_list_for_its_ids() -> None:
+    short = rules(exclude={"explicit": True, "status": None}, deny=[7, "b"])
+    whole = rules(exclude={"explicit": [True], "status": [None]}, deny={"ids": ["7", "b"]})
+    assert short == whole
+
+
+def test_nothing_is_in_force_by_default() -> None:
+    assert (Rules().declared(), Rules().files(), Rules().columns()) == ({}, {}, [])
+
+
+def test_what_is_declared_does_not_depend_on_where_files_lie() -> None:
+    one, other = (rules(deny={"path": path, "item": "sku"}, caps={"a": 1}) for path in ("x.csv", "y/x.csv"))
+    assert one.declared() == other.declared() == {"deny": {"item": "sku", "ids": None}, "caps": {"a": 1}}
+    assert one.files() == {"rules.deny": Path("x.csv")}
+
+
+def test_diversity_has_defaults() -> None:
+    assert rules(diversity={}).diversity == Diversity(relevance=0.7, fetch=5)
+    assert rules(diversity={}).declared() == {"diversity": {"relevance": 0.7, "fetch": 5}}
+
+
+def test_every_column_is_read_once() -> None:
+    assert rules(exclude={"a": 1, "b": 2}, minimum={"b": 1}, caps={"c": 1, "a": 2}).columns() == ["a", "b", "c"]
+
+
+def test_paths_are_those_of_the_configuration(tmp_path: Path) -> None:
+    listed = {"allow": {"path": "a.csv"}, "deny_by_user": {"path": "/b.csv"}, "deny": ["x"]}
+    config = config_file(tmp_path, data={"interactions": {"path": "log.csv"}}, rules=listed)
+    assert Config.load(config).rules.files() == {
+        "rules.allow": tmp_path / "a.csv",
+        "rules.deny_by_user": Path("/b.csv"),
+    }
+
+
+@pytest.mark.parametrize("both", [{}, {"path": "a.csv", "ids": ["x"]}])
+def test_a_list_is_a_file_or_ids(both: dict[str, object]) -> None:
+    with pytest.raises(UsageError, match=r"deny is .* but should be a list of ids, or 'path'"):
+        rules(deny=both)
