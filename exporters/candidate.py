@@ -1,10 +1,11 @@
-"""Run the exported parts of a bundle on prepared cases: python -P candidate.py BUNDLE FORMAT CASES OUT.
+"""Run the exported parts of a bundle, one call after another: python -P candidate.py BUNDLE FORMAT.
 
-It imports nothing of rec-export, and for ONNX no torch: what is shown is that the files stand alone. CASES and OUT are
-safetensors; the arrays of CASES are named part|case|input, those of OUT part|case, or recommender|case|output. The last
-line on stdout says what went wrong.
+It imports nothing of rec-export, and for ONNX no torch: what is shown is that the files stand alone. A request on stdin
+and an answer on stdout are eight bytes, little-endian, and as many bytes of safetensors as they say. The arrays of a
+request are named part|input|order, those of an answer by output; an answer may instead hold, as UTF-8, what went wrong.
 """
 
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -12,13 +13,16 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from safetensors.numpy import load_file, save_file
+from safetensors.numpy import load, save
 
 Array = npt.NDArray[Any]
-Run = Callable[[dict[str, Array]], Array]
+Arrays = dict[str, Array]
+Run = Callable[[Arrays], Arrays]
 HEAD = "pair_head"
 RECOMMENDER = "recommender"
 LISTS = "real rows"  # the case of both towers whose vectors the head scores against each other
+OUTPUT = "output"  # of a tower or the head, which have one
+UNLOADABLE, FAILS = "cannot be loaded", "fails"  # instead of outputs
 
 
 def torchscript(folder: Path, part: str) -> Run:
@@ -27,12 +31,11 @@ def torchscript(folder: Path, part: str) -> Run:
 
     module = torch.jit.load(folder / f"torchscript/{part}.pt")
 
-    def run(inputs: dict[str, Array]) -> Array:
+    def run(inputs: Arrays) -> Arrays:
         tensors = {name: torch.from_numpy(value) for name, value in inputs.items()}
         with torch.inference_mode():
             output = module(tensors["user_vec"], tensors["item_vec"]) if part == HEAD else module(tensors)
-        array: Array = output.numpy()
-        return array
+        return {OUTPUT: output.numpy()}
 
     return run
 
@@ -43,76 +46,61 @@ def pt2(folder: Path, part: str) -> Run:
 
     module = torch.export.load(folder / f"pt2/{part}.pt2").module()
 
-    def run(inputs: dict[str, Array]) -> Array:
+    def run(inputs: Arrays) -> Arrays:
         tensors = {name: torch.from_numpy(value) for name, value in inputs.items()}
         with torch.inference_mode():
-            array: Array = module(**tensors).numpy()
-        return array
+            return {OUTPUT: module(**tensors).numpy()}
 
     return run
 
 
 def onnx(folder: Path, part: str) -> Run:
-    """A part in ONNX Runtime."""
-    part_session = session(folder, part)
-    return lambda inputs: part_session.run(None, inputs)[0]
-
-
-def session(folder: Path, part: str) -> Any:
     """A file in ONNX Runtime on the CPU, at the default level of optimisation: the one that users run."""
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3
-    return onnxruntime.InferenceSession(folder / f"onnx/{part}.onnx", options, providers=["CPUExecutionProvider"])
+    session = onnxruntime.InferenceSession(folder / f"onnx/{part}.onnx", options, providers=["CPUExecutionProvider"])
+    names = [port.name for port in session.get_outputs()]
+    names = [OUTPUT] if len(names) == 1 else names
+    return lambda inputs: dict(zip(names, session.run(None, inputs), strict=True))
 
 
 FORMATS = {"torchscript": torchscript, "onnx": onnx, "pt2": pt2}
 
 
-def main(bundle: str, form: str, cases: str, out: str) -> None:
-    """Run all cases; the head after the towers, as it is also tried on their vectors of real rows."""
-    given: dict[str, dict[str, dict[str, Array]]] = {}
-    for key, array in load_file(cases).items():
-        part, case, name = key.split("|")
-        given.setdefault(part, {}).setdefault(case, {})[name] = array
-    outputs: dict[str, Array] = {}
-    for part in [name for name in ("user_tower", "item_tower", HEAD) if name in given]:
-        say(f"\n{part} cannot be loaded: ")
-        run = FORMATS[form](Path(bundle), part)
-        if part == HEAD:
-            given[HEAD][LISTS] = {side: outputs[f"{side[:4]}_tower|{LISTS}"] for side in ("user_vec", "item_vec")}
-        for case, inputs in given[part].items():
-            say(f"\n{part} fails in the case '{case}': ")
-            outputs[f"{part}|{case}"] = run(inputs)
-    if RECOMMENDER in given:
-        outputs |= lists(Path(bundle), given[RECOMMENDER])
-    save_file({name: np.ascontiguousarray(value) for name, value in outputs.items()}, out)
+def answer(folder: Path, form: str, loaded: dict[str, Run], request: Arrays) -> Arrays:
+    """What a part gives, or what went wrong."""
+    part = next(iter(request)).split("|")[0]
+    doing = UNLOADABLE
+    try:
+        if part not in loaded:
+            loaded[part] = FORMATS[form](folder, part)
+        doing = FAILS
+        outputs = loaded[part](dict(unpacked(key, array) for key, array in request.items()))
+    except Exception as error:  # onnxruntime's errors have no common class but Exception
+        said = (str(error).strip() or type(error).__name__).splitlines()[-1]
+        return {doing: np.frombuffer(said.encode(), np.uint8)}
+    return {name: np.ascontiguousarray(array) for name, array in outputs.items()}
 
 
-def lists(bundle: Path, cases: dict[str, dict[str, Array]]) -> dict[str, Array]:
-    """What recommender.onnx gives for each case, by recommender|case|output."""
-    say(f"\n{RECOMMENDER} cannot be loaded: ")
-    ranked = session(bundle, RECOMMENDER)
-    names = [port.name for port in ranked.get_outputs()]
-    outputs: dict[str, Array] = {}
-    for case, inputs in cases.items():
-        say(f"\n{RECOMMENDER} fails in the case '{case}': ")
-        outputs |= {
-            f"{RECOMMENDER}|{case}|{name}": array for name, array in zip(names, ranked.run(None, inputs), strict=True)
-        }
-    return outputs
+def unpacked(key: str, array: Array) -> tuple[str, Array]:
+    """An input as its caller held it: in order "F" it lies in memory column by column."""
+    _, name, order = key.split("|")
+    return name, array.T if order == "F" else array
 
 
-def say(doing: str) -> None:
-    """Tell what would have gone wrong if this were the last that is heard of this process."""
-    sys.stdout.write(doing)
-    sys.stdout.flush()
+def main(bundle: str, form: str) -> None:
+    """Answer until stdin ends."""
+    answers = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)  # what a library prints must not stand between the answers
+    loaded: dict[str, Run] = {}
+    while size := sys.stdin.buffer.read(8):
+        request = load(sys.stdin.buffer.read(int.from_bytes(size, "little")))
+        found = save(answer(Path(bundle), form, loaded, request))
+        answers.write(len(found).to_bytes(8, "little") + found)
+        answers.flush()
 
 
 if __name__ == "__main__":
-    try:
-        main(*sys.argv[1:])
-    except Exception as error:  # onnxruntime's errors have no common class but Exception
-        say(str(error).strip().splitlines()[-1])
-        sys.exit(1)
+    main(*sys.argv[1:])

@@ -1,6 +1,7 @@
 """From a checkpoint to a bundle."""
 
 import shutil
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import final
@@ -15,7 +16,10 @@ from pydantic import Field
 from exporters import parity
 from exporters.candidate import RECOMMENDER
 from exporters.card import card, metrics, unknown
+from exporters.corpus import write_corpus
+from exporters.evidence import Opened, check_bundle, check_place, kept
 from exporters.formats import FORMATS
+from exporters.fresh import RefusalError
 from exporters.onnx import OPSET
 from exporters.parts import Part, parts_of
 from exporters.recommender import item_vectors, signature, write_recommender
@@ -41,7 +45,8 @@ class ExportJob(Record):
 
 
 def run(job: ExportJob) -> Manifest:
-    """Write the bundle. Raises ParityError, and leaves nothing behind, when it is not the trained model."""
+    """Write the bundle. Raises ParityError, and leaves OUT.refused, when it is not the trained model."""
+    check_place(job.out)
     with new_directory(job.out) as folder:
         checkpoint = Checkpoint.read(job.checkpoint)
         blueprint = checkpoint.blueprint
@@ -53,8 +58,8 @@ def run(job: ExportJob) -> Manifest:
         shutil.copyfile(job.checkpoint / "weights.safetensors", folder / "weights.safetensors")
         checkpoint.catalogue.write(folder)
         write_trend(checkpoint.trend, folder)
-        report = parity.check(folder, blueprint, checkpoint.catalogue, job.formats)
-        (folder / REPORT).parent.mkdir()
+        write_corpus(folder, parts, blueprint, checkpoint.catalogue)
+        report = proved(Opened(folder=folder, blueprint=blueprint), job.formats, job.out)
         report.write(folder / REPORT)
         manifest = manifest_of(folder, blueprint, parts, job.formats, report)
         text = card(manifest, report, metrics(job.checkpoint), checkpoint.catalogue.items.table.num_rows)
@@ -66,9 +71,18 @@ def run(job: ExportJob) -> Manifest:
 
 def verified(bundle: Path) -> tuple[Manifest, Report]:
     """Check the hashes of a bundle, then its parity on this machine. Raises ModelError or ParityError."""
-    _, manifest, catalogue = Bundle.read(bundle)
-    report = parity.check(bundle, manifest.blueprint, catalogue, [form for form in FORMATS if form in manifest.formats])
-    return manifest, report
+    check_bundle(bundle)
+    _, manifest, _ = Bundle.read(bundle)
+    exported = Opened(folder=bundle, blueprint=manifest.blueprint)
+    return manifest, proved(exported, [form for form in FORMATS if form in manifest.formats], bundle)
+
+
+def proved(exported: Opened, formats: Iterable[Runtime], out: Path) -> Report:
+    """Compare exported files with the trained model. Raises ParityError, and leaves the evidence beside `out`."""
+    try:
+        return parity.check(exported.folder, exported.blueprint, exported.catalogue, formats)
+    except RefusalError as error:
+        raise kept(error, exported, out) from error
 
 
 def write_parts(parts: tuple[Part, ...], folder: Path, formats: tuple[Runtime, ...], labels: dict[str, str]) -> None:
