@@ -5,6 +5,7 @@ and an answer on stdout are eight bytes, little-endian, and as many bytes of saf
 request are named part|input|order, those of an answer by output; an answer may instead hold, as UTF-8, what went wrong.
 """
 
+import json
 import os
 import sys
 from collections.abc import Callable
@@ -19,6 +20,7 @@ Array = npt.NDArray[Any]
 Arrays = dict[str, Array]
 Run = Callable[[Arrays], Arrays]
 HEAD = "pair_head"
+PARTS = "user_tower", "item_tower", HEAD
 RECOMMENDER = "recommender"
 LISTS = "real rows"  # the case of both towers whose vectors the head scores against each other
 OUTPUT = "output"  # of a tower or the head, which have one
@@ -62,7 +64,7 @@ def onnx(folder: Path, part: str) -> Run:
     options.log_severity_level = 3
     session = onnxruntime.InferenceSession(folder / f"onnx/{part}.onnx", options, providers=["CPUExecutionProvider"])
     names = [port.name for port in session.get_outputs()]
-    names = [OUTPUT] if len(names) == 1 else names
+    names = [OUTPUT] if part in PARTS else names
     return lambda inputs: dict(zip(names, session.run(None, inputs), strict=True))
 
 
@@ -85,8 +87,11 @@ def answer(folder: Path, form: str, loaded: dict[str, Run], request: Arrays) -> 
 
 
 def unpacked(key: str, array: Array) -> tuple[str, Array]:
-    """An input as its caller held it: in order "F" it lies in memory column by column."""
+    """An input as its caller held it: "F" lies in memory column by column, "S" holds strings, sent as JSON."""
     _, name, order = key.split("|")
+    if order == "S":
+        shape, strings = json.loads(array.tobytes())
+        return name, np.array(strings, object).reshape(shape)
     return name, array.T if order == "F" else array
 
 

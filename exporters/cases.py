@@ -24,6 +24,7 @@ SMALL = 7  # rows of a case that is about something else than the number of rows
 INT64 = np.iinfo(np.int64)
 FAR = {"-1": -1, "-2": -2, "0": 0, "2^31": 2**31, "int64 max": INT64.max, "int64 min": INT64.min}
 DENORMAL = 1e-42
+MISSING = "\uffff"  # no character: what no file has as a category or a tag
 FLOATS: dict[str, dict[str, float]] = {  # the values that each input must bear; only dense comes unchecked from outside
     "dense": {"NaN": np.nan, "inf": np.inf, "-inf": -np.inf, "0": 0, "1e30": 1e30, "-1e30": -1e30, "1e-42": DENORMAL},
     "text": {"0": 0, "1e-42": DENORMAL},
@@ -156,10 +157,13 @@ def special(source: Source) -> Iterator[Case]:
             yield Case(f"history_length {name}", alike | {"history_length": np.full(SMALL, length)})
 
 
-def nothing(port: Input) -> float:
+def nothing(port: Input) -> Any:
     """The value that says: there is nothing here."""
+    kind = port.name.partition(".")[0]
+    if port.dtype == "string":
+        return "" if kind == "text" else MISSING
     if port.dtype == "float32":
-        return float(np.nan) if port.name == "dense" else 0.0
+        return float(np.nan) if kind == "dense" else 0.0
     if port.dtype == "bool":
         return True
     if port.name == "history_length":

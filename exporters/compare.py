@@ -34,6 +34,9 @@ TOLERANCES: dict[Runtime, Tolerance] = {
 }
 
 
+FEATURES = Tolerance(0.0, 1e-6)  # of what feature graphs compute in float64: directions of length 1
+
+
 @final
 class Difference(NamedTuple):
     """How far an output is from the trained model's, and what is wrong with it, if anything is."""

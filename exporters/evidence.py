@@ -11,6 +11,7 @@ import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from itertools import starmap
 from pathlib import Path
 from shlex import join
 from typing import cast, final
@@ -18,10 +19,12 @@ from typing import cast, final
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import load_file, save_file
 
-from exporters.candidate import RECOMMENDER
+from exporters.candidate import RECOMMENDER, unpacked
 from exporters.cases import Arrays, Case
 from exporters.corpus import CASES
-from exporters.fresh import CallError, Files, RefusalError, fresh
+from exporters.featured import FeatureTrial, feature_trials
+from exporters.features import NAMES
+from exporters.fresh import CallError, Files, RefusalError, fresh, packed
 from exporters.minimal import minimal
 from exporters.parity import part_fault, trained_parts
 from exporters.recommended import Truth, list_fault
@@ -146,6 +149,9 @@ def asked(artefact: str, exported: Opened) -> Iterator[tuple[tuple[Input, ...], 
             item_vec = item_vectors(parts[1], exported.catalogue, read_trend(folder))
             truth = Truth.of(parts[0], parts[2], item_vec, [])
             yield signature(parts[0], len(item_vec))[0], lambda inputs: recommender_answer(truth, files, inputs)
+        elif name in NAMES.values():
+            (trial,) = (one for one in feature_trials(parts, exported.catalogue, blueprint.clock) if one.name == name)
+            yield trial.inputs, lambda inputs: features_answer(trial, files, inputs)
         else:
             (part,) = (part for part in parts if part.name == name)
             yield part.inputs, lambda inputs: part_fault(part, cast(Runtime, form), files, inputs)
@@ -155,6 +161,14 @@ def recommender_answer(truth: Truth, files: Files, inputs: Arrays) -> str | None
     """How the lists of one call differ from the trained model's, or None."""
     try:
         return list_fault(truth, Case("", inputs), files(RECOMMENDER, inputs)).fault
+    except CallError as error:
+        return f"it {error}"
+
+
+def features_answer(trial: FeatureTrial, files: Files, inputs: Arrays) -> str | None:
+    """How the features of one call differ from FeatureState's, or None."""
+    try:
+        return trial.compared(inputs, files(trial.name, inputs)).fault
     except CallError as error:
         return f"it {error}"
 
@@ -172,7 +186,8 @@ def reproduced(folder: Path, path: Path) -> str:
 def write_case(case: Case, artefact: str, path: Path) -> None:
     """One call as safetensors; what it is about stands in the file's metadata."""
     path.parent.mkdir(parents=True)
-    save_file(case.inputs, path, {"artefact": artefact, "case": case.name})
+    arrays = dict(packed(artefact, name, array) for name, array in case.inputs.items())
+    save_file(arrays, path, {"artefact": artefact, "case": case.name})
 
 
 def read_case(path: Path) -> tuple[str, Case]:
@@ -182,6 +197,6 @@ def read_case(path: Path) -> tuple[str, Case]:
     try:
         with safe_open(path, "numpy") as file:
             told = file.metadata()
-        return told["artefact"], Case(told["case"], load_file(path))
+        return told["artefact"], Case(told["case"], dict(starmap(unpacked, load_file(path).items())))
     except (SafetensorError, KeyError, TypeError) as error:
         raise ModelError(f"{path} is no case that rec-export has stored; name another") from error

@@ -1,5 +1,6 @@
 """Run exported files in a process and a directory of their own, and refuse what does not run."""
 
+import json
 import subprocess
 import sys
 import tempfile
@@ -120,10 +121,13 @@ def outputs_of(folder: Path, form: Runtime, cases: dict[str, list[Case]]) -> Arr
 
 
 def packed(part: str, name: str, array: Array) -> tuple[str, Array]:
-    """An input as part|input|order; the order "F" says that it is sent turned, as it lies in memory by columns."""
+    """An input as part|input|order, to be read by candidate.unpacked; safetensors know no strings and one order."""
+    if array.dtype == object:
+        text = json.dumps([array.shape, array.ravel().tolist()])
+        return f"{part}|{name}|S", np.frombuffer(text.encode(), np.uint8)
     if array.flags.f_contiguous and not array.flags.c_contiguous:
         return f"{part}|{name}|F", array.T
-    return f"{part}|{name}|C", np.ascontiguousarray(array).reshape(array.shape)
+    return f"{part}|{name}|C", np.asarray(array, order="C")
 
 
 def real_vectors(found: Arrays) -> Arrays:

@@ -18,6 +18,7 @@ from exporters.candidate import RECOMMENDER
 from exporters.card import card, metrics, unknown
 from exporters.corpus import write_corpus
 from exporters.evidence import Opened, check_bundle, check_place, kept
+from exporters.features import NAMES, feature_signature, write_features
 from exporters.formats import FORMATS
 from exporters.fresh import RefusalError
 from exporters.onnx import OPSET
@@ -26,7 +27,8 @@ from exporters.recommender import item_vectors, signature, write_recommender
 from exporters.report import Report
 from rec_export import __version__
 from rec_export.bundle import Bundle, Manifest, Signature, listed, write_manifest
-from rec_export.checkpoint import Blueprint, Checkpoint, write_trend
+from rec_export.catalogue import Catalogue
+from rec_export.checkpoint import Checkpoint, write_trend
 from rec_export.files import new_directory
 from rec_export.record import Record
 from rec_export.runtime import FILES, Runtime
@@ -55,13 +57,15 @@ def run(job: ExportJob) -> Manifest:
         if "onnx" in job.formats:
             item_vec = item_vectors(parts[1], checkpoint.catalogue, checkpoint.trend)
             write_recommender(folder, item_vec, parity.labels(blueprint))
+            for part, side in zip(parts, checkpoint.catalogue, strict=False):
+                write_features(folder, part, side, blueprint, parity.labels(blueprint))
         shutil.copyfile(job.checkpoint / "weights.safetensors", folder / "weights.safetensors")
         checkpoint.catalogue.write(folder)
         write_trend(checkpoint.trend, folder)
         write_corpus(folder, parts, blueprint, checkpoint.catalogue)
         report = proved(Opened(folder=folder, blueprint=blueprint), job.formats, job.out)
         report.write(folder / REPORT)
-        manifest = manifest_of(folder, blueprint, parts, job.formats, report)
+        manifest = manifest_of(folder, checkpoint, parts, job.formats, report)
         text = card(manifest, report, metrics(job.checkpoint), checkpoint.catalogue.items.table.num_rows)
         (folder / CARD).write_text(text, encoding="utf-8")
         manifest = manifest.model_copy(update={"files": listed(folder)})
@@ -95,15 +99,20 @@ def write_parts(parts: tuple[Part, ...], folder: Path, formats: tuple[Runtime, .
 
 
 def manifest_of(
-    folder: Path, blueprint: Blueprint, parts: tuple[Part, ...], formats: tuple[Runtime, ...], report: Report
+    folder: Path,
+    checkpoint: Checkpoint,
+    parts: tuple[Part, ...],
+    formats: tuple[Runtime, ...],
+    report: Report,
 ) -> Manifest:
     """The manifest of what lies in `folder`, without the files."""
+    blueprint = checkpoint.blueprint
     return Manifest(
         made_by=f"rec-export {__version__}",
         made_at=datetime.now(UTC).isoformat(timespec="seconds"),
         checkpoint=blueprint.weights,
         blueprint=blueprint,
-        signatures=signatures(parts, report),
+        signatures=signatures(parts, checkpoint.catalogue, report),
         unknown=unknown(blueprint),
         formats=formats,
         versions=versions(folder, formats),
@@ -112,13 +121,18 @@ def manifest_of(
     )
 
 
-def signatures(parts: tuple[Part, ...], report: Report) -> dict[str, Signature]:
+def signatures(parts: tuple[Part, ...], catalogue: Catalogue, report: Report) -> dict[str, Signature]:
     """How to call each file."""
     towers = {part.name: Signature(inputs=part.inputs, outputs=(part.output,)) for part in parts}
     if report.recommender is None:
         return towers
     inputs, outputs = signature(parts[0], report.recommender.items)
-    return towers | {RECOMMENDER: Signature(inputs=inputs, outputs=outputs)}
+    features = {
+        NAMES[part.name]: Signature(inputs=found[0], outputs=found[1])
+        for part, side in zip(parts, catalogue, strict=False)
+        if (found := feature_signature(part, side)) is not None
+    }
+    return towers | features | {RECOMMENDER: Signature(inputs=inputs, outputs=outputs)}
 
 
 def versions(folder: Path, formats: tuple[Runtime, ...]) -> dict[str, str]:

@@ -15,6 +15,7 @@ from exporters.candidate import HEAD, LISTS, OUTPUT, RECOMMENDER
 from exporters.cases import Arrays, Case, head_cases, vectors
 from exporters.compare import TOLERANCES, difference
 from exporters.corpus import corpus
+from exporters.featured import check_features, feature_report, feature_trials
 from exporters.formats import FORMATS
 from exporters.fresh import CallError, Files, RefusalError, outputs_of
 from exporters.lists import compared
@@ -43,7 +44,9 @@ def check(folder: Path, blueprint: Blueprint, catalogue: Catalogue, formats: Ite
 
     Raises ParityError at the first thing that is not the same, and ModelError when these are not the trained weights.
     """
-    trials = trials_of(trained_parts(folder, blueprint), blueprint, catalogue, folder)
+    trained = trained_parts(folder, blueprint)
+    trials = trials_of(trained, blueprint, catalogue, folder)
+    features = feature_trials(trained, catalogue, blueprint.clock)
     parts: list[PartReport] = []
     lists: list[ListReport] = []
     recommender = None
@@ -51,12 +54,18 @@ def check(folder: Path, blueprint: Blueprint, catalogue: Catalogue, formats: Ite
         check_structure(folder, form, [trial.part for trial in trials], labels(blueprint))
         cases = {trial.part.name: trial.cases for trial in trials}
         truth = truth_of(folder, trials, catalogue, labels(blueprint)) if form == "onnx" else None
-        outputs = outputs_of(folder, form, cases if truth is None else cases | {RECOMMENDER: truth.cases})
+        if truth is not None:
+            check_features(folder, features, labels(blueprint))
+            cases |= {RECOMMENDER: truth.cases} | {one.name: one.cases for one in features}
+        outputs = outputs_of(folder, form, cases)
         parts += [part_report(trial, form, outputs) for trial in trials]
         lists += list_reports(trials[-1].outputs[LISTS], outputs[f"{HEAD}|{LISTS}"], form)
-        recommender = recommender if truth is None else recommender_report(truth, outputs)
+        if truth is not None:
+            parts += [feature_report(one, outputs) for one in features]
+            recommender = recommender_report(truth, outputs)
     signatures = {trial.part.name: trial.part.signature for trial in trials}
     if recommender is not None:
+        signatures |= {one.name: spelled(one.inputs, one.outputs) for one in features}
         signatures[RECOMMENDER] = spelled(*signature(trials[0].part, recommender.items))
     return Report(signatures=signatures, parts=tuple(parts), lists=tuple(lists), recommender=recommender)
 
