@@ -1,10 +1,12 @@
-"""Run the exported parts of a bundle on prepared cases: python -P candidate.py BUNDLE FORMAT CASES OUT DEVICE.
+"""Run the exported parts of a bundle, one call after another: python -P candidate.py BUNDLE FORMAT DEVICE.
 
-It imports nothing of rec-export, and for ONNX no torch: what is shown is that the files stand alone. CASES and OUT are
-safetensors; the arrays of CASES are named part|case|input, those of OUT part|case, or recommender|case|output. The last
-line on stdout says what went wrong; exit code 69 that the device could not be had.
+It imports nothing of rec-export, and for ONNX no torch: what is shown is that the files stand alone. A request on stdin
+and an answer on stdout are eight bytes, little-endian, and as many bytes of safetensors as they say. The arrays of a
+request are named part|input|order, those of an answer by output; an answer may instead hold, as UTF-8, what went wrong.
 """
 
+import json
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -12,15 +14,22 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from safetensors.numpy import load_file, save_file
+from safetensors.numpy import load, save
 
 Array = npt.NDArray[Any]
-Run = Callable[[dict[str, Array]], Array]
+Arrays = dict[str, Array]
+Run = Callable[[Arrays], Arrays]
 HEAD = "pair_head"
+PARTS = "user_tower", "item_tower", HEAD
 RECOMMENDER = "recommender"
-PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
-NO_DEVICE = 69
 LISTS = "real rows"  # the case of both towers whose vectors the head scores against each other
+OUTPUT = "output"  # of a tower or the head, which have one
+UNLOADABLE, FAILS, NO_DEVICE = "cannot be loaded", "fails", "has no device"  # instead of outputs
+PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
+
+
+class NoDeviceError(Exception):
+    """The device that was asked for did not load."""
 
 
 def torchscript(folder: Path, part: str, device: str) -> Run:
@@ -29,12 +38,11 @@ def torchscript(folder: Path, part: str, device: str) -> Run:
 
     module = torch.jit.load(folder / f"torchscript/{part}.pt", map_location=device)
 
-    def run(inputs: dict[str, Array]) -> Array:
+    def run(inputs: Arrays) -> Arrays:
         tensors = {name: torch.from_numpy(value).to(device) for name, value in inputs.items()}
         with torch.inference_mode():
             output = module(tensors["user_vec"], tensors["item_vec"]) if part == HEAD else module(tensors)
-        array: Array = output.cpu().numpy()
-        return array
+        return {OUTPUT: output.cpu().numpy()}
 
     return run
 
@@ -47,22 +55,15 @@ def pt2(folder: Path, part: str, device: str) -> Run:
     program = torch.export.load(folder / f"pt2/{part}.pt2")
     module = (program if device == "cpu" else move_to_device_pass(program, device)).module()
 
-    def run(inputs: dict[str, Array]) -> Array:
+    def run(inputs: Arrays) -> Arrays:
         tensors = {name: torch.from_numpy(value).to(device) for name, value in inputs.items()}
         with torch.inference_mode():
-            array: Array = module(**tensors).cpu().numpy()
-        return array
+            return {OUTPUT: module(**tensors).cpu().numpy()}
 
     return run
 
 
 def onnx(folder: Path, part: str, device: str) -> Run:
-    """A part in ONNX Runtime."""
-    part_session = session(folder, part, device)
-    return lambda inputs: part_session.run(None, inputs)[0]
-
-
-def session(folder: Path, part: str, device: str) -> Any:
     """A file in ONNX Runtime on a device, at the default level of optimisation: the one that users run."""
     import onnxruntime
 
@@ -70,61 +71,56 @@ def session(folder: Path, part: str, device: str) -> Any:
         onnxruntime.preload_dlls()  # as there is no torch here, which would have loaded CUDA
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3
-    wanted = [PROVIDERS[device], *({"CPUExecutionProvider"} - {PROVIDERS[device]})]
+    wanted = list(dict.fromkeys((PROVIDERS[device], PROVIDERS["cpu"])))
     there = [name for name in wanted if name in onnxruntime.get_available_providers()]
-    made = onnxruntime.InferenceSession(folder / f"onnx/{part}.onnx", options, providers=there)
-    if wanted[0] not in made.get_providers():
-        say(f"\nONNX Runtime has no {wanted[0]} here (it has {', '.join(made.get_providers())})")
-        sys.exit(NO_DEVICE)
-    return made
+    session = onnxruntime.InferenceSession(folder / f"onnx/{part}.onnx", options, providers=there)
+    if wanted[0] not in session.get_providers():
+        raise NoDeviceError(f"ONNX Runtime has no {wanted[0]} here (it has {', '.join(session.get_providers())})")
+    names = [port.name for port in session.get_outputs()]
+    names = [OUTPUT] if part in PARTS else names
+    return lambda inputs: dict(zip(names, session.run(None, inputs), strict=True))
 
 
 FORMATS = {"torchscript": torchscript, "onnx": onnx, "pt2": pt2}
 
 
-def main(bundle: str, form: str, cases: str, out: str, device: str) -> None:
-    """Run all cases; the head after the towers, as it is also tried on their vectors of real rows."""
-    given: dict[str, dict[str, dict[str, Array]]] = {}
-    for key, array in load_file(cases).items():
-        part, case, name = key.split("|")
-        given.setdefault(part, {}).setdefault(case, {})[name] = array
-    outputs: dict[str, Array] = {}
-    for part in [name for name in ("user_tower", "item_tower", HEAD) if name in given]:
-        say(f"\n{part} cannot be loaded: ")
-        run = FORMATS[form](Path(bundle), part, device)
-        if part == HEAD:
-            given[HEAD][LISTS] = {side: outputs[f"{side[:4]}_tower|{LISTS}"] for side in ("user_vec", "item_vec")}
-        for case, inputs in given[part].items():
-            say(f"\n{part} fails in the case '{case}': ")
-            outputs[f"{part}|{case}"] = run(inputs)
-    if RECOMMENDER in given:
-        outputs |= lists(Path(bundle), given[RECOMMENDER], device)
-    save_file({name: np.ascontiguousarray(value) for name, value in outputs.items()}, out)
+def answer(folder: Path, form: str, device: str, loaded: dict[str, Run], request: Arrays) -> Arrays:
+    """What a part gives, or what went wrong."""
+    part = next(iter(request)).split("|")[0]
+    doing = UNLOADABLE
+    try:
+        if part not in loaded:
+            loaded[part] = FORMATS[form](folder, part, device)
+        doing = FAILS
+        outputs = loaded[part](dict(unpacked(key, array) for key, array in request.items()))
+    except NoDeviceError as error:
+        return {NO_DEVICE: np.frombuffer(str(error).encode(), np.uint8)}
+    except Exception as error:  # onnxruntime's errors have no common class but Exception
+        said = (str(error).strip() or type(error).__name__).splitlines()[-1]
+        return {doing: np.frombuffer(said.encode(), np.uint8)}
+    return {name: np.ascontiguousarray(array) for name, array in outputs.items()}
 
 
-def lists(bundle: Path, cases: dict[str, dict[str, Array]], device: str) -> dict[str, Array]:
-    """What recommender.onnx gives for each case, by recommender|case|output."""
-    say(f"\n{RECOMMENDER} cannot be loaded: ")
-    ranked = session(bundle, RECOMMENDER, device)
-    names = [port.name for port in ranked.get_outputs()]
-    outputs: dict[str, Array] = {}
-    for case, inputs in cases.items():
-        say(f"\n{RECOMMENDER} fails in the case '{case}': ")
-        outputs |= {
-            f"{RECOMMENDER}|{case}|{name}": array for name, array in zip(names, ranked.run(None, inputs), strict=True)
-        }
-    return outputs
+def unpacked(key: str, array: Array) -> tuple[str, Array]:
+    """An input as its caller held it: "F" lies in memory column by column, "S" holds strings, sent as JSON."""
+    _, name, order = key.split("|")
+    if order == "S":
+        shape, strings = json.loads(array.tobytes())
+        return name, np.array(strings, object).reshape(shape)
+    return name, array.T if order == "F" else array
 
 
-def say(doing: str) -> None:
-    """Tell what would have gone wrong if this were the last that is heard of this process."""
-    sys.stdout.write(doing)
-    sys.stdout.flush()
+def main(bundle: str, form: str, device: str) -> None:
+    """Answer until stdin ends."""
+    answers = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)  # what a library prints must not stand between the answers
+    loaded: dict[str, Run] = {}
+    while size := sys.stdin.buffer.read(8):
+        request = load(sys.stdin.buffer.read(int.from_bytes(size, "little")))
+        found = save(answer(Path(bundle), form, device, loaded, request))
+        answers.write(len(found).to_bytes(8, "little") + found)
+        answers.flush()
 
 
 if __name__ == "__main__":
-    try:
-        main(*sys.argv[1:])
-    except Exception as error:  # onnxruntime's errors have no common class but Exception
-        say(str(error).strip().splitlines()[-1])
-        sys.exit(1)
+    main(*sys.argv[1:])

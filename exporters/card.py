@@ -122,7 +122,7 @@ def input_rows(manifest: Manifest) -> Iterator[tuple[str, ...]]:
     for part, signature in manifest.signatures.items():
         for port in signature.inputs:
             pad = "" if port.pad is None else str(port.pad)
-            yield part, f"`{port.name}`", typed(port), pad, manifest.unknown.get(port.name, "")
+            yield part, f"`{port.name}`", typed(port), pad, manifest.unknown.get(port.name.partition(".")[0], "")
 
 
 def parity_rows(report: Report) -> Iterator[tuple[str, ...]]:

@@ -22,8 +22,9 @@ LIST_USERS = 100
 LONGEST = 200  # history that is tried: a case is a whole tensor, however few users have so much
 SMALL = 7  # rows of a case that is about something else than the number of rows
 INT64 = np.iinfo(np.int64)
-FAR = {"-1": -1, "0": 0, "2^31": 2**31, "int64 max": INT64.max, "int64 min": INT64.min}
+FAR = {"-1": -1, "-2": -2, "0": 0, "2^31": 2**31, "int64 max": INT64.max, "int64 min": INT64.min}
 DENORMAL = 1e-42
+MISSING = "\uffff"  # no character: what no file has as a category or a tag
 FLOATS: dict[str, dict[str, float]] = {  # the values that each input must bear; only dense comes unchecked from outside
     "dense": {"NaN": np.nan, "inf": np.inf, "-inf": -np.inf, "0": 0, "1e30": 1e30, "-1e30": -1e30, "1e-42": DENORMAL},
     "text": {"0": 0, "1e-42": DENORMAL},
@@ -103,7 +104,7 @@ def sized(source: Source) -> Iterator[Case]:
         yield Case(f"{size} rows", source.batch(size))
     letters = {axis for port in source.inputs for axis in port.shape}
     if "L" in letters:
-        for length in sorted({0, 1, EXAMPLE["L"], source.history, source.history + 13}):
+        for length in sorted({0, 1, EXAMPLE["L"], source.history, source.history + 1, source.history + 13}):
             yield Case(f"histories of {length} places", source.batch(SMALL, length=length))
     if "T" in letters:
         for places in (0, 1, EXAMPLE["T"], 40):
@@ -116,7 +117,7 @@ def hostile(source: Source) -> Iterator[Case]:
         values: dict[str, Any] = FLOATS[port.name] if port.dtype == "float32" else FAR
         if port.dtype == "int64":
             count = source.count(port.name)
-            values = values | {"n": count, "n - 1": count - 1}
+            values = values | {"n": count, "n - 1": count - 1, "n + 1": count + 1}
         for name, value in values.items():
             base = source.batch(SMALL)
             yield Case(f"{port.name} {name}", base | {port.name: planted(base[port.name], value)})
@@ -141,10 +142,13 @@ def special(source: Source) -> Iterator[Case]:
     yield Case(
         "the same row many times", {name: array[np.zeros(SMALL, dtype=np.int64)] for name, array in base.items()}
     )
+    in_columns = {name: np.asarray(array, order="F") for name, array in source.batch(SMALL).items()}
+    yield Case("arrays that lie in memory column by column", in_columns)
     if "history" in names:
         alike = base | {"history": np.full_like(base["history"], source.items // 2)}
         yield Case("histories of one item", alike)
         yield Case("histories of padding", base | {"history": np.full_like(base["history"], nothing(names["history"]))})
+        yield Case("histories padded on the left", base | {"history": base["history"][:, ::-1]})
     if {"history", "history_length"} <= set(names):
         for name, length in (
             ("smaller than what is filled", source.history // 2),
@@ -153,10 +157,15 @@ def special(source: Source) -> Iterator[Case]:
             yield Case(f"history_length {name}", alike | {"history_length": np.full(SMALL, length)})
 
 
-def nothing(port: Input) -> float:
+def nothing(port: Input) -> Any:
     """The value that says: there is nothing here."""
+    kind = port.name.partition(".")[0]
+    if port.dtype == "string":
+        return "" if kind == "text" else MISSING
     if port.dtype == "float32":
-        return float(np.nan) if port.name == "dense" else 0.0
+        return float(np.nan) if kind == "dense" else 0.0
+    if port.dtype == "bool":
+        return True
     if port.name == "history_length":
         return 0
     return -1 if port.pad is None else port.pad
@@ -164,7 +173,7 @@ def nothing(port: Input) -> float:
 
 def head_cases(user_vec: Float32, item_vec: Float32) -> list[Case]:
     """Every case of the head, from the trained towers' vectors of real rows: float32 [B, Du], float32 [N, Di]."""
-    sizes = [(0, SMALL), (SMALL, 0), (1, 1), (2, 3), (SMALL, 64), (len(user_vec), len(item_vec))]
+    sizes = [(0, SMALL), (SMALL, 0), (1, 1), (2, 3), (SMALL, 1), (SMALL, 64), (len(user_vec), len(item_vec))]
     cases = [Case(f"{b} users x {n} items", vectors(user_vec[:b], item_vec[:n])) for b, n in sizes]
     scales = {"all zero": 0, "a thousand times larger": 1000, "denormal": DENORMAL}
     some = user_vec[:SMALL], item_vec[:64]

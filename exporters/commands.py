@@ -66,11 +66,16 @@ def run_and_say(checkpoint: Path, out: Path, formats: "tuple[Runtime, ...]", as_
 @click.command()
 @click.argument("bundle", type=FOLDER)
 @click.option("--device", type=click.Choice(["cpu", "cuda"]), default="cpu", show_default=True, help="Run them there.")
+@click.option("--case", type=FOLDER, help="Only this stored case; BUNDLE may then be a refused export.")
 @click.option("--json", "as_json", is_flag=True, help="Print the parity summary as JSON.")
-def verify(bundle: Path, device: str, as_json: bool) -> None:
+def verify(bundle: Path, device: str, case: Path | None, as_json: bool) -> None:
     """Check every file of BUNDLE, then prove again, on this machine, that it computes the same as the trained model."""
+    from exporters.evidence import reproduced
     from exporters.job import verified
 
+    if case is not None:
+        click.echo(f"[ok] {reproduced(bundle, case)}")
+        return
     manifest, report = verified(bundle, device)
     if as_json:
         click.echo(as_text(report.summaries()))

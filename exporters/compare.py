@@ -34,9 +34,12 @@ TOLERANCES: dict[Runtime, Tolerance] = {
 }
 
 
-def tolerance_of(form: Runtime, device: str) -> Tolerance:
+def tolerance_of(form: Runtime, device: str = "cpu") -> Tolerance:
     """How far a format may be off on a device: off the CPU every format has other kernels."""
     return TOLERANCES[form if device == "cpu" else "onnx"]
+
+
+FEATURES = Tolerance(0.0, 1e-6)  # of what feature graphs compute in float64: directions of length 1
 
 
 @final

@@ -1,46 +1,143 @@
 """Run exported files in a process and a directory of their own, and refuse what does not run."""
 
+import json
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import final
 
 import numpy as np
-from safetensors.numpy import load_file, save_file
+from safetensors.numpy import load, save
 
 from exporters import candidate
-from exporters.cases import Arrays, Case
+from exporters.candidate import FAILS, HEAD, LISTS, NO_DEVICE, OUTPUT, UNLOADABLE
+from exporters.cases import Array, Arrays, Case
 from rec_export.errors import DeviceError, ParityError
 from rec_export.runtime import Runtime
+
+
+@final
+class RefusalError(ParityError):
+    """An artefact is not the trained model; `case` is the call that shows it, where it is not its structure."""
+
+    def __init__(self, artefact: str, fault: str, case: Case | None = None) -> None:
+        super().__init__(
+            f"{artefact} is not the trained model: {fault}; use another format, and report what you see here"
+        )
+        self.artefact, self.fault, self.case = artefact, fault, case
+
+
+class CallError(Exception):
+    """A file does not run; the text says how."""
+
+
+class LoadError(CallError):
+    """It cannot even be loaded."""
+
+
+@final
+class Files:
+    """The exported files of one format below a folder, in a process of their own that begins with the first call."""
+
+    def __init__(self, folder: Path, form: Runtime, place: Path, device: str = "cpu") -> None:
+        self.folder, self.form, self.place, self.device = folder, form, place, device
+        self.process: subprocess.Popen[bytes] | None = None
+
+    def __call__(self, part: str, inputs: Arrays) -> Arrays:
+        """The outputs of a part by name. Raises CallError, and DeviceError where the device did not load."""
+        process = self.process = self.process or self.begun()
+        assert process.stdin is not None
+        assert process.stdout is not None
+        request = save(dict(packed(part, name, array) for name, array in inputs.items()))
+        try:
+            process.stdin.write(len(request).to_bytes(8, "little") + request)
+            process.stdin.flush()
+        except BrokenPipeError:  # it has died; the answer that is missing says so
+            pass
+        outputs = load(process.stdout.read(int.from_bytes(size, "little"))) if (size := process.stdout.read(8)) else {}
+        if not outputs:
+            raise CallError(f"ends its process with exit code {self.end()}{self.last_words()}")
+        if NO_DEVICE in outputs:
+            said = outputs[NO_DEVICE].tobytes().decode()
+            raise DeviceError(f"{said}; use --device cpu, or see `rec-export doctor`")
+        for wrong, error in ((UNLOADABLE, LoadError), (FAILS, CallError)):
+            if wrong in outputs:
+                raise error(f"{wrong}: {outputs[wrong].tobytes().decode()}")
+        return outputs
+
+    def begun(self) -> subprocess.Popen[bytes]:
+        """A new process, whose stderr goes to a file."""
+        # -P keeps exporters/ off the path: its onnx.py is not the onnx that libraries import
+        command = [sys.executable, "-P", candidate.__file__, str(self.folder.resolve()), self.form, self.device]
+        with (self.place / "stderr").open("wb") as errors:
+            return subprocess.Popen(
+                command, cwd=self.place, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors
+            )
+
+    def end(self) -> int:
+        """Let the process end; its exit code."""
+        process, self.process = self.process, None
+        if process is None:
+            return 0
+        with process:
+            pass
+        return process.returncode
+
+    def last_words(self) -> str:
+        """The last line of stderr, after a colon."""
+        lines = (self.place / "stderr").read_text(encoding="utf-8", errors="replace").splitlines()
+        return f": {lines[-1]}" if lines else ""
+
+
+@contextmanager
+def fresh(folder: Path, form: Runtime, device: str = "cpu") -> Iterator[Files]:
+    """The exported files of a format below `folder`, until the block ends."""
+    with tempfile.TemporaryDirectory() as place:
+        files = Files(folder, form, Path(place), device)
+        try:
+            yield files
+        finally:
+            files.end()
 
 
 def outputs_of(folder: Path, form: Runtime, cases: dict[str, list[Case]], device: str = "cpu") -> Arrays:
     """What the exported files give for every case of every part, by part|case, and by part|case|output for lists.
 
-    Raises ParityError where they do not run, DeviceError where ONNX Runtime has no provider for the device.
+    In the case of real rows the head reads what the exported towers gave, not what they should. Raises RefusalError.
     """
-    inputs = {
-        f"{part}|{case.name}|{name}": np.asarray(array, order="C")
-        for part, tried in cases.items()
-        for case in tried
-        for name, array in case.inputs.items()
-    }
-    with tempfile.TemporaryDirectory() as place:
-        given, out = Path(place, "cases.safetensors"), Path(place, "out.safetensors")
-        save_file(inputs, given)
-        # -P keeps exporters/ off the path: its onnx.py is not the onnx that libraries import
-        command = [sys.executable, "-P", candidate.__file__, str(folder.resolve()), form, str(given), str(out), device]
-        done = subprocess.run(command, cwd=place, capture_output=True, text=True, errors="replace", check=False)
-        if done.returncode:
-            last = (done.stdout or done.stderr).splitlines()[-1:]
-            if done.returncode == candidate.NO_DEVICE:
-                raise DeviceError(f"{' '.join(last)}; use --device cpu, or see `rec-export doctor`")
-            raise refused(form, f"{' '.join(last)} (its process ended with exit code {done.returncode})")
-        return load_file(out)
+    found: Arrays = {}
+    with fresh(folder, form, device) as files:
+        for part, tried in cases.items():
+            for case in tried:
+                whole = (part, case.name) == (HEAD, LISTS)
+                try:
+                    outputs = files(part, real_vectors(found) if whole else case.inputs)
+                except LoadError as error:
+                    raise RefusalError(f"{form}/{part}", f"it {error}") from error
+                except CallError as error:
+                    raise RefusalError(f"{form}/{part}", f"in the case {case.name!r} it {error}", case) from error
+                found |= {named(part, case.name, name): array for name, array in outputs.items()}
+    return found
 
 
-def refused(artefact: str, fault: str) -> ParityError:
-    """The sentence for an export that is not the trained model."""
-    return ParityError(
-        f"{artefact} is not the trained model: {fault}; use another format, and report what you see here"
-    )
+def packed(part: str, name: str, array: Array) -> tuple[str, Array]:
+    """An input as part|input|order, to be read by candidate.unpacked; safetensors know no strings and one order."""
+    if array.dtype == object:
+        text = json.dumps([array.shape, array.ravel().tolist()])
+        return f"{part}|{name}|S", np.frombuffer(text.encode(), np.uint8)
+    if array.flags.f_contiguous and not array.flags.c_contiguous:
+        return f"{part}|{name}|F", array.T
+    return f"{part}|{name}|C", np.asarray(array, order="C")
+
+
+def real_vectors(found: Arrays) -> Arrays:
+    """The exported towers' vectors of real rows, as the head takes them."""
+    return {side: found[f"{side[:4]}_tower|{LISTS}"] for side in ("user_vec", "item_vec")}
+
+
+def named(part: str, case: str, output: str) -> str:
+    """The name of an output in `outputs_of`."""
+    return f"{part}|{case}" if output == OUTPUT else f"{part}|{case}|{output}"

@@ -1,6 +1,7 @@
 """From a checkpoint to a bundle."""
 
 import shutil
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import final
@@ -15,14 +16,19 @@ from pydantic import Field
 from exporters import parity
 from exporters.candidate import RECOMMENDER
 from exporters.card import card, metrics, unknown
+from exporters.corpus import write_corpus
+from exporters.evidence import Opened, check_bundle, check_place, kept
+from exporters.features import NAMES, feature_signature, write_features
 from exporters.formats import FORMATS
+from exporters.fresh import RefusalError
 from exporters.onnx import LEAST_RUNTIME, OPSET
 from exporters.parts import Part, parts_of
 from exporters.recommender import item_vectors, signature, write_recommender
 from exporters.report import Report
 from rec_export import __version__
 from rec_export.bundle import Bundle, Manifest, Signature
-from rec_export.checkpoint import Blueprint, Checkpoint, write_trend
+from rec_export.catalogue import Catalogue
+from rec_export.checkpoint import Checkpoint, write_trend
 from rec_export.device import device_of
 from rec_export.files import new_directory
 from rec_export.record import Record
@@ -43,7 +49,8 @@ class ExportJob(Record):
 
 
 def run(job: ExportJob) -> Manifest:
-    """Write the bundle. Raises ParityError, and leaves nothing behind, when it is not the trained model."""
+    """Write the bundle. Raises ParityError, and leaves OUT.refused, when it is not the trained model."""
+    check_place(job.out)
     with new_directory(job.out) as folder:
         checkpoint = Checkpoint.read(job.checkpoint)
         blueprint = checkpoint.blueprint
@@ -52,14 +59,16 @@ def run(job: ExportJob) -> Manifest:
         if "onnx" in job.formats:
             item_vec = item_vectors(parts[1], checkpoint.catalogue, checkpoint.trend)
             write_recommender(folder, item_vec, parity.labels(blueprint))
+            for part, side in zip(parts, checkpoint.catalogue, strict=False):
+                write_features(folder, part, side, blueprint, parity.labels(blueprint))
         shutil.copyfile(job.checkpoint / "weights.safetensors", folder / "weights.safetensors")
         checkpoint.catalogue.write(folder)
         write_trend(checkpoint.trend, folder)
-        report = parity.check(folder, blueprint, checkpoint.catalogue, job.formats)
-        (folder / REPORT).parent.mkdir()
+        write_corpus(folder, parts, blueprint, checkpoint.catalogue)
+        report = proved(Opened(folder=folder, blueprint=blueprint), job.formats, job.out)
         report.write(folder / REPORT)
         training = metrics(job.checkpoint)
-        manifest = manifest_of(folder, blueprint, parts, job.formats, report)
+        manifest = manifest_of(folder, checkpoint, parts, job.formats, report)
         manifest = manifest.model_copy(update={"metrics": training.get("held_out", {})})
         text = card(manifest, report, training, checkpoint.catalogue.items.table.num_rows)
         (folder / CARD).write_text(text, encoding="utf-8")
@@ -74,10 +83,18 @@ def verified(bundle: Path, device: str = "cpu") -> tuple[Manifest, Report]:
     Raises DeviceError where the device is not there, ModelError or ParityError.
     """
     device_of(device)
-    _, manifest, catalogue = Bundle.read(bundle)
-    formats = [form for form in FORMATS if form in manifest.formats]
-    report = parity.check(bundle, manifest.blueprint, catalogue, formats, device)
-    return manifest, report
+    check_bundle(bundle)
+    _, manifest, _ = Bundle.read(bundle)
+    exported = Opened(folder=bundle, blueprint=manifest.blueprint)
+    return manifest, proved(exported, [form for form in FORMATS if form in manifest.formats], bundle, device)
+
+
+def proved(exported: Opened, formats: Iterable[Runtime], out: Path, device: str = "cpu") -> Report:
+    """Compare exported files with the trained model. Raises ParityError, and leaves the evidence beside `out`."""
+    try:
+        return parity.check(exported.folder, exported.blueprint, exported.catalogue, formats, device)
+    except RefusalError as error:
+        raise kept(error, exported, out) from error
 
 
 def write_parts(parts: tuple[Part, ...], folder: Path, formats: tuple[Runtime, ...], labels: dict[str, str]) -> None:
@@ -90,15 +107,20 @@ def write_parts(parts: tuple[Part, ...], folder: Path, formats: tuple[Runtime, .
 
 
 def manifest_of(
-    folder: Path, blueprint: Blueprint, parts: tuple[Part, ...], formats: tuple[Runtime, ...], report: Report
+    folder: Path,
+    checkpoint: Checkpoint,
+    parts: tuple[Part, ...],
+    formats: tuple[Runtime, ...],
+    report: Report,
 ) -> Manifest:
     """The manifest of what lies in `folder`, without the files."""
+    blueprint = checkpoint.blueprint
     return Manifest(
         made_by=f"rec-export {__version__}",
         made_at=datetime.now(UTC).isoformat(timespec="seconds"),
         checkpoint=blueprint.weights,
         blueprint=blueprint,
-        signatures=signatures(parts, report),
+        signatures=signatures(parts, checkpoint.catalogue, report),
         unknown=unknown(blueprint),
         formats=formats,
         versions=versions(folder, formats),
@@ -107,13 +129,18 @@ def manifest_of(
     )
 
 
-def signatures(parts: tuple[Part, ...], report: Report) -> dict[str, Signature]:
+def signatures(parts: tuple[Part, ...], catalogue: Catalogue, report: Report) -> dict[str, Signature]:
     """How to call each file."""
     towers = {part.name: Signature(inputs=part.inputs, outputs=(part.output,)) for part in parts}
     if report.recommender is None:
         return towers
     inputs, outputs = signature(parts[0], report.recommender.items)
-    return towers | {RECOMMENDER: Signature(inputs=inputs, outputs=outputs)}
+    features = {
+        NAMES[part.name]: Signature(inputs=found[0], outputs=found[1])
+        for part, side in zip(parts, catalogue, strict=False)
+        if (found := feature_signature(part, side)) is not None
+    }
+    return towers | features | {RECOMMENDER: Signature(inputs=inputs, outputs=outputs)}
 
 
 def versions(folder: Path, formats: tuple[Runtime, ...]) -> dict[str, str]:

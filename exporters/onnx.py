@@ -16,7 +16,7 @@ from rec_export.towers import Input
 OPSET = 20  # torch's default
 LEAST_RUNTIME = "1.26"  # up to 1.24 ONNX Runtime dies on a batch of no rows
 MOST_BYTES = 1_500_000_000  # of weights in one file; protobuf's limit is 2 GiB
-DTYPES = {"INT64": "int64", "FLOAT": "float32", "BOOL": "bool"}
+DTYPES = {"INT64": "int64", "FLOAT": "float32", "BOOL": "bool", "STRING": "string"}
 
 
 def write_onnx(part: Part, path: Path, labels: dict[str, str]) -> None:

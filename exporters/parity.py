@@ -1,7 +1,7 @@
 """The proof: exported files, run in a process of their own, compute what the trained model computes.
 
 The reference is the eager model, built from the weights on disk. Each layer is looked at only if the one before it
-holds: structure, whether it runs at all, shapes, what is finite, values, lists.
+holds: structure, whether it runs at all, shapes, what is finite, values, scores of real users and items, lists.
 """
 
 from collections.abc import Iterable
@@ -11,11 +11,13 @@ from typing import NamedTuple, final
 import numpy as np
 import torch
 
-from exporters.candidate import HEAD, LISTS, RECOMMENDER
-from exporters.cases import Arrays, Case, head_cases, tower_cases
+from exporters.candidate import HEAD, LISTS, OUTPUT, RECOMMENDER
+from exporters.cases import Arrays, Case, head_cases, vectors
 from exporters.compare import Tolerance, difference, tolerance_of
+from exporters.corpus import corpus
+from exporters.featured import check_features, feature_report, feature_trials
 from exporters.formats import FORMATS
-from exporters.fresh import outputs_of, refused
+from exporters.fresh import CallError, Files, RefusalError, outputs_of
 from exporters.lists import compared
 from exporters.parts import Part, parts_of, spelled
 from exporters.recommended import KS, Truth, recommender_report
@@ -44,9 +46,9 @@ def check(
 
     Raises ParityError at the first thing that is not the same, and ModelError when these are not the trained weights.
     """
-    towers = blueprint.build()
-    read_weights(towers, folder / "weights.safetensors", blueprint.weights)
-    trials = trials_of(parts_of(towers, blueprint), blueprint, catalogue)
+    trained = trained_parts(folder, blueprint)
+    trials = trials_of(trained, blueprint, catalogue, folder)
+    features = feature_trials(trained, catalogue, blueprint.clock)
     parts: list[PartReport] = []
     lists: list[ListReport] = []
     recommender = None
@@ -54,15 +56,28 @@ def check(
         check_structure(folder, form, [trial.part for trial in trials], labels(blueprint))
         cases = {trial.part.name: trial.cases for trial in trials}
         truth = truth_of(folder, trials, catalogue, labels(blueprint)) if form == "onnx" else None
-        outputs = outputs_of(folder, form, cases if truth is None else cases | {RECOMMENDER: truth.cases}, device)
+        if truth is not None:
+            check_features(folder, features, labels(blueprint))
+            cases |= {RECOMMENDER: truth.cases} | {one.name: one.cases for one in features}
+        outputs = outputs_of(folder, form, cases, device)
         tolerance = tolerance_of(form, device)
         parts += [part_report(trial, form, outputs, tolerance) for trial in trials]
         lists += list_reports(trials[-1].outputs[LISTS], outputs[f"{HEAD}|{LISTS}"], form, tolerance)
-        recommender = recommender if truth is None else recommender_report(truth, outputs)
+        if truth is not None:
+            parts += [feature_report(one, outputs) for one in features]
+            recommender = recommender_report(truth, outputs)
     signatures = {trial.part.name: trial.part.signature for trial in trials}
     if recommender is not None:
+        signatures |= {one.name: spelled(one.inputs, one.outputs) for one in features}
         signatures[RECOMMENDER] = spelled(*signature(trials[0].part, recommender.items))
     return Report(signatures=signatures, parts=tuple(parts), lists=tuple(lists), recommender=recommender)
+
+
+def trained_parts(folder: Path, blueprint: Blueprint) -> tuple[Part, Part, Part]:
+    """The eager float32 model from the weights in `folder`. Raises ModelError when these are not the trained ones."""
+    towers = blueprint.build()
+    read_weights(towers, folder / "weights.safetensors", blueprint.weights)
+    return parts_of(towers, blueprint)
 
 
 def labels(blueprint: Blueprint) -> dict[str, str]:
@@ -70,16 +85,19 @@ def labels(blueprint: Blueprint) -> dict[str, str]:
     return {"rec_export.model": str(blueprint.model["name"]), "rec_export.weights_sha256": blueprint.weights}
 
 
-def trials_of(parts: tuple[Part, Part, Part], blueprint: Blueprint, catalogue: Catalogue) -> tuple[Trial, Trial, Trial]:
-    """What is tried on each part. The head is tried on the trained towers' vectors, so that its faults are its own."""
+def trials_of(
+    parts: tuple[Part, Part, Part], blueprint: Blueprint, catalogue: Catalogue, folder: Path
+) -> tuple[Trial, Trial, Trial]:
+    """What is tried on each part, with the cases that lie in `folder`.
+
+    The head is tried on the trained towers' vectors, so that its faults are its own.
+    """
     user, item, head = parts
-    history = blueprint.data.history
-    users = trial(user, tower_cases(user.inputs, catalogue.users, catalogue, history))
-    items = trial(item, tower_cases(item.inputs, catalogue.items, catalogue, history))
+    users = trial(user, corpus(folder, user, catalogue.users, blueprint, catalogue))
+    items = trial(item, corpus(folder, item, catalogue.items, blueprint, catalogue))
     user_vec, item_vec = users.outputs[LISTS], items.outputs[LISTS]
-    scores = trial(head, head_cases(user_vec, item_vec))
-    scores.outputs[LISTS] = evaluated(head, Case(LISTS, {"user_vec": user_vec, "item_vec": item_vec}))
-    return users, items, scores
+    tried = [*head_cases(user_vec, item_vec), Case(LISTS, vectors(user_vec, item_vec))]
+    return users, items, trial(head, tried)
 
 
 def truth_of(folder: Path, trials: tuple[Trial, Trial, Trial], catalogue: Catalogue, wanted: dict[str, str]) -> Truth:
@@ -88,7 +106,7 @@ def truth_of(folder: Path, trials: tuple[Trial, Trial, Trial], catalogue: Catalo
     item_vec = item_vectors(items.part, catalogue, read_trend(folder))
     fault = recommender_fault(users.part, len(item_vec), folder, wanted)
     if fault:
-        raise refused(f"onnx/{RECOMMENDER}", fault)
+        raise RefusalError(f"onnx/{RECOMMENDER}", fault)
     return Truth.of(users.part, head.part, item_vec, users.cases)
 
 
@@ -114,7 +132,7 @@ def check_structure(folder: Path, form: Runtime, parts: list[Part], wanted: dict
     for part in parts:
         fault = FORMATS[form].fault(part, folder / FILES[form].format(part.name), wanted)
         if fault:
-            raise refused(f"{form}/{part.name}", fault)
+            raise RefusalError(f"{form}/{part.name}", fault)
 
 
 def part_report(trial: Trial, form: Runtime, outputs: Arrays, tolerance: Tolerance) -> PartReport:
@@ -124,7 +142,7 @@ def part_report(trial: Trial, form: Runtime, outputs: Arrays, tolerance: Toleran
         name = trial.part.name
         found = difference(trial.outputs[case.name], outputs[f"{name}|{case.name}"], tolerance)
         if found.fault:
-            raise refused(f"{form}/{name}", f"in the case {case.name!r} {found.fault}")
+            raise RefusalError(f"{form}/{name}", f"in the case {case.name!r} {found.fault}", case)
         worst_difference = max(worst_difference, found.worst)
         if found.share > worst_share:
             worst_share, worst_case = found.share, case.name
@@ -140,11 +158,20 @@ def part_report(trial: Trial, form: Runtime, outputs: Arrays, tolerance: Toleran
     )
 
 
+def part_fault(part: Part, form: Runtime, files: Files, inputs: Arrays) -> str | None:
+    """How one call of an exported part differs from the trained one's, or None."""
+    reference = evaluated(part, Case("", inputs))
+    try:
+        return difference(reference, files(part.name, inputs)[OUTPUT], tolerance_of(form)).fault
+    except CallError as error:
+        return f"it {error}"
+
+
 def list_reports(reference: Float32, candidate: Float32, form: Runtime, tolerance: Tolerance) -> list[ListReport]:
     """Compare the lists from two float32 [B, N]. Raises ParityError when more than ties differs."""
     users, items = reference.shape
     if not (np.isfinite(reference).all() and np.isfinite(candidate).all()):
-        raise refused(form, "scores of real users and items are not finite")
+        raise RefusalError(form, "scores of real users and items are not finite")
     eps = tolerance.allowed(reference).max(axis=1, keepdims=True, initial=0.0)
     reports = []
     for k in sorted({min(k, items) for k in KS}):
@@ -153,7 +180,7 @@ def list_reports(reference: Float32, candidate: Float32, form: Runtime, toleranc
             fault = (
                 f"in the lists of {users} users, {found.wrong} items are wrong and {found.inversions} are out of order"
             )
-            raise refused(form, f"{fault} at k = {k}")
+            raise RefusalError(form, f"{fault} at k = {k}")
         reports.append(
             ListReport(format=form, k=k, users=users, items=items, identical=found.identical, overlap=found.overlap)
         )

@@ -14,7 +14,7 @@ import torch
 from exporters.candidate import RECOMMENDER
 from exporters.cases import INT64, LIST_USERS, SEED, Arrays, Case
 from exporters.compare import TOLERANCES, scale
-from exporters.fresh import refused
+from exporters.fresh import RefusalError
 from exporters.parts import Part
 from exporters.report import RecommenderReport
 from rec_export.data.columns import Bool, Float32, Int64
@@ -90,21 +90,12 @@ def recommender_report(truth: Truth, outputs: Arrays) -> RecommenderReport:
     worst, lists, identical = 0.0, 0, 0
     for case in truth.cases:
         found = {name: outputs[f"{RECOMMENDER}|{case.name}|{name}"] for name in ("item_row", "score", "count")}
-        vec = truth.user.run({p.name: torch.from_numpy(case.inputs[p.name]) for p in truth.user.inputs}).numpy()
-        hidden = hidden_items(case, len(vec), len(truth.item_vec))
-        user, item = np.nonzero(hidden)
-        seen = Seen(np.searchsorted(user, np.arange(len(vec) + 1)), item)
-        wanted = truth.ranker.top_k(torch.from_numpy(vec), int(case.inputs["k"]), seen)
-        fault = unlike_lists(found, wanted, hidden)
-        if fault is None:
-            own, eps = scores_of(truth, vec, found["item_row"]), allowed(truth, vec)
-            fault = wrong_lists(found, wanted, own, eps)
-            apart = np.abs(np.nan_to_num(found["score"] - own, nan=0.0))
-            worst = max(worst, float((apart / scale(found["score"])).max(initial=0.0)))
-        if fault is not None:
-            raise refused(f"onnx/{RECOMMENDER}", f"in the case {case.name!r} {fault}")
-        lists += len(vec)
-        identical += int((found["item_row"] == wanted.item_row).all(1).sum())
+        told = list_fault(truth, case, found)
+        if told.fault is not None:
+            raise RefusalError(f"onnx/{RECOMMENDER}", f"in the case {case.name!r} {told.fault}", case)
+        worst = max(worst, told.worst)
+        lists += len(told.same)
+        identical += int(told.same.sum())
     return RecommenderReport(
         cases=len(truth.cases),
         lists=lists,
@@ -113,6 +104,31 @@ def recommender_report(truth: Truth, outputs: Arrays) -> RecommenderReport:
         identical=identical / max(lists, 1),
         worst_difference=worst,
     )
+
+
+@final
+class Comparison(NamedTuple):
+    """The lists of one call beside the true ones."""
+
+    fault: str | None
+    worst: float  # difference of a score; where a list holds scores above 1, of the largest of them
+    same: Bool  # [B] which lists have the same items in the same order
+
+
+def list_fault(truth: Truth, case: Case, found: Arrays) -> Comparison:
+    """Compare what recommender.onnx gave for a case with what the trained model recommends."""
+    vec = truth.user.run({port.name: torch.from_numpy(case.inputs[port.name]) for port in truth.user.inputs}).numpy()
+    hidden = hidden_items(case, len(vec), len(truth.item_vec))
+    user, item = np.nonzero(hidden)
+    seen = Seen(np.searchsorted(user, np.arange(len(vec) + 1)), item)
+    wanted = truth.ranker.top_k(torch.from_numpy(vec), int(case.inputs["k"]), seen)
+    fault = unlike_lists(found, wanted, hidden)
+    if fault is not None:
+        return Comparison(fault, np.inf, np.zeros(len(vec), np.bool_))
+    own, eps = scores_of(truth, vec, found["item_row"]), allowed(truth, vec)
+    apart = np.abs(np.nan_to_num(found["score"] - own, nan=0.0))
+    worst = float((apart / scale(found["score"])).max(initial=0.0))
+    return Comparison(wrong_lists(found, wanted, own, eps), worst, (found["item_row"] == wanted.item_row).all(1))
 
 
 def hidden_items(case: Case, users: int, items: int) -> Bool:

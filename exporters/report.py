@@ -5,9 +5,12 @@ from textwrap import wrap
 from typing import final
 
 from exporters.candidate import RECOMMENDER
+from exporters.features import NAMES
 from rec_export.bundle import ParitySummary
 from rec_export.record import Record
 from rec_export.runtime import Runtime
+
+ONNX_ALONE = {RECOMMENDER, *NAMES.values()}
 
 
 @final
@@ -83,7 +86,7 @@ class Report(Record):
         calls = [
             line
             for name, call in self.signatures.items()
-            for line in call_lines(name, "onnx" if name == RECOMMENDER else ", ".join(forms), call)
+            for line in call_lines(name, "onnx" if name in ONNX_ALONE else ", ".join(forms), call)
         ]
         return [
             *calls,
@@ -96,7 +99,7 @@ class Report(Record):
 def call_lines(name: str, forms: str, call: str) -> list[str]:
     """How to call one part, in lines of a terminal's width."""
     start = f"{name:<11}  {forms}   "
-    together = re.sub(" (int64|float32|bool)", "\xa0\\1", start + call)  # wrap does not break a line at \xa0
+    together = re.sub(" (int64|float32|bool|string)", "\xa0\\1", start + call)  # wrap does not break a line at \xa0
     lines = wrap(together, 110, subsequent_indent=" " * len(start), break_on_hyphens=False)
     return [line.replace("\xa0", " ") for line in lines]
 

@@ -29,7 +29,7 @@ class Input(Record):
     """One named input of a tower: its dtype, its shape in letters and numbers, and what fills the unused places."""
 
     name: str
-    dtype: Literal["int64", "float32", "bool"]
+    dtype: Literal["int64", "float32", "bool", "string"]
     shape: tuple[str | int, ...]
     pad: int | None = None
 

@@ -191,6 +191,12 @@ def firsts(key: Int64) -> Bool:
     return new
 
 
+def newcomer(clock: Clock) -> Float32:
+    """The trends of an item that never occurred, float32 [W]."""
+    quiet = popularity(np.zeros(clock.counts))
+    return np.concatenate([quiet, [1.0], [0.0] * clock.timed]).astype(np.float32)
+
+
 def popularity(counts: npt.NDArray[np.float64] | Int64) -> npt.NDArray[np.float64]:
     """The logarithm of counts beside their mean; an item without any is at log 0.05."""
     return np.log(counts / max(float(counts.mean()), 1e-9) + 0.05)

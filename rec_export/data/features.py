@@ -84,15 +84,17 @@ class FeatureState:
 
     def encode(self, table: pa.Table) -> Features:
         """The features of any table that has the columns."""
-        state, n = self.state, table.num_rows
-        dense = [floats(table[c], f"column {c!r}") for c in state.dense]
-        category = [positions(words(table[c], f"column {c!r}"), values) for c, values in state.category.items()]
-        return Features(
-            np.stack(dense, axis=1) if dense else np.zeros((n, 0), np.float32),
-            np.stack(category, axis=1) if category else np.zeros((n, 0), np.int64),
-            self.tag_rows(table),
-            self.text_vectors(table),
-        )
+        return Features(self.numbers(table), self.category_rows(table), self.tag_rows(table), self.text_vectors(table))
+
+    def numbers(self, table: pa.Table) -> Float32:
+        """The numbers as they are, float32 [n, P]; NaN where missing."""
+        dense = [floats(table[c], f"column {c!r}") for c in self.state.dense]
+        return np.stack(dense, axis=1) if dense else np.zeros((table.num_rows, 0), np.float32)
+
+    def category_rows(self, table: pa.Table) -> Int64:
+        """The rows of the categories, int64 [n, C]."""
+        category = [positions(words(table[c], f"column {c!r}"), known) for c, known in self.state.category.items()]
+        return np.stack(category, axis=1) if category else np.zeros((table.num_rows, 0), np.int64)
 
     def tag_rows(self, table: pa.Table) -> Int64:
         """The rows of each bag's known tags, int64 [n, T]."""
@@ -111,8 +113,8 @@ class FeatureState:
 
     def text_vectors(self, table: pa.Table) -> Float32:
         """The direction of each text in the space of the training part, float32 [n, E], of length 1 (0 if empty)."""
-        if len(self.state.words) == 0:
-            return np.zeros((table.num_rows, 0), np.float32)
+        if len(self.state.words) == 0 or table.num_rows == 0:
+            return np.zeros((table.num_rows, len(self.directions)), np.float32)
         vectorizer = tfidf(vocabulary=self.state.words)
         vectorizer.idf_ = self.idf.astype(np.float64)
         weights = vectorizer.transform(text_of(table, self.state.text_columns))

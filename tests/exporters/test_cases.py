@@ -24,7 +24,7 @@ def test_batches_of_many_sizes(user_cases: dict[str, Case]) -> None:
 
 
 def test_histories_and_bags_of_many_lengths(user_cases: dict[str, Case]) -> None:
-    assert {case.inputs["history"].shape[1] for case in user_cases.values()} == {0, 1, 6, 20, 33}
+    assert {case.inputs["history"].shape[1] for case in user_cases.values()} == {0, 1, 6, 20, 21, 33}
     assert {case.inputs["tags"].shape[1] for case in user_cases.values()} >= {0, 1, 4, 40}
 
 
@@ -32,9 +32,18 @@ def test_real_rows_are_each_of_the_table_once(user_cases: dict[str, Case]) -> No
     assert sorted(user_cases["real rows"].inputs["row"]) == list(range(USERS))
 
 
-@pytest.mark.parametrize("value", [-1, 0, ITEMS - 1, ITEMS, 2**31, 2**63 - 1, -(2**63)])
+@pytest.mark.parametrize("value", [-1, -2, 0, ITEMS - 1, ITEMS, ITEMS + 1, 2**31, 2**63 - 1, -(2**63)])
 def test_every_hostile_id_stands_in_a_history_beside_normal_rows(value: int, user_cases: dict[str, Case]) -> None:
-    names = {-1: "-1", 0: "0", ITEMS - 1: "n - 1", ITEMS: "n", 2**31: "2^31", 2**63 - 1: "int64 max"}
+    names = {
+        -1: "-1",
+        0: "0",
+        ITEMS - 1: "n - 1",
+        ITEMS: "n",
+        ITEMS + 1: "n + 1",
+        -2: "-2",
+        2**31: "2^31",
+        2**63 - 1: "int64 max",
+    }
     history = user_cases[f"history {names.get(value, 'int64 min')}"].inputs["history"]
     assert (history[1] == value).all()
     assert history[2, 0] == history[3, -1] == value

@@ -131,14 +131,14 @@ def test_any_history_is_safe_and_gives_the_same_everywhere(
 def test_onnx_runs_where_neither_torch_nor_this_project_can_be_imported(
     pristine: Make, checkpoint: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    trials = parity.trials_of(*whole(checkpoint("pmf")))
+    trials = parity.trials_of(*whole(checkpoint("pmf")), checkpoint("pmf"))
     cases = {trial.part.name: trial.cases for trial in trials}
     for name in ("torch", "rec_export", "exporters"):
         (tmp_path / f"{name}.py").write_text("raise ImportError('not here')\n")
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
     assert "pair_head|real rows" in outputs_of(pristine("pmf"), "onnx", cases)
     with pytest.raises(
-        ParityError, match="torchscript is not the trained model: user_tower cannot be loaded: not here"
+        ParityError, match="torchscript/user_tower is not the trained model: it cannot be loaded: not here"
     ):
         outputs_of(pristine("pmf"), "torchscript", cases)
 

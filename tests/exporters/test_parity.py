@@ -3,14 +3,16 @@
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
 
 from exporters import parity
+from exporters.compare import tolerance_of
 from exporters.formats import FORMATS
-from exporters.fresh import outputs_of
 from exporters.job import ExportJob, run, verified
+from exporters.parity import list_reports
 from exporters.parts import Part, call_of
 from rec_export.errors import ModelError, ParityError
 from rec_export.runtime import Runtime
@@ -98,14 +100,14 @@ def plant(monkeypatch: pytest.MonkeyPatch, form: Runtime, part_name: str, fault:
     ],
     ids=lambda value: getattr(value, "__name__", None),
 )
-def test_a_planted_fault_is_named_and_leaves_nothing_behind(
+def test_a_planted_fault_is_named_and_leaves_no_bundle(
     part: str, fault: Fault, said: str, checkpoint: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     plant(monkeypatch, "torchscript", part, fault)
     with pytest.raises(ParityError, match=f"^torchscript/{part} is not the trained model: {said}") as refusal:
         run(ExportJob(checkpoint=checkpoint("everything"), out=tmp_path / "bundle", formats=("torchscript",)))
     assert refusal.value.exit_code == 81
-    assert list(tmp_path.iterdir()) == []
+    assert [path.name for path in tmp_path.iterdir()] == ["bundle.refused"]
 
 
 @pytest.mark.parametrize("form", ["onnx", "pt2"])
@@ -115,7 +117,7 @@ def test_a_frozen_batch_axis_is_named(
     monkeypatch.setattr(f"exporters.{form}.call_of", lambda part: {**call_of(part), "dynamic_shapes": None})
     with pytest.raises(ParityError, match=rf"{form}/user_tower .* row int64\[3\], .* instead of row int64\[B\], "):
         run(ExportJob(checkpoint=checkpoint("pmf"), out=tmp_path / "bundle", formats=(form,)))
-    assert list(tmp_path.iterdir()) == []
+    assert [path.name for path in tmp_path.iterdir()] == ["bundle.refused"]
 
 
 def test_an_axis_frozen_inside_the_graph_is_caught_by_running_it(
@@ -128,26 +130,16 @@ def test_an_axis_frozen_inside_the_graph_is_caught_by_running_it(
 
     plant(monkeypatch, "torchscript", "user_tower", lambda _: Traced())
     with pytest.raises(
-        ParityError, match=r"torchscript is not the trained model: user_tower fails in the case '.* rows'"
+        ParityError, match=r"torchscript/user_tower is not the trained model: in the case '.* rows' it fails: "
     ):
         run(ExportJob(checkpoint=checkpoint("pmf"), out=tmp_path / "bundle", formats=("torchscript",)))
 
 
-def test_the_lists_are_compared_after_everything_else(
-    checkpoint: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    real = outputs_of
-
-    def reversed_lists(*args: object) -> dict[str, object]:
-        outputs = real(*args)  # type: ignore[arg-type]
-        outputs["pair_head|real rows"] = outputs["pair_head|real rows"][:, ::-1]
-        return dict(outputs)
-
-    monkeypatch.setattr(parity, "outputs_of", reversed_lists)
-    with pytest.raises(
-        ParityError, match=r"in the lists of 40 users, .* items are wrong and .* are out of order at k = 1"
-    ):
-        run(ExportJob(checkpoint=checkpoint("pmf"), out=tmp_path / "bundle", formats=("torchscript",)))
+def test_lists_with_other_items_are_refused() -> None:
+    score = np.random.default_rng(0).normal(size=(40, 130)).astype(np.float32)
+    said = "in the lists of 40 users, .* items are wrong and .* are out of order at k = 1"
+    with pytest.raises(ParityError, match=said):
+        list_reports(score, score[:, ::-1], "torchscript", tolerance_of("torchscript"))
 
 
 def test_a_model_that_does_not_take_every_id_is_refused(
@@ -157,7 +149,7 @@ def test_a_model_that_does_not_take_every_id_is_refused(
     with pytest.raises(
         ParityError, match="the trained user_tower itself cannot run the case 'row -1': index out of range"
     ):
-        parity.trials_of(*whole(checkpoint("pmf")))
+        parity.trials_of(*whole(checkpoint("pmf")), checkpoint("pmf"))
 
 
 def test_a_file_of_another_model_is_told_by_its_labels(checkpoint: Make, pristine: Make) -> None:

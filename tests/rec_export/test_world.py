@@ -12,7 +12,7 @@ from rec_export.data.clock import Clock
 from rec_export.data.columns import DAY
 from rec_export.data.log import Log
 from rec_export.data.vocab import UNKNOWN
-from rec_export.world import Timeline, World
+from rec_export.world import Timeline, World, newcomer
 
 USERS, ITEMS = 4, 5
 CLOCK = Clock(half_lives=(1.0, 7.0), horizon=30.0)
@@ -148,3 +148,7 @@ def test_a_log_without_usable_time_counts_alone(rows: list[Row]) -> None:
     count = np.bincount([row.item for row in rows if row.liked], minlength=ITEMS)
     expected = np.stack([np.log(count / max(count.mean(), 1e-9) + 0.05), count == 0], 1)
     np.testing.assert_allclose(trend, expected, rtol=1e-5)
+
+
+def test_a_newcomer_has_the_trends_of_an_item_that_never_occurred() -> None:
+    np.testing.assert_array_equal(newcomer(CLOCK), world([Row(0, 0, 1.0, True)], 2.0).trend()[ITEMS - 1])

@@ -1,0 +1,44 @@
+"""From lines of JSON to the vectors of new items, with nothing but onnxruntime and numpy.
+
+    head -50 items.jsonl | python embed_onnx.py BUNDLE
+
+A line is like {"title": "Red shoe", "price": 20, "brand": "Acme", "genres": ["sport", "red"]}: the columns that the
+model was trained with; what is left out is missing. Printed is the vector of the first line, as JSON, and then the
+other lines' numbers, the most similar first, with the cosines of their vectors.
+"""
+
+import json
+import sys
+
+import numpy as np
+import onnxruntime
+
+MISSING = "\uffff"  # a category or a tag that is not there
+bundle, items = sys.argv[1], [json.loads(line) for line in sys.stdin]
+item_features, item_tower = (
+    onnxruntime.InferenceSession(f"{bundle}/onnx/{name}.onnx", providers=["CPUExecutionProvider"])
+    for name in ("item_features", "item_tower")
+)
+
+raw = {}
+for port in item_features.get_inputs():
+    kind, column = port.name.split(".", 1)
+    values = [item.get(column) for item in items]
+    if kind == "dense":
+        raw[port.name] = np.array(values, np.float32)  # None is NaN
+    elif kind == "tags":
+        bags = [[str(tag) for tag in bag or []] for bag in values]
+        longest = max(map(len, bags))
+        padded = [bag + [MISSING] * (longest - len(bag)) for bag in bags]
+        raw[port.name] = np.array(padded, object).reshape(len(bags), longest)
+    else:
+        missing = MISSING if kind == "category" else ""
+        raw[port.name] = np.array([missing if value is None else str(value) for value in values], object)
+
+names = [port.name for port in item_features.get_outputs()]
+(vectors,) = item_tower.run(None, dict(zip(names, item_features.run(None, raw), strict=True)))
+print(json.dumps(vectors[0].tolist()))  # noqa: T201
+unit = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+cosine = unit[1:] @ unit[0]
+for place in np.argsort(-cosine, kind="stable"):
+    print(f"{place + 2}\t{cosine[place]:.4f}")  # noqa: T201

@@ -1,0 +1,55 @@
+"""The example makes vectors as the trained model does, where nothing but onnxruntime and numpy can be imported."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import torch
+
+from exporters.parts import parts_of
+from rec_export.checkpoint import Checkpoint
+from rec_export.data.columns import Float32
+from rec_export.inputs import item_inputs
+from rec_export.world import newcomer
+from tests.examples.test_recommend_onnx import HEAVY
+
+EXAMPLE = Path(__file__).resolve().parents[2] / "examples" / "embed_onnx.py"
+
+
+def test_a_line_of_json_becomes_its_vector(exported: Path, trained: Path, tmp_path: Path) -> None:
+    for name in HEAVY:
+        (tmp_path / f"{name}.py").write_text(f"raise ImportError('{name} is not here')\n")
+    checkpoint = Checkpoint.read(trained)
+    table = checkpoint.catalogue.items.table.slice(0, 6)
+    lines = [json.dumps(row, default=str) for row in table.drop_columns(table.column_names[:1]).to_pylist()]
+    environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
+    done = subprocess.run(
+        [sys.executable, EXAMPLE, exported],
+        input="\n".join([*lines, "{}"]),
+        capture_output=True,
+        text=True,
+        env=environment,
+        cwd=tmp_path,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    vector, *others = done.stdout.splitlines()
+    expected = as_new(checkpoint, table)
+    np.testing.assert_allclose(json.loads(vector), expected[0], atol=1e-5)
+    unit = expected / np.linalg.norm(expected, axis=1, keepdims=True)
+    cosine = dict(line.split("\t") for line in others)
+    found = [float(cosine[str(line)]) for line in range(2, 7)]
+    np.testing.assert_allclose(found, unit[1:] @ unit[0], atol=1e-3)
+    assert sorted(map(int, cosine)) == [2, 3, 4, 5, 6, 7]
+
+
+def as_new(checkpoint: Checkpoint, table: pa.Table) -> Float32:
+    """The trained model's vectors of items that nobody has met."""
+    _, item, _ = parts_of(checkpoint.towers, checkpoint.blueprint)
+    features = checkpoint.catalogue.items.state.encode(table)
+    trend = torch.from_numpy(np.tile(newcomer(checkpoint.blueprint.clock), (len(table), 1)))
+    vectors: Float32 = item.run(item_inputs(item.inputs, features, trend, np.full(len(table), -1))).numpy()
+    return vectors

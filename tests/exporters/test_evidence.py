@@ -1,0 +1,114 @@
+"""A refused export leaves what it takes to see the fault again, and nothing that could be scored from."""
+
+import shlex
+from pathlib import Path
+
+import numpy as np
+import pytest
+from safetensors.numpy import load_file
+
+from exporters.candidate import answer
+from exporters.cases import Arrays
+from exporters.fresh import CallError, fresh
+from exporters.job import ExportJob, run
+from rec_export.errors import ParityError
+from tests.conftest import command, contents
+from tests.exporters.conftest import ITEMS, Make
+from tests.exporters.test_parity import plant, with_a_nan_row
+
+
+@pytest.fixture
+def refused(checkpoint: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Path, str]:
+    """The evidence against an export whose item tower has a row of NaN, and the command that shows it."""
+    plant(monkeypatch, "torchscript", "item_tower", with_a_nan_row)
+    with pytest.raises(ParityError) as error:
+        run(ExportJob(checkpoint=checkpoint("everything"), out=tmp_path / "bundle", formats=("torchscript",)))
+    return tmp_path / "bundle.refused", str(error.value).rpartition("report what this shows: ")[2]
+
+
+def test_the_command_of_the_error_shows_the_fault_again(refused: tuple[Path, str]) -> None:
+    program, *words = shlex.split(refused[1])
+    assert program == "rec-export"
+    code, out, err = command(*words)
+    assert (code, out) == (81, "")
+    path = refused[0] / "parity/cases/torchscript-item_tower.safetensors"
+    assert err.startswith(f"Error: torchscript/item_tower is not the trained model: in {path} (real rows) 10 of 10 ")
+
+
+def test_the_case_is_one_row_of_which_only_the_id_is_told(refused: tuple[Path, str]) -> None:
+    case = load_file(refused[0] / "parity/cases/torchscript-item_tower.safetensors")
+    assert case["row"].tolist() == [ITEMS // 2]
+    assert np.isnan(case["dense"]).all()
+    assert [case[name].tolist() for name in ("category", "tags", "text")] == [[[-1, -1]], [[-1]], [[0.0] * 4]]
+
+
+def test_it_is_no_bundle_and_says_so(refused: tuple[Path, str]) -> None:
+    assert not list(refused[0].rglob("manifest.json"))
+    code, _, err = command("verify", refused[0])
+    assert (code, err.count("--case")) == (2, 1)
+
+
+def test_a_changed_file_is_found_before_it_is_loaded(refused: tuple[Path, str]) -> None:
+    path = refused[0] / "export/torchscript/item_tower.pt"
+    path.write_bytes(path.read_bytes()[:-1] + b"x")
+    assert command(*shlex.split(refused[1])[1:]).code == 65
+
+
+def test_newer_evidence_takes_the_place_of_older_and_of_nothing_else(
+    refused: tuple[Path, str], checkpoint: Make
+) -> None:
+    job = ExportJob(checkpoint=checkpoint("everything"), out=refused[0].with_name("bundle"), formats=("torchscript",))
+    (refused[0] / "old").touch()
+    with pytest.raises(ParityError):
+        run(job)
+    assert not (refused[0] / "old").exists()
+    (refused[0] / "refusal.json").unlink()
+    before = contents(refused[0])
+    assert command("torchscript", job.checkpoint, "--out", job.out).code == 73
+    assert contents(refused[0]) == before
+
+
+def test_verify_leaves_the_case_beside_a_bundle_that_fails_here(bundle: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = bundle("pmf")
+    before = contents(folder)
+    real = answer
+
+    def other(*arguments: object) -> Arrays:
+        return {name: array + np.float32(0.1) for name, array in real(*arguments).items()}  # type: ignore[arg-type]
+
+    monkeypatch.setattr(
+        "exporters.fresh.Files.__call__",
+        lambda files, part, inputs: other(
+            folder, files.form, {}, {f"{part}|{name}|C": array for name, array in inputs.items()}
+        ),
+    )
+    code, _, err = command("-q", "verify", folder)
+    assert code == 81
+    monkeypatch.undo()
+    words = shlex.split(err.rpartition("report what this shows: ")[2])
+    assert words[:3] == ["rec-export", "verify", str(folder)]
+    assert command(*words[1:]) == (
+        0,
+        f"[ok] torchscript/user_tower gives what the trained model gives in {words[-1]} (real rows)\n",
+        "",
+    )
+    assert contents(folder) == before
+
+
+def test_a_process_that_dies_is_a_fault_and_another_takes_its_place(pristine: Make) -> None:
+    with fresh(pristine("pmf"), "torchscript") as files:
+        inputs = {"row": np.arange(3)}
+        vectors = files("user_tower", inputs)
+        assert files.process is not None
+        files.process.kill()
+        with pytest.raises(CallError, match="ends its process with exit code -9"):
+            files("user_tower", inputs)
+        np.testing.assert_equal(files("user_tower", inputs), vectors)
+
+
+def test_what_a_trained_part_reads_in_memory_order_is_what_its_file_reads(pristine: Make) -> None:
+    random = np.random.default_rng(0).normal(size=(3, 42)).astype(np.float32)
+    with fresh(pristine("pmf"), "onnx") as files:
+        by_rows = files("pair_head", {"user_vec": random, "item_vec": random})
+        by_columns = files("pair_head", {"user_vec": np.asfortranarray(random), "item_vec": random})
+    np.testing.assert_array_equal(by_rows["output"], by_columns["output"])

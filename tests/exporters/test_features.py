@@ -1,0 +1,128 @@
+"""The feature graphs make of raw attributes what FeatureState makes of them, whatever the texts are."""
+
+import re
+import sys
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+import pyarrow as pa
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from exporters.features import add_text
+from exporters.graph import Graph
+from exporters.raw import texts
+from rec_export.bundle import Bundle
+from rec_export.data.config import Attributes
+from rec_export.data.features import FeatureState
+from rec_export.towers import Input
+from tests.conftest import command
+from tests.exporters.conftest import Make
+
+WORDS = "usb", "usb cable", "cable", "straße", "naïve", "日本語", "жук", "red_1", "é2", "οδοσ"
+
+
+def of_texts(learned: FeatureState) -> onnxruntime.InferenceSession:
+    """The graph from one text column to directions."""
+    graph = Graph()
+    add_text(graph, ["title"], learned)
+    ports = (Input(name="title", dtype="string", shape=("N",)),), (Input(name="text", dtype="float32", shape=("N", 3)),)
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3
+    proto = graph.model("texts", *ports).SerializeToString()
+    return onnxruntime.InferenceSession(proto, options, providers=["CPUExecutionProvider"])
+
+
+@pytest.fixture(scope="module")
+def learned() -> FeatureState:
+    """Weights of a few words."""
+    fitted = FeatureState.fit(pa.table({"title": ["usb cable", "usb cable red"]}), attributes("title"))
+    random = np.random.default_rng(0)
+    words = tuple(sorted(WORDS))
+    directions = random.normal(size=(3, len(words))).astype(np.float32)
+    return FeatureState(
+        fitted.state.model_copy(update={"words": words}), random.random(len(words)).astype(np.float32) + 1, directions
+    )
+
+
+@pytest.fixture(scope="module")
+def session(learned: FeatureState) -> onnxruntime.InferenceSession:
+    """The graph of `learned`."""
+    return of_texts(learned)
+
+
+def attributes(text: str) -> Attributes:
+    """One text column."""
+    return Attributes(path=Path("made-up"), id="id", text=(text,), text_dim=1)
+
+
+LETTERS = st.text(st.characters(codec="utf-8", categories=["L", "N", "P", "Z"], exclude_characters="Σ"))
+PIECES = st.sampled_from(
+    [*WORDS, "USB", "Cable", "STRASSE", "ẞ", "İ", "NAÏVE", " ", "-", "'", "\n", "a", "9", "_", "😀"]
+)
+
+
+@given(st.lists(st.one_of(st.lists(PIECES).map("".join), LETTERS), max_size=5))
+def test_any_text_has_the_direction_that_scikit_learn_gives_it(
+    learned: FeatureState, session: onnxruntime.InferenceSession, given_texts: list[str]
+) -> None:
+    (found,) = session.run(None, {"title": texts(given_texts)})
+    wanted = learned.text_vectors(pa.table({"title": pa.array(given_texts, pa.string())}))
+    np.testing.assert_allclose(found, wanted, atol=1e-6)
+
+
+def test_a_capital_sigma_at_the_end_of_a_word_is_the_one_letter_that_differs(
+    learned: FeatureState, session: onnxruntime.InferenceSession
+) -> None:
+    assert "ΟΔΟΣ".lower() == "οδος"
+    (found,) = session.run(None, {"title": texts(["ΟΔΟΣ"])})
+    wanted = learned.text_vectors(pa.table({"title": ["οδοσ"]}))
+    np.testing.assert_allclose(found, wanted, atol=1e-6)
+    assert np.abs(found).max() > 0
+
+
+def test_letters_are_those_of_python_but_for_characters_that_it_does_not_know_yet() -> None:
+    graph = Graph()
+    graph.op("com.microsoft:Tokenizer", "x", out="y", mark=0, mincharnum=1, pad_value="", tokenexp=r"[\p{L}\p{N}_]{2,}")
+    ports = (Input(name="x", dtype="string", shape=("N",)),), (Input(name="y", dtype="string", shape=("N", "W")),)
+    session = onnxruntime.InferenceSession(graph.model("words", *ports).SerializeToString())
+    codes = [code for code in range(1, sys.maxunicode + 1) if not 0xD800 <= code <= 0xDFFF]
+    (found,) = session.run(None, {"x": texts([f"a{chr(code)}b" for code in codes])})
+    joined = {code for code, row in zip(codes, found, strict=True) if row[0] == f"a{chr(code)}b"}
+    ours = {code for code in codes if re.match(r"\w", chr(code))}
+    assert ours <= joined
+    assert all(not chr(code).isprintable() for code in joined - ours)  # not assigned in Python's tables
+
+
+def test_both_sides_are_part_of_the_bundle_and_of_its_proof(pristine: Make) -> None:
+    manifest = Bundle.read(pristine("everything")).manifest
+    inputs = [(port.name, port.dtype) for port in manifest.signatures["item_features"].inputs]
+    assert inputs == [
+        ("dense.price", "float32"),
+        ("category.country", "string"),
+        ("category.brand", "string"),
+        ("tags.tags", "string"),
+        ("text.title", "string"),
+    ]
+    proved = {summary.artefact for summary in manifest.parity}
+    assert {"onnx/item_features", "onnx/user_features"} <= proved
+    assert not (pristine("pmf") / "onnx/item_features.onnx").exists()
+
+
+def test_a_vocabulary_that_is_shifted_by_one_is_refused_with_one_row(
+    checkpoint: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("exporters.features.looked_up", shifted)
+    code, _, err = command("-q", "onnx", checkpoint("everything"), "--out", tmp_path / "bundle")
+    assert code == 81
+    assert "onnx/user_features is not the trained model: in the case 'raw rows from 0' category: " in err
+    code, _, again = command(*err.rpartition("rec-export ")[2].split())
+    assert (code, " values are others" in again) == (81, True)
+
+
+def shifted(graph: Graph, names: str, known: tuple[str, ...]) -> str:
+    """Each text has the place of the one before."""
+    where = list(range(-1, len(known) - 1))
+    return graph.op("ai.onnx.ml:LabelEncoder", names, keys_strings=known, values_int64s=where, default_int64=-1)

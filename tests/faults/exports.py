@@ -1,0 +1,300 @@
+"""Thirteen faults of exports, each planted in an ONNX file, and what three checkers say to the same file.
+
+    ours      `rec-export onnx`, as users run it
+    optimum   the rule of optimum-onnx, optimum/exporters/onnx/convert.py (`_run_validation`): one random input of the
+              shapes of the export, numpy's allclose with its rtol 1e-5 and atol 1e-5. It is given the trained model as
+              its reference; optimum takes the model as it was patched for the export, which hides more
+    torch     torch.onnx.verification.verify_onnx_program on the file, with the thresholds of torch.onnx.export(...,
+              verify=True) (torch/onnx/_internal/exporter/_core.py of 2.13): 5e-3 absolute, 1e-1 relative, on the same
+              input. Its reference is the program that was exported, as it has no other
+
+Optimum and torch only warn; here a warning counts as found.
+"""
+
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from copy import deepcopy
+from pathlib import Path
+from typing import Any, NamedTuple, final
+
+import numpy as np
+import onnx
+import onnx_ir
+import onnxruntime
+import pytest
+import torch
+from onnx import ModelProto, helper, numpy_helper
+from torch import Tensor, nn
+from torch.onnx.verification import verify_onnx_program
+
+import rec_export.models
+from exporters.cases import Arrays, Source
+from exporters.formats import FORMATS
+from exporters.onnx import quiet, write_onnx
+from exporters.parts import EXAMPLE, Part, by_name, call_of
+from tests.conftest import Answer, command
+from tests.exporters.conftest import ITEMS, whole, write_checkpoint
+
+Edit = Callable[[ModelProto], None]
+ROW_OF_DUMMY = 0  # which item of the dummy input has its row made NaN
+
+
+@final
+class Fault(NamedTuple):
+    """A fault, and how it comes into the file of a part: by the module before its export, or by the file after."""
+
+    name: str
+    part: str
+    module: Callable[[Any], None] | None = None
+    file: Callable[[ModelProto], None] | None = None
+    frozen: str | None = None  # the axis that is not dynamic, though the file says so
+    stale: bool = False
+
+
+def without_lower_guard(tower: Any) -> None:
+    """Ids below zero reach the table."""
+    ids = tower.ids
+    ids.forward = lambda row: ids.table(torch.where(row >= ids.rows, ids.rows, row))
+
+
+def without_upper_guard(tower: Any) -> None:
+    """Ids past the end are taken for the last one."""
+    ids = tower.ids
+    ids.forward = lambda row: ids.table(torch.where(row < 0, ids.rows, torch.where(row < ids.rows, row, ids.rows - 1)))
+
+
+def in_training(tower: Any) -> None:
+    """The batch norm takes mean and variance from the batch."""
+    norm = tower.norm
+    norm.forward = lambda x: nn.functional.batch_norm(x, None, None, norm.weight, norm.bias, training=True)
+
+
+def padded_on_the_left(tower: Any) -> None:
+    """The newest item is taken to stand in the last place."""
+    tower.age = lambda history, length: (history.shape[1] - 1 - torch.arange(history.shape[1])).expand(history.shape)
+
+
+def swapped(tower: Any) -> None:
+    """The first category column is looked up as the second."""
+    forward = tower.category.forward
+    tower.category.forward = lambda category: forward(category.flip(1))
+
+
+def without_relu(head: Any) -> None:
+    """Residual blocks end without their relu."""
+
+    def joined(both: Tensor) -> Tensor:
+        branch, shortcut = both.chunk(2, dim=2)
+        return torch.relu(branch) + shortcut
+
+    head.joined = joined
+
+
+def shifted(tower: Any) -> None:
+    """Each item has the row of the one before it."""
+    with torch.no_grad():
+        table = tower.ids.table.weight
+        table[:-1] = table[:-1].roll(1, 0)
+
+
+def weight(name: str, change: Callable[[np.ndarray[Any, Any]], None]) -> Edit:
+    """Change one weight of a file."""
+
+    def edit(model: ModelProto) -> None:
+        (tensor,) = (tensor for tensor in model.graph.initializer if tensor.name.endswith(name))
+        array = numpy_helper.to_array(tensor).copy()
+        change(array)
+        tensor.CopyFrom(numpy_helper.from_array(array, tensor.name))
+
+    return edit
+
+
+def nan_row(table: np.ndarray[Any, Any]) -> None:
+    """The row of an item that the dummy input holds."""
+    table[dummy_row()] = np.nan
+
+
+def other_mean(mean: np.ndarray[Any, Any]) -> None:
+    """As of a scaler that was fitted on other rows."""
+    mean += 0.005
+
+
+def dummy_row() -> int:
+    """The row that every checker reads."""
+    return ITEMS // 2
+
+
+def half(model: ModelProto) -> None:
+    """Numbers pass through float16."""
+    for node in model.graph.node:
+        for place, name in enumerate(node.input):
+            if name == "dense":
+                node.input[place] = "dense_again"
+    low = helper.make_node("Cast", ["dense"], ["dense_low"], to=onnx.TensorProto.FLOAT16)
+    high = helper.make_node("Cast", ["dense_low"], ["dense_again"], to=onnx.TensorProto.FLOAT)
+    for node in (high, low):
+        model.graph.node.insert(0, node)
+
+
+FAULTS = (
+    Fault("frozen batch axis", "item_tower", frozen="N"),
+    Fault("frozen history axis", "user_tower", frozen="L"),
+    Fault("negative id", "item_tower", module=without_lower_guard),
+    Fault("id past the end", "item_tower", module=without_upper_guard),
+    Fault("NaN row", "item_tower", file=weight("ids.table.weight", nan_row)),
+    Fault("train-mode batch norm", "item_tower", module=in_training),
+    Fault("left-padded history", "user_tower", module=padded_on_the_left),
+    Fault("swapped feature columns", "item_tower", module=swapped),
+    Fault("dropped relu after a residual", "pair_head", module=without_relu),
+    Fault("stale external data", "item_tower", stale=True),
+    Fault("wrong scaler", "item_tower", file=weight("scaled.mean", other_mean)),
+    Fault("fp16 overflow", "item_tower", file=half),
+    Fault("item rows shifted by one", "item_tower", module=shifted),
+)
+
+
+@contextmanager
+def fallible(folder: Path) -> Iterator[Path]:
+    """The checkpoint of the model that has a place for every fault, while it is one of the models."""
+    models = str(Path(__file__).parent / "models")
+    rec_export.models.__path__.append(models)
+    try:
+        yield write_checkpoint(folder / "checkpoint", "fallible")
+    finally:
+        rec_export.models.__path__.remove(models)
+
+
+@final
+class Planted(NamedTuple):
+    """An export with a fault: what the command line said to it, and where the file is."""
+
+    answer: Answer
+    part: Part  # as it was trained
+    exported: Part  # as it was exported
+    file: Path
+
+    @classmethod
+    def by(cls, fault: Fault, checkpoint: Path, right: Path, out: Path) -> "Planted":
+        """Export a checkpoint with a fault in one part; the others are those of the `right` bundle."""
+        parts = {part.name: part for part in whole(checkpoint)[0]}
+        exported = parts[fault.part]._replace(module=deepcopy(parts[fault.part].module))
+        if fault.module is not None:
+            fault.module(exported.module)
+
+        def write(part: Part, path: Path, labels: dict[str, str]) -> None:
+            if part.name == fault.part:
+                write_faulty(fault, exported, path, labels)
+            else:
+                shutil.copyfile(right / "onnx" / path.name, path)
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setitem(FORMATS, "onnx", FORMATS["onnx"]._replace(write=write))
+            answer = command("-q", "onnx", checkpoint, "--out", out)
+        place = out if answer.code == 0 else out.with_name(f"{out.name}.refused") / "export"
+        return cls(answer, parts[fault.part], exported, place / "onnx" / f"{fault.part}.onnx")
+
+
+def write_faulty(fault: Fault, part: Part, path: Path, labels: dict[str, str]) -> None:
+    """Write a part with what is wrong with its file."""
+    with pytest.MonkeyPatch.context() as patch:
+        if fault.frozen:
+            patch.setattr("exporters.onnx.call_of", lambda part: frozen_call(part, str(fault.frozen)))
+        if fault.stale:
+            patch.setattr("exporters.onnx.MOST_BYTES", 0)
+            write_onnx(retrained(part), path, labels)
+            stale = path.with_name(f"{path.name}.data").read_bytes()
+            path.with_name(f"{path.name}.data").unlink()  # onnx would write behind what is there
+        write_onnx(part, path, labels)
+    if fault.stale:
+        path.with_name(f"{path.name}.data").write_bytes(stale)
+    elif fault.file or fault.frozen:
+        model = onnx.load(path)
+        if fault.file:
+            fault.file(model)
+        else:
+            name_axes(model, part)
+        onnx.save_model(model, path)
+
+
+def retrained(part: Part) -> Part:
+    """The part with the weights of another training."""
+    module = deepcopy(part.module)
+    torch.manual_seed(1)
+    for parameter in module.parameters():
+        nn.init.normal_(parameter, std=0.3)
+    return part._replace(module=module)
+
+
+def frozen_call(part: Part, letter: str) -> dict[str, Any]:
+    """The call for torch.export with one axis as it is in the example."""
+    call = call_of(part)
+    axes = {
+        port.name: {
+            place: dim for place, dim in call["dynamic_shapes"][port.name].items() if port.shape[place] != letter
+        }
+        for port in part.inputs
+    }
+    return {**call, "dynamic_shapes": axes}
+
+
+def name_axes(model: ModelProto, part: Part) -> None:
+    """Say of every axis that it may vary, as a file does whose graph holds a size that was seen once."""
+    del model.graph.value_info[:]
+    for value, port in zip([*model.graph.input, *model.graph.output], [*part.inputs, part.output], strict=True):
+        for axis, name in zip(value.type.tensor_type.shape.dim, port.shape, strict=True):
+            if isinstance(name, str):
+                axis.dim_param = name
+
+
+def dummy(part: Part, checkpoint: Path) -> Arrays:
+    """One plausible input of the shapes of the export: rows, attributes and histories that exist."""
+    if part.name == "pair_head":
+        random = np.random.default_rng(0)
+        width = [int(port.shape[1]) for port in part.inputs]
+        users, items = (random.normal(size=(EXAMPLE[a], w)) for a, w in zip("BN", width, strict=True))
+        return {"user_vec": users.astype(np.float32), "item_vec": items.astype(np.float32)}
+    _, blueprint, catalogue = whole(checkpoint)
+    side = catalogue.users if part.name == "user_tower" else catalogue.items
+    source = Source(part.inputs, side, catalogue.items.trained, blueprint.data.history)
+    inputs = source.batch(EXAMPLE["B" if side is catalogue.users else "N"], length=EXAMPLE["L"])
+    if part.name == "item_tower":
+        inputs["row"][ROW_OF_DUMMY] = dummy_row()
+        inputs["dense"] = np.nan_to_num(inputs["dense"], nan=20.0)
+    return inputs
+
+
+def verdict(checker: Callable[[Planted, Arrays], str | None], planted: Planted, inputs: Arrays) -> str | None:
+    """What a checker finds, or None; a file that it cannot run is found too."""
+    onnxruntime.set_default_logger_severity(4)
+    try:
+        return checker(planted, inputs)
+    except Exception as error:  # onnxruntime's errors have no common class but Exception
+        return f"fails: {str(error).splitlines()[0][:60]}"
+
+
+def optimum(planted: Planted, inputs: Arrays) -> str | None:
+    """What the rule of optimum-onnx finds, or None."""
+    reference = planted.part.run({name: torch.from_numpy(array) for name, array in inputs.items()}).numpy()
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 4
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_BASIC
+    (found,) = onnxruntime.InferenceSession(planted.file, options, ["CPUExecutionProvider"]).run(None, inputs)
+    if found.shape != reference.shape:
+        return f"another shape, {list(found.shape)}"
+    if np.allclose(reference, found, atol=1e-5):
+        return None
+    return f"off by {np.abs(reference - found).max():.2g}"
+
+
+def verify(planted: Planted, inputs: Arrays) -> str | None:
+    """What torch's own verification finds, or None."""
+    call = call_of(planted.exported)
+    tensors = {name: torch.from_numpy(array) for name, array in inputs.items()}
+    with quiet(), torch.no_grad():
+        program = torch.onnx.export(by_name(planted.exported), **call, dynamo=True, verbose=False)
+        assert program is not None
+        program.model = onnx_ir.external_data.load_to_model(onnx_ir.load(planted.file))
+        (found,) = verify_onnx_program(program, (), tensors)
+    wrong = found.max_abs_diff >= 5e-3 or found.max_rel_diff >= 1e-1
+    return f"off by {found.max_abs_diff:.2g}" if wrong else None
