@@ -28,7 +28,8 @@ BUNDLED = [
         for part in ("user_tower", "item_tower", "pair_head")
     ),
     *("onnx/recommender.onnx", "weights.safetensors", "users.parquet", "items.parquet", "trend.safetensors"),
-    *("parity/report.json", "MODEL_CARD.md"),
+    *("parity/report.json", "MODEL_CARD.md", "onnx/user_features.onnx", "onnx/item_features.onnx"),
+    *("parity/cases/user_tower.safetensors", "parity/cases/item_tower.safetensors"),
     *(f"features/{side}.{kind}" for side in ("users", "items") for kind in ("json", "safetensors")),
 ]
 
