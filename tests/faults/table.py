@@ -24,11 +24,11 @@ Page checksums do not cover a part's footer: a flip there can reach a plain read
 |---|---|---|
 """
 FOOT = """
-The loss of power is replayed: strace records what the real command does to its files, and a model of a disk
-(tests/faults/power.py) gives what is left of them after each change: what was synced, and no more; or all names, and of
-the data what was synced. Readers must then find what they find after a kill, what was said to be done must be there, and
-the same command must end well. No disk was cut off its power: a disk that says "synced" and lies, or a file system that
-tears a rename, is not in the model.
+The loss of power is replayed: strace records what the real command does to its files, and a model of a disk, in
+tests/faults/power.py, gives what is left of them after each change: what was synced, and no more; or all names, and of
+the data what was synced. Readers must then find what they find after a kill, what was said to be done must be there,
+and the same command must end well. No disk was cut off its power: one that says "synced" and lies, or a file system
+that tears a rename, is not in the model.
 
 Not tried: NFS, and disks other than those of the machine this was made on ({machine}).
 """
