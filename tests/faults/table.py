@@ -1,4 +1,7 @@
-"""Run every test of faults and print docs/reliability.md: python -m tests.faults.table > docs/reliability.md"""
+"""Run every test of faults and print docs/reliability.md: python -m tests.faults.table > docs/reliability.md
+
+With names of files or tests it runs those alone, and prints their rows.
+"""
 
 import contextlib
 import platform
@@ -21,9 +24,13 @@ Page checksums do not cover a part's footer: a flip there can reach a plain read
 |---|---|---|
 """
 FOOT = """
-Not tried: the loss of power (every file and folder is synced before the commit, and both parents after it, but no layer
-that drops what was not synced has been run), NFS, and disks other than those of the machine this was made on
-({machine}).
+The loss of power is replayed: strace records what the real command does to its files, and a model of a disk, in
+tests/faults/power.py, gives what is left of them after each change: what was synced, and no more; or all names, and of
+the data what was synced. Readers must then find what they find after a kill, what was said to be done must be there,
+and the same command must end well. No disk was cut off its power: one that says "synced" and lies, or a file system
+that tears a rename, is not in the model.
+
+Not tried: NFS, and disks other than those of the machine this was made on ({machine}).
 """
 
 
@@ -44,6 +51,7 @@ class Rows:
 if __name__ == "__main__":
     collected = Rows()
     with contextlib.redirect_stdout(sys.stderr):
-        code = pytest.main(["-q", "-m", "", str(Path(__file__).parent)], plugins=[collected])
-    sys.stdout.write(HEAD + "\n".join(collected.rows) + "\n" + FOOT.format(machine=platform.platform(terse=True)))
+        code = pytest.main(["-q", "-m", "", *(sys.argv[1:] or [str(Path(__file__).parent)])], plugins=[collected])
+    rows = "\n".join(collected.rows) + "\n"
+    sys.stdout.write(rows if sys.argv[1:] else HEAD + rows + FOOT.format(machine=platform.platform(terse=True)))
     sys.exit(code)
