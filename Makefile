@@ -34,10 +34,12 @@ format: $(READY)
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
 
-# Scoring speed: dot products beside the usual ways to them, MLP heads beside the network as it is usually written.
+# Scoring speed: dot products beside the usual ways to them, MLP heads beside the network as it is usually written, and
+# what business rules cost.
 bench: $(READY)
 	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.dot_product
 	$(BIN)/python -m benchmarks.scoring
+	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.rules
 
 # Kills, flipped bits, full disks and readers beside a writer, against the real command line; some minutes.
 faults: $(READY)

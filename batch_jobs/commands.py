@@ -50,10 +50,13 @@ def score(
     from batch_jobs.report import in_words
     from batch_jobs.score import run
     from rec_export.config import Config
+    from rec_export.errors import UsageError
 
     day: date = (run_date or datetime.now(UTC)).date()
     if rules is not None:
         options["rules"] = Config.load(rules).rules
+        if not options["rules"].declared():
+            raise UsageError(f"{rules} has no rules; write them in a section 'rules', or leave --rules out")
     job = ScoreJob(bundle=bundle, out=out, run_date=day, **options)
     manifest, fresh, _ = run(job)
     if as_json:

@@ -144,29 +144,40 @@ def columns_of(rules: Rules, job: ScoreJob, data: DataConfig, vocab: Vocab) -> p
 
 
 def with_values(column: pa.ChunkedArray, values: tuple[Value, ...], rule: str) -> Bool:
-    """Which items have one of the values, bool [N]. Raises UsageError for values of another kind than the column's."""
+    """Which items have one of the values, bool [N]. Raises UsageError for values of another kind than the column's.
+
+    Fractions are compared as the column holds them, whole numbers and all else as they are written.
+    """
     column, given = plain(column, rule), [value for value in values if value is not None]
-    family = family_of(column.type)
-    strange = [v for v in given if isinstance(v, bool) != (family is bool) or (isinstance(v, str) and family is float)]
+    kinds = kinds_of(column.type)
+    strange = [value for value in given if type(value) not in kinds]
     if strange:
         raise UsageError(f"{rule} has {strange[0]!r}, but the column holds {column.type}; give values of that kind")
-    column = column.cast(pa.float64()) if family is float else words(column, rule) if family is str else column
+    if pa.types.is_decimal(column.type):
+        column = column.cast(pa.float64())
+    if not (pa.types.is_boolean(column.type) or pa.types.is_floating(column.type)):
+        column, given = words(column, rule), [str(value) for value in given]
     missing = np.asarray(pc.is_null(column, nan_is_null=True))
-    found = np.asarray(pc.is_in(column, pa.array([family(value) for value in given], column.type)))
+    found = np.asarray(pc.is_in(column, pa.array(given, column.type)))
     return np.where(missing, None in values, found)
 
 
-def family_of(kind: pa.DataType) -> type[bool] | type[float] | type[str]:
-    """How values of a column are compared."""
+def kinds_of(kind: pa.DataType) -> tuple[type, ...]:
+    """What a column can be compared with."""
     if pa.types.is_boolean(kind):
-        return bool
-    numbers = (pa.types.is_integer, pa.types.is_floating, pa.types.is_decimal)
-    return float if any(is_number(kind) for is_number in numbers) else str
+        return (bool,)
+    if pa.types.is_integer(kind):
+        return (int,)
+    return (int, float) if pa.types.is_floating(kind) or pa.types.is_decimal(kind) else (int, float, str)
 
 
 def too_small(column: pa.ChunkedArray, least: float, rule: str) -> Bool:
-    """Which items have less than `least`, or nothing, bool [N]."""
-    return np.asarray(~(floats(plain(column, rule), rule).astype(np.float64) >= least))
+    """Which items have less than `least`, in the numbers that the column holds, or nothing: bool [N]."""
+    column = plain(column, rule)
+    floats(column, rule)  # refuses words and infinities
+    if not pa.types.is_floating(column.type):
+        column = pc.cast(column, pa.float64(), safe=False)
+    return np.asarray(~(column.to_numpy() >= least))
 
 
 def caps_of(caps: dict[str, int], table: pa.Table, data: DataConfig) -> Caps:

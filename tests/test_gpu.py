@@ -2,9 +2,15 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
+from rec_export.topk import Seen
+from rec_export.topk.caps import Caps
+from rec_export.topk.contract import Allowed
+from rec_export.topk.ruled import RuledRanker
+from rec_export.towers import DotHead
 from tests.conftest import config_file, done, read_lists
 
 pytestmark = [
@@ -30,3 +36,20 @@ def test_a_model_trains_on_the_gpu(shop: Path, tmp_path: Path) -> None:
     )
     done("train", config, "--device", "cuda", "--set", "training.epochs=1", "--out", tmp_path / "checkpoint")
     assert (tmp_path / "checkpoint" / "spec.json").exists()
+
+
+def test_rules_give_the_same_lists_on_the_gpu() -> None:
+    random = torch.Generator().manual_seed(0)
+    user_vec, item_vec = torch.randn(20, 8, generator=random), torch.randn(3000, 8, generator=random)
+    caps, penalty = (
+        Caps(np.arange(3000)[:, None] % 40, np.ones(40, np.int64)),
+        np.linspace(0, 1, 3000, dtype=np.float32),
+    )
+    own = Seen.of(np.arange(60) % 10, np.arange(60) * 7, 20)
+    allowed = Allowed(np.arange(20) < 10, own)
+    lists = []
+    for name in ("cpu", "cuda"):
+        device = torch.device(name)
+        ruled = RuledRanker(DotHead(), item_vec.to(device), device, penalty=penalty, caps=caps)
+        lists.append(ruled.top_k(user_vec.to(device), 50, Seen.none(20), allowed).top)
+    assert all(np.array_equal(mine, theirs, equal_nan=True) for mine, theirs in zip(*lists, strict=True))

@@ -30,6 +30,7 @@ def ruled(folder: Path, exported: Path, shop: Path, rules: dict[str, Any], *more
 @pytest.mark.parametrize(
     ("rules", "code", "sentence"),
     [
+        ({}, 2, "DIR/config.yaml has no rules; write them in a section 'rules', or leave --rules out"),
         ({"cap": {"brand": 2}}, 2, "DIR/config.yaml: unknown key 'rules.cap'; did you mean 'caps'?"),
         ({"allow": []}, 2,
          "DIR/config.yaml: rules.allow is [], but should be one id at least; leave the key out to allow everything"),

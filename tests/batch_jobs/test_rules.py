@@ -7,19 +7,15 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
-import pyarrow as pa
 import pytest
 import yaml
 
-from batch_jobs.rule_files import items_of
 from batch_jobs.rules import broken
 from rec_export.bundle import Bundle
 from rec_export.data.log import make_log, read_events
-from rec_export.data.vocab import Vocab
 from rec_export.device import device_of
 from rec_export.policy import Policy
 from rec_export.recs import RunManifest
-from rec_export.rules import Rules
 from rec_export.scorer import Model, Scorer
 from rec_export.topk.caps import Caps
 from rec_export.topk.contract import Allowed, Seen
@@ -253,9 +249,3 @@ def test_rows_that_break_a_rule_are_found_by_the_gate(place: Place) -> None:
     lists = scorer.best(np.arange(50), 10).top
     held = np.repeat(np.arange(50), lists.count)
     assert set(broken(held, lists.item_row[lists.item_row >= 0], scorer).values()) == {0}
-
-
-def test_ids_of_a_list_are_known_as_text_or_numbers() -> None:
-    listed = Rules.of({"deny": [3, "1", "x1"]}, "here").deny
-    assert listed is not None
-    assert items_of(listed, "rules.deny", Vocab(pa.array([0, 1, 2, 3]))).tolist() == [3, 1, -1]

@@ -49,6 +49,13 @@ def test_paths_are_those_of_the_configuration(tmp_path: Path) -> None:
     }
 
 
+def test_rules_come_back_from_the_configuration_that_is_kept(tmp_path: Path) -> None:
+    given = {"deny": [1], "exclude": {"a": [None, True, 1.5, "x"]}, "diversity": {"fetch": 9}, "caps": {"brand": 2}}
+    config = Config.load(config_file(tmp_path, data={"interactions": {"path": "log.csv"}}, rules=given))
+    (tmp_path / "kept.yaml").write_text(config.dump(), encoding="utf-8")
+    assert Config.load(tmp_path / "kept.yaml").rules == config.rules
+
+
 @pytest.mark.parametrize("both", [{}, {"path": "a.csv", "ids": ["x"]}])
 def test_a_list_is_a_file_or_ids(both: dict[str, object]) -> None:
     with pytest.raises(UsageError, match=r"deny is .* but should be a list of ids, or 'path'"):

@@ -113,7 +113,7 @@ cases = st.builds(
 )
 
 
-@settings(derandomize=True, max_examples=250, deadline=None)
+@settings(derandomize=True, max_examples=150, deadline=None)
 @given(case=cases, k=st.sampled_from((1, 2, 3, 10, 40, 100)))
 def test_is_the_definition(case: Case, k: int) -> None:
     assert same(case.got(k), case.wanted(k))
