@@ -184,7 +184,7 @@ class Planted(NamedTuple):
 
         def write(part: Part, path: Path, labels: dict[str, str]) -> None:
             if part.name == fault.part:
-                write_faulty(fault, exported, path, labels)
+                write_faulty(fault, exported, right / "onnx" / path.name, path, labels)
             else:
                 shutil.copyfile(right / "onnx" / path.name, path)
 
@@ -195,35 +195,44 @@ class Planted(NamedTuple):
         return cls(answer, parts[fault.part], exported, place / "onnx" / f"{fault.part}.onnx")
 
 
-def write_faulty(fault: Fault, part: Part, path: Path, labels: dict[str, str]) -> None:
-    """Write a part with what is wrong with its file."""
-    with pytest.MonkeyPatch.context() as patch:
-        if fault.frozen:
-            patch.setattr("exporters.onnx.call_of", lambda part: frozen_call(part, str(fault.frozen)))
-        if fault.stale:
-            patch.setattr("exporters.onnx.MOST_BYTES", 0)
-            write_onnx(retrained(part), path, labels)
-            stale = path.with_name(f"{path.name}.data").read_bytes()
-            path.with_name(f"{path.name}.data").unlink()  # onnx would write behind what is there
-        write_onnx(part, path, labels)
-    if fault.stale:
-        path.with_name(f"{path.name}.data").write_bytes(stale)
-    elif fault.file or fault.frozen:
-        model = onnx.load(path)
-        if fault.file:
-            fault.file(model)
-        else:
-            name_axes(model, part)
+def write_faulty(fault: Fault, part: Part, right: Path, path: Path, labels: dict[str, str]) -> None:
+    """Write a part with what is wrong with its file; what is wrong after the export is done to the `right` file."""
+    if fault.file:
+        model = onnx.load(right)
+        fault.file(model)
         onnx.save_model(model, path)
+    elif fault.stale:
+        beside = path.with_name(f"{path.name}.data")
+        old = onnx.load(right)
+        retrained(old)
+        save_beside(old, path)
+        stale = beside.read_bytes()
+        beside.unlink()  # onnx would write behind what is there
+        save_beside(onnx.load(right), path)
+        beside.write_bytes(stale)
+    elif fault.frozen:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr("exporters.onnx.call_of", lambda part: frozen_call(part, str(fault.frozen)))
+            write_onnx(part, path, labels)
+        model = onnx.load(path)
+        name_axes(model, part)
+        onnx.save_model(model, path)
+    else:
+        write_onnx(part, path, labels)
 
 
-def retrained(part: Part) -> Part:
-    """The part with the weights of another training."""
-    module = deepcopy(part.module)
-    torch.manual_seed(1)
-    for parameter in module.parameters():
-        nn.init.normal_(parameter, std=0.3)
-    return part._replace(module=module)
+def save_beside(model: ModelProto, path: Path) -> None:
+    """Write a file with all of its weights beside it."""
+    onnx.save_model(model, path, save_as_external_data=True, location=f"{path.name}.data", size_threshold=0)
+
+
+def retrained(model: ModelProto) -> None:
+    """Put the weights of another training into a file."""
+    random = np.random.default_rng(1)
+    for tensor in model.graph.initializer:
+        if tensor.data_type == onnx.TensorProto.FLOAT and len(tensor.dims) > 1:
+            weights = random.normal(0, 0.3, tuple(tensor.dims)).astype(np.float32)
+            tensor.CopyFrom(numpy_helper.from_array(weights, tensor.name))
 
 
 def frozen_call(part: Part, letter: str) -> dict[str, Any]:

@@ -6,8 +6,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from safetensors.numpy import load_file
-
+from exporters.evidence import read_case
 from tests.conftest import command
 from tests.faults.exports import FAULTS, Planted, dummy, fallible, optimum, verdict, verify
 
@@ -45,8 +44,8 @@ def smallest(planted: Planted) -> str:
     """The shapes of the call that was kept."""
     if "--case" not in planted.answer.err:
         return ""
-    case = load_file(shlex.split(planted.answer.err)[-1])
-    return ", ".join(f"{name} {list(array.shape)}" for name, array in case.items())
+    _, case = read_case(Path(shlex.split(planted.answer.err)[-1]))
+    return ", ".join(f"{name} {list(array.shape)}" for name, array in case.inputs.items())
 
 
 def main() -> None:
