@@ -7,6 +7,7 @@ line on stdout says what went wrong; exit code 69 that the device could not be h
 
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -56,9 +57,9 @@ def pt2(folder: Path, part: str, device: str) -> Run:
     return run
 
 
-def onnx(folder: Path, part: str, device: str) -> Run:
-    """A part in ONNX Runtime."""
-    part_session = session(folder, part, device)
+def onnx(folder: Path, part: str, device: str, kind: str = "") -> Run:
+    """A part in ONNX Runtime, or its smaller copy of a kind."""
+    part_session = session(folder, part + kind, device)
     return lambda inputs: part_session.run(None, inputs)[0]
 
 
@@ -80,6 +81,7 @@ def session(folder: Path, part: str, device: str) -> Any:
 
 
 FORMATS = {"torchscript": torchscript, "onnx": onnx, "pt2": pt2}
+FORMATS |= {f"onnx-{kind}": partial(onnx, kind=f".{kind}") for kind in ("fp16", "int8")}
 
 
 def main(bundle: str, form: str, cases: str, out: str, device: str) -> None:

@@ -11,10 +11,10 @@ from safetensors.numpy import load_file, save_file
 from exporters import candidate
 from exporters.cases import Arrays, Case
 from rec_export.errors import DeviceError, ParityError
-from rec_export.runtime import Runtime
+from rec_export.runtime import Engine
 
 
-def outputs_of(folder: Path, form: Runtime, cases: dict[str, list[Case]], device: str = "cpu") -> Arrays:
+def outputs_of(folder: Path, form: Engine, cases: dict[str, list[Case]], device: str = "cpu") -> Arrays:
     """What the exported files give for every case of every part, by part|case, and by part|case|output for lists.
 
     Raises ParityError where they do not run, DeviceError where ONNX Runtime has no provider for the device.

@@ -44,9 +44,7 @@ def check(
 
     Raises ParityError at the first thing that is not the same, and ModelError when these are not the trained weights.
     """
-    towers = blueprint.build()
-    read_weights(towers, folder / "weights.safetensors", blueprint.weights)
-    trials = trials_of(parts_of(towers, blueprint), blueprint, catalogue)
+    trials = trials_below(folder, blueprint, catalogue)
     parts: list[PartReport] = []
     lists: list[ListReport] = []
     recommender = None
@@ -63,6 +61,13 @@ def check(
     if recommender is not None:
         signatures[RECOMMENDER] = spelled(*signature(trials[0].part, recommender.items))
     return Report(signatures=signatures, parts=tuple(parts), lists=tuple(lists), recommender=recommender)
+
+
+def trials_below(folder: Path, blueprint: Blueprint, catalogue: Catalogue) -> tuple[Trial, Trial, Trial]:
+    """What is tried on the parts of the model of folder/weights.safetensors."""
+    towers = blueprint.build()
+    read_weights(towers, folder / "weights.safetensors", blueprint.weights)
+    return trials_of(parts_of(towers, blueprint), blueprint, catalogue)
 
 
 def labels(blueprint: Blueprint) -> dict[str, str]:
