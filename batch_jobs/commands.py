@@ -31,7 +31,7 @@ PATH = click.Path(path_type=Path, readable=False)
 )
 @click.option(
     "--runtime",
-    type=click.Choice(["torchscript", "onnx", "pt2"]),
+    type=click.Choice(["torchscript", "onnx", "pt2", "onnx-fp16", "onnx-int8"]),
     help="What runs the towers.  [default: score.runtime]",
 )
 @click.option("--device", help="auto, cpu or cuda.  [default: score.device]")

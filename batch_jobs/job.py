@@ -9,7 +9,7 @@ from pydantic import Field
 from rec_export.config import MOST_K, Scoring
 from rec_export.record import Record
 from rec_export.rules import Rules
-from rec_export.runtime import Runtime
+from rec_export.runtime import Engine
 
 
 @final
@@ -26,7 +26,7 @@ class ScoreJob(Record):
     k: int | None = Field(default=None, ge=1, le=MOST_K)
     seen: Literal["exclude", "keep"] | None = None
     device: str | None = None
-    runtime: Runtime | None = None
+    runtime: Engine | None = None
     rules: Rules = Rules()
     replace: bool = False  # where another run is live at that date
     allow_world_writable: bool = False  # of the place

@@ -37,7 +37,7 @@ def planned(job: ScoreJob) -> Plan:
         device_of(job.device)  # a slip should not wait for the bundle's hashes
     folder = job.bundle.resolve()  # a link to it may be pointed elsewhere meanwhile
     bundle = Bundle.read(folder if folder.exists() else job.bundle)
-    how = job.scoring(bundle.manifest.blueprint.score, bundle.manifest.formats)
+    how = job.scoring(bundle.manifest.blueprint.score, bundle.manifest.runtimes)
     hashes = {name: fingerprint(path) for name, path in job.inputs().items()}
     sealed = sha256(bundle.folder / MANIFEST)
     whom = job.whom if job.users is not None else "all"  # where nobody is listed

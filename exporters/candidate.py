@@ -9,6 +9,7 @@ import json
 import os
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -63,8 +64,8 @@ def pt2(folder: Path, part: str, device: str) -> Run:
     return run
 
 
-def onnx(folder: Path, part: str, device: str) -> Run:
-    """A file in ONNX Runtime on a device, at the default level of optimisation: the one that users run."""
+def onnx(folder: Path, part: str, device: str, kind: str = "") -> Run:
+    """A file in ONNX Runtime on a device, or its smaller copy; optimised by default, as users run it."""
     import onnxruntime
 
     if device != "cpu":
@@ -73,7 +74,7 @@ def onnx(folder: Path, part: str, device: str) -> Run:
     options.log_severity_level = 3
     wanted = list(dict.fromkeys((PROVIDERS[device], PROVIDERS["cpu"])))
     there = [name for name in wanted if name in onnxruntime.get_available_providers()]
-    session = onnxruntime.InferenceSession(folder / f"onnx/{part}.onnx", options, providers=there)
+    session = onnxruntime.InferenceSession(folder / f"onnx/{part}{kind}.onnx", options, providers=there)
     if wanted[0] not in session.get_providers():
         raise NoDeviceError(f"ONNX Runtime has no {wanted[0]} here (it has {', '.join(session.get_providers())})")
     names = [port.name for port in session.get_outputs()]
@@ -82,6 +83,7 @@ def onnx(folder: Path, part: str, device: str) -> Run:
 
 
 FORMATS = {"torchscript": torchscript, "onnx": onnx, "pt2": pt2}
+FORMATS |= {f"onnx-{kind}": partial(onnx, kind=f".{kind}") for kind in ("fp16", "int8")}
 
 
 def answer(folder: Path, form: str, device: str, loaded: dict[str, Run], request: Arrays) -> Arrays:

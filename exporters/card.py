@@ -10,12 +10,14 @@ from exporters.parts import typed
 from exporters.report import Report, alike
 from rec_export.bundle import Manifest
 from rec_export.checkpoint import Blueprint
+from rec_export.variant import Latency, Variant
 
 LOADING = {
     "torchscript": 'torch.jit.load("torchscript/user_tower.pt")(inputs)',
     "onnx": 'onnxruntime.InferenceSession("onnx/user_tower.onnx").run(None, inputs)',
     "pt2": 'torch.export.load("pt2/user_tower.pt2").module()(**inputs)',
 }
+PRICE_HEAD = "copy", "size", "best 10 the same", "first item another", "NDCG@10", "HR@10", "time of 1 row", "of 4,096"
 WHOLE_LISTS = "", "`onnx/recommender.onnx` gives whole lists, as of the last row that was learned from."
 
 
@@ -57,6 +59,7 @@ def card(manifest: Manifest, report: Report, training: dict[str, Any], items: in
         "",
         "Each file was loaded from disk in a process of its own. Differences are absolute, or of the largest number of",
         "a row where that exceeds 1. `rec-export verify` repeats the comparison.",
+        *smaller(manifest.variants),
         *section(
             "Files", [(form, f"`{LOADING[form]}`") for form in manifest.formats], ("format", "how to call a tower")
         ),
@@ -115,6 +118,31 @@ def measured(training: dict[str, Any]) -> Iterator[str]:
     rows = [(metric, *(f"{found[metric]:.4f}" for found in held_out.values())) for metric in metrics]
     yield from section("Metrics on the validation rows", rows, ("metric", *held_out))
     yield from ("", "These rows also chose the number of epochs; `rec-export evaluate` measures on the test rows.")
+
+
+def smaller(variants: tuple[Variant, ...]) -> Iterator[str]:
+    """What each smaller copy of the ONNX towers saves and costs."""
+    if not variants:
+        return
+    yield from section("Smaller ONNX towers, which are lossy", map(price, variants), PRICE_HEAD)
+    yield from ("", "Beside the exact ONNX towers: on held-out rows where there are any, else on made-up histories.")
+    yield "Nothing takes them by itself: `rec-export score --runtime NAME` does."
+
+
+def price(variant: Variant) -> tuple[str, ...]:
+    """One copy; metrics with the 95% interval of their change over users, seconds of both towers as a ratio."""
+    found = variant.quality or variant.agreement
+    metrics = variant.quality.metrics if variant.quality else {}
+    told = [f"{one.variant:.4f} ({one.change:+.2%} [{one.low:+.2%}, {one.high:+.2%}])"
+            for one in (metrics.get("ndcg@10"), metrics.get("hr@10")) if one] or ["not measured"] * 2  # fmt: skip
+    ratios = [slower([one for one in variant.latency if one.batch == batch]) for batch in (1, 4096)]
+    size = f"{variant.bytes / 1e6:.1f} MB ({variant.bytes / variant.exact_bytes:.0%})"
+    return f"`{variant.name}`", size, f"{found.overlap:.2%}", f"{found.first_changed:.2%}", *told, *ratios
+
+
+def slower(latency: list[Latency]) -> str:
+    """How often as long as the exact towers both copies take together."""
+    return f"{sum(one.variant for one in latency) / sum(one.exact for one in latency):.2f} x"
 
 
 def input_rows(manifest: Manifest) -> Iterator[tuple[str, ...]]:

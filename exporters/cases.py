@@ -45,13 +45,13 @@ class Case(NamedTuple):
 class Source:
     """Plausible inputs of one tower: features of real rows, histories of real items, made-up numbers for the rest."""
 
-    def __init__(self, inputs: tuple[Input, ...], side: Side, items: int, history: int) -> None:
+    def __init__(self, inputs: tuple[Input, ...], side: Side, items: int, history: int, most: int = MOST_ROWS) -> None:
         self.inputs = inputs
         self.sizes: TableSizes = side.sizes
         self.items = items
         self.history = min(history, LONGEST)
         self.random = np.random.default_rng(SEED)
-        self.rows = self.random.permutation(side.table.num_rows)[:MOST_ROWS]
+        self.rows = self.random.permutation(side.table.num_rows)[:most]
         self.features: Features = side.state.encode(side.table.take(pa.array(self.rows)))
 
     def batch(self, size: int, length: int | None = None, places: int | None = None) -> Arrays:

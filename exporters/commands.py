@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 if TYPE_CHECKING:
+    from exporters.variants import Wanted
     from rec_export.runtime import Runtime
 
 FOLDER = click.Path(path_type=Path, readable=False)
@@ -21,10 +22,26 @@ def export_options(command: Callable[..., None]) -> Callable[..., None]:
 
 
 @click.command()
+@click.option("--variants", metavar="KINDS", help="Smaller copies of the ONNX towers to keep: fp16, int8 or fp16,int8.")
+@click.option(
+    "--budget",
+    metavar="METRIC=PERCENT",
+    help="Keep the smallest copy that costs no more than this on held-out rows, as in ndcg=1%.",
+)
+@click.option("--test", type=FOLDER, help="Held-out rows for that, where the split has no test part.")
 @export_options
-def export(checkpoint: Path, out: Path, as_json: bool) -> None:
-    """Write CHECKPOINT as TorchScript, ONNX and pt2, and prove that they compute the same as the trained model."""
-    run_and_say(checkpoint, out, ("torchscript", "onnx", "pt2"), as_json)
+def export(
+    checkpoint: Path, out: Path, as_json: bool, variants: str | None, budget: str | None, test: Path | None
+) -> None:
+    """Write CHECKPOINT as TorchScript, ONNX and pt2, and prove that they compute the same as the trained model.
+
+    Nothing lossy is made unless --variants or --budget asks for it, and nothing lossy is run unless `score --runtime`
+    names it.
+    """
+    from exporters.variants import wanted
+
+    smaller = wanted(variants, budget, test)
+    run_and_say(checkpoint, out, ("torchscript", "onnx", "pt2"), as_json, smaller)
 
 
 @click.command()
@@ -48,17 +65,22 @@ def pt2(checkpoint: Path, out: Path, as_json: bool) -> None:
     run_and_say(checkpoint, out, ("pt2",), as_json)
 
 
-def run_and_say(checkpoint: Path, out: Path, formats: "tuple[Runtime, ...]", as_json: bool) -> None:
+def run_and_say(
+    checkpoint: Path, out: Path, formats: "tuple[Runtime, ...]", as_json: bool, smaller: "Wanted | None" = None
+) -> None:
     """Export, and say what was proved."""
     from exporters.job import REPORT, ExportJob, run
     from exporters.report import Report
+    from exporters.variants import PRICES, Prices
 
-    manifest = run(ExportJob(checkpoint=checkpoint, out=out, formats=formats))
+    manifest = run(ExportJob(checkpoint=checkpoint, out=out, formats=formats, smaller=smaller))
     if as_json:
         click.echo(as_text(manifest.parity))
         return
     size = sum(file.bytes for file in manifest.files) / 1e6
     for line in Report.read(out / REPORT).lines():
+        click.echo(line)
+    for line in Prices.read(out / PRICES).lines() if smaller else ():
         click.echo(line)
     click.echo(f"bundle: {out} ({len(manifest.files) + 1} files, {size:.1f} MB)")
 
@@ -76,12 +98,12 @@ def verify(bundle: Path, device: str, case: Path | None, as_json: bool) -> None:
     if case is not None:
         click.echo(f"[ok] {reproduced(bundle, case)}")
         return
-    manifest, report = verified(bundle, device)
+    manifest, smaller, report = verified(bundle, device)
     if as_json:
         click.echo(as_text(report.summaries()))
         return
     click.echo(f"[ok] {len(manifest.files)} files are what was exported at {manifest.made_at}")
-    for line in report.lines():
+    for line in [*report.lines(), *smaller]:
         click.echo(line)
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from rec_export.data.columns import Bool, Float32
-from rec_export.runtime import Runtime
+from rec_export.runtime import Lossy, Runtime
 
 Float64 = npt.NDArray[np.float64]
 
@@ -31,6 +31,12 @@ TOLERANCES: dict[Runtime, Tolerance] = {
     "torchscript": Tolerance(1.3e-6, 1e-6),  # the same kernels
     "onnx": Tolerance(1e-4, 1e-5),  # other kernels, which sum in another order
     "pt2": Tolerance(1.3e-6, 1e-6),
+}
+
+
+LOSSY_TOLERANCES: dict[Lossy, Tolerance] = {  # for faults alone: what rounding costs is told by lists and metrics
+    "onnx-fp16": Tolerance(2e-3, 2e-3),
+    "onnx-int8": Tolerance(0.05, 0.05),
 }
 
 

@@ -16,7 +16,7 @@ from exporters import candidate
 from exporters.candidate import FAILS, HEAD, LISTS, NO_DEVICE, OUTPUT, UNLOADABLE
 from exporters.cases import Array, Arrays, Case
 from rec_export.errors import DeviceError, ParityError
-from rec_export.runtime import Runtime
+from rec_export.runtime import Engine
 
 
 @final
@@ -42,7 +42,7 @@ class LoadError(CallError):
 class Files:
     """The exported files of one format below a folder, in a process of their own that begins with the first call."""
 
-    def __init__(self, folder: Path, form: Runtime, place: Path, device: str = "cpu") -> None:
+    def __init__(self, folder: Path, form: Engine, place: Path, device: str = "cpu") -> None:
         self.folder, self.form, self.place, self.device = folder, form, place, device
         self.process: subprocess.Popen[bytes] | None = None
 
@@ -93,7 +93,7 @@ class Files:
 
 
 @contextmanager
-def fresh(folder: Path, form: Runtime, device: str = "cpu") -> Iterator[Files]:
+def fresh(folder: Path, form: Engine, device: str = "cpu") -> Iterator[Files]:
     """The exported files of a format below `folder`, until the block ends."""
     with tempfile.TemporaryDirectory() as place:
         files = Files(folder, form, Path(place), device)
@@ -103,7 +103,7 @@ def fresh(folder: Path, form: Runtime, device: str = "cpu") -> Iterator[Files]:
             files.end()
 
 
-def outputs_of(folder: Path, form: Runtime, cases: dict[str, list[Case]], device: str = "cpu") -> Arrays:
+def outputs_of(folder: Path, form: Engine, cases: dict[str, list[Case]], device: str = "cpu") -> Arrays:
     """What the exported files give for every case of every part, by part|case, and by part|case|output for lists.
 
     In the case of real rows the head reads what the exported towers gave, not what they should. Raises RefusalError.

@@ -23,14 +23,17 @@ from exporters.formats import FORMATS
 from exporters.fresh import RefusalError
 from exporters.onnx import LEAST_RUNTIME, OPSET
 from exporters.parts import Part, parts_of
+from exporters.quality import Judge
 from exporters.recommender import item_vectors, signature, write_recommender
 from exporters.report import Report
+from exporters.variants import PRICES, Bench, Prices, Wanted, again, held_out_of, listed_of, prices
 from rec_export import __version__
 from rec_export.bundle import Bundle, Manifest, Signature
 from rec_export.catalogue import Catalogue
-from rec_export.checkpoint import Checkpoint, write_trend
+from rec_export.checkpoint import Blueprint, Checkpoint, read_trend, write_trend
 from rec_export.device import device_of
 from rec_export.files import new_directory
+from rec_export.held_out import HeldOut
 from rec_export.record import Record
 from rec_export.runtime import FILES, Runtime
 from rec_export.sealed import listed, write_manifest
@@ -46,6 +49,7 @@ class ExportJob(Record):
     checkpoint: Path
     out: Path
     formats: tuple[Runtime, ...] = Field(min_length=1)
+    smaller: Wanted | None = None  # copies of the ONNX towers
 
 
 def run(job: ExportJob) -> Manifest:
@@ -54,6 +58,7 @@ def run(job: ExportJob) -> Manifest:
     with new_directory(job.out) as folder:
         checkpoint = Checkpoint.read(job.checkpoint)
         blueprint = checkpoint.blueprint
+        held_out = job.smaller and held_out_of(checkpoint, job.smaller)
         parts = parts_of(checkpoint.towers, blueprint)
         write_parts(parts, folder, job.formats, parity.labels(blueprint))
         if "onnx" in job.formats:
@@ -69,7 +74,8 @@ def run(job: ExportJob) -> Manifest:
         report.write(folder / REPORT)
         training = metrics(job.checkpoint)
         manifest = manifest_of(folder, checkpoint, parts, job.formats, report)
-        manifest = manifest.model_copy(update={"metrics": training.get("held_out", {})})
+        variants = priced(folder, checkpoint, job.smaller, held_out).variants if job.smaller and held_out else ()
+        manifest = manifest.model_copy(update={"metrics": training.get("held_out", {}), "variants": variants})
         text = card(manifest, report, training, checkpoint.catalogue.items.table.num_rows)
         (folder / CARD).write_text(text, encoding="utf-8")
         manifest = manifest.model_copy(update={"files": listed(folder)})
@@ -77,16 +83,35 @@ def run(job: ExportJob) -> Manifest:
     return manifest
 
 
-def verified(bundle: Path, device: str = "cpu") -> tuple[Manifest, Report]:
-    """Check the hashes of a bundle, then its parity on a device of this machine.
+def priced(folder: Path, checkpoint: Checkpoint, wanted: Wanted, held_out: HeldOut | str) -> Prices:
+    """Make and measure smaller copies of the ONNX towers in `folder`, and write down what they cost."""
+    why = held_out if isinstance(held_out, str) else None
+    judge = None if isinstance(held_out, str) else Judge.of(checkpoint, held_out, folder)
+    found = prices(bench_of(folder, checkpoint.blueprint, checkpoint.catalogue, judge), wanted, why)
+    found.write(folder / PRICES)
+    return found
+
+
+def bench_of(folder: Path, blueprint: Blueprint, catalogue: Catalogue, judge: Judge | None = None) -> Bench:
+    """What copies in `folder` are measured with."""
+    history = blueprint.data.history
+    trials = parity.trials_below(folder, blueprint, catalogue)
+    listed = listed_of(trials, catalogue, read_trend(folder), history)
+    return Bench(folder, listed, judge, catalogue, history, parity.labels(blueprint))
+
+
+def verified(bundle: Path, device: str = "cpu") -> tuple[Manifest, list[str], Report]:
+    """Check the hashes of a bundle, then its parity on a device of this machine, and its smaller copies on the CPU.
 
     Raises DeviceError where the device is not there, ModelError or ParityError.
     """
     device_of(device)
     check_bundle(bundle)
-    _, manifest, _ = Bundle.read(bundle)
+    _, manifest, catalogue = Bundle.read(bundle)
     exported = Opened(folder=bundle, blueprint=manifest.blueprint)
-    return manifest, proved(exported, [form for form in FORMATS if form in manifest.formats], bundle, device)
+    report = proved(exported, [form for form in FORMATS if form in manifest.formats], bundle, device)
+    bench = bench_of(bundle, manifest.blueprint, catalogue) if manifest.variants else None
+    return manifest, again(bench, manifest.variants) if bench else [], report
 
 
 def proved(exported: Opened, formats: Iterable[Runtime], out: Path, device: str = "cpu") -> Report:

@@ -73,6 +73,11 @@ def check(
     return Report(signatures=signatures, parts=tuple(parts), lists=tuple(lists), recommender=recommender)
 
 
+def trials_below(folder: Path, blueprint: Blueprint, catalogue: Catalogue) -> tuple[Trial, Trial, Trial]:
+    """What is tried on the parts of the model of folder/weights.safetensors."""
+    return trials_of(trained_parts(folder, blueprint), blueprint, catalogue, folder)
+
+
 def trained_parts(folder: Path, blueprint: Blueprint) -> tuple[Part, Part, Part]:
     """The eager float32 model from the weights in `folder`. Raises ModelError when these are not the trained ones."""
     towers = blueprint.build()

@@ -12,6 +12,7 @@ from rec_export.errors import ModelError
 from rec_export.record import Record
 from rec_export.sealed import MANIFEST, File, check_files, check_manifest
 from rec_export.towers import Head, Input
+from rec_export.variant import Variant
 
 FORMAT = 1
 
@@ -49,7 +50,13 @@ class Manifest(Record):
     versions: dict[str, str]
     parity: tuple[ParitySummary, ...]
     metrics: dict[str, dict[str, float]] = Field(default_factory=dict)  # on validation rows, beside what must be beaten
+    variants: tuple[Variant, ...] = ()  # smaller copies of the ONNX towers, with their price
     files: tuple[File, ...]
+
+    @property
+    def runtimes(self) -> tuple[str, ...]:
+        """What can run the towers; the exact ones first."""
+        return (*self.formats, *(variant.name for variant in self.variants))
 
     @property
     def user_inputs(self) -> tuple[Input, ...]:

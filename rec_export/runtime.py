@@ -14,16 +14,24 @@ from rec_export.errors import DeviceError, ModelError
 from rec_export.towers import Inputs
 
 Runtime = Literal["torchscript", "onnx", "pt2"]
+Lossy = Literal["onnx-fp16", "onnx-int8"]  # smaller copies of the ONNX towers, which nothing takes by itself
+Engine = Runtime | Lossy
 Tower = Callable[[Inputs], Tensor]
 FILES: dict[Runtime, str] = {"torchscript": "torchscript/{}.pt", "onnx": "onnx/{}.onnx", "pt2": "pt2/{}.pt2"}
+SMALLER: dict[Lossy, str] = {"onnx-fp16": "onnx/{}.fp16.onnx", "onnx-int8": "onnx/{}.int8.onnx"}
 
 
-def load_tower(folder: Path, part: str, runtime: Runtime, device: torch.device) -> Tower:
+def load_tower(folder: Path, part: str, runtime: Engine, device: torch.device) -> Tower:
     """The tower `part` ("user_tower" or "item_tower") of the bundle in `folder`. ONNX gives vectors on the CPU."""
-    path = folder / FILES[runtime].format(part)
+    path = folder / file_of(part, runtime)
     if not path.exists():
         raise ModelError(f"{path} does not exist; this bundle was not exported for {runtime}, choose another runtime")
     return LOADERS[runtime](path, device)
+
+
+def file_of(part: str, runtime: Engine) -> str:
+    """Where a part lies below the folder of a bundle."""
+    return (SMALLER[runtime] if runtime == "onnx-fp16" or runtime == "onnx-int8" else FILES[runtime]).format(part)
 
 
 def torchscript_tower(path: Path, device: torch.device) -> Tower:
@@ -106,8 +114,10 @@ def session_of(model: Path | bytes, provider: str, place: int = 0) -> ort.Infere
         ort.set_default_logger_severity(2)
 
 
-LOADERS: dict[Runtime, Callable[[Path, torch.device], Tower]] = {
+LOADERS: dict[Engine, Callable[[Path, torch.device], Tower]] = {
     "torchscript": torchscript_tower,
     "onnx": onnx_tower,
     "pt2": pt2_tower,
+    "onnx-fp16": onnx_tower,
+    "onnx-int8": onnx_tower,
 }

@@ -15,7 +15,7 @@ from rec_export.data.features import Features
 from rec_export.data.vocab import UNKNOWN
 from rec_export.inputs import item_inputs, user_inputs
 from rec_export.policy import NO_RULES, Policy
-from rec_export.runtime import Runtime, Tower, load_tower
+from rec_export.runtime import Engine, Tower, load_tower
 from rec_export.topk import Seen
 from rec_export.topk.contract import Listed
 from rec_export.topk.ruled import RuledRanker
@@ -38,7 +38,7 @@ class Model(NamedTuple):
     device: torch.device
 
     @classmethod
-    def of_bundle(cls, bundle: Bundle, runtime: Runtime, device: torch.device) -> Self:
+    def of_bundle(cls, bundle: Bundle, runtime: Engine, device: torch.device) -> Self:
         """The exported towers, run by TorchScript or ONNX Runtime."""
         users = load_tower(bundle.folder, "user_tower", runtime, device)
         items = load_tower(bundle.folder, "item_tower", runtime, device)

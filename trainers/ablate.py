@@ -14,11 +14,11 @@ from rec_export.config import Config
 from rec_export.data.read import fingerprint
 from rec_export.device import device_of
 from rec_export.errors import UsageError
+from rec_export.held_out import HeldOut, known_and_test
 from rec_export.metrics import Estimate, Float64, estimates
 from rec_export.models import spec_of
 from rec_export.record import Record
 from trainers.evaluate import EvaluateJob, judge, scorer_of
-from trainers.held_out import HeldOut, known_and_test
 from trainers.job import TrainJob, trainer_of
 from trainers.job import run as train
 from trainers.listers import by_model

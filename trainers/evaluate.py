@@ -13,11 +13,11 @@ from rec_export.data.columns import Int64
 from rec_export.data.source import PAIRS
 from rec_export.device import device_of
 from rec_export.errors import UsageError
+from rec_export.held_out import HeldOut, known_and_test
 from rec_export.metrics import Estimate, Float64, auc, coverage, estimates, hits, per_user
 from rec_export.progress import track
 from rec_export.record import Record
 from rec_export.scorer import Model, Scorer, chunks
-from trainers.held_out import HeldOut, known_and_test
 from trainers.listers import Lister, by_model, listers
 from trainers.ratings import RatingEvaluation, judged_values
 from trainers.sampled import sampled_metrics

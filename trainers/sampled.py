@@ -8,9 +8,9 @@ import numpy as np
 import torch
 
 from rec_export.data.columns import Int64
+from rec_export.held_out import HeldOut
 from rec_export.progress import track
 from rec_export.scorer import Scorer, chunks
-from trainers.held_out import HeldOut
 from trainers.listers import Lister
 
 USERS_AT_ONCE = 64

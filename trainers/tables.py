@@ -2,10 +2,10 @@
 
 from collections.abc import Iterator
 
+from rec_export.held_out import LENGTHS
 from rec_export.metrics import NAMES, RATING_NAMES, Estimate, gain
 from trainers.ablate import Ablation
 from trainers.evaluate import Evaluation, Segment
-from trainers.held_out import LENGTHS
 
 WIDTH = 9  # of the column of names
 

@@ -14,6 +14,7 @@ from rec_export.sealed import MANIFEST, File, check_files, check_manifest
 
 FORMAT = 1  # of spec.json and of manifest.json
 FILE_HEAD = "file", "size", "sha256"
+VARIANT_HEAD = "runtime", "size", "of the exact", "same of the best 10", "first changed", "on held-out rows"
 PORT_HEAD = "file", "", "name", "type", "padded with", "what is not known"
 
 
@@ -58,6 +59,7 @@ def bundle(folder: Path) -> Inspection:
         *table("Inputs and outputs", ports(manifest), PORT_HEAD),
         *table("Parity with the trained model", parity, ("file", "cases", "worst difference", "lists")),
         *metrics(manifest.get("metrics", {})),
+        *table("Smaller ONNX towers (lossy)", variants(manifest), VARIANT_HEAD),
         *table("Files", files, FILE_HEAD),
     )
     told = f"{len(files)} files by the sha256 in {MANIFEST}, which manifest.sha256 seals"
@@ -138,6 +140,16 @@ def ports(manifest: Facts) -> Iterator[Row]:
                 pad = "" if port["pad"] is None else str(port["pad"])
                 rule = manifest["unknown"].get(port["name"], "") if way == "in" else ""
                 yield part, way, port["name"], typed(port), pad, rule
+
+
+def variants(manifest: Facts) -> Iterator[Row]:
+    """What each smaller copy saves, and how its lists differ."""
+    for one in manifest.get("variants", ()):
+        found = one["quality"] or one["agreement"]
+        changes = [f"{name} {metric['change']:+.2%} [{metric['low']:+.2%}, {metric['high']:+.2%}]"
+                   for name, metric in (one["quality"] or {"metrics": {}})["metrics"].items()]  # fmt: skip
+        same = f"{found['overlap']:.2%}", f"{found['first_changed']:.2%}"
+        yield one["name"], size(one["bytes"]), f"{one['bytes'] / one['exact_bytes']:.0%}", *same, ", ".join(changes)
 
 
 def metrics(held_out: dict[str, dict[str, float]]) -> tuple[Section, ...]:

@@ -12,7 +12,7 @@ from rich.text import Text
 from rec_export.errors import shorten
 
 Row = tuple[str, ...]
-LONGEST = 120  # characters of a cell
+LONGEST = 200  # characters of a cell
 
 
 @final

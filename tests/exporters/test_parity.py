@@ -161,7 +161,7 @@ def test_a_file_of_another_model_is_told_by_its_labels(checkpoint: Make, pristin
 
 
 def test_verify_repeats_the_proof_from_the_bundle_alone(bundle: Make) -> None:
-    manifest, report = verified(bundle("everything"))
+    manifest, _, report = verified(bundle("everything"))
     assert report.summaries() == manifest.parity
 
 

@@ -57,7 +57,7 @@ class HeldOut(NamedTuple):
 
 def known_and_test(checkpoint: Checkpoint, test: Path | None) -> tuple[Events, Events]:
     """The rows before, and the held-out rows: a file, or the test part of the split."""
-    data, learned = checkpoint.blueprint.data, checkpoint.blueprint.inputs["interactions"]
+    data, learned = checkpoint.blueprint.data, checkpoint.blueprint.inputs.get("interactions")
     path = data.interactions.path
     if fingerprint(path) != learned and not (test is not None and data.split.by == "none"):
         raise DataError(
