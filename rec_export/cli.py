@@ -33,6 +33,7 @@ PLACES = {
     "rollback": "batch_jobs.commands",
     "status": "batch_jobs.commands",
     "verify-run": "batch_jobs.commands",
+    "bench": "rec_export.bench.commands",
 }
 IN_SEVERAL = "train"  # processes, which torchrun starts
 
