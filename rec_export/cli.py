@@ -37,6 +37,7 @@ PLACES = {
     "schedule": "batch_jobs.commands",
     "inspect": "rec_export.inspect_command",
     "doctor": "rec_export.doctor_command",
+    "bench": "rec_export.bench.commands",
 }
 IN_SEVERAL = "train"  # processes, which torchrun starts
 

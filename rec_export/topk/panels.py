@@ -42,52 +42,62 @@ def panels_of(vec: Float32, columns: Columns, bits: int) -> Panels:
     """float32 [N, D], N at least 1; tiles of 2^bits places, bits at least 6."""
     tile = 1 << bits
     rows = measure(vec, columns)
-    parts = [_filled(part[np.argsort(-rows.norm[part], kind="stable")], tile) for part in _parts(len(vec))]
+    parts = [filled(part[np.argsort(-rows.norm[part], kind="stable")], tile) for part in sample_and_rest(len(vec))]
     row = np.concatenate(parts)
-    step = step_of(_most(np.where(row < 0, 0, rows.largest[row]), tile))
+    step = step_of(most_of_tiles(np.where(row < 0, 0, rows.largest[row]), tile))
     codes = encode(vec, row, columns, np.repeat(step, tile))
     place = np.empty(len(vec), np.int64)
     place[row[row >= 0]] = np.flatnonzero(row >= 0)
     return Panels(
-        code=_laid_out(codes.code),
+        code=laid_out(raised(codes.code)),
         row=row,
         place=place,
         step=step,
-        size=_most(codes.size, tile),
-        residual=_most(codes.residual, tile),
+        size=most_of_tiles(codes.size, tile),
+        residual=most_of_tiles(codes.residual, tile),
         reach=np.concatenate([_reach(rows, part, tile) for part in parts]),
         bits=bits,
         sample=len(parts[0]) // tile,
     )
 
 
-def _parts(items: int) -> tuple[Int64, Int64]:
+def sample_and_rest(items: int) -> tuple[Int64, Int64]:
     """The sample, drawn alike each time, and the rest."""
     shuffled = np.random.default_rng(0).permutation(items)
     return shuffled[: items // SAMPLED], shuffled[items // SAMPLED :]
 
 
-def _filled(row: Int64, tile: int) -> Int64:
+def filled(row: Int64, tile: int) -> Int64:
+    """Rows of -1 until the last tile is whole."""
     return np.pad(row, (0, -len(row) % tile), constant_values=-1)
 
 
-def _most(value: Float64, tile: int) -> Float64:
+def most_of_tiles(value: Float64, tile: int) -> Float64:
     """float64 [P] -> the largest of each tile."""
     most: Float64 = value.reshape(-1, tile).max(axis=1)
     return most
 
 
 def _reach(rows: Rows, row: Int64, tile: int) -> Float64:
-    return _most(np.where(row < 0, 0, rows.norm[row]), tile)  # they fall already
+    return most_of_tiles(np.where(row < 0, 0, rows.norm[row]), tile)  # they fall already
 
 
-def _laid_out(code: Int8) -> UInt8:
-    """int8 [P, 4 * groups] -> uint8 [P / 64, groups, 64, 4], at a multiple of 64 bytes."""
+def laid_out(code: UInt8) -> UInt8:
+    """uint8 [P, 4 * groups] -> uint8 [P / 64, groups, 64, 4], at a multiple of 64 bytes."""
     panels, groups = len(code) // PANEL, code.shape[1] // GROUP
-    buffer = np.empty(code.size + LINE, np.uint8)
-    start = -buffer.ctypes.data % LINE
-    laid = buffer[start : start + code.size].reshape(panels, groups, PANEL, GROUP)
+    laid = aligned(code.size).reshape(panels, groups, PANEL, GROUP)
     fours = code.view(np.int32).reshape(panels, PANEL, groups).transpose(0, 2, 1)
     laid.view(np.int32)[..., 0] = fours
-    laid ^= 128  # of a signed byte that is plus 128, as an unsigned one
     return laid
+
+
+def raised(code: Int8) -> UInt8:
+    """The codes plus 128."""
+    return np.bitwise_xor(code.view(np.uint8), np.uint8(128))
+
+
+def aligned(size: int) -> UInt8:
+    """So many zero bytes at a multiple of 64."""
+    buffer = np.zeros(size + LINE, np.uint8)
+    start = -buffer.ctypes.data % LINE
+    return buffer[start : start + size]

@@ -10,6 +10,7 @@ from rec_export.topk.contract import Seen, TopK
 from rec_export.topk.dot_engine import DotEngine
 from rec_export.topk.finite import check_vectors, check_weights
 from rec_export.topk.form import form_of
+from rec_export.topk.mlp_engine import MlpEngine
 from rec_export.topk.tiles import Tile, TileEngine
 from rec_export.towers import Head
 
@@ -41,12 +42,14 @@ class Ranker:
         return self._engine.top_k(_checked("user", user_vec), k, seen)
 
 
-def _engine(head: Head, item_vec: Tensor, tile: Tile) -> BlockEngine | TileEngine | DotEngine:
+def _engine(head: Head, item_vec: Tensor, tile: Tile) -> BlockEngine | TileEngine | DotEngine | MlpEngine:
     form = form_of(head, item_vec.shape[1])
     if form is None:
         return BlockEngine(head, item_vec)
     tiles = TileEngine(form, item_vec, tile)
-    return DotEngine(form, item_vec, tiles) if DotEngine.knows(form, item_vec) else tiles
+    if DotEngine.knows(form, item_vec):
+        return DotEngine(form, item_vec, tiles)
+    return MlpEngine(form, item_vec, tiles) if MlpEngine.knows(form, item_vec) else tiles
 
 
 def _checked(side: str, vec: Tensor) -> Tensor:

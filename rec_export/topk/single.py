@@ -34,6 +34,16 @@ class SingleScores:
             score.addmm_(user_vec[:, self._hidden :], item_vec[:, self._hidden :].T)
         return score
 
+    def of_rows(self, user_vec: Tensor, row: Tensor) -> Tensor:
+        """float32 [D], int64 [n] -> float32 [n]: the scores of one user, for a head with a tail."""
+        parts = []
+        for some in row.split(self._items * self._users):
+            item_vec = self._item_vec[some]
+            parts.append(self._through_tail(torch.relu_(user_vec[: self._hidden] + item_vec[:, : self._hidden])))
+            if self._dot > 0:
+                parts[-1] = parts[-1] + item_vec[:, self._hidden :] @ user_vec[self._hidden :]
+        return torch.cat([*parts, user_vec[:0]])
+
     def _tail_scores(self, user_part: Tensor, item_part: Tensor) -> Tensor:
         score = user_part.new_empty(len(user_part), len(item_part))
         for i in range(0, len(item_part), self._items):

@@ -1,0 +1,200 @@
+"""The engine for MLP heads on a processor with VNNI: 8-bit integers find the candidates, the definition decides.
+
+It goes the way of dot_engine.py: a random sample sets a floor a little below where the K-th best of all items will be,
+the rest is searched from there, and whoever has fewer than K items that are proven to reach it starts again. Where many
+items are left, float32 scores with the bound of bound.py thin them out before float64 decides. A user with too many
+candidates to hold is left to the tiles; and where that happens to most users, so is everybody who comes later.
+"""
+
+from functools import cached_property
+from itertools import pairwise
+from math import ceil
+from typing import final
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from rec_export.topk import vnni
+from rec_export.topk.best import Best
+from rec_export.topk.bound import Bound
+from rec_export.topk.contract import Float64, Int64, Seen, TopK
+from rec_export.topk.crowd import Crowd, meeting
+from rec_export.topk.definition import Float32, score_pairs
+from rec_export.topk.dot_engine import best_of_sample
+from rec_export.topk.finite import check_scores
+from rec_export.topk.folded import Folded, folded_of
+from rec_export.topk.form import Form
+from rec_export.topk.mlp_scan import Found, Scratch, scan_tile, thin
+from rec_export.topk.network import Network, network_of
+from rec_export.topk.panels import PANEL, aligned
+from rec_export.topk.quantise import GROUP, WIDEST, Columns, columns_of, encode, measure, rounding, step_of
+from rec_export.topk.single import SingleScores
+from rec_export.topk.switches import side_by_side, whole_float32
+from rec_export.topk.tiles import TileEngine
+
+BITS = 11  # tiles of 2,048 items, which share the steps of their columns
+WIDEST_LAYER, LAYERS = 1024, 3
+TOGETHER = 384  # users
+HELD = 1 << 21  # items held for them at once, 20 bytes each
+STAGES, SLACK = 3, 16  # after each of so many parts of the catalogue 2 K + SLACK items of a user are scored exactly
+FEWEST_ITEMS, FEWEST_USERS = 1000, 16  # below these the tiles are as fast
+
+
+@final
+class MlpEngine:
+    """Exact whatever the sample, the tile and the users that come together."""
+
+    def __init__(self, form: Form, item_vec: Tensor, tiles: TileEngine, bits: int = BITS) -> None:
+        """item_vec float32 [N, D], contiguous, on the CPU; `tiles` serve whom this does not; 2^bits share steps."""
+        self._form, self._tiles, self._bits = form, tiles, bits
+        self._item_vec: Float32 = item_vec.numpy()
+        self._single = SingleScores(form, item_vec)
+        self._bound = Bound(form, item_vec)
+        self._helps = True
+
+    @staticmethod
+    def knows(form: Form, item_vec: Tensor) -> bool:
+        """Whether the head is an MLP that is narrow enough, and this machine has the instructions."""
+        sizes = [form.hidden, *(len(layer.bias) for layer in form.tail)]
+        narrow = form.hidden > 0 and len(form.tail) <= LAYERS and max(sizes) <= WIDEST_LAYER and form.dot <= WIDEST
+        return narrow and item_vec.device.type == "cpu" and vnni.available()
+
+    @cached_property
+    def _network(self) -> Network:
+        return network_of(self._form)
+
+    @cached_property
+    def _columns(self) -> tuple[Columns, Columns]:
+        return columns_of(self._item_vec[:, self._form.hidden :])
+
+    @cached_property
+    def _folded(self) -> Folded:
+        return folded_of(self._item_vec, self._network, self._columns[0], self._bits)
+
+    def top_k(self, user_vec: Tensor, k: int, seen: Seen) -> TopK:
+        """float32 [B, D] -> B lists."""
+        pays = "_folded" in self.__dict__ or len(user_vec) >= FEWEST_USERS
+        if self._helps and pays and len(self._item_vec) >= max(FEWEST_ITEMS, 16 * k):
+            return self.by_scan(user_vec, k, seen)
+        return self._tiles.top_k(user_vec, k, seen)
+
+    def by_scan(self, user_vec: Tensor, k: int, seen: Seen) -> TopK:
+        """The same, whether or not the tiles would be as fast; at least one item."""
+        best, left = Best(len(user_vec), k), np.zeros(len(user_vec), np.bool_)
+        vec: Float32 = user_vec.cpu().contiguous().numpy()
+        threads = torch.get_num_threads()
+        step = max(1, min(TOGETHER, HELD // self._width(k), ceil(len(vec) / threads)))
+        folded = self._folded  # before the threads want it
+
+        def settle(user: Int64) -> None:
+            found = self._candidates(self._crowd(vec[user], seen.take(user)), k)
+            left[user] = found.full
+            count = np.where(found.full, 0, found.number)
+            kept = np.arange(found.place.shape[1]) < count[:, None]
+            start, row = np.concatenate([[0], np.cumsum(count)]), folded.row[found.place[kept]]
+            start, row = self._thinned(user_vec[torch.from_numpy(user)], k, start, row)
+            score = score_pairs(self._form, vec[user], self._item_vec, start, row)
+            check_scores(score)
+            best.offer(user, start, row, score)
+
+        with whole_float32():
+            side_by_side(settle, np.split(np.arange(len(vec)), range(step, len(vec), step)), threads)
+        if left.any():
+            self._helps = left.mean() < 0.5
+            rest = np.flatnonzero(left)
+            theirs = self._tiles.top_k(user_vec[torch.from_numpy(rest)], k, seen.take(rest))
+            for mine, other in zip(best.top, theirs, strict=True):
+                mine[rest] = other
+        return best.top
+
+    def _width(self, k: int) -> int:
+        """How many items to hold for a user: two layers tell less than one, and cost more to compute."""
+        return 8 * k + (16384 if len(self._form.tail) == LAYERS else 4096)
+
+    def _crowd(self, vec: Float32, seen: Seen) -> Crowd:
+        hidden = self._form.hidden
+        reach = self._network.first_range.largest @ np.abs(self._network.first)
+        reached: Float64 = np.abs(vec[:, :hidden]).astype(np.float64) @ reach
+        dot = np.ascontiguousarray(vec[:, hidden:])
+        rows = measure(dot, self._columns[1])
+        step = step_of(rows.largest)
+        shared: Float64 = rounding(dot.shape[1]) * (np.abs(dot) @ np.abs(self._columns[0].shift))
+        return Crowd(
+            vec=vec,
+            own=reached,
+            rows=rows,
+            codes=encode(dot, np.arange(len(dot)), self._columns[1], step),
+            dot_step=step,
+            shared=shared,
+            same=float(self._form.tail[-1].bias) + dot @ self._columns[0].shift,
+            rounded=shared + 2.0**-37 * (reached + self._folded.tiles.size.max() + self._network.constant),
+            seen_start=seen.start,
+            seen_place=self._folded.place[seen.item_row],
+        )
+
+    def _candidates(self, crowd: Crowd, k: int) -> Found:
+        """What may be in the lists; nothing that is not, where it is proven to reach the floor."""
+        folded, everyone = self._folded, np.arange(len(crowd.vec))
+        found = Found.nothing(len(everyone), self._width(k), folded.row < 0)
+        sample, everything = folded.sample, len(folded.tiles.least)
+        self._scan(0, sample, crowd, everyone, best_of_sample(k), found)
+        found.proven[:] = -np.inf
+        stages = [sample + (everything - sample) * stage // STAGES for stage in range(STAGES + 1)]
+        for first, last in pairwise(stages):
+            self._scan(first, last, crowd, everyone, k, found)
+        again = np.flatnonzero(~found.full & (found.proven < found.floor))
+        if len(again):
+            found.floor[again], found.number[again] = found.proven[again], 0
+            self._scan(0, everything, crowd, again, k, found)
+        return found
+
+    def _scan(self, first: int, last: int, crowd: Crowd, user: Int64, k: int, found: Found) -> None:
+        folded, seen = self._folded, (crowd.seen_start, crowd.seen_place)
+        scratch = self._scratch()
+        room = np.full(len(crowd.vec), 4 * k)
+        for tile in range(first, last):
+            user = user[~found.full[user]]
+            if len(user) == 0:
+                return
+            met = meeting(self._network, folded, tile, crowd, user)
+            scan_tile(folded, tile, met, user, seen, k, scratch, room, found)
+        thin(found, seen, user, k)
+        self._sharpen(crowd, user[~found.full[user]], k, found)
+        thin(found, seen, user, k)
+
+    def _scratch(self) -> Scratch:
+        rows = -(-len(self._network.first) // GROUP) * GROUP
+        sums = aligned(4 * PANEL).view(np.float32)
+        return Scratch(aligned(self._folded.code.shape[1] * GROUP * PANEL), aligned(rows * PANEL), sums)
+
+    def _sharpen(self, crowd: Crowd, user: Int64, k: int, found: Found) -> None:
+        """Raise the floors: the definition's scores of the items that seem best are lower bounds without an error."""
+        best = []
+        for u in user:
+            low, high = found.low[u, : found.number[u]], found.high[u, : found.number[u]]
+            middle = np.add(low, high, where=np.isfinite(low), out=np.full(len(low), -np.inf))
+            most = min(len(middle), 2 * k + SLACK)
+            best.append(self._folded.row[found.place[u, np.argpartition(-middle, most - 1)[:most] if most else []]])
+        start = np.concatenate([[0], np.cumsum([len(own) for own in best])])
+        vec = crowd.vec[user]
+        score = score_pairs(self._form, vec, self._item_vec, start, np.concatenate([start[:0], *best]))
+        lower = crowd.same[user] + crowd.rounded[user]
+        for u, begin, end, same in zip(user, start, start[1:], lower, strict=False):
+            if end - begin >= k:
+                reached = np.partition(score[begin:end], -k)[-k] - same
+                found.proven[u], found.floor[u] = max(found.proven[u], reached), max(found.floor[u], reached)
+
+    def _thinned(self, user_vec: Tensor, k: int, start: Int64, row: Int64) -> tuple[Int64, Int64]:
+        """Fewer candidates, by float32 scores: as in tiles.py, the list holds none 2 bounds below the K-th best."""
+        if len(self._form.tail) < LAYERS:
+            return start, row
+        bound = self._bound.of(user_vec).numpy()
+        kept = []
+        for user, (begin, end) in enumerate(pairwise(start)):
+            own = row[begin:end]
+            if end - begin > 2 * k and bound[user] < np.inf:
+                score = self._single.of_rows(user_vec[user], torch.from_numpy(own)).double().numpy()
+                own = own[score >= np.partition(score, -k)[-k] - 2.000001 * bound[user]]
+            kept.append(own)
+        return np.concatenate([[0], np.cumsum([len(own) for own in kept])]), np.concatenate([row[:0], *kept])
