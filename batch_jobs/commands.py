@@ -1,63 +1,120 @@
 """The commands that score, publish, and look after what is published."""
 
-from datetime import UTC, date, datetime
+from collections.abc import Callable
+from datetime import UTC, datetime
+from functools import reduce
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+if TYPE_CHECKING:  # it waits for torch
+    from batch_jobs.executors.shards import Share
+    from batch_jobs.job import ScoreJob
+
 PATH = click.Path(path_type=Path, readable=False)
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+DAY = click.DateTime(["%Y-%m-%d"])
+EXECUTORS = click.Choice(["local", "processes", "ray", "shards"])
+
+SCORING = (
+    click.argument("bundle", type=PATH),
+    click.option(
+        "--interactions",
+        type=PATH,
+        required=True,
+        help="The whole log up to today, with the columns of the training.",
+    ),
+    click.option("--items", type=PATH, help="Today's items: only these are recommended, and new ones enter."),
+    click.option(
+        "--users", type=PATH, help="Score these users only; their attributes are read where the columns are there."
+    ),
+    click.option("--out", type=PATH, required=True, help="The read root; the run appears below it as run_date=..."),
+    click.option("--k", type=click.IntRange(1, 32_767), help="Items to keep for each user.  [default: score.k]"),
+    click.option("--run-date", type=DAY, help="The day that the lists are of.  [default: today, UTC]"),
+    click.option(
+        "--seen", type=click.Choice(["exclude", "keep"]), help="Items that a user has met.  [default: score.seen]"
+    ),
+    click.option(
+        "--runtime",
+        type=click.Choice(["torchscript", "onnx", "pt2", "onnx-fp16", "onnx-int8"]),
+        help="What runs the towers.  [default: score.runtime]",
+    ),
+    click.option("--device", help="auto, cpu or cuda.  [default: score.device]"),
+    click.option(
+        "--rules", type=PATH, help="A configuration whose section `rules` the lists keep to.  [default: none]"
+    ),
+    click.option("--replace", is_flag=True, help="Put the run in the place of another one that is live at that date."),
+    click.option("--allow-world-writable", is_flag=True, help="Publish where everybody on this machine may write."),
+)
+MEANS = (
+    click.option(
+        "--incremental/--full",
+        default=None,
+        help="Carry over the lists of users for whom nothing has changed.  [default: score.incremental]",
+    ),
+    click.option("--executor", type=EXECUTORS, help="Who makes the parts: docs/executors.md.  [default: local]"),
+    click.option("--workers", type=click.IntRange(1), help="How many processes.  [default: one a CUDA device]"),
+    click.option("--ray-address", help="Of a Ray cluster.  [default: RAY_ADDRESS, or one on this machine]"),
+)
+SHARE = (
+    click.option("--shard-index", type=click.IntRange(0), help="Make only this share of the parts; publish nothing."),
+    click.option("--shard-count", type=click.IntRange(1), help="Of so many shares."),
+)
+JSON = (click.option("--json", "as_json", is_flag=True, help="Print the run's manifest."),)
+
+
+def with_options(*options: Callable[[F], F]) -> Callable[[F], F]:
+    """All of them, in their order."""
+    return lambda command: reduce(lambda done, option: option(done), reversed(options), command)
 
 
 @click.command()
-@click.argument("bundle", type=PATH)
-@click.option(
-    "--interactions",
-    type=PATH,
-    required=True,
-    help="The whole log up to today, with the columns of the training.",
-)
-@click.option("--items", type=PATH, help="Today's items: only these are recommended, and new ones enter.")
-@click.option(
-    "--users", type=PATH, help="Score these users only; their attributes are read where the columns are there."
-)
-@click.option("--out", type=PATH, required=True, help="The read root; the run appears below it as run_date=...")
-@click.option("--k", type=click.IntRange(1, 32_767), help="Items to keep for each user.  [default: score.k]")
-@click.option(
-    "--run-date", type=click.DateTime(["%Y-%m-%d"]), help="The day that the lists are of.  [default: today, UTC]"
-)
-@click.option(
-    "--seen", type=click.Choice(["exclude", "keep"]), help="Items that a user has met.  [default: score.seen]"
-)
-@click.option(
-    "--runtime",
-    type=click.Choice(["torchscript", "onnx", "pt2", "onnx-fp16", "onnx-int8"]),
-    help="What runs the towers.  [default: score.runtime]",
-)
-@click.option("--device", help="auto, cpu or cuda.  [default: score.device]")
-@click.option("--rules", type=PATH, help="A configuration whose section `rules` the lists keep to.  [default: none]")
-@click.option("--replace", is_flag=True, help="Put the run in the place of another one that is live at that date.")
-@click.option("--allow-world-writable", is_flag=True, help="Publish where everybody on this machine may write.")
-@click.option("--json", "as_json", is_flag=True, help="Print the run's manifest.")
-def score(
-    bundle: Path, out: Path, run_date: datetime | None, rules: Path | None, as_json: bool, **options: Any
-) -> None:
+@with_options(*SCORING, *MEANS, *SHARE, *JSON)
+def score(shard_index: int | None, shard_count: int | None, as_json: bool, **options: Any) -> None:
     """Publish the best K items of every user, by the exported towers in BUNDLE, whole or not at all.
 
     Defaults are those of the section `score` in the configuration that the model was trained with.
     """
+    job, share = score_job(**options), share_of(shard_index, shard_count)
+    if share is None:
+        publish_run(job, as_json)
+        return
+    from batch_jobs.executors.shards import make_share
+
+    tell_share(make_share(job, *share))
+
+
+@click.command()
+@with_options(*SCORING, *JSON)
+def publish(as_json: bool, **options: Any) -> None:
+    """Publish the run whose parts were made by `score ... --shard-index I --shard-count N`; the options are the same.
+
+    Nothing is scored. While parts are missing it names them, and ends with 75.
+    """
+    publish_run(score_job(executor="shards", **options), as_json)
+
+
+def score_job(run_date: datetime | None, rules: Path | None, **options: Any) -> "ScoreJob":
+    """The job that is asked for."""
     from batch_jobs.job import ScoreJob
-    from batch_jobs.report import in_words
-    from batch_jobs.score import run
     from rec_export.config import Config
     from rec_export.errors import UsageError
 
-    day: date = (run_date or datetime.now(UTC)).date()
     if rules is not None:
         options["rules"] = Config.load(rules).rules
         if not options["rules"].declared():
             raise UsageError(f"{rules} has no rules; write them in a section 'rules', or leave --rules out")
-    job = ScoreJob(bundle=bundle, out=out, run_date=day, **options)
+    return ScoreJob(run_date=(run_date or datetime.now(UTC)).date(), **options)
+
+
+def publish_run(job: "ScoreJob", as_json: bool) -> None:
+    """Run it, and say what came of it."""
+    from batch_jobs.report import in_words
+    from batch_jobs.score import run
+
     manifest, fresh, _ = run(job)
     if as_json:
         click.echo(manifest.model_dump_json(indent=2))
@@ -71,11 +128,35 @@ def score(
         )
     if manifest.rules is not None:
         click.echo(f"rules: {in_words(manifest)}")
-    live = out / f"run_date={manifest.run_date}"
+    if manifest.everybody_because:
+        click.echo(f"nothing is carried over: {manifest.everybody_because}")
+    if manifest.carried:
+        click.echo(
+            f"{manifest.carried:,} lists are carried over, of which {manifest.sampled:,} were scored again to the same"
+        )
+    live = job.out / f"run_date={manifest.run_date}"
     click.echo(f"{live}" if fresh else f"{live} was published before; nothing is written again")
 
 
-DAY = click.DateTime(["%Y-%m-%d"])
+def share_of(index: int | None, count: int | None) -> tuple[int, int] | None:
+    """Which share of how many is asked for; None: all of it. Raises UsageError for half a question."""
+    from rec_export.errors import UsageError
+
+    if index is None and count is None:
+        return None
+    if index is None or count is None:
+        raise UsageError("--shard-index and --shard-count belong together; give both")
+    if index >= count:
+        raise UsageError(f"--shard-index is {index}, but should be 0 to {count - 1}, as --shard-count is {count}")
+    return index, count
+
+
+def tell_share(done: "Share") -> None:
+    """Say what a share came to."""
+    if done.published:
+        click.echo(f"run {done.run_id} is published; nothing is left to do")
+    else:
+        click.echo(f"run {done.run_id}: {len(done.made)} parts are made, {len(done.there)} were there before")
 
 
 @click.command()
@@ -85,18 +166,34 @@ DAY = click.DateTime(["%Y-%m-%d"])
 @click.option("--reason", help="Why; recorded with the run.")
 @click.option("--gate-cmd", "command", help="A check of your own: it gets the folder of the parts, 0 lets them pass.")
 @click.option("--replace", is_flag=True, help="Put the run in the place of another one that is live at that date.")
+@click.option("--executor", type=EXECUTORS, help="Who makes the parts: docs/executors.md.  [default: score.executor]")
+@with_options(*SHARE)
 @click.option("--json", "as_json", is_flag=True, help="Print the report.")
 @click.pass_context
-def nightly(ctx: click.Context, /, config: Path, run_date: datetime | None, as_json: bool, **options: Any) -> None:
+def nightly(
+    ctx: click.Context,
+    /,
+    config: Path,
+    run_date: datetime | None,
+    shard_index: int | None,
+    shard_count: int | None,
+    as_json: bool,
+    **options: Any,
+) -> None:
     """Score, ask the gates, publish: what CONFIG says, safe to repeat, for cron.
 
     What is not fit to be published is refused with exit code 80, and what is live stays live.
     """
     from batch_jobs.nightly import NightlyJob, run
+    from batch_jobs.nightly import share as make_share
     from rec_export.config import Config
 
-    day = (run_date or datetime.now(UTC)).date()
-    report = run(NightlyJob(config=Config.load(config), run_date=day, **options))
+    share = share_of(shard_index, shard_count)
+    job = NightlyJob(config=Config.load(config), run_date=(run_date or datetime.now(UTC)).date(), **options)
+    if share is not None:
+        tell_share(make_share(job, *share))
+        return
+    report = run(job)
     if as_json:
         click.echo(report.model_dump_json(indent=2))
     elif not ctx.find_root().params["quiet"]:

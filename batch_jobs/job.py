@@ -27,6 +27,10 @@ class ScoreJob(Record):
     seen: Literal["exclude", "keep"] | None = None
     device: str | None = None
     runtime: Engine | None = None
+    incremental: bool | None = None
+    executor: Literal["local", "processes", "ray", "shards"] | None = None
+    workers: int | None = Field(default=None, ge=1)
+    ray_address: str | None = None
     rules: Rules = Rules()
     replace: bool = False  # where another run is live at that date
     allow_world_writable: bool = False  # of the place

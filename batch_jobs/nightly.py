@@ -6,11 +6,12 @@ from contextlib import contextmanager
 from datetime import date
 from pathlib import Path
 from signal import SIGINT
-from typing import NamedTuple, final
+from typing import Literal, NamedTuple, final
 
 from pydantic import BaseModel
 
 from batch_jobs.clock import Clock
+from batch_jobs.executors.shards import Share, make_share
 from batch_jobs.gates import Gatekeeper
 from batch_jobs.heartbeat import Heart
 from batch_jobs.job import ScoreJob
@@ -52,6 +53,7 @@ class NightlyJob(Record):
     reason: str | None = None
     command: str | None = None
     replace: bool = False
+    executor: Literal["local", "processes", "ray", "shards"] | None = None
 
     @property
     def section(self) -> Nightly:
@@ -64,6 +66,8 @@ class NightlyJob(Record):
         """What is scored: the files of the section `data`, as they are tonight."""
         data, section = self.config.data, self.section
         asked = self.config.score.model_dump(exclude_unset=True)
+        if self.executor is not None:
+            asked["executor"] = self.executor
         return ScoreJob(
             bundle=section.bundle, interactions=data.interactions.path, items=data.items and data.items.path,
             users=data.users and data.users.path, whom=section.users, out=section.out, run_date=self.run_date,
@@ -86,6 +90,13 @@ def run(job: NightlyJob) -> Report:
     """
     with bound(run_date=job.run_date.isoformat()), nobody_named():
         return watched_over(job)
+
+
+def share(job: NightlyJob, index: int, count: int) -> Share:
+    """Make one of several shares of tonight's parts. No report: the night ends when somebody publishes."""
+    with bound(run_date=job.run_date.isoformat()), nobody_named():
+        refuse_other_columns(job)
+        return make_share(job.score_job(), index, count)
 
 
 def watched_over(job: NightlyJob) -> Report:

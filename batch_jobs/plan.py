@@ -10,7 +10,7 @@ import torch
 from batch_jobs.job import ScoreJob
 from batch_jobs.publish import refuse_gap, withdrawal
 from rec_export.bundle import Bundle
-from rec_export.config import Scoring
+from rec_export.config import MEANS, Scoring
 from rec_export.data.read import fingerprint
 from rec_export.device import device_of
 from rec_export.errors import DataError, MissingInputError, ModelError, OutputExistsError, RecExportError
@@ -42,7 +42,7 @@ def planned(job: ScoreJob) -> Plan:
     sealed = sha256(bundle.folder / MANIFEST)
     whom = job.whom if job.users is not None else "all"  # where nobody is listed
     facts: Facts = {
-        **how.model_dump(exclude={"device"}),
+        **how.model_dump(exclude=MEANS),
         "whom": whom,
         "bundle": sealed,
         **decided(job.rules.declared()),

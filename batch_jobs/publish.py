@@ -7,6 +7,7 @@
     recs.control/gone/                             what was in the trash already when it came there again
     recs.control/failed/<run_id>/                  what the gates refused, with a report
     recs.control/latest.json                       the newest date; derived from the read root
+    recs.control/basis/<run_id>/                   what the lists of the newest date stand on, if that was asked for
 
 The commit is one renameat2: into a free place, or an exchange with the run that is live. Everything after it is
 derived by `settle`, which every start repeats; so a process can be killed at any moment.
@@ -47,24 +48,35 @@ def claimed(recs: Recs, *, anywhere: bool = False) -> Iterator[None]:
     Raises UnsafePlaceError where everybody may write, but for `anywhere`. Where nothing was kept in the end, no control
     folder is left either.
     """
-    with storage_errors(recs.root):
-        if not anywhere:
-            refuse_open(recs)
-        recs.control.mkdir(mode=0o750, parents=True, exist_ok=True)
-        if recs.root.exists() and recs.root.stat().st_dev != recs.control.stat().st_dev:
-            raise StorageError(
-                f"{recs.root} and {recs.control} are on different disks, so a run cannot appear there at once;"
-                f" name a directory below {recs.root} as --out"
-            )
-        with locked(recs.control / "lock"):
-            try:
-                settle(recs)
-                yield
-            finally:
-                remove_if_empty(recs.control / "work")
-                if [path.name for path in recs.control.iterdir()] == ["lock"]:
-                    (recs.control / "lock").unlink()
-                    remove_if_empty(recs.control)
+    with storage_errors(recs.root), locked(lock_of(recs, anywhere)):
+        try:
+            settle(recs)
+            yield
+        finally:
+            remove_if_empty(recs.control / "work")
+            if [path.name for path in recs.control.iterdir()] == ["lock"]:
+                (recs.control / "lock").unlink()
+                remove_if_empty(recs.control)
+
+
+@contextmanager
+def joined(recs: Recs, *, anywhere: bool = False) -> Iterator[None]:
+    """Be one of several who make parts there. Raises BusyError where somebody publishes, who must be alone."""
+    with storage_errors(recs.root), locked(lock_of(recs, anywhere), shared=True):
+        yield
+
+
+def lock_of(recs: Recs, anywhere: bool) -> Path:
+    """The lock file, in the control folder, which is made. Raises StorageError where nothing could be published."""
+    if not anywhere:
+        refuse_open(recs)
+    recs.control.mkdir(mode=0o750, parents=True, exist_ok=True)
+    if recs.root.exists() and recs.root.stat().st_dev != recs.control.stat().st_dev:
+        raise StorageError(
+            f"{recs.root} and {recs.control} are on different disks, so a run cannot appear there at once;"
+            f" name a directory below {recs.root} as --out"
+        )
+    return recs.control / "lock"
 
 
 def publish(recs: Recs, work: Path, manifest: RunManifest) -> None:
@@ -137,6 +149,7 @@ def settle(recs: Recs) -> None:
             discard(recs, folder, folder.name if owner != folder else folder.parent.name)
     for work in recs.control.glob("work/*"):
         if is_live(recs, work.name):
+            keep_basis(recs, work)
             shutil.rmtree(work)
     for mark in recs.control.glob("withdrawn/run_date=*/*.json"):
         if run_in(recs.root / mark.parent.name) == mark.stem:  # it is live again, or still
@@ -145,10 +158,22 @@ def settle(recs: Recs) -> None:
     if dates:
         now = Latest(run_date=dates[-1], run_id=str(run_in(recs.live(dates[-1]))))
         path, text = recs.control / "latest.json", now.as_json()
+        for basis in recs.control.glob("basis/*"):
+            if basis.name != now.run_id:
+                shutil.rmtree(basis)
         if not path.is_file() or path.read_text(encoding="utf-8", errors="replace") != text:
             write_whole(path, text)
     else:
         (recs.control / "latest.json").unlink(missing_ok=True)
+
+
+def keep_basis(recs: Recs, work: Path) -> None:
+    """What the lists of a run stand on outlives its work, so that lists can be carried over the next time."""
+    if (work / "basis").is_dir():
+        kept = recs.control / "basis" / work.name
+        shutil.rmtree(kept, ignore_errors=True)
+        made(kept.parent)
+        os.rename(work / "basis", kept)
 
 
 def is_live(recs: Recs, run_id: str) -> bool:

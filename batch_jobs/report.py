@@ -28,6 +28,8 @@ class Report(Record):
     empty_lists: int = 0
     rules: str | None = None  # what business rules left out
     resumed_parts: int = 0  # that an earlier attempt had finished
+    carried: int = 0  # users whose list is that of the run before
+    everybody_because: str | None = None  # why an incremental run carried nothing over
     gates: tuple[Verdict, ...] = ()
 
     @classmethod
@@ -40,7 +42,7 @@ class Report(Record):
             outcome=outcome, exit_code=exit_code, sentence=sentence, run_date=run.run_date, run_id=run.run_id,
             started_at=run.started_at, seconds=seconds, users=run.users, rows=run.rows, items=run.items,
             short_lists=run.short_lists, empty_lists=run.empty_lists, rules=in_words(run),
-            resumed_parts=resumed, gates=run.gates,
+            resumed_parts=resumed, carried=run.carried, everybody_because=run.everybody_because, gates=run.gates,
         )  # fmt: skip
 
     def line(self) -> str:
@@ -50,9 +52,10 @@ class Report(Record):
         others = [f"{one.gate} {one.verdict}" for one in asked if one.verdict != "passed"]
         gates = f"{well} of {len(asked)} gates passed" + (f" ({', '.join(others)})" if others else "")
         resumed = f", {self.resumed_parts} parts resumed" if self.resumed_parts else ""
+        carried = f", {self.carried:,} lists carried over" if self.carried else ""
         return (
             f"{self.outcome} run_date={self.run_date} run {self.run_id}: {sum(self.users.values()):,} users,"
-            f" {self.rows:,} rows, {gates}, {self.seconds:.0f} s{resumed}"
+            f" {self.rows:,} rows, {gates}, {self.seconds:.0f} s{resumed}{carried}"
         )
 
     def markdown(self) -> str:
@@ -64,6 +67,8 @@ class Report(Record):
             lines += [f"Run {self.run_id}: {users} users, {self.items:,} items, {self.rows:,} rows,"]
             lines += [f"{self.short_lists:,} short lists, {self.empty_lists:,} of them empty."]
         lines += [f"Rules: {self.rules}."] if self.rules else []
+        if self.carried or self.everybody_because:
+            lines += [f"{self.carried:,} lists are carried over. {self.everybody_because or ''}".strip()]
         lines += [f"Started {self.started_at}, took {self.seconds:.0f} s, exit code {self.exit_code}.", ""]
         if self.gates:
             lines += ["| gate | verdict | value | should be | |", "|---|---|---|---|---|"]

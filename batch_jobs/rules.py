@@ -20,7 +20,7 @@ from rec_export.errors import DataError
 from rec_export.policy import NO_RULES, Policy
 from rec_export.recs import RulesRun
 from rec_export.rules import Rules
-from rec_export.scorer import Scorer, chunks
+from rec_export.scorer import chunks
 from rec_export.topk.contract import Allowed, Seen
 from rec_export.topk.mmr import Diversity
 from rec_export.topk.own_items import without
@@ -132,10 +132,9 @@ def sizes(today: Today, lists: Seen, policy: Policy, user: Int64, how: Scoring) 
     return np.bincount(left.user()[policy.kept[left.item_row]], minlength=len(user))
 
 
-def broken(user: Int64, item: Int64, scorer: Scorer) -> dict[str, int]:
+def broken(user: Int64, item: Int64, policy: Policy, items: int) -> dict[str, int]:
     """Rows of lists, int64 [rows] of users and of items, that break a rule, by kind."""
-    policy, items, found = scorer.policy, len(scorer.place), {}
-    pair = user * items + item
+    pair, found = user * items + item, {}
     if policy.denied is not None:
         denied = policy.denied.user() * items + policy.denied.item_row
         found["items that are denied to the user"] = int(np.isin(pair, denied).sum())

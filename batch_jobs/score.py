@@ -2,9 +2,6 @@
 
 import logging
 from datetime import UTC, datetime
-from functools import partial
-from itertools import islice
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -12,25 +9,24 @@ import pyarrow as pa
 
 from batch_jobs.audit import Evidence, one_in, step_for
 from batch_jobs.clock import Clock
+from batch_jobs.executors import make_parts
 from batch_jobs.gates import Candidate, Judge, sentence, structure
 from batch_jobs.job import ScoreJob
-from batch_jobs.parts import COLD, FALLBACK, MODEL, Lists, Shard, shards_of, write_part
-from batch_jobs.plan import Plan, planned, refuse_another_bundle, refuse_taken
+from batch_jobs.parts import shards_of
+from batch_jobs.plan import Plan, planned, refuse_taken
 from batch_jobs.publish import claimed, publish
 from batch_jobs.retention import empty, retire
 from batch_jobs.rules import broken, ruled
+from batch_jobs.task import Task
 from batch_jobs.today import Today, look
-from batch_jobs.work import MadeWith, Work, working
+from batch_jobs.work import Work, working
 from rec_export import __version__
-from rec_export.config import Retention, Scoring
-from rec_export.data.columns import Int64
+from rec_export.config import Retention
 from rec_export.data.read import refuse_changes
-from rec_export.data.vocab import UNKNOWN
 from rec_export.errors import DataError, GateError, MissingInputError
 from rec_export.files import storage_errors
 from rec_export.progress import track
-from rec_export.recs import PartFile, Recs, RunManifest, matched, run_in
-from rec_export.scorer import Model, Scorer, chunks
+from rec_export.recs import Recs, RunManifest, matched, run_in
 
 log = logging.getLogger("rec_export")
 MOST_STRANGE = 0.5  # of the events, of items that are known, below which the user is told
@@ -68,24 +64,20 @@ def run(job: ScoreJob, judge: Judge = structure, keep: Retention | None = None) 
         refuse_changes(plan.hashes, job.inputs())
         unknown = check_items(today, job)
         warn_of_a_short_log(today, job)
-        model = Model.of_bundle(plan.bundle, plan.how.runtime, plan.device)
-        refuse_another_bundle(plan)
-        scorer = Scorer(model, today.catalogue, today.world, today.eligible, ruling.policy)
         with working(recs, plan) as work:
-            left = unfinished(work, plan, len(today.users))
-            write_parts(work, plan, scorer, today.users, left)
-            parts = tuple(work.part(shard.name(plan.run_id)) for shard in shards_of(len(today.users)))
-            draft = described(plan, clock, scorer, parts)
-            draft = draft.model_copy(update={"unknown_items": unknown, "replaces": before, "rules": ruling.told})
+            task = Task(job, plan, today, ruling, work)
+            left = task.left()
+            make_parts(task, left)
+            draft = described(task, clock).model_copy(update={"unknown_items": unknown, "replaces": before})
             evidence = read_back(work, draft)
-            evidence = evidence.with_broken(met_or_gone(evidence.sample, scorer, plan.how))
+            evidence = evidence.with_broken(met_or_gone(evidence.sample, task))
             manifest = judged(Candidate(recs, work.parts, draft, evidence), work, judge)
             refuse_other_parts(work, manifest)
             publish(recs, work.parts, manifest)
             if keep is not None:
                 retire(recs, keep, plan.run_date)
                 empty(recs, keep)
-    return Scored(manifest, fresh=True, resumed=len(parts) - len(left))
+    return Scored(manifest, fresh=True, resumed=len(manifest.files) - len(left))
 
 
 def already(recs: Recs, plan: Plan, replace: bool) -> RunManifest | None:
@@ -109,27 +101,32 @@ def refuse_other_parts(work: Work, manifest: RunManifest) -> None:
         raise DataError(f"{told}, but were not when it was checked; look there, then run the command again") from error
 
 
-def described(plan: Plan, clock: Clock, scorer: Scorer, parts: tuple[PartFile, ...]) -> RunManifest:
+def described(task: Task, clock: Clock) -> RunManifest:
     """The manifest, before anything was checked."""
+    plan, today, work = task.plan, task.today, task.work
+    made_with = work.made_with()
+    assert made_with is not None
     return RunManifest(
         run_id=plan.run_id,
         run_date=plan.run_date,
         made_by=f"rec-export {__version__}",
-        made_with=MadeWith.here(plan.device).versions,
+        made_with=made_with.versions,
         started_at=clock.started.isoformat(timespec="seconds"),
         seconds=clock.seconds(),
-        as_of=moment(scorer.world.date),
+        as_of=moment(today.world.date),
         bundle=str(plan.facts["bundle"]),
         model_made_at=plan.bundle.manifest.made_at,
         inputs=plan.hashes,
-        log_rows=len(scorer.world.timeline.seen_item),
+        rules=task.ruling.told,
+        log_rows=len(today.world.timeline.seen_item),
         whom=str(plan.facts["whom"]),
         k=plan.how.k,
         seen=plan.how.seen,
         runtime=plan.how.runtime,
-        device=str(plan.device),
-        items=len(scorer.items),
-        files=parts,
+        device=made_with.device,
+        items=int(task.offered().sum()),
+        everybody_because=work.why_everybody(),
+        files=tuple(work.part(shard.name(plan.run_id)) for shard in shards_of(len(today.users))),
     )
 
 
@@ -144,18 +141,19 @@ def read_back(work: Work, draft: RunManifest) -> Evidence:
     return evidence
 
 
-def met_or_gone(sample: pa.Table, scorer: Scorer, how: Scoring) -> dict[str, int]:
+def met_or_gone(sample: pa.Table, task: Task) -> dict[str, int]:
     """Rows of a sample that recommend what must not be recommended tonight, by kind."""
-    catalogue = scorer.catalogue
+    catalogue = task.today.catalogue
     user = catalogue.users.vocab.rows(sample["user_id"].combine_chunks())
     item = catalogue.items.vocab.rows(sample["item_id"].combine_chunks())
-    found = {"items not in tonight's catalogue": int((scorer.place[item] == UNKNOWN).sum())}
-    if how.seen == "exclude":
+    offered = np.append(task.offered(), False)  # an item that is not known at all, UNKNOWN, is the last
+    found = {"items not in tonight's catalogue": int((~offered[item]).sum())}
+    if task.plan.how.seen == "exclude":
         users = np.unique(user)
-        seen, count = scorer.world.seen(users), len(catalogue.items.vocab)
+        seen, count = task.today.world.seen(users), len(catalogue.items.vocab)
         met = np.repeat(users, np.diff(seen.start)) * count + seen.item_row
         found["items that the user has met"] = int(np.isin(user * count + item, met).sum())
-    return {**found, **broken(user, item, scorer)}
+    return {**found, **broken(user, item, task.ruling.policy, len(catalogue.items.vocab))}
 
 
 def judged(candidate: Candidate, work: Work, judge: Judge) -> RunManifest:
@@ -215,30 +213,3 @@ def moment(microseconds: int | None) -> str | None:
     return (
         None if microseconds is None else datetime.fromtimestamp(microseconds / 1e6, UTC).isoformat(timespec="seconds")
     )
-
-
-def unfinished(work: Work, plan: Plan, users: int) -> list[Shard]:
-    """The shards that an earlier attempt has not finished."""
-    return [shard for shard in shards_of(users) if not work.has(shard.name(plan.run_id))]
-
-
-def write_parts(work: Work, plan: Plan, scorer: Scorer, users: Int64, shards: list[Shard]) -> None:
-    """Write the parts of some shards; `users` int64 [U] are those of the whole run."""
-    portions = {shard: list(chunks(users[shard.first : shard.stop])) for shard in shards}
-    todo = track((user for shard in shards for user in portions[shard]), sum(map(len, portions.values())), "scoring")
-
-    def write(shard: Shard, path: Path) -> PartFile:
-        lists = (lists_of(scorer, user, plan.how) for user in islice(todo, len(portions[shard])))
-        footer = {"run_date": plan.run_date, "run_id": plan.run_id, "part": f"{shard.number} of {shard.of}",
-                  "bundle": str(plan.facts["bundle"])}  # fmt: skip
-        return write_part(path, lists, scorer.catalogue.users.vocab, scorer.catalogue.items.vocab, plan.how.k, footer)
-
-    for shard in shards:
-        work.write(shard.name(plan.run_id), partial(write, shard))
-
-
-def lists_of(scorer: Scorer, user: Int64, how: Scoring) -> Lists:
-    """The lists of users [B], and where each came from."""
-    trained, known = user < scorer.catalogue.users.trained, scorer.known(user)
-    source = np.select([trained & known, known], [MODEL, COLD], FALLBACK).astype(np.int8)
-    return Lists(user, scorer.best(user, how.k, keep_seen=how.seen == "keep"), source)

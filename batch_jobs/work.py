@@ -3,12 +3,18 @@
     recs.control/work/<run_id>/run_date=2026-11-20/part-00000-of-00004-<run_id>.parquet     becomes the live folder
     recs.control/work/<run_id>/done/part-00000-of-00004-<run_id>.json                       its hash and counts
     recs.control/work/<run_id>/made_with.json
+    recs.control/work/<run_id>/basis/part-00000-of-00004-<run_id>.parquet                   if incremental (carry.py)
+    recs.control/work/<run_id>/everybody.json                                               why nobody is carried over
 
 A part without a sidecar was never finished. So a killed run goes on where it was: the same command makes the same run
 id, and so finds the same folder. What the gates refused lies in failed/<run_id>/ in the same shape, and comes back.
+
+Several processes, on several machines too, may make parts of one run at once, and even the same part: each writes where
+nobody else does, and what they put in its place are the same bytes.
 """
 
 import os
+import secrets
 import shutil
 import time
 from collections.abc import Callable, Iterator
@@ -25,13 +31,14 @@ import torch
 from batch_jobs.plan import Plan
 from batch_jobs.publish import made
 from rec_export import __version__
-from rec_export.errors import MissingInputError, ModelError
-from rec_export.files import sync
+from rec_export.errors import DeviceError, MissingInputError, ModelError
+from rec_export.files import sync, write_whole
 from rec_export.record import Record
 from rec_export.recs import PartFile, Recs, unchanged
 
 DECIDING = torch, pa, np, ort  # packages that decide the bytes of a part
 KEPT = 7 * 86400.0  # seconds that an unfinished run of another date is kept
+UNFINISHED = "unfinished-"  # begins the name of a file that one process writes
 R = TypeVar("R", bound=Record)
 
 
@@ -53,25 +60,61 @@ class MadeWith(Record):
 
 
 @final
-class Work:
-    """The folder of one run. Only who holds the lock may open it."""
+class Everybody(Record):
+    """everybody.json: that nobody's lists are carried over in this run, and why."""
 
-    def __init__(self, recs: Recs, run_date: str, run_id: str, made_with: MadeWith) -> None:
+    because: str
+
+
+@final
+class Work:
+    """The folder of one run: `begin` it alone, with the lock held, or `join` in as one of several."""
+
+    def __init__(self, recs: Recs, run_date: str, run_id: str) -> None:
         self.folder = recs.control / "work" / run_id
         self.parts = self.folder / f"run_date={run_date}"
-        self.sidecars = self.folder / "done"
+        self.sidecars, self.bases = self.folder / "done", self.folder / "basis"
         self.failed = recs.control / "failed" / run_id
+        self.mark, self.everybody = self.folder / "made_with.json", self.folder / "everybody.json"
+        self.mine: MadeWith | None = None  # what this process makes parts with
+
+    def begin(self, made_with: MadeWith | None) -> None:
+        """Clear up, and keep what was finished, if that was made with the same. None: whatever it was made with."""
         self.clear_others()
         if self.failed.is_dir() and not self.folder.exists():
             made(self.folder.parent)
             os.rename(self.failed, self.folder)
-        mark = self.folder / "made_with.json"
-        if self.folder.exists() and made_with != read_or_none(MadeWith, mark):
+        if made_with is not None and self.folder.exists() and made_with != self.made_with():
             shutil.rmtree(self.folder)
+        self.sweep()
+        self.make(made_with)
+        self.mine = made_with
+
+    def join(self, made_with: MadeWith) -> None:
+        """Take part in what others may be at work on. Raises DeviceError where they do it otherwise."""
+        self.make(made_with)
+        self.mine = made_with
+        self.refuse_others()
+
+    def make(self, made_with: MadeWith | None) -> None:
+        """The folders, where they are missing."""
         made(self.parts)
         made(self.sidecars)
-        if not mark.is_file():
-            made_with.write(mark)
+        if made_with is not None and not self.mark.is_file():
+            write_whole(self.mark, made_with.as_json(), self.unfinished())
+
+    def refuse_others(self) -> None:
+        """Raise DeviceError where the parts are made with something else, as their last bits might differ."""
+        theirs = self.made_with()
+        if theirs != self.mine:
+            raise DeviceError(
+                f"the parts in {self.folder} are made with {told(theirs)}, but this machine has {told(self.mine)};"
+                " use machines of one kind with the same versions, or remove that folder to begin anew"
+            )
+
+    def made_with(self) -> MadeWith | None:
+        """What the parts are made with; None where none was begun."""
+        return read_or_none(MadeWith, self.mark)
 
     def clear_others(self) -> None:
         """Remove what other runs of this date left, as their inputs are of the past, and of other dates long ago."""
@@ -81,9 +124,10 @@ class Work:
                 shutil.rmtree(left) if left.is_dir() else left.unlink()
 
     def has(self, name: str) -> bool:
-        """Whether a part was finished, and is what it was then."""
+        """Whether a part was finished, is what it was then, and holds nothing that was carried over in vain."""
         part = read_or_none(PartFile, self.sidecar(name))
-        return part is not None and unchanged(self.parts, part)
+        doubted = part is not None and part.carried > 0 and self.everybody.is_file()
+        return part is not None and not doubted and unchanged(self.parts, part)
 
     def part(self, name: str) -> PartFile:
         """What a finished part holds."""
@@ -91,12 +135,36 @@ class Work:
 
     def write(self, name: str, write: Callable[[Path], PartFile]) -> None:
         """Let `write` make a part at the path it is given. It counts as finished when its sidecar is there."""
-        unfinished = self.folder / "unfinished.parquet"
-        done = write(unfinished).model_copy(update={"name": name})
-        sync(unfinished)
-        os.rename(unfinished, self.parts / name)
+        unfinished = self.unfinished()
+        try:
+            done = write(unfinished).model_copy(update={"name": name})
+            sync(unfinished)
+            self.refuse_others()  # somebody may have begun the run anew meanwhile
+            os.rename(unfinished, self.parts / name)
+        except BaseException:
+            unfinished.unlink(missing_ok=True)
+            raise
         sync(self.parts)
-        done.write(self.sidecar(name))
+        write_whole(self.sidecar(name), done.as_json(), self.unfinished())
+
+    def score_everybody(self, because: str) -> None:
+        """From now on nobody's lists are carried over, and parts with such lists are made again."""
+        if not self.everybody.is_file():
+            write_whole(self.everybody, Everybody(because=because).as_json(), self.unfinished())
+
+    def why_everybody(self) -> str | None:
+        """Why nobody's lists are carried over; None where they may be."""
+        found = read_or_none(Everybody, self.everybody)
+        return found and found.because
+
+    def unfinished(self) -> Path:
+        """A file that no other process writes."""
+        return self.folder / f"{UNFINISHED}{secrets.token_hex(8)}"
+
+    def sweep(self) -> None:
+        """Remove what killed processes were writing. Only who is alone may."""
+        for left in self.folder.glob(f"{UNFINISHED}*"):
+            left.unlink()
 
     def sidecar(self, name: str) -> Path:
         """Where it is written that a part is finished."""
@@ -108,7 +176,7 @@ class Work:
 
     def close(self) -> None:
         """Keep what is finished for the next time, and nothing else."""
-        (self.folder / "unfinished.parquet").unlink(missing_ok=True)
+        self.sweep()
         if self.folder.is_dir() and not self.finished():
             shutil.rmtree(self.folder)
 
@@ -130,10 +198,18 @@ def read_or_none(kind: type[R], path: Path) -> R | None:
         return None
 
 
+def told(made_with: MadeWith | None) -> str:
+    """What parts are made with, for a sentence."""
+    if made_with is None:
+        return "something unknown"
+    return ", ".join([made_with.device, *(f"{name} {version}" for name, version in made_with.versions.items())])
+
+
 @contextmanager
 def working(recs: Recs, plan: Plan) -> Iterator[Work]:
     """The folder of a run; when the block ends, however it does, only finished parts are kept in it."""
-    work = Work(recs, plan.run_date, plan.run_id, MadeWith.here(plan.device))
+    work = Work(recs, plan.run_date, plan.run_id)
+    work.begin(None if plan.how.executor == "shards" else MadeWith.here(plan.device))
     try:
         yield work
     finally:

@@ -30,6 +30,7 @@ PLACES = {
     "pt2": "exporters.commands",
     "verify": "exporters.commands",
     "score": "batch_jobs.commands",
+    "publish": "batch_jobs.commands",
     "nightly": "batch_jobs.commands",
     "rollback": "batch_jobs.commands",
     "status": "batch_jobs.commands",

@@ -82,6 +82,10 @@ class Training(Record):
     refit: bool = Field(default=True, description="train again on training and validation rows, for the best epochs")
 
 
+MEANS = {"device", "incremental", "executor", "workers", "ray_address"}
+"""Keys of the section `score` that say how the lists come about, but change no byte of them."""
+
+
 @final
 class Scoring(Record):
     """How lists are made."""
@@ -91,6 +95,18 @@ class Scoring(Record):
     device: str = "auto"
     runtime: Literal["torchscript", "onnx", "pt2", "onnx-fp16", "onnx-int8"] = Field(
         default="torchscript", description="what runs the towers; the last two are lossy (docs/exports.md)"
+    )
+    incremental: bool = Field(
+        default=False, description="carry over the lists of users for whom nothing has changed since the newest run"
+    )
+    executor: Literal["local", "processes", "ray", "shards"] = Field(
+        default="local", description="who makes the parts; shards: other machines did, by --shard-index"
+    )
+    workers: int | None = Field(
+        default=None, ge=1, description="how many, of the executor processes; none: one for each CUDA device"
+    )
+    ray_address: str | None = Field(
+        default=None, description="of a Ray cluster; none: what RAY_ADDRESS says, or one on this machine"
     )
 
 

@@ -89,7 +89,13 @@ class GateError(RecExportError):
 
 
 class LostProcessError(RecExportError):
-    """One of several processes that train together has ended."""
+    """One of several processes that work together has ended."""
+
+    exit_code = 75
+
+
+class MissingPartsError(RecExportError):
+    """Other processes have not made all parts of a run yet."""
 
     exit_code = 75
 

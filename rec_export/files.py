@@ -112,17 +112,19 @@ def storage_error(path: Path | str, error: OSError) -> StorageError:
 
 
 @contextmanager
-def locked(path: Path) -> Iterator[None]:
+def locked(path: Path, *, shared: bool = False) -> Iterator[None]:
     """Be the only process that holds the lock file `path`. Raises BusyError at once where another one does.
 
-    The kernel gives the lock back when a process ends, however it ends. The file is open for writing, as NFS wants it.
+    `shared`: be one of several who hold it so; none of them and one who holds it alone are there at once. The kernel
+    gives the lock back when a process ends, however it ends. The file is open for writing, as NFS wants it.
     """
+    kind = fcntl.LOCK_SH if shared else fcntl.LOCK_EX
     handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o640)
     try:
-        mine = taken(handle, fcntl.LOCK_EX)
+        mine = taken(handle, kind)
         if not mine:  # it may have been `is_locked` that looked
             time.sleep(MOMENT)
-            mine = taken(handle, fcntl.LOCK_EX)
+            mine = taken(handle, kind)
         same = mine and path.exists() and os.path.samestat(os.fstat(handle), path.stat())
         if not same:  # or the one who held it has just removed the file
             raise busy(path)
@@ -163,9 +165,12 @@ def taken(handle: int, kind: int) -> bool:
     return True
 
 
-def write_whole(path: Path, text: str) -> None:
-    """Put a text file in its place, on the disk, by one rename: whoever reads it finds the old one or the new one."""
-    work = path.with_name(f".{path.name}{UNFINISHED}")
+def write_whole(path: Path, text: str, work: Path | None = None) -> None:
+    """Put a text file in its place, on the disk, by one rename: whoever reads it finds the old one or the new one.
+
+    `work`: where it is written first, on the same disk, if several processes may write `path` at once.
+    """
+    work = work or path.with_name(f".{path.name}{UNFINISHED}")
     with work.open("w", encoding="utf-8") as file:
         file.write(text)
         file.flush()

@@ -50,6 +50,8 @@ class PartFile(Record):
     sha256: str
     capped: int = 0  # items of the lists without caps that caps keep out of them
     varied: int = 0  # items of the lists by score that the re-rank for diversity leaves out
+    carried: int = 0  # users whose list was carried over from the run before
+    sampled: int = 0  # those of them who were scored all the same, to the same list
 
 
 @final
@@ -113,6 +115,7 @@ class RunManifest(Record):
     device: str
     items: int
     replaces: str | None = None  # the run that was live at this date before
+    everybody_because: str | None = None  # why an incremental run carried nothing over
     rules: RulesRun | None = None
     files: tuple[PartFile, ...]
     audit: Audit | None = None
@@ -133,6 +136,16 @@ class RunManifest(Record):
     def rows(self) -> int:
         """The rows of all parts."""
         return sum(part.rows for part in self.files)
+
+    @property
+    def carried(self) -> int:
+        """Users whose list was carried over from the run before."""
+        return sum(part.carried for part in self.files)
+
+    @property
+    def sampled(self) -> int:
+        """Those of them who were scored all the same."""
+        return sum(part.sampled for part in self.files)
 
     @property
     def short_lists(self) -> int:

@@ -1,4 +1,7 @@
-"""Exported towers as functions: load a tower file in any format and call it with named inputs."""
+"""Exported towers as functions: load a tower file in any format and call it with named inputs.
+
+On the CPU torch runs them on one thread: on several it may cut a long sum in as many parts, and so change its last bit.
+"""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -11,6 +14,7 @@ import torch
 from torch import Tensor
 
 from rec_export.errors import DeviceError, ModelError
+from rec_export.topk.switches import one_thread
 from rec_export.towers import Inputs
 
 Runtime = Literal["torchscript", "onnx", "pt2"]
@@ -42,7 +46,7 @@ def torchscript_tower(path: Path, device: torch.device) -> Tower:
         raise ModelError(f"{path} is not a TorchScript file that torch {torch.__version__} reads") from error
 
     def run(inputs: Inputs) -> Tensor:
-        with torch.inference_mode():
+        with torch.inference_mode(), one_thread():
             return module({name: value.to(device) for name, value in inputs.items()})
 
     return run
@@ -79,7 +83,7 @@ def pt2_tower(path: Path, device: torch.device) -> Tower:
     module = program.module()
 
     def run(inputs: Inputs) -> Tensor:
-        with torch.inference_mode():
+        with torch.inference_mode(), one_thread():
             return module(**{name: value.to(device) for name, value in inputs.items()})
 
     return run

@@ -17,7 +17,7 @@ from rec_export.inputs import item_inputs, user_inputs
 from rec_export.policy import NO_RULES, Policy
 from rec_export.runtime import Engine, Tower, load_tower
 from rec_export.topk import Seen
-from rec_export.topk.contract import Listed
+from rec_export.topk.contract import Allowed, Listed
 from rec_export.topk.ruled import RuledRanker
 from rec_export.towers import DotHead, Head, Input, Inputs
 from rec_export.world import World
@@ -85,11 +85,12 @@ class Scorer:
         self.place = np.full(len(everything), UNKNOWN)
         self.place[self.items] = np.arange(len(self.items))
         trend = torch.from_numpy(world.trend())
-        item_vec, penalty = self.item_vectors(trend), policy.penalty(world.likings()[self.items])
-        caps, diversity = policy.caps and policy.caps.take(self.items), policy.diversity
-        self.ranker = RuledRanker(model.head, item_vec, model.device, penalty=penalty, caps=caps, diversity=diversity)
-        popularity = trend[self.items, model.blueprint.recent].unsqueeze(1)
-        self.popularity = RuledRanker(DotHead(), popularity, caps=caps, diversity=diversity, alike=item_vec)
+        vec = self.item_vec = self.item_vectors(trend)
+        penalty = self.penalty = policy.penalty(world.likings()[self.items])
+        caps = self.caps = policy.caps and policy.caps.take(self.items)
+        self.ranker = RuledRanker(model.head, vec, model.device, penalty=penalty, caps=caps, diversity=policy.diversity)
+        self.recent = trend[self.items, model.blueprint.recent].unsqueeze(1)
+        self.popularity = RuledRanker(DotHead(), self.recent, caps=caps, diversity=policy.diversity, alike=vec)
 
     def item_vectors(self, trend: Tensor) -> Tensor:
         """The vectors of the eligible items, float32 [N, Di], from the trends of all items, float32 [all, W]."""
@@ -107,17 +108,18 @@ class Scorer:
         features = self.catalogue.users.features(user)
         return self.model.user_tower(user_inputs(self.model.user_ports, features, self.world, user, length))
 
-    def lists(self, user: Int64, k: int, keep_seen: bool = False) -> Listed:
-        """The best k of users [B] by the model."""
-        return self.listed(self.ranker, self.user_vectors(user), user, k, keep_seen)
+    def lists(self, user: Int64, k: int, keep_seen: bool = False, user_vec: Tensor | None = None) -> Listed:
+        """The best k of users [B] by the model; `user_vec` float32 [B, Du]: their vectors, where they are known."""
+        user_vec = self.user_vectors(user) if user_vec is None else user_vec
+        return self.listed(self.ranker, user_vec, user, k, keep_seen)
 
     def popular(self, user: Int64, k: int, keep_seen: bool = False) -> Listed:
         """The most popular k of late, for users [B] of whom nothing is known."""
         return self.listed(self.popularity, torch.ones(len(user), 1), user, k, keep_seen)
 
-    def best(self, user: Int64, k: int, keep_seen: bool = False) -> Listed:
+    def best(self, user: Int64, k: int, keep_seen: bool = False, user_vec: Tensor | None = None) -> Listed:
         """The best k of users [B]: by the model, or the popular items for those whom it cannot serve."""
-        lists, unknown = self.lists(user, k, keep_seen), np.flatnonzero(~self.serves(user))
+        lists, unknown = self.lists(user, k, keep_seen, user_vec), np.flatnonzero(~self.serves(user))
         if len(unknown):
             theirs = self.popular(user[unknown], k, keep_seen)
             lists.top.put(unknown, theirs.top)
@@ -126,12 +128,14 @@ class Scorer:
 
     def listed(self, ranker: RuledRanker, user_vec: Tensor, user: Int64, k: int, keep_seen: bool) -> Listed:
         """The best k of users [B] by one of the rankers, with the catalogue's item rows."""
-        allowed = self.policy.allowed and self.policy.allowed.take(user)
-        if allowed is not None:
-            allowed = allowed._replace(items=self.eligible(allowed.items))
-        lists = ranker.top_k(user_vec, min(k, len(self.items)), self.seen(user, keep_seen), allowed)
+        lists = ranker.top_k(user_vec, min(k, len(self.items)), self.seen(user, keep_seen), self.allowed(user))
         row = lists.top.item_row
         return lists._replace(top=lists.top._replace(item_row=np.where(row == UNKNOWN, UNKNOWN, self.items[row])))
+
+    def allowed(self, user: Int64) -> Allowed | None:
+        """What users [B] with a list of their own may get, as places among the eligible items; None without a rule."""
+        allowed = self.policy.allowed and self.policy.allowed.take(user)
+        return allowed and allowed._replace(items=self.eligible(allowed.items))
 
     def seen(self, user: Int64, keep_seen: bool) -> Seen:
         """What must not be recommended to users [B], met or denied to them, as places among the eligible items."""

@@ -10,8 +10,11 @@ from tempfile import TemporaryDirectory
 import pyarrow.parquet as pq
 import pytest
 
+from batch_jobs import maker
 from batch_jobs import score as job
+from batch_jobs.executors import make_parts
 from batch_jobs.job import ScoreJob
+from batch_jobs.lists import lists_of
 from batch_jobs.parts import shards_of
 from batch_jobs.publish import claimed
 from batch_jobs.today import Today, look
@@ -83,21 +86,23 @@ def test_the_manifest_says_what_was_published(scored: Path, exported: Path, shop
         "rows": len(rows),
         "bytes": part.stat().st_size,
         "sha256": sha256(part),
+        "carried": 0,
+        "sampled": 0,
     }]  # fmt: skip
 
 
 def test_a_run_that_fails_midway_leaves_nothing(
     exported: Path, shop: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    lists, calls = job.lists_of, iter([True, False])
+    calls = iter([True, False])
 
     def breaks(*anything: object) -> object:
         if next(calls):
-            return lists(*anything)  # type: ignore[arg-type]
+            return lists_of(*anything)  # type: ignore[arg-type]
         raise RuntimeError("midway")
 
-    monkeypatch.setattr(job, "lists_of", breaks)
-    monkeypatch.setattr(job, "chunks", lambda users: [users[:50], users[50:]])
+    monkeypatch.setattr(maker, "lists_of", breaks)
+    monkeypatch.setattr(maker, "chunks", lambda users: [users[:50], users[50:]])
     with pytest.raises(RuntimeError, match="midway"):
         job.run(score_job(exported, shop, tmp_path / "recs"))
     assert contents(tmp_path) == {}
@@ -191,15 +196,14 @@ def test_a_log_of_the_newest_rows_alone_is_warned_of(
 def test_a_date_that_is_taken_while_a_run_is_under_way_is_not_overwritten(
     exported: Path, shop: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    write = job.write_parts
     live = tmp_path / "recs" / f"run_date={LAST_DAY}"
 
-    def slower(*anything: object) -> object:
+    def slower(*anything: object) -> None:
         live.mkdir(parents=True)
         (live / "part-00000-of-00001-0123456789ab.parquet").touch()
-        return write(*anything)  # type: ignore[arg-type]
+        make_parts(*anything)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(job, "write_parts", slower)
+    monkeypatch.setattr(job, "make_parts", slower)
     with pytest.raises(OutputExistsError, match="was changed while this run was made"):
         job.run(score_job(exported, shop, tmp_path / "recs"))
     assert [path.name for path in live.iterdir()] == ["part-00000-of-00001-0123456789ab.parquet"]
@@ -260,7 +264,7 @@ def test_lists_that_hold_what_a_user_has_met_are_refused_even_by_score(
     exported: Path, shop: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     best = Scorer.best
-    monkeypatch.setattr(Scorer, "best", lambda self, user, k, keep_seen: best(self, user, k, True))
+    monkeypatch.setattr(Scorer, "best", lambda self, user, k, **given: best(self, user, k, True))
     answer = command("-q", *arguments(exported, shop, tmp_path / "recs"))
     assert (answer.code, (tmp_path / "recs").exists()) == (80, False)
     assert "items that the user has met" in answer.err

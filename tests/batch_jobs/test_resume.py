@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from pyarrow import parquet as pq
 
+from batch_jobs import maker
 from batch_jobs import score as job
 from batch_jobs.job import ScoreJob
 from batch_jobs.parts import write_part
@@ -40,7 +41,7 @@ def broken_off(wanted: ScoreJob, parts: int) -> None:
         return write(*anything)  # type: ignore[arg-type]
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(job, "write_part", breaks)
+        patch.setattr(maker, "write_part", breaks)
         with pytest.raises(RuntimeError, match="midway"):
             job.run(wanted)
 
@@ -90,11 +91,11 @@ def test_a_run_that_fails_before_its_first_part_leaves_nothing(exported: Path, s
 
 
 TERMINATED = """
-import os, batch_jobs.parts, batch_jobs.score
+import os, batch_jobs.parts, batch_jobs.maker
 from rec_export.cli import main
 batch_jobs.parts.USERS_PER_PART = 60
-write, calls = batch_jobs.score.write_part, iter([1])
-batch_jobs.score.write_part = lambda *given: write(*given) if next(calls, 0) else os.kill(os.getpid(), 15)
+write, calls = batch_jobs.maker.write_part, iter([1])
+batch_jobs.maker.write_part = lambda *given: write(*given) if next(calls, 0) else os.kill(os.getpid(), 15)
 main()
 """
 

@@ -241,11 +241,12 @@ def test_the_popular_items_of_users_without_anything_keep_to_the_rules(place: Pl
 def test_rows_that_break_a_rule_are_found_by_the_gate(place: Place) -> None:
     scorer = scorer_of(place, strict(place))
     user, item = np.array([0, 0, 1, 1, 2, 2, 2, 2, 2]), np.array([1, 2, 4, 5, 0, 4, 8, 12, 1])
-    assert broken(user, item, scorer) == {
+    assert broken(user, item, scorer.policy, len(scorer.place)) == {
         "items that are denied to the user": 1,
         "items that are not on the user's own list": 1,
         "more items of a kind than its cap allows": 1,
     }
     lists = scorer.best(np.arange(50), 10).top
     held = np.repeat(np.arange(50), lists.count)
-    assert set(broken(held, lists.item_row[lists.item_row >= 0], scorer).values()) == {0}
+    items = lists.item_row[lists.item_row >= 0]
+    assert set(broken(held, items, scorer.policy, len(scorer.place)).values()) == {0}

@@ -1,0 +1,17 @@
+"""All parts in this process, one after another."""
+
+from itertools import islice
+
+from batch_jobs.maker import PartMaker
+from batch_jobs.parts import Shard
+from batch_jobs.task import Task
+from rec_export.progress import track
+
+
+def make(task: Task, shards: list[Shard]) -> None:
+    """Make the parts of some shards."""
+    maker = PartMaker(task)
+    portions = {shard: maker.portions(shard) for shard in shards}
+    todo = track((user for shard in shards for user in portions[shard]), sum(map(len, portions.values())), "scoring")
+    for shard in shards:
+        maker.make(shard, islice(todo, len(portions[shard])))
