@@ -31,6 +31,7 @@ from rec_export.files import storage_errors
 from rec_export.progress import track
 from rec_export.recs import PartFile, Recs, RunManifest, matched, run_in
 from rec_export.scorer import Model, Scorer, chunks
+from rec_export.stages import Stages
 
 log = logging.getLogger("rec_export")
 MOST_STRANGE = 0.5  # of the events, of items that are known, below which the user is told
@@ -51,10 +52,11 @@ def run(job: ScoreJob, judge: Judge = structure, keep: Retention | None = None) 
     `keep` says what is removed after that; None: nothing. Raises BusyError, GateError, and OutputExistsError where
     another run is live or this one was withdrawn.
     """
-    clock = Clock()
+    clock, stages = Clock(), Stages()
     recs = Recs.at(job.out)
     live = recs.live(job.run_date.isoformat())
     plan = planned(job)
+    stages.end("check the bundle")
     with claimed(recs, anywhere=job.allow_world_writable), storage_errors(live):
         if keep is not None:
             empty(recs, keep)  # also while nights are refused
@@ -68,17 +70,22 @@ def run(job: ScoreJob, judge: Judge = structure, keep: Retention | None = None) 
         refuse_changes(plan.hashes, job.inputs())
         unknown = check_items(today, job)
         warn_of_a_short_log(today, job)
+        stages.end("read the log and tables")
         model = Model.of_bundle(plan.bundle, plan.how.runtime, plan.device)
         refuse_another_bundle(plan)
         scorer = Scorer(model, today.catalogue, today.world, today.eligible, ruling.policy)
+        stages.end("run the item tower")
         with working(recs, plan) as work:
             left = unfinished(work, plan, len(today.users))
             write_parts(work, plan, scorer, today.users, left)
+            stages.end("score and write")
             parts = tuple(work.part(shard.name(plan.run_id)) for shard in shards_of(len(today.users)))
             draft = described(plan, clock, scorer, parts)
             draft = draft.model_copy(update={"unknown_items": unknown, "replaces": before, "rules": ruling.told})
             evidence = read_back(work, draft)
             evidence = evidence.with_broken(met_or_gone(evidence.sample, scorer, plan.how))
+            stages.end("read back")
+            draft = draft.model_copy(update={"stages": stages.seconds})
             manifest = judged(Candidate(recs, work.parts, draft, evidence), work, judge)
             refuse_other_parts(work, manifest)
             publish(recs, work.parts, manifest)

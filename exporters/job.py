@@ -28,6 +28,7 @@ from rec_export.files import new_directory
 from rec_export.record import Record
 from rec_export.runtime import FILES, Runtime
 from rec_export.sealed import listed, write_manifest
+from rec_export.stages import Stages
 
 REPORT = "parity/report.json"
 CARD = "MODEL_CARD.md"
@@ -45,7 +46,9 @@ class ExportJob(Record):
 def run(job: ExportJob) -> Manifest:
     """Write the bundle. Raises ParityError, and leaves nothing behind, when it is not the trained model."""
     with new_directory(job.out) as folder:
+        stages = Stages()
         checkpoint = Checkpoint.read(job.checkpoint)
+        stages.end("read the checkpoint")
         blueprint = checkpoint.blueprint
         parts = parts_of(checkpoint.towers, blueprint)
         write_parts(parts, folder, job.formats, parity.labels(blueprint))
@@ -55,12 +58,15 @@ def run(job: ExportJob) -> Manifest:
         shutil.copyfile(job.checkpoint / "weights.safetensors", folder / "weights.safetensors")
         checkpoint.catalogue.write(folder)
         write_trend(checkpoint.trend, folder)
+        stages.end("write the formats")
         report = parity.check(folder, blueprint, checkpoint.catalogue, job.formats)
+        stages.end("prove them")
         (folder / REPORT).parent.mkdir()
         report.write(folder / REPORT)
         training = metrics(job.checkpoint)
         manifest = manifest_of(folder, blueprint, parts, job.formats, report)
-        manifest = manifest.model_copy(update={"metrics": training.get("held_out", {})})
+        told = {"metrics": training.get("held_out", {}), "stages": stages.seconds}
+        manifest = manifest.model_copy(update=told)
         text = card(manifest, report, training, checkpoint.catalogue.items.table.num_rows)
         (folder / CARD).write_text(text, encoding="utf-8")
         manifest = manifest.model_copy(update={"files": listed(folder)})

@@ -49,6 +49,7 @@ class Manifest(Record):
     versions: dict[str, str]
     parity: tuple[ParitySummary, ...]
     metrics: dict[str, dict[str, float]] = Field(default_factory=dict)  # on validation rows, beside what must be beaten
+    stages: dict[str, float] = Field(default_factory=dict)  # seconds of the export
     files: tuple[File, ...]
 
     @property

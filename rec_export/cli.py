@@ -37,6 +37,9 @@ PLACES = {
     "schedule": "batch_jobs.commands",
     "inspect": "rec_export.inspect_command",
     "doctor": "rec_export.doctor_command",
+    "explain": "batch_jobs.commands",
+    "diff": "batch_jobs.commands",
+    "report": "rec_export.report_command",
 }
 IN_SEVERAL = "train"  # processes, which torchrun starts
 
