@@ -7,11 +7,12 @@ from typing import final
 import numpy as np
 import pyarrow as pa
 
-from rec_export.churn import Churn, Run, churn
+from rec_export.churn import Churn, churn
 from rec_export.config import Config
 from rec_export.data.log import codes, read_events
 from rec_export.lists import plain
 from rec_export.record import Record
+from rec_export.run_lists import Run
 
 LENGTHS = {"<=3": (0, 3), "4-10": (4, 10), "11-30": (11, 30), ">30": (31, 2**62)}  # items liked
 

@@ -76,7 +76,8 @@ def figure(draw: Callable[[Axes], None], caption: str, alt: str, size: tuple[flo
         canvas = Canvas(figsize=size, layout="constrained")
         axes = canvas.add_subplot()
         draw(axes)
-        for said in axes.get_legend().get_texts() if axes.get_legend() else ():
+        legend = axes.get_legend()
+        for said in legend.get_texts() if legend else ():
             said.set_text(clipped(said.get_text()))
         file = io.StringIO()
         canvas.savefig(

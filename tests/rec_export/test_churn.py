@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rec_export.churn import PERSISTENCE, Churn, Moved, Run, Segment, churn, psi
+from rec_export.churn import PERSISTENCE, Churn, Moved, Segment, churn, psi
 from rec_export.errors import DataError, MissingInputError
+from rec_export.run_lists import Run
 
 Lists = dict[str, list[str]]
 

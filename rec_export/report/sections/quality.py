@@ -3,7 +3,7 @@
 from matplotlib.axes import Axes
 
 from rec_export.metrics import LOWER_IS_BETTER, NAMES, RATING_NAMES, Estimate
-from rec_export.report.drawing import bare, colour, figure
+from rec_export.report.drawing import bare, clipped, colour, figure
 from rec_export.report.found import EVALUATION, Found
 from rec_export.report.page import Cell, Figure, Note, Section, Table, count, estimate, number, short, text
 from rec_export.report.views import Evaluation, Outcome, Served
@@ -21,14 +21,20 @@ def section(found: Found) -> Section | None:
         return validated(found)
     label, first = next(iter(evaluations.items()))
     metric = metric_of(first)
-    blocks: list[Figure | Table | Note] = []
+    blocks: list[Figure | Table | Note] = [listers(evaluations)]
     for name, one in evaluations.items():
-        prefix = f"{name}: " if len(evaluations) > 1 else ""
-        blocks += [listers(one, metric_of(one), prefix), by_segment(one, metric_of(one), prefix)]
+        blocks.append(by_segment(one, metric_of(one), f"{name}: " if len(evaluations) > 1 else ""))
     blocks += [everything(evaluations), segments(evaluations), paired(evaluations)]
     if any(one.ratings for one in evaluations.values()):
         blocks.append(ratings(evaluations))
-    return Section("quality", "Quality", headline(label, first, metric), blocks)
+    line = headline(label, first, metric)
+    if len(evaluations) > 1:
+        means = (
+            f"{name} has {short(one.results['model']['all'].metrics[metric_of(one)].mean)}"
+            for name, one in evaluations.items()
+        )
+        line = f"{line} Of {metric}, {', '.join(means)}; `evaluate --against` pairs two by user."
+    return Section("quality", "Quality", line, blocks)
 
 
 def metric_of(one: Evaluation) -> str:
@@ -71,23 +77,26 @@ def called(one: Evaluation, lister: str) -> str:
     return one.model if lister == "model" else lister
 
 
-def listers(one: Evaluation, metric: str, prefix: str) -> Figure:
-    """A dot and an interval for each lister."""
-    names = list(one.results)
+def listers(evaluations: dict[str, Evaluation]) -> Figure:
+    """A dot and an interval for each model, and for what they must beat."""
+    label, first = next(iter(evaluations.items()))
+    metric, several = metric_of(first), len(evaluations) > 1
+    values = {
+        name if several else one.model: one.results["model"]["all"].metrics[metric] for name, one in evaluations.items()
+    }
+    mine = list(values)
+    values |= {name: served["all"].metrics[metric] for name, served in first.results.items() if name != "model"}
 
     def draw(axes: Axes) -> None:
         with bare(axes):
-            for place, name in enumerate(names):
-                value = one.results[name]["all"].metrics[metric]
-                dot(axes, value, place, 0 if name == "model" else 6)
-            axes.set_yticks(range(len(names)), [called(one, name) for name in names])
-            axes.invert_yaxis()
-            axes.set(xlabel=f"{metric}, all users", xlim=(0, None), ylim=(len(names) - 0.5, -0.5))
+            for place, (name, value) in enumerate(values.items()):
+                dot(axes, value, place, 0 if name in mine else 6)
+            axes.set_yticks(range(len(values)), [clipped(name) for name in values])
+            axes.set(xlabel=f"{metric}, all users", xlim=(0, None), ylim=(len(values) - 0.5, -0.5))
 
-    means = ", ".join(f"{called(one, name)} {short(one.results[name]['all'].metrics[metric].mean)}" for name in names)
-    return figure(
-        draw, f"{prefix}{metric} with 95% intervals", f"Dots with intervals: {means}.", (4.4, 0.9 + 0.36 * len(names))
-    )
+    means = ", ".join(f"{name} {short(value.mean)}" for name, value in values.items())
+    caption = f"{metric} with 95% intervals" + (f"; beside the lists that {label} was judged beside" if several else "")
+    return figure(draw, caption, f"Dots with intervals: {means}.", (4.4, 0.9 + 0.36 * len(values)))
 
 
 def dot(axes: Axes, value: Estimate, place: float, series: int) -> None:
@@ -131,10 +140,11 @@ def everything(evaluations: dict[str, Evaluation]) -> Table:
         for k in one.k
     ]
     head = ("evaluation", "lists of", "k", *NAMES, "coverage")
-    test = ", ".join(
+    tests = (
         f"{one.test_rows:,} held-out rows, {one.results['model']['all'].users:,} users, {one.items:,} items"
         for one in evaluations.values()
     )
+    test = " and ".join(dict.fromkeys(tests))
     return Table(f"All users, full ranking, mean [95% interval over users]: {test}", head, rows)
 
 
