@@ -198,15 +198,19 @@ def schedule(kind: str | None, out: Path | None, **options: Any) -> None:
 @click.option(
     "--bundle", type=PATH, help="The bundle that made a published run.  [default: the one beside the read root]"
 )
+@click.option("--rules", type=PATH, help="A configuration whose section `rules` the list keeps to.  [default: none]")
 @click.option("--json", "as_json", is_flag=True, help="Print everything as JSON.")
-def explain(run_date: datetime | None, as_json: bool, **options: Any) -> None:
+def explain(run_date: datetime | None, rules: Path | None, as_json: bool, **options: Any) -> None:
     """Explain one user's list: history, the terms of each score, what was kept out, and each exported format.
 
     TARGET is a bundle, a read root or a day of one, or the directory that `run` left.
     """
     from batch_jobs.explain import run
     from batch_jobs.job import ExplainJob
+    from rec_export.config import Config
 
+    if rules is not None:
+        options["rules"] = Config.load(rules).rules
     told = run(ExplainJob(run_date=run_date and run_date.date(), **options))
     click.echo(told.model_dump_json(indent=2) if as_json else told.text())
 

@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from rec_export.churn import Churn, churn
 from rec_export.config import Config
-from rec_export.data.log import codes, read_events
+from rec_export.data.log import read_events
 from rec_export.lists import plain
 from rec_export.record import Record
 from rec_export.run_lists import Run
@@ -35,12 +35,12 @@ def run(job: DiffJob) -> Churn:
 def by_length(config: Config) -> dict[str, pa.Array]:
     """The users of the log by how many different items they have liked."""
     events = read_events(config.data.interactions)
-    user, item = codes(events.user_id), codes(events.item_id)
-    pairs = np.unique((user * (item.max() + 1) + item)[events.positive])
-    liked = np.bincount(pairs // (item.max() + 1), minlength=user.max() + 1)
-    _, first = np.unique(user, return_index=True)
+    user, items = events.user_id.code.astype(np.int64), len(events.item_id.ids)
+    pairs = np.unique((user * items + events.item_id.code)[events.positive])
+    liked = np.bincount(pairs // items, minlength=len(events.user_id.ids))
+    there = events.user_id.counts() > 0
     return {
-        f"liked {name}": events.user_id.take(pa.array(first[(liked >= low) & (liked <= high)]))
+        f"liked {name}": events.user_id.ids.filter(pa.array(there & (liked >= low) & (liked <= high)))
         for name, (low, high) in LENGTHS.items()
     }
 

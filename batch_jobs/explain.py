@@ -10,6 +10,8 @@ import torch
 
 from batch_jobs.explained import Artefact, Explained, Hidden, Met, Place, Wanted
 from batch_jobs.job import ExplainJob, ScoreJob
+from batch_jobs.kept_out import kept_out
+from batch_jobs.rules import ruled
 from batch_jobs.score import lists_of, moment
 from batch_jobs.subject import Subject, subject_of
 from batch_jobs.today import Today, look
@@ -21,6 +23,7 @@ from rec_export.data.vocab import UNKNOWN
 from rec_export.errors import UsageError, nearest, shorten
 from rec_export.inputs import user_inputs
 from rec_export.metrics import Float64
+from rec_export.policy import Policy
 from rec_export.recs import SOURCES
 from rec_export.runtime import Runtime
 from rec_export.scorer import Model, Scorer
@@ -30,16 +33,18 @@ from rec_export.towers import DotHead
 CPU = torch.device("cpu")
 HISTORY = 10  # items that are shown
 HIDDEN = 5  # items that would stand in the list, but for a rule
+FORMATS: tuple[Runtime, ...] = ("torchscript", "onnx", "pt2")
+CROWDED = "a cap or the re-rank for diversity gave its place to another item"
 NEXT = 5  # items that are told of where the log goes on after the run's date
 ALIKE = 50_000  # ids that a mistyped one is compared with
 
 
 class Ranking(NamedTuple):
-    """All eligible items in the order of their scores for one user, met or not."""
+    """All items of tonight in the order of their scores for one user, whether the user can get them or not."""
 
     item_row: Int64  # [N]
-    score: Float64  # [N]
-    met: frozenset[int]  # item rows
+    score: Float64  # [N], with what a rule takes from it
+    out: dict[int, str]  # why an item row cannot stand in the list
 
     def place(self, row: int) -> int | None:
         """Where an item stands; None where it is not eligible."""
@@ -47,8 +52,8 @@ class Ranking(NamedTuple):
         return int(found[0]) if len(found) else None
 
     def rank(self, place: int) -> int:
-        """The rank of a place among the items that the user has not met, from 1."""
-        return 1 + sum(int(row) not in self.met for row in self.item_row[:place])
+        """The rank of a place among the items that the user can get, from 1."""
+        return 1 + sum(int(row) not in self.out for row in self.item_row[:place])
 
 
 def run(job: ExplainJob) -> Explained:
@@ -58,13 +63,16 @@ def run(job: ExplainJob) -> Explained:
     score_job = subject.score_job(job, bundle)
     how = score_job.scoring(bundle.manifest.blueprint.score, bundle.manifest.formats)
     today = look(bundle, score_job)
-    user = user_row(job.user, today)
+    user, data = user_row(job.user, today), bundle.manifest.blueprint.data
+    policy = ruled(today, score_job, data, how).policy
+    models = {form: Model.of_bundle(bundle, form, CPU) for form in FORMATS if form in bundle.manifest.formats}
     scorers = {
-        form: Scorer(Model.of_bundle(bundle, form, CPU), today.catalogue, today.world, today.eligible)
-        for form in ("torchscript", "onnx", "pt2")
-        if form in bundle.manifest.formats
+        form: Scorer(model, today.catalogue, today.world, today.eligible, policy) for form, model in models.items()
     }
-    return Explanation(bundle, how, today, user, scorers[how.runtime]).told(job, subject, scorers, score_job)
+    free = Policy(popularity_penalty=policy.popularity_penalty)  # a rule on scores, not on who gets what
+    everything = Scorer(models[how.runtime], today.catalogue, today.world, today.eligible, free)
+    out = kept_out(today, user, score_job, data, how, policy)
+    return Explanation(bundle, how, today, user, everything, out).told(job, subject, scorers, score_job)
 
 
 def user_row(user: str, today: Today) -> Int64:
@@ -89,16 +97,19 @@ class Explanation(NamedTuple):
     how: Scoring
     today: Today
     user: Int64  # [1]
-    scorer: Scorer
+    scorer: Scorer  # of all items, whatever the rules leave out
+    out: dict[int, str]  # why an item row cannot stand in the list
 
     def told(self, job: ExplainJob, subject: Subject, scorers: dict[Runtime, Scorer], score_job: ScoreJob) -> Explained:
         """The whole explanation."""
         ranking, blueprint = self.ranking(), self.bundle.manifest.blueprint
-        best = lists_of(self.scorer, self.user, self.how)
+        best = lists_of(scorers[self.how.runtime], self.user, self.how)
         served = bool(self.scorer.serves(self.user)[0])
         listed = [ranking.place(int(row)) for row in best.best.item_row[0] if row != UNKNOWN]
         places = [place for place in listed if place is not None]
-        mine = self.places(ranking, places, served)
+        mine = tuple(
+            one.model_copy(update={"rank": rank}) for rank, one in enumerate(self.places(ranking, places, served), 1)
+        )
         published = subject.published(str(self.id_of(self.today.catalogue.users.vocab.ids, int(self.user[0]))))
         later = self.later(score_job, subject)
         return Explained(
@@ -110,16 +121,19 @@ class Explanation(NamedTuple):
             as_of=moment(self.today.world.date),
             k=self.how.k,
             seen=self.how.seen,
-            terms=term_names(blueprint, self.scorer.model.head) if served else ("recent popularity",),
+            terms=self.term_names(served),
             splits=served and isinstance(self.scorer.model.head, DotHead),
             gate=gate_shares(self.bundle.folder, blueprint, self.inputs()) if served else {},
             history=self.history(),
             liked=int(self.today.world.length(self.user)[0]),
-            met=len(ranking.met),
+            met=len(set(self.today.world.seen(self.user).item_row.tolist())),
             list=mine,
             hidden=self.hidden(ranking, places, served),
-            asked=tuple(self.wanted(item, ranking, served, "asked for") for item in job.asked)
-            + tuple(self.wanted(item, ranking, served, "liked next") for item in later),
+            asked=tuple(
+                self.wanted(item, ranking, mine, served, why)
+                for why, items in (("asked for", job.asked), ("liked next", later))
+                for item in items
+            ),
             artefacts=tuple(self.artefact(form, one, mine) for form, one in scorers.items()),
             published=published,
             run=subject.run,
@@ -132,12 +146,23 @@ class Explanation(NamedTuple):
         return user_inputs(model.user_ports, features, self.today.world, self.user, blueprint.data.history)
 
     def ranking(self) -> Ranking:
-        """All items that may be recommended, best first, with those that the user has met."""
+        """All items of tonight, best first."""
         scorer, count = self.scorer, len(self.scorer.items)
         rank = scorer.lists if scorer.serves(self.user)[0] else scorer.popular
-        best = rank(self.user, count, keep_seen=True)
-        met = frozenset(self.today.world.seen(self.user).item_row.tolist())
-        return Ranking(best.item_row[0], best.score[0], met)
+        best = rank(self.user, count, keep_seen=True).top
+        return Ranking(best.item_row[0], best.score[0], self.out)
+
+    def term_names(self, served: bool) -> tuple[str, ...]:
+        """The terms of a score."""
+        if not served:
+            return ("recent popularity",)
+        penalty = ("penalty",) if self.scorer.policy.popularity_penalty is not None else ()
+        return (*term_names(self.bundle.manifest.blueprint, self.scorer.model.head), *penalty)
+
+    def penalty(self, rows: Int64) -> Float64 | None:
+        """What the rule popularity_penalty takes from the scores of items, float64 [n]."""
+        taken = self.scorer.policy.penalty(self.today.world.likings()[rows])
+        return None if taken is None else taken.astype(np.float64)
 
     def places(self, ranking: Ranking, places: list[int], served: bool) -> tuple[Place, ...]:
         """Items of a ranking with the terms of their scores."""
@@ -146,18 +171,21 @@ class Explanation(NamedTuple):
             trend = torch.from_numpy(self.today.world.trend())
             item_vec = self.scorer.item_vectors(trend)[torch.from_numpy(self.scorer.place[rows])].double().cpu().numpy()
             user_vec = self.scorer.user_vectors(self.user)[0].double().cpu().numpy()
-            told = terms(self.bundle.manifest.blueprint, self.scorer.model.head, user_vec, item_vec, score)
+            taken = self.penalty(rows)
+            whole = score if taken is None else score + taken
+            told = terms(self.bundle.manifest.blueprint, self.scorer.model.head, user_vec, item_vec, whole)
+            told = told if taken is None else np.concatenate([told, -taken[:, None]], axis=1)
         else:
             told = score[:, None]
         ids = self.today.catalogue.items.vocab.ids
         return tuple(
             Place(
-                rank=ranking.rank(place) if self.how.seen == "exclude" else place + 1,
+                rank=ranking.rank(place),
                 item=self.id_of(ids, int(row)),
                 title=self.title(int(row)),
                 score=float(value),
                 terms=tuple(map(float, parts)),
-                met=int(row) in ranking.met,
+                out=ranking.out.get(int(row)),
                 trained=int(row) < self.today.catalogue.items.trained,
             )
             for place, row, value, parts in zip(places, rows, score, told, strict=True)
@@ -179,32 +207,28 @@ class Explanation(NamedTuple):
         )
 
     def hidden(self, ranking: Ranking, places: list[int], served: bool) -> tuple[Hidden, ...]:
-        """The best items that a rule kept out of the list, of those that would stand in it."""
-        if self.how.seen == "keep" or not places:
-            return ()
-        out = [place for place in range(max(places)) if int(ranking.item_row[place]) in ranking.met]
+        """The best items that would stand in the list, but were met or are kept out by a rule."""
+        out = [place for place in range(max(places, default=0)) if place not in set(places)][:HIDDEN]
         return tuple(
-            Hidden(item=one.item, title=one.title, score=one.score, place=place + 1, rule="the user has met it")
-            for place, one in zip(out[:HIDDEN], self.places(ranking, out[:HIDDEN], served), strict=True)
+            Hidden(item=one.item, title=one.title, score=one.score, place=place + 1, rule=one.out or CROWDED)
+            for place, one in zip(out, self.places(ranking, out, served), strict=True)
         )
 
-    def wanted(self, item: str | int, ranking: Ranking, served: bool, why: str) -> Wanted:
+    def wanted(self, item: str | int, ranking: Ranking, mine: tuple[Place, ...], served: bool, why: str) -> Wanted:
         """Where one item stands, and why it is in the list or not."""
-        vocab = self.today.catalogue.items.vocab
-        row = int(vocab.rows(pa.array([item]))[0])
+        row = int(self.today.catalogue.items.vocab.rows(pa.array([item]))[0])
         if row == UNKNOWN:
             return Wanted(item=item, why=why, said="no file and no training knows it")
         place = ranking.place(row)
         if place is None:
             return Wanted(item=item, title=self.title(row), why=why, said="it is not in today's table of items")
         (told,) = self.places(ranking, [place], served)
-        met = row in ranking.met and self.how.seen == "exclude"
-        said = "the user has met it, so it is left out" if met else "in the list" if told.rank <= self.how.k else (
-            f"below the {self.how.k} of the list"
-        )  # fmt: skip
+        listed = next((one.rank for one in mine if one.item == told.item), None)
+        said = "in the list" if listed else told.out and f"{told.out}, so it is left out"
+        said = said or (CROWDED if told.rank <= self.how.k else f"below the {self.how.k} of the list")
         if not told.trained:
             said += "; the model was not trained on it, so its attributes and trend alone speak for it"
-        rank = place + 1 if met else told.rank
+        rank = listed or (place + 1 if told.out else told.rank)
         return Wanted(
             item=told.item, title=told.title, why=why, said=said, rank=rank, among=len(ranking.item_row), told=told
         )
@@ -227,12 +251,12 @@ class Explanation(NamedTuple):
         assert events.time is not None
         after = int(datetime.combine(subject.date, datetime.min.time(), UTC).timestamp() * 1e6) + DAY
         users = self.today.catalogue.users.vocab
-        mine = (users.rows(events.user_id) == self.user[0]) & events.positive & (events.time >= after)
+        mine = (events.user_id.rows_in(users) == self.user[0]) & events.positive & (events.time >= after)
         rows = np.flatnonzero(mine)
         order = rows[np.argsort(events.time[rows], kind="stable")]
         met = self.today.world.seen(self.user).item_row
         known = self.today.catalogue.items.vocab.ids.take(pa.array(met)).to_pylist()
-        fresh = [item for item in dict.fromkeys(events.item_id.take(pa.array(order)).to_pylist()) if item not in known]
+        fresh = [item for item in dict.fromkeys(events.item_id.at(order).column().to_pylist()) if item not in known]
         return fresh[:NEXT]
 
     def id_of(self, ids: pa.Array, row: int) -> str | int:

@@ -39,7 +39,7 @@ class Place(Record):
     title: str | None
     score: float
     terms: tuple[float, ...]
-    met: bool
+    out: str | None  # why the user cannot get it
     trained: bool  # whether the model knows the item's id
 
 

@@ -55,4 +55,5 @@ class ExplainJob(Record):
     items: Path | None = None
     users: Path | None = None
     run_date: date | None = None
+    rules: Rules = Rules()
     k: int = Field(ge=1, le=MOST_K)

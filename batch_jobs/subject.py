@@ -10,11 +10,12 @@ import pyarrow.compute as pc
 import pyarrow.dataset as ds
 
 from batch_jobs.job import ExplainJob, ScoreJob
-from rec_export.bundle import MANIFEST, Bundle
+from rec_export.bundle import Bundle
 from rec_export.data.read import fingerprint
 from rec_export.errors import DataError, MissingInputError, UsageError
 from rec_export.files import sha256
 from rec_export.recs import FOLDER, Recs, RunManifest, run_in
+from rec_export.sealed import MANIFEST
 
 log = logging.getLogger("rec_export")
 
@@ -46,12 +47,14 @@ class Subject(NamedTuple):
             )
         job_of_score = ScoreJob(
             bundle=self.bundle, interactions=paths["interactions"], items=paths["items"], users=paths["users"],
-            whom="all", out=Path(), run_date=self.date or date.max, k=job.k,
+            whom="all", rules=job.rules, out=Path(), run_date=self.date or date.max, k=job.k,
             seen=run.seen if run else None, runtime=run.runtime if run else None, device="cpu",
         )  # fmt: skip
         for name, path in job_of_score.inputs().items() if run else ():
             if run and run.inputs.get(name) != fingerprint(path):
                 log.warning("%s is not the file that the run %s read, so its list may differ", path, run.run_id)
+        if run and run.rules is not None and not job.rules.declared():
+            log.warning("the run %s kept to business rules; name their configuration with --rules", run.run_id)
         return job_of_score
 
     def published(self, user: str) -> tuple[str | int, ...] | None:

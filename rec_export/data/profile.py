@@ -4,10 +4,9 @@ from datetime import UTC, datetime
 from typing import Self, final
 
 import numpy as np
-import pyarrow.compute as pc
 
 from rec_export.data.columns import DAY, Float32, Int64, date
-from rec_export.data.log import Events, codes
+from rec_export.data.log import Events
 from rec_export.data.source import Source
 from rec_export.data.split import Part
 from rec_export.data.vocab import UNKNOWN, Vocab
@@ -33,8 +32,9 @@ class Tail(Record):
 
     @classmethod
     def measured(cls, owner: Int64) -> Self:
-        """From the user or item of each row, int64 [R], numbered from 0 without gaps."""
+        """From the user or item of each row, int64 [R], numbered from 0."""
         rows = np.bincount(owner)
+        rows = rows[rows > 0]
         place = np.floor(np.log2(rows)).astype(np.int64)
         falling = np.cumsum(np.sort(rows)[::-1]) / rows.sum()
         ends = [max(1, round(share * len(rows))) for share in BUSIEST]
@@ -82,12 +82,12 @@ class Profile(Record):
     def measured(cls, source: Source) -> Self:
         """From all that was read."""
         events, whole = source.events, source.whole
-        user, item = codes(whole.user_id), codes(whole.item_id)
+        user, item = (keys.code.astype(np.int64) for keys in (whole.user_id, whole.item_id))
         pairs = len(np.unique(user * (item.max() + 1) + item))
         users, items = Tail.measured(user), Tail.measured(item)
         known = source.rows(Part.TRAIN, Part.VALID)
         days, activity = activity_of(whole)
-        named = pc.unique(whole.item_id)
+        named = whole.item_id.present()
         table = source.items
         missing = table and int((Vocab(table.column(0).combine_chunks()).rows(named) == UNKNOWN).sum())
         return cls(

@@ -12,7 +12,7 @@ import pytest
 
 from rec_export.checkpoint import Checkpoint
 from rec_export.terms import term_names, terms
-from tests.conftest import LAST_DAY, command, done, read_lists, refusal
+from tests.conftest import LAST_DAY, command, config_file, done, read_lists, refusal, write_table
 
 
 @pytest.fixture(scope="module")
@@ -148,3 +148,24 @@ def test_members_of_an_ensemble_add_up_by_component(trained: Path) -> None:
     np.testing.assert_allclose(found, first + second)
     np.testing.assert_allclose(found.sum(1), item_vec @ user_vec)
     assert term_names(both, head) == tuple(parts)
+
+
+def test_rules_are_named_item_by_item(shop: Path, exported: Path, user: str, tmp_path: Path) -> None:
+    log = shop / "interactions.parquet"
+    plain = [one["item"] for one in json.loads(done("explain", exported, "--user", user, "--json"))["list"]]
+    write_table(tmp_path / "pairs.parquet", user_id=[user], item_id=[plain[2]])
+    rules = {"deny": [plain[0]], "deny_by_user": {"path": "pairs.parquet"}, "popularity_penalty": 1e-6}
+    config = config_file(tmp_path, data={"interactions": {"path": str(log)}}, rules=rules)
+    words = "explain", exported, "--user", user, "--rules", config, "--json", "--item", plain[2], "--item", plain[1]
+    told = json.loads(done(*words))
+    assert [one["item"] for one in told["list"]][:2] == [plain[1], plain[3]]
+    assert {one["item"]: one["rule"] for one in told["hidden"] if one["item"] in plain} == {
+        plain[0]: "the rule deny leaves it out for everybody",
+        plain[2]: "the rule deny_by_user denies it",
+    }
+    assert [(one["said"], one["rank"] is not None) for one in told["asked"]] == [
+        ("the rule deny_by_user denies it, so it is left out", True),
+        ("in the list", True),
+    ]
+    assert told["terms"] == ["taste", "item", "trend", "penalty"]
+    assert all(sum(one["terms"]) == pytest.approx(one["score"], abs=1e-6) for one in told["list"])
