@@ -18,7 +18,7 @@ from batch_jobs.parts import COLD, FALLBACK, MODEL, Lists, Shard, shards_of, wri
 from batch_jobs.plan import Plan, planned, refuse_another_bundle, refuse_taken
 from batch_jobs.publish import claimed, publish
 from batch_jobs.retention import empty, retire
-from batch_jobs.rules import broken, ruled
+from batch_jobs.rules import Ruling, broken, ruled
 from batch_jobs.today import Today, look
 from batch_jobs.work import MadeWith, Work, working
 from rec_export import __version__
@@ -71,28 +71,36 @@ def run(job: ScoreJob, judge: Judge = structure, keep: Retention | None = None) 
         unknown = check_items(today, job)
         warn_of_a_short_log(today, job)
         stages.end("read the log and tables")
-        model = Model.of_bundle(plan.bundle, plan.how.runtime, plan.device)
-        refuse_another_bundle(plan)
-        scorer = Scorer(model, today.catalogue, today.world, today.eligible, ruling.policy)
+        scorer = scorer_of(plan, today, ruling)
         stages.end("run the item tower")
         with working(recs, plan) as work:
             left = unfinished(work, plan, len(today.users))
             write_parts(work, plan, scorer, today.users, left)
             stages.end("score and write")
             parts = tuple(work.part(shard.name(plan.run_id)) for shard in shards_of(len(today.users)))
-            draft = described(plan, clock, scorer, parts)
-            draft = draft.model_copy(update={"unknown_items": unknown, "replaces": before, "rules": ruling.told})
-            evidence = read_back(work, draft)
-            evidence = evidence.with_broken(met_or_gone(evidence.sample, scorer, plan.how))
-            stages.end("read back")
-            draft = draft.model_copy(update={"stages": stages.seconds})
+            told = {"unknown_items": unknown, "replaces": before, "rules": ruling.told}
+            draft = described(plan, clock, scorer, parts).model_copy(update=told)
+            evidence = read_back(work, draft, scorer, plan.how)
+            draft = draft.model_copy(update={"stages": stages.until("read back")})
             manifest = judged(Candidate(recs, work.parts, draft, evidence), work, judge)
             refuse_other_parts(work, manifest)
             publish(recs, work.parts, manifest)
-            if keep is not None:
-                retire(recs, keep, plan.run_date)
-                empty(recs, keep)
+            clear_up(recs, keep, plan.run_date)
     return Scored(manifest, fresh=True, resumed=len(parts) - len(left))
+
+
+def clear_up(recs: Recs, keep: Retention | None, run_date: str) -> None:
+    """Remove what is kept no longer."""
+    if keep is not None:
+        retire(recs, keep, run_date)
+        empty(recs, keep)
+
+
+def scorer_of(plan: Plan, today: Today, ruling: Ruling) -> Scorer:
+    """The bundle's towers over tonight's world. Raises DataError where the bundle was changed meanwhile."""
+    model = Model.of_bundle(plan.bundle, plan.how.runtime, plan.device)
+    refuse_another_bundle(plan)
+    return Scorer(model, today.catalogue, today.world, today.eligible, ruling.policy)
 
 
 def already(recs: Recs, plan: Plan, replace: bool) -> RunManifest | None:
@@ -140,15 +148,15 @@ def described(plan: Plan, clock: Clock, scorer: Scorer, parts: tuple[PartFile, .
     )
 
 
-def read_back(work: Work, draft: RunManifest) -> Evidence:
-    """What the written parts hold."""
+def read_back(work: Work, draft: RunManifest, scorer: Scorer, how: Scoring) -> Evidence:
+    """What the written parts hold, and which promises they break."""
     keep = one_in(step_for(sum(draft.users.values())))
     todo = track(draft.files, len(draft.files), "checking")
     evidence = Evidence.together(Evidence.of(work.parts / part.name, keep) for part in todo)
     counted, said = (evidence.rows, sum(evidence.users.values())), (draft.rows, sum(draft.users.values()))
     if counted != (said[0], said[1] - draft.empty_lists):
         raise DataError(f"{work.parts} holds {counted[0]:,} rows of {counted[1]:,} users, but {said} were written")
-    return evidence
+    return evidence.with_broken(met_or_gone(evidence.sample, scorer, how))
 
 
 def met_or_gone(sample: pa.Table, scorer: Scorer, how: Scoring) -> dict[str, int]:

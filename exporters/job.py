@@ -60,13 +60,12 @@ def run(job: ExportJob) -> Manifest:
         write_trend(checkpoint.trend, folder)
         stages.end("write the formats")
         report = parity.check(folder, blueprint, checkpoint.catalogue, job.formats)
-        stages.end("prove them")
+        told = {"stages": stages.until("prove them")}
         (folder / REPORT).parent.mkdir()
         report.write(folder / REPORT)
         training = metrics(job.checkpoint)
         manifest = manifest_of(folder, blueprint, parts, job.formats, report)
-        told = {"metrics": training.get("held_out", {}), "stages": stages.seconds}
-        manifest = manifest.model_copy(update=told)
+        manifest = manifest.model_copy(update={"metrics": training.get("held_out", {}), **told})
         text = card(manifest, report, training, checkpoint.catalogue.items.table.num_rows)
         (folder / CARD).write_text(text, encoding="utf-8")
         manifest = manifest.model_copy(update={"files": listed(folder)})

@@ -17,3 +17,8 @@ class Stages:
         now = time.monotonic()
         self.seconds[stage] = round(now - self.since, 2)
         self.since = now
+
+    def until(self, stage: str) -> dict[str, float]:
+        """The seconds of all stages up to the end of this one."""
+        self.end(stage)
+        return dict(self.seconds)
