@@ -282,3 +282,50 @@ def schedule(kind: str | None, out: Path | None, **options: Any) -> None:
         return
     for name, text in files.items():
         click.echo((f"# {name}\n" if len(files) > 1 else "") + text.rstrip("\n"))
+
+
+@click.command()
+@click.argument("target", type=PATH)
+@click.option("--user", required=True, help="Whose list.")
+@click.option("--item", "asked", multiple=True, help="Tell where this item stands, and why.")
+@click.option("--k", type=click.IntRange(1, 32_767), default=10, show_default=True, help="Places of the list.")
+@click.option("--run-date", type=DAY, help="A published day, or the day to look from.  [default: the newest]")
+@click.option("--interactions", type=PATH, help="The log.  [default: that of the training]")
+@click.option(
+    "--items", type=PATH, help="Today's table of items.  [default: that of the training, for a run that read one]"
+)
+@click.option("--users", type=PATH, help="Today's table of users.  [default: likewise]")
+@click.option(
+    "--bundle", type=PATH, help="The bundle that made a published run.  [default: the one beside the read root]"
+)
+@click.option("--rules", type=PATH, help="A configuration whose section `rules` the list keeps to.  [default: none]")
+@click.option("--json", "as_json", is_flag=True, help="Print everything as JSON.")
+def explain(run_date: datetime | None, rules: Path | None, as_json: bool, **options: Any) -> None:
+    """Explain one user's list: history, the terms of each score, what was kept out, and each exported format.
+
+    TARGET is a bundle, a read root or a day of one, or the directory that `run` left.
+    """
+    from batch_jobs.explain import run
+    from batch_jobs.job import ExplainJob
+    from rec_export.config import Config
+
+    if rules is not None:
+        options["rules"] = Config.load(rules).rules
+    told = run(ExplainJob(run_date=run_date and run_date.date(), **options))
+    click.echo(told.model_dump_json(indent=2) if as_json else told.text())
+
+
+@click.command()
+@click.argument("before", type=PATH, metavar="RUN_A")
+@click.argument("after", type=PATH, metavar="RUN_B")
+@click.option("--config", type=PATH, help="A configuration whose log tells users apart by how much they liked.")
+@click.option("--json", "as_json", is_flag=True, help="Print everything as JSON.")
+def diff(as_json: bool, **options: Any) -> None:
+    """Tell how the lists of RUN_A and RUN_B differ: users, items kept, items that come and go, scores.
+
+    A run is a read root (its newest day), the folder of a day in one, or any folder of parts.
+    """
+    from batch_jobs.diff import DiffJob, lines, run
+
+    told = run(DiffJob(**options))
+    click.echo(told.model_dump_json(indent=2) if as_json else "\n".join(lines(told)))

@@ -1,4 +1,4 @@
-"""ScoreJob: everything that a run of recommendations depends on."""
+"""ScoreJob: everything that a run of recommendations depends on. ExplainJob: whose list is to be explained."""
 
 from datetime import date
 from pathlib import Path
@@ -45,3 +45,19 @@ class ScoreJob(Record):
         given = self.model_dump(include=set(Scoring.model_fields), exclude_none=True)
         there = {} if configured.runtime in formats else {"runtime": formats[0]}
         return configured.model_copy(update={**there, **given})
+
+
+@final
+class ExplainJob(Record):
+    """Whose list, and which one."""
+
+    target: Path  # a bundle, a read root, the folder of a date, or what `run` left
+    user: str
+    asked: tuple[str, ...] = ()  # items whose place is asked for
+    bundle: Path | None = None
+    interactions: Path | None = None
+    items: Path | None = None
+    users: Path | None = None
+    run_date: date | None = None
+    rules: Rules = Rules()
+    k: int = Field(ge=1, le=MOST_K)

@@ -27,6 +27,7 @@ from rec_export.errors import DataError, GateError, MissingInputError
 from rec_export.files import storage_errors
 from rec_export.progress import track
 from rec_export.recs import Recs, RunManifest, matched, run_in
+from rec_export.stages import Stages
 
 log = logging.getLogger("rec_export")
 MOST_STRANGE = 0.5  # of the events, of items that are known, below which the user is told
@@ -47,10 +48,11 @@ def run(job: ScoreJob, judge: Judge = structure, keep: Retention | None = None) 
     `keep` says what is removed after that; None: nothing. Raises BusyError, GateError, and OutputExistsError where
     another run is live or this one was withdrawn.
     """
-    clock = Clock()
+    clock, stages = Clock(), Stages()
     recs = Recs.at(job.out)
     live = recs.live(job.run_date.isoformat())
     plan = planned(job)
+    stages.end("check the bundle")
     with claimed(recs, anywhere=job.allow_world_writable), storage_errors(live):
         if keep is not None:
             empty(recs, keep)  # also while nights are refused
@@ -64,20 +66,27 @@ def run(job: ScoreJob, judge: Judge = structure, keep: Retention | None = None) 
         refuse_changes(plan.hashes, job.inputs())
         unknown = check_items(today, job)
         warn_of_a_short_log(today, job)
+        stages.end("read the log and tables")
         with working(recs, plan) as work:
             task = Task(job, plan, today, ruling, work)
             left = task.left()
             make_parts(task, left)
+            stages.end("score and write")
             draft = described(task, clock).model_copy(update={"unknown_items": unknown, "replaces": before})
-            evidence = read_back(work, draft)
-            evidence = evidence.with_broken(met_or_gone(evidence.sample, task))
+            evidence = read_back(work, draft, task)
+            draft = draft.model_copy(update={"stages": stages.until("read back")})
             manifest = judged(Candidate(recs, work.parts, draft, evidence), work, judge)
             refuse_other_parts(work, manifest)
             publish(recs, work.parts, manifest)
-            if keep is not None:
-                retire(recs, keep, plan.run_date)
-                empty(recs, keep)
+            clear_up(recs, keep, plan.run_date)
     return Scored(manifest, fresh=True, resumed=len(manifest.files) - len(left))
+
+
+def clear_up(recs: Recs, keep: Retention | None, run_date: str) -> None:
+    """Remove what is kept no longer."""
+    if keep is not None:
+        retire(recs, keep, run_date)
+        empty(recs, keep)
 
 
 def already(recs: Recs, plan: Plan, replace: bool) -> RunManifest | None:
@@ -130,15 +139,15 @@ def described(task: Task, clock: Clock) -> RunManifest:
     )
 
 
-def read_back(work: Work, draft: RunManifest) -> Evidence:
-    """What the written parts hold."""
+def read_back(work: Work, draft: RunManifest, task: Task) -> Evidence:
+    """What the written parts hold, and which promises they break."""
     keep = one_in(step_for(sum(draft.users.values())))
     todo = track(draft.files, len(draft.files), "checking")
     evidence = Evidence.together(Evidence.of(work.parts / part.name, keep) for part in todo)
     counted, said = (evidence.rows, sum(evidence.users.values())), (draft.rows, sum(draft.users.values()))
     if counted != (said[0], said[1] - draft.empty_lists):
         raise DataError(f"{work.parts} holds {counted[0]:,} rows of {counted[1]:,} users, but {said} were written")
-    return evidence
+    return evidence.with_broken(met_or_gone(evidence.sample, task))
 
 
 def met_or_gone(sample: pa.Table, task: Task) -> dict[str, int]:

@@ -37,6 +37,7 @@ from rec_export.held_out import HeldOut
 from rec_export.record import Record
 from rec_export.runtime import FILES, Runtime
 from rec_export.sealed import listed, write_manifest
+from rec_export.stages import Stages
 
 REPORT = "parity/report.json"
 CARD = "MODEL_CARD.md"
@@ -56,7 +57,9 @@ def run(job: ExportJob) -> Manifest:
     """Write the bundle. Raises ParityError, and leaves OUT.refused, when it is not the trained model."""
     check_place(job.out)
     with new_directory(job.out) as folder:
+        stages = Stages()
         checkpoint = Checkpoint.read(job.checkpoint)
+        stages.end("read the checkpoint")
         blueprint = checkpoint.blueprint
         held_out = job.smaller and held_out_of(checkpoint, job.smaller)
         parts = parts_of(checkpoint.towers, blueprint)
@@ -69,13 +72,16 @@ def run(job: ExportJob) -> Manifest:
         shutil.copyfile(job.checkpoint / "weights.safetensors", folder / "weights.safetensors")
         checkpoint.catalogue.write(folder)
         write_trend(checkpoint.trend, folder)
+        stages.end("write the formats")
         write_corpus(folder, parts, blueprint, checkpoint.catalogue)
         report = proved(Opened(folder=folder, blueprint=blueprint), job.formats, job.out)
         report.write(folder / REPORT)
+        stages.end("prove them")
         training = metrics(job.checkpoint)
         manifest = manifest_of(folder, checkpoint, parts, job.formats, report)
         variants = priced(folder, checkpoint, job.smaller, held_out).variants if job.smaller and held_out else ()
-        manifest = manifest.model_copy(update={"metrics": training.get("held_out", {}), "variants": variants})
+        told = {"metrics": training.get("held_out", {}), "variants": variants, "stages": stages.seconds}
+        manifest = manifest.model_copy(update=told)
         text = card(manifest, report, training, checkpoint.catalogue.items.table.num_rows)
         (folder / CARD).write_text(text, encoding="utf-8")
         manifest = manifest.model_copy(update={"files": listed(folder)})

@@ -51,6 +51,7 @@ class Manifest(Record):
     parity: tuple[ParitySummary, ...]
     metrics: dict[str, dict[str, float]] = Field(default_factory=dict)  # on validation rows, beside what must be beaten
     variants: tuple[Variant, ...] = ()  # smaller copies of the ONNX towers, with their price
+    stages: dict[str, float] = Field(default_factory=dict)  # seconds of the export
     files: tuple[File, ...]
 
     @property

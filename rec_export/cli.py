@@ -39,6 +39,9 @@ PLACES = {
     "inspect": "rec_export.inspect_command",
     "doctor": "rec_export.doctor_command",
     "bench": "rec_export.bench.commands",
+    "explain": "batch_jobs.commands",
+    "diff": "batch_jobs.commands",
+    "report": "rec_export.report_command",
 }
 IN_SEVERAL = "train"  # processes, which torchrun starts
 

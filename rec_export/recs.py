@@ -102,6 +102,7 @@ class RunManifest(Record):
     made_with: dict[str, str] = Field(default_factory=dict)  # versions of what decides the bytes of a part
     started_at: str  # UTC, ISO 8601
     seconds: float
+    stages: dict[str, float] = Field(default_factory=dict)  # seconds of each, up to the gates
     as_of: str | None  # the last moment that was looked at
     bundle: str  # sha256 of the bundle's manifest
     model_made_at: str | None = None

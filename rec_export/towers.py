@@ -113,6 +113,10 @@ class ModelSpec(Record, ABC):
     def build(self, sizes: Sizes) -> Towers:
         """Fresh towers with random weights from torch's generator."""
 
+    def components(self, sizes: Sizes) -> dict[str, int]:
+        """What the places of a dot product stand for: a name and a width each, in order. Empty: not told apart."""
+        return {}
+
     def in_units(self, towers: Towers, scale: float, shift: float) -> None:
         """Change the weights in place so that each score s becomes scale x s + shift: a rating, instead of a z-score.
 

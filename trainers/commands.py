@@ -59,6 +59,7 @@ def train(config: Path, out: Path, changes: tuple[str, ...], device: str | None,
     help="Rank each held-out item among so many drawn ones as well (99 in many papers).",
 )
 @click.option("--device", default="auto", show_default=True, help="auto, cpu or cuda.")
+@click.option("--out", type=PATH, help="A new directory that keeps what was found, for `report`.")
 @click.option("--json", "as_json", is_flag=True, help="Print everything as JSON.")
 def evaluate(checkpoint: Path, as_json: bool, **options: Any) -> None:
     """Judge CHECKPOINT by full ranking, beside popular lists (of all time and recent) and random ones."""

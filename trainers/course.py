@@ -32,6 +32,8 @@ class Epoch(Record):
     held_out: dict[str, float]
     seconds: float
     gate: Shares = Field(default_factory=dict)  # mean shares by length of history, of models with a gate
+    gate_spread: Shares = Field(default_factory=dict)  # their standard deviations over users
+    gate_entropy: dict[str, float] = Field(default_factory=dict)  # mean over users
 
 
 class Trained(NamedTuple):
@@ -94,7 +96,8 @@ class Course(ABC):
             self.passed(loss, held_out)
             seconds = round(time.monotonic() - started, 2)
             shares = self.gates.shares()
-            epochs.append(Epoch(phase=phase, epoch=number, loss=loss, held_out=held_out, seconds=seconds, gate=shares))
+            told = {"gate": shares, "gate_spread": self.gates.spreads(), "gate_entropy": self.gates.entropies()}
+            epochs.append(Epoch(phase=phase, epoch=number, loss=loss, held_out=held_out, seconds=seconds, **told))
             said = "".join(f", {name} {value:.4f}" for name, value in held_out.items() if name == self.plan.metric)
             said += "".join(f", {name} {share:.2f}" for name, share in shares.get("all", {}).items())
             log.info("%s, epoch %d of at most %d: loss %.4f%s", phase, number, self.plan.epochs, loss, said)

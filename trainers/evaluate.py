@@ -1,4 +1,8 @@
-"""Judge a checkpoint on held-out rows: full ranking, beside popularity and random lists, in segments of users."""
+"""Judge a checkpoint on held-out rows: full ranking, beside popularity and random lists, in segments of users.
+
+With `out`, a new directory keeps what was found, for `report`: evaluation.json; lists.json, the shape of the lists; and
+of a model that predicts values predictions.json, how its predictions err.
+"""
 
 from pathlib import Path
 from typing import Annotated, NamedTuple, final
@@ -7,19 +11,22 @@ import numpy as np
 import torch
 from pydantic import Field
 
+from rec_export.analysis import ListShape, ListShapes, group_shares
 from rec_export.checkpoint import Checkpoint
 from rec_export.config import MOST_K
 from rec_export.data.columns import Int64
 from rec_export.data.source import PAIRS
 from rec_export.device import device_of
 from rec_export.errors import UsageError
+from rec_export.files import new_directory, refuse_existing
 from rec_export.held_out import HeldOut, known_and_test
 from rec_export.metrics import Estimate, Float64, auc, coverage, estimates, hits, per_user
 from rec_export.progress import track
 from rec_export.record import Record
 from rec_export.scorer import Model, Scorer, chunks
 from trainers.listers import Lister, by_model, listers
-from trainers.ratings import RatingEvaluation, judged_values
+from trainers.prediction_analysis import analysed
+from trainers.ratings import HeldOutValues, RatingEvaluation, judged_values
 from trainers.sampled import sampled_metrics
 
 
@@ -34,6 +41,7 @@ class EvaluateJob(Record):
     device: str
     bootstrap: int = Field(ge=0)
     negatives: int | None = Field(default=None, ge=1)  # of the sampled protocol; None: full ranking alone
+    out: Path | None = None  # a new directory for what was found
 
 
 @final
@@ -50,6 +58,7 @@ class Evaluation(Record):
     """By lister ("model", "against", "popular", "recent", "random") and then by segment of users."""
 
     model: str
+    weights: str  # sha256, which tells whose evaluation it is
     against: str | None
     test_rows: int
     items: int
@@ -69,6 +78,8 @@ class Judged(NamedTuple):
 
 def run(job: EvaluateJob) -> Evaluation:
     """Score the judged users by the model, by another one if asked for, and by the baselines."""
+    if job.out is not None:
+        refuse_existing(job.out)
     device = device_of(job.device)
     checkpoint = Checkpoint.read(job.checkpoint)
     known, test = known_and_test(checkpoint, job.test)
@@ -80,25 +91,52 @@ def run(job: EvaluateJob) -> Evaluation:
         rival = HeldOut.of(other, *known_and_test(other, job.test))
         who = {"model": who["model"], "against": rival_of(rival, held_out, scorer_of(other, rival, device)), **who}
     judged = {name: judge(lister, held_out, job, name) for name, lister in who.items()}
-    sampled = None
-    if job.negatives is not None:
-        sampled = {
-            name: sampled_metrics(lister, scorer, held_out, job.negatives, job.k, name)
-            for name, lister in who.items()
-            if lister.scores is not None
-        }
-    return Evaluation(
+    rated = checkpoint.blueprint.rated
+    result = Evaluation(
         model=checkpoint.blueprint.model["name"],
+        weights=checkpoint.blueprint.weights,
         against=None if job.against is None else str(job.against),
         test_rows=len(held_out.targets.user),
         items=len(scorer.items),
         k=job.k,
         results={name: in_segments(lister, held_out, job) for name, lister in judged.items()},
         paired={name: differences(judged["model"], judged[name], held_out, job) for name in judged if name != "model"},
-        sampled=sampled,
-        ratings=judged_values(checkpoint, known, test, device, job.bootstrap, other)
-        if checkpoint.blueprint.rated
-        else None,
+        sampled=sampled(who, scorer, held_out, job),
+        ratings=judged_values(checkpoint, known, test, device, job.bootstrap, other) if rated else None,
+    )
+    if job.out is not None:
+        with new_directory(job.out) as folder:
+            result.write(folder / "evaluation.json")
+            shapes(judged, held_out, job).write(folder / "lists.json")
+            if rated:
+                values = HeldOutValues.of(checkpoint, known, test)
+                analysed(checkpoint, values, device).write(folder / "predictions.json")
+    return result
+
+
+def sampled(
+    who: dict[str, Lister], scorer: Scorer, held_out: HeldOut, job: EvaluateJob
+) -> dict[str, dict[str, float]] | None:
+    """The metrics of the sampled protocol, where it is asked for, of all that give scores."""
+    if job.negatives is None:
+        return None
+    return {
+        name: sampled_metrics(lister, scorer, held_out, job.negatives, job.k, name)
+        for name, lister in who.items()
+        if lister.scores is not None
+    }
+
+
+def shapes(judged: dict[str, Judged], held_out: HeldOut, job: EvaluateJob) -> ListShapes:
+    """Which items each lister's lists are made of, by popularity in the known rows; and which were liked next."""
+    items = held_out.timeline.items
+    popularity = np.bincount(held_out.timeline.event_item, minlength=items).astype(np.float64)
+    liked = np.bincount(held_out.targets.item_row, minlength=items)[:items].astype(np.float64)
+    k = 10 if 10 in job.k else job.k[0]
+    return ListShapes(
+        items=items,
+        listers={name: ListShape.measured(one.lists, k, popularity) for name, one in judged.items()},
+        liked=group_shares(liked, popularity),
     )
 
 

@@ -34,7 +34,8 @@ class Gates:
 
     def forget(self) -> None:
         """Begin a new epoch."""
-        self.sums = torch.zeros(len(SEGMENTS), len(self.names), dtype=torch.float64)
+        # share and its square of each component, then the entropy of each gate
+        self.sums = torch.zeros(len(SEGMENTS), 2 * len(self.names) + len(self.gates), dtype=torch.float64)
         self.users = torch.zeros(len(SEGMENTS), dtype=torch.float64)
 
     def penalty(self, length: Int64) -> Tensor | float:
@@ -45,7 +46,9 @@ class Gates:
         with torch.no_grad():
             first = torch.tensor([low for low, _ in SEGMENTS.values()])
             segment = torch.bucketize(torch.from_numpy(length), first, right=True) - 1
-            self.sums.index_add_(0, segment, torch.cat(shares, 1).double().cpu())
+            share = torch.cat(shares, 1).double()
+            entropy = torch.stack([torch.special.entr(one.double()).sum(1) for one in shares], 1)
+            self.sums.index_add_(0, segment, torch.cat([share, share**2, entropy], 1).cpu())
             self.users += torch.bincount(segment, minlength=len(SEGMENTS))
         return torch.stack([gate.penalty(share) for gate, share in zip(self.gates, shares, strict=True)]).sum()
 
@@ -54,18 +57,34 @@ class Gates:
         if self.gates:
             self.sums, self.users = group.sum(self.sums), group.sum(self.users)
 
-    def shares(self) -> Shares:
-        """The mean shares of the epoch, in the segments that have users."""
+    def means(self) -> dict[str, Tensor]:
+        """The means over the epoch's users of what is summed, in the segments that have users."""
         if not self.gates:
             return {}
         table = {"all": self.sums.sum(0) / self.users.sum().clamp(min=1)}
-        table |= {
+        return table | {
             name: total / users for name, total, users in zip(SEGMENTS, self.sums, self.users, strict=True) if users > 0
         }
-        return {
-            segment: dict(zip(self.names, [round(share, 4) for share in mean.tolist()], strict=True))
-            for segment, mean in table.items()
-        }
+
+    def shares(self) -> Shares:
+        """The mean shares of the epoch."""
+        return {segment: self.named(mean[: len(self.names)]) for segment, mean in self.means().items()}
+
+    def spreads(self) -> Shares:
+        """The standard deviations of the shares over users: a gate that gives everybody the same has none."""
+        size, spreads = len(self.names), {}
+        for segment, mean in self.means().items():
+            share, square = mean[:size], mean[size : 2 * size]
+            spreads[segment] = self.named((square - share**2).clamp(min=0).sqrt())
+        return spreads
+
+    def entropies(self) -> dict[str, float]:
+        """The mean entropy of a user's shares; log(components) where all are equal, 0 where one has all."""
+        return {name: round(float(mean[2 * len(self.names) :].mean()), 4) for name, mean in self.means().items()}
+
+    def named(self, values: Tensor) -> dict[str, float]:
+        """A number for each component, float64 [components]."""
+        return dict(zip(self.names, [round(value, 4) for value in values.tolist()], strict=True))
 
 
 def idle(shares: Shares) -> list[str]:

@@ -10,6 +10,7 @@ from typing import NamedTuple, final
 from rec_export.checkpoint import Blueprint, write_trend, write_weights
 from rec_export.config import Config
 from rec_export.data.log import Events, select
+from rec_export.data.profile import Profile
 from rec_export.data.source import Source
 from rec_export.data.split import Part
 from rec_export.device import training_threads
@@ -220,5 +221,6 @@ def write(job: TrainJob, spec: ModelSpec, chosen: Plan, fitted: Fitted, outcome:
         )
         blueprint.write(out / "spec.json")
         outcome.write(out / "metrics.json")
+        Profile.measured(source).write(out / "profile.json")
         (out / "config.yaml").write_text(config.dump(), encoding="utf-8")
         (out / "history.jsonl").write_text("".join(e.model_dump_json() + "\n" for e in fitted.epochs), encoding="utf-8")

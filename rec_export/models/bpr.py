@@ -42,6 +42,10 @@ class Spec(ModelSpec):
         """An item is a row."""
         return (row_input("N"),)
 
+    def components(self, sizes: Sizes) -> dict[str, int]:
+        """The factors, and the bias of the item."""
+        return {"factors": self.dim, "item": 1}
+
     def build(self, sizes: Sizes) -> Towers:
         """Small random factors; zeros for a user who is not known."""
         users, items = UserFactors(sizes.users.rows, self.dim), ItemFactors(sizes.items.rows, self.dim)

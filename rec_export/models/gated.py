@@ -72,6 +72,11 @@ class Spec(ModelSpec):
         """Id, attributes, trend."""
         return (row_input("N"), *attribute_inputs(sizes.items, "N"), trend_input(sizes))
 
+    def components(self, sizes: Sizes) -> dict[str, int]:
+        """Those that the gate weighs, and what an item is to everybody."""
+        widths = self.chosen(sizes)
+        return {**{name: widths.parts[name] for name in widths.names}, "item": 1}
+
     def build(self, sizes: Sizes) -> Towers:
         """The towers; all that joins them is a dot product."""
         widths = self.chosen(sizes)

@@ -68,6 +68,10 @@ class Spec(ModelSpec):
         """Id, attributes, trend."""
         return (row_input("N"), *attribute_inputs(sizes.items, "N"), trend_input(sizes))
 
+    def components(self, sizes: Sizes) -> dict[str, int]:
+        """What the history asks for, what an item is to everybody, and its trend; an MLP comes on top."""
+        return {"taste": self.chosen(sizes).dim, "item": 1, "trend": sizes.trend + self.trends}
+
     def build(self, sizes: Sizes) -> Towers:
         """The towers and the head."""
         widths = self.chosen(sizes)

@@ -33,6 +33,10 @@ class Spec(ModelSpec):
         """An item is a row."""
         return (row_input("N"),)
 
+    def components(self, sizes: Sizes) -> dict[str, int]:
+        """The factors, and the biases of the user and of the item."""
+        return {"factors": self.dim, "user": 1, "item": 1}
+
     def build(self, sizes: Sizes) -> Towers:
         """Two tables of factors."""
         return Towers(

@@ -76,3 +76,17 @@ def test_the_gate_learns_from_its_penalty() -> None:
         penalty.backward()
         optimizer.step()
     assert tower(torch.ones(1, 1)).min() > 0.3
+
+
+def test_spread_and_entropy_tell_a_gate_that_knows_users_from_one_that_does_not() -> None:
+    tower, gates = towers_with(0.75, 0.25)
+    tower(torch.zeros(2, 1))
+    gates.penalty(np.array([1, 1]))
+    assert gates.spreads()["all"] == {"a": 0.0, "b": 0.0}
+    assert gates.entropies()["all"] == round(-0.75 * np.log(0.75) - 0.25 * np.log(0.25), 4)
+    gates.forget()
+    for share in (1.0, 0.0):  # the whole of a user is one component, of another the other
+        gates.hear(tower.gate, (), torch.tensor([[share, 1 - share]]))
+        gates.penalty(np.array([1]))
+    assert gates.spreads()["<=3"] == {"a": 0.5, "b": 0.5}
+    assert gates.entropies() == {"all": 0.0, "<=3": 0.0}

@@ -1,0 +1,274 @@
+"""One user's list, and why it is so: from the same files, by the same code, as the lists that `score` publishes."""
+
+from datetime import UTC, datetime
+from typing import NamedTuple
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import torch
+
+from batch_jobs.explained import Artefact, Explained, Hidden, Met, Place, Wanted
+from batch_jobs.job import ExplainJob, ScoreJob
+from batch_jobs.kept_out import kept_out
+from batch_jobs.lists import lists_of
+from batch_jobs.rules import ruled
+from batch_jobs.score import moment
+from batch_jobs.subject import Subject, subject_of
+from batch_jobs.today import Today, look
+from rec_export.bundle import Bundle
+from rec_export.config import Scoring
+from rec_export.data.columns import DAY, Int64
+from rec_export.data.log import read_events
+from rec_export.data.vocab import UNKNOWN
+from rec_export.errors import UsageError, nearest, shorten
+from rec_export.inputs import user_inputs
+from rec_export.metrics import Float64
+from rec_export.policy import Policy
+from rec_export.recs import SOURCES
+from rec_export.runtime import Engine
+from rec_export.scorer import Model, Scorer
+from rec_export.terms import gate_shares, term_names, terms
+from rec_export.towers import DotHead
+
+CPU = torch.device("cpu")
+HISTORY = 10  # items that are shown
+HIDDEN = 5  # items that would stand in the list, but for a rule
+FORMATS: tuple[Engine, ...] = ("torchscript", "onnx", "pt2", "onnx-fp16", "onnx-int8")
+CROWDED = "a cap or the re-rank for diversity gave its place to another item"
+NEXT = 5  # items that are told of where the log goes on after the run's date
+ALIKE = 50_000  # ids that a mistyped one is compared with
+
+
+class Ranking(NamedTuple):
+    """All items of tonight in the order of their scores for one user, whether the user can get them or not."""
+
+    item_row: Int64  # [N]
+    score: Float64  # [N], with what a rule takes from it
+    out: dict[int, str]  # why an item row cannot stand in the list
+
+    def place(self, row: int) -> int | None:
+        """Where an item stands; None where it is not eligible."""
+        found = np.flatnonzero(self.item_row == row)
+        return int(found[0]) if len(found) else None
+
+    def rank(self, place: int) -> int:
+        """The rank of a place among the items that the user can get, from 1."""
+        return 1 + sum(int(row) not in self.out for row in self.item_row[:place])
+
+
+def run(job: ExplainJob) -> Explained:
+    """Look at tonight's files as `score` does. Raises UsageError for a user whom nobody knows."""
+    subject = subject_of(job)
+    bundle = Bundle.read(subject.bundle)
+    score_job = subject.score_job(job, bundle)
+    how = score_job.scoring(bundle.manifest.blueprint.score, bundle.manifest.runtimes)
+    today = look(bundle, score_job)
+    user, data = user_row(job.user, today), bundle.manifest.blueprint.data
+    policy = ruled(today, score_job, data, how).policy
+    models = {form: Model.of_bundle(bundle, form, CPU) for form in FORMATS if form in bundle.manifest.runtimes}
+    scorers = {
+        form: Scorer(model, today.catalogue, today.world, today.eligible, policy) for form, model in models.items()
+    }
+    free = Policy(popularity_penalty=policy.popularity_penalty)  # a rule on scores, not on who gets what
+    everything = Scorer(models[how.runtime], today.catalogue, today.world, today.eligible, free)
+    out = kept_out(today, user, score_job, data, how, policy)
+    return Explanation(bundle, how, today, user, everything, out).told(job, subject, scorers, score_job)
+
+
+def user_row(user: str, today: Today) -> Int64:
+    """The user's row, int64 [1]. Raises UsageError with the id that is nearest."""
+    vocab = today.catalogue.users.vocab
+    row = vocab.rows(pa.array([user]))
+    if row[0] != UNKNOWN:
+        return row
+    texts = pc.cast(vocab.ids, pa.large_string())
+    like = texts.filter(pc.equal(pc.utf8_slice_codeunits(texts, 0, 2), user[:2]))[:ALIKE].to_pylist()
+    hint = nearest(user, like)
+    raise UsageError(
+        f"the user {shorten(user)!r} is neither in the log nor in the bundle, so there is no list to explain"
+        f"{hint if 'did you mean' in hint else '; a row of the log, or of --users, makes one'}"
+    )
+
+
+class Explanation(NamedTuple):
+    """What is needed to explain one list."""
+
+    bundle: Bundle
+    how: Scoring
+    today: Today
+    user: Int64  # [1]
+    scorer: Scorer  # of all items, whatever the rules leave out
+    out: dict[int, str]  # why an item row cannot stand in the list
+
+    def told(self, job: ExplainJob, subject: Subject, scorers: dict[Engine, Scorer], score_job: ScoreJob) -> Explained:
+        """The whole explanation."""
+        ranking, blueprint = self.ranking(), self.bundle.manifest.blueprint
+        best = lists_of(scorers[self.how.runtime], self.user, self.how)
+        served = bool(self.scorer.serves(self.user)[0])
+        listed = [ranking.place(int(row)) for row in best.best.item_row[0] if row != UNKNOWN]
+        places = [place for place in listed if place is not None]
+        mine = tuple(
+            one.model_copy(update={"rank": rank}) for rank, one in enumerate(self.places(ranking, places, served), 1)
+        )
+        published = subject.published(str(self.id_of(self.today.catalogue.users.vocab.ids, int(self.user[0]))))
+        later = self.later(score_job, subject)
+        return Explained(
+            user=self.id_of(self.today.catalogue.users.vocab.ids, int(self.user[0])),
+            source=SOURCES[int(best.source[0])],
+            served=served,
+            bundle=str(subject.bundle),
+            model=str(blueprint.model["name"]),
+            as_of=moment(self.today.world.date),
+            k=self.how.k,
+            seen=self.how.seen,
+            terms=self.term_names(served),
+            splits=served and isinstance(self.scorer.model.head, DotHead),
+            gate=gate_shares(self.bundle.folder, blueprint, self.inputs()) if served else {},
+            history=self.history(),
+            liked=int(self.today.world.length(self.user)[0]),
+            met=len(set(self.today.world.seen(self.user).item_row.tolist())),
+            list=mine,
+            hidden=self.hidden(ranking, places, served),
+            asked=tuple(
+                self.wanted(item, ranking, mine, served, why)
+                for why, items in (("asked for", job.asked), ("liked next", later))
+                for item in items
+            ),
+            artefacts=tuple(self.artefact(form, one, mine) for form, one in scorers.items()),
+            published=published,
+            run=subject.run,
+        )
+
+    def inputs(self) -> dict[str, torch.Tensor]:
+        """What the user tower reads."""
+        blueprint, model = self.bundle.manifest.blueprint, self.scorer.model
+        features = self.today.catalogue.users.features(self.user)
+        return user_inputs(model.user_ports, features, self.today.world, self.user, blueprint.data.history)
+
+    def ranking(self) -> Ranking:
+        """All items of tonight, best first."""
+        scorer, count = self.scorer, len(self.scorer.items)
+        rank = scorer.lists if scorer.serves(self.user)[0] else scorer.popular
+        best = rank(self.user, count, keep_seen=True).top
+        return Ranking(best.item_row[0], best.score[0], self.out)
+
+    def term_names(self, served: bool) -> tuple[str, ...]:
+        """The terms of a score."""
+        if not served:
+            return ("recent popularity",)
+        penalty = ("penalty",) if self.scorer.policy.popularity_penalty is not None else ()
+        return (*term_names(self.bundle.manifest.blueprint, self.scorer.model.head), *penalty)
+
+    def penalty(self, rows: Int64) -> Float64 | None:
+        """What the rule popularity_penalty takes from the scores of items, float64 [n]."""
+        taken = self.scorer.policy.penalty(self.today.world.likings()[rows])
+        return None if taken is None else taken.astype(np.float64)
+
+    def places(self, ranking: Ranking, places: list[int], served: bool) -> tuple[Place, ...]:
+        """Items of a ranking with the terms of their scores."""
+        rows, score = ranking.item_row[places], ranking.score[places]
+        if served:
+            trend = torch.from_numpy(self.today.world.trend())
+            item_vec = self.scorer.item_vectors(trend)[torch.from_numpy(self.scorer.place[rows])].double().cpu().numpy()
+            user_vec = self.scorer.user_vectors(self.user)[0].double().cpu().numpy()
+            taken = self.penalty(rows)
+            whole = score if taken is None else score + taken
+            told = terms(self.bundle.manifest.blueprint, self.scorer.model.head, user_vec, item_vec, whole)
+            told = told if taken is None else np.concatenate([told, -taken[:, None]], axis=1)
+        else:
+            told = score[:, None]
+        ids = self.today.catalogue.items.vocab.ids
+        return tuple(
+            Place(
+                rank=ranking.rank(place),
+                item=self.id_of(ids, int(row)),
+                title=self.title(int(row)),
+                score=float(value),
+                terms=tuple(map(float, parts)),
+                out=ranking.out.get(int(row)),
+                trained=int(row) < self.today.catalogue.items.trained,
+            )
+            for place, row, value, parts in zip(places, rows, score, told, strict=True)
+        )
+
+    def history(self) -> tuple[Met, ...]:
+        """What the user liked last, the newest first."""
+        timeline, user = self.today.world.timeline, int(self.user[0])
+        stop = int(self.today.world.stop[user])
+        rows = range(stop - 1, max(int(timeline.start[user]), stop - HISTORY) - 1, -1)
+        ids = self.today.catalogue.items.vocab.ids
+        return tuple(
+            Met(
+                item=self.id_of(ids, int(timeline.item_row[row])),
+                title=self.title(int(timeline.item_row[row])),
+                at=None if timeline.time is None else moment(int(timeline.time[row])),
+            )
+            for row in rows
+        )
+
+    def hidden(self, ranking: Ranking, places: list[int], served: bool) -> tuple[Hidden, ...]:
+        """The best items that would stand in the list, but were met or are kept out by a rule."""
+        out = [place for place in range(max(places, default=0)) if place not in set(places)][:HIDDEN]
+        return tuple(
+            Hidden(item=one.item, title=one.title, score=one.score, place=place + 1, rule=one.out or CROWDED)
+            for place, one in zip(out, self.places(ranking, out, served), strict=True)
+        )
+
+    def wanted(self, item: str | int, ranking: Ranking, mine: tuple[Place, ...], served: bool, why: str) -> Wanted:
+        """Where one item stands, and why it is in the list or not."""
+        row = int(self.today.catalogue.items.vocab.rows(pa.array([item]))[0])
+        if row == UNKNOWN:
+            return Wanted(item=item, why=why, said="no file and no training knows it")
+        place = ranking.place(row)
+        if place is None:
+            return Wanted(item=item, title=self.title(row), why=why, said="it is not in today's table of items")
+        (told,) = self.places(ranking, [place], served)
+        listed = next((one.rank for one in mine if one.item == told.item), None)
+        said = "in the list" if listed else told.out and f"{told.out}, so it is left out"
+        said = said or (CROWDED if told.rank <= self.how.k else f"below the {self.how.k} of the list")
+        if not told.trained:
+            said += "; the model was not trained on it, so its attributes and trend alone speak for it"
+        rank = listed or (place + 1 if told.out else told.rank)
+        return Wanted(
+            item=told.item, title=told.title, why=why, said=said, rank=rank, among=len(ranking.item_row), told=told
+        )
+
+    def artefact(self, form: str, scorer: Scorer, mine: tuple[Place, ...]) -> Artefact:
+        """The list by one exported format, and how far its scores are from those above."""
+        best = lists_of(scorer, self.user, self.how).best
+        ids = self.today.catalogue.items.vocab.ids
+        items = tuple(self.id_of(ids, int(row)) for row in best.item_row[0] if row != UNKNOWN)
+        score = {item: value for item, value in zip(items, best.score[0], strict=False)}
+        shared = [abs(score[one.item] - one.score) for one in mine if one.item in score]
+        return Artefact(format=form, items=items, worst=float(max(shared, default=0.0)))
+
+    def later(self, job: ScoreJob, subject: Subject) -> list[str | int]:
+        """What the user liked after the date, where the log goes on."""
+        data = self.bundle.manifest.blueprint.data.interactions
+        if data.time is None or subject.date is None:
+            return []
+        events = read_events(data.model_copy(update={"path": job.interactions}))
+        assert events.time is not None
+        after = int(datetime.combine(subject.date, datetime.min.time(), UTC).timestamp() * 1e6) + DAY
+        users = self.today.catalogue.users.vocab
+        mine = (events.user_id.rows_in(users) == self.user[0]) & events.positive & (events.time >= after)
+        rows = np.flatnonzero(mine)
+        order = rows[np.argsort(events.time[rows], kind="stable")]
+        met = self.today.world.seen(self.user).item_row
+        known = self.today.catalogue.items.vocab.ids.take(pa.array(met)).to_pylist()
+        fresh = [item for item in dict.fromkeys(events.item_id.at(order).column().to_pylist()) if item not in known]
+        return fresh[:NEXT]
+
+    def id_of(self, ids: pa.Array, row: int) -> str | int:
+        """An id as it came."""
+        found: str | int = ids[row].as_py()
+        return found
+
+    def title(self, row: int) -> str | None:
+        """The first text column of an item, where there is one."""
+        declared, table = self.bundle.manifest.blueprint.data.items, self.today.catalogue.items.table
+        if declared is None or not declared.text or declared.text[0] not in table.column_names:
+            return None
+        found = table[declared.text[0]][row].as_py()
+        return None if found is None else str(found)

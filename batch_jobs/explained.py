@@ -1,0 +1,207 @@
+"""An explanation as a record, and as tables that fit a terminal."""
+
+import io
+from collections.abc import Iterable
+from typing import final
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from rec_export.lists import plain
+from rec_export.record import Record
+
+Id = str | int
+WIDTH = 120
+SHOWN = 3  # places that a format's list is told of
+SOURCE_WORDS = {
+    "model": "the model was trained on this user",
+    "cold": "the model was not trained on this user, but knows the history or the attributes",
+    "fallback": "nothing that the model reads is known of this user",
+}
+
+
+@final
+class Met(Record):
+    """An item that the user liked."""
+
+    item: Id
+    title: str | None
+    at: str | None
+
+
+@final
+class Place(Record):
+    """An item at its rank, and the terms of its score, which add up to it."""
+
+    rank: int
+    item: Id
+    title: str | None
+    score: float
+    terms: tuple[float, ...]
+    out: str | None  # why the user cannot get it
+    trained: bool  # whether the model knows the item's id
+
+
+@final
+class Hidden(Record):
+    """An item that would stand in the list, but for a rule."""
+
+    item: Id
+    title: str | None
+    score: float
+    place: int  # its rank if there were no rule
+    rule: str
+
+
+@final
+class Wanted(Record):
+    """An item that was asked for, or that the user liked next: where it stands, and why."""
+
+    item: Id
+    title: str | None = None
+    why: str
+    said: str
+    rank: int | None = None
+    among: int | None = None  # items that may be recommended
+    told: Place | None = None
+
+
+@final
+class Artefact(Record):
+    """The list by one exported format."""
+
+    format: str
+    items: tuple[Id, ...]
+    worst: float  # the largest difference of a score from the list above
+
+
+@final
+class Explained(Record):
+    """One user's list, and why it is so."""
+
+    user: Id
+    source: str
+    served: bool  # by the model; otherwise by recent popularity
+    bundle: str
+    model: str
+    run: str | None
+    as_of: str | None
+    k: int
+    seen: str
+    terms: tuple[str, ...]
+    splits: bool  # whether every term is a sum over places of the vectors
+    gate: dict[str, float]
+    history: tuple[Met, ...]  # the newest first
+    liked: int
+    met: int  # items, liked or not
+    list: tuple[Place, ...]
+    hidden: tuple[Hidden, ...]
+    asked: tuple[Wanted, ...]
+    artefacts: tuple[Artefact, ...]
+    published: tuple[Id, ...] | None
+
+    def text(self) -> str:
+        """For a terminal."""
+        file = io.StringIO()
+        console = Console(file=file, width=WIDTH, highlight=False)
+        for part in (
+            *self.head(),
+            self.history_table(),
+            "",
+            *self.list_part(),
+            *self.hidden_part(),
+            *self.asked_part(),
+        ):
+            console.print(part if isinstance(part, Table) else Text(part), soft_wrap=True)
+        for line in ("", *self.agreement()):
+            console.print(Text(line), soft_wrap=True)
+        return "\n".join(line.rstrip() for line in file.getvalue().splitlines())
+
+    def head(self) -> Iterable[str]:
+        """Who, by what, and how far the list is the model's."""
+        yield f"{plain(self.user)}: {self.source}, as {SOURCE_WORDS[self.source]}"
+        date = f", as of {self.as_of}" if self.as_of else ""
+        yield f"{self.model} of {self.bundle}{date}" + (f"; published in {self.run}" if self.run else "")
+        if not self.served:
+            yield "The list is what is popular of late, without what the user has met."
+        elif self.source == "fallback":
+            yield "The list is what the model learned that newcomers like first."
+        yield ""
+
+    def history_table(self) -> Table:
+        """What the user liked."""
+        table = bare(f"liked {self.liked:,} items, met {self.met:,}; the newest:")
+        for name in ("when", "item", "title"):
+            table.add_column(name)
+        for one in self.history:
+            table.add_row(one.at or "", Text(plain(one.item)), Text(plain(one.title or "")))
+        return table
+
+    def list_part(self) -> Iterable[str | Table]:
+        """The list with the terms of its scores."""
+        if self.gate:
+            yield "gate: " + ", ".join(f"{name} {share:.3f}" for name, share in self.gate.items())
+        table = bare(f"the list: {len(self.list)} of {self.k} places")
+        table.add_column("rank", justify="right")
+        table.add_column("item")
+        table.add_column("title")
+        table.add_column("score", justify="right")
+        for name in self.terms:
+            table.add_column(name, justify="right")
+        for one in self.list:
+            numbers = [f"{one.score:.4f}", *(f"{value:+.3f}" for value in one.terms)]
+            table.add_row(str(one.rank), Text(plain(one.item)), Text(plain(one.title or "")), *numbers)
+        yield table
+        if not self.served:
+            return
+        if len(self.terms) == 1:
+            yield "This head does not split: its score is one term."
+        else:
+            rest = "" if self.splits else "; that of the MLP is what is left, as its parts have no numbers of their own"
+            yield f"The terms add up to the score{rest}. They rank within one user's list alone."
+
+    def hidden_part(self) -> Iterable[str | Table]:
+        """What a rule kept out."""
+        if not self.hidden:
+            return
+        table = bare("kept out of the list:")
+        for name in ("place", "item", "title", "score", "why"):
+            table.add_column(name, justify="right" if name in ("place", "score") else "left")
+        for one in self.hidden:
+            table.add_row(
+                str(one.place), Text(plain(one.item)), Text(plain(one.title or "")), f"{one.score:.4f}", one.rule
+            )
+        yield from ("", table)
+
+    def asked_part(self) -> Iterable[str]:
+        """Where items stand that were asked for, or liked next."""
+        for one in self.asked:
+            where = "" if one.rank is None else f"rank {one.rank:,} of {one.among:,}, "
+            score = "" if one.told is None else f"score {one.told.score:.4f} ("
+            parts = "" if one.told is None else ", ".join(
+                f"{name} {value:+.3f}" for name, value in zip(self.terms, one.told.terms, strict=True)
+            ) + "): "  # fmt: skip
+            title = f" {plain(one.title)}" if one.title else ""
+            yield ""
+            yield f"{one.why}: {plain(one.item)}{title}: {where}{score}{parts}{one.said}"
+
+    def agreement(self) -> Iterable[str]:
+        """Whether every format gives the same list."""
+        mine = tuple(one.item for one in self.list)
+        for one in self.artefacts:
+            same = "the same items in the same order" if one.items == mine else (
+                f"ANOTHER list, which begins {', '.join(plain(item) for item in one.items[:SHOWN])}"
+            )  # fmt: skip
+            yield f"{one.format:<12} {same}, scores differ by {one.worst:.1e} at most"
+        if self.published is not None:
+            theirs = self.published[: len(mine)]
+            same = "the same items in the same order" if theirs == mine[: len(theirs)] and theirs else (
+                f"ANOTHER list: {', '.join(plain(item) for item in theirs[:SHOWN])}" if theirs else "no list"
+            )  # fmt: skip
+            yield f"{'published':<12} {same}"
+
+
+def bare(title: str) -> Table:
+    """A table without lines."""
+    return Table(title=title, title_justify="left", title_style="", box=None, padding=(0, 2, 0, 0), header_style="dim")

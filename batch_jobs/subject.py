@@ -1,0 +1,102 @@
+"""Which bundle, files and date an explanation is about: by a bundle, published lists, or what `run` left."""
+
+import logging
+from datetime import date
+from pathlib import Path
+from typing import NamedTuple
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.dataset as ds
+
+from batch_jobs.job import ExplainJob, ScoreJob
+from rec_export.bundle import Bundle
+from rec_export.data.read import fingerprint
+from rec_export.errors import DataError, MissingInputError, UsageError
+from rec_export.files import sha256
+from rec_export.recs import FOLDER, Recs, RunManifest, run_in
+from rec_export.sealed import MANIFEST
+
+log = logging.getLogger("rec_export")
+
+
+class Subject(NamedTuple):
+    """A bundle, and the published run that it made, if it is about one."""
+
+    bundle: Path
+    date: date | None  # None: after the last row of the log
+    folder: Path | None = None  # of the run's parts
+    manifest: RunManifest | None = None
+
+    @property
+    def run(self) -> str | None:
+        """The published run as a person calls it."""
+        return None if self.manifest is None else f"{self.manifest.run_date} ({self.manifest.run_id})"
+
+    def score_job(self, job: ExplainJob, bundle: Bundle) -> ScoreJob:
+        """What `score` would be asked for. A warning where a file is not what the published run read."""
+        data, run = bundle.manifest.blueprint.data, self.manifest
+        read = {"interactions", *(run.inputs if run else ())}
+        paths = {"interactions": job.interactions, "items": job.items, "users": job.users}
+        for name, path in data.paths().items():
+            if name in read and paths[name] is None:
+                paths[name] = path
+        if paths["interactions"] is None or not paths["interactions"].exists():
+            raise MissingInputError(
+                f"the log {paths['interactions']} is not there; name the one to read with --interactions"
+            )
+        job_of_score = ScoreJob(
+            bundle=self.bundle, interactions=paths["interactions"], items=paths["items"], users=paths["users"],
+            whom="all", rules=job.rules, out=Path(), run_date=self.date or date.max, k=job.k,
+            seen=run.seen if run else None, runtime=run.runtime if run else None, device="cpu",
+        )  # fmt: skip
+        for name, path in job_of_score.inputs().items() if run else ():
+            if run and run.inputs.get(name) != fingerprint(path):
+                log.warning("%s is not the file that the run %s read, so its list may differ", path, run.run_id)
+        if run and run.rules is not None and not job.rules.declared():
+            log.warning("the run %s kept to business rules; name their configuration with --rules", run.run_id)
+        return job_of_score
+
+    def published(self, user: str) -> tuple[str | int, ...] | None:
+        """The user's list as readers have it; None where the subject is a bundle alone."""
+        if self.folder is None:
+            return None
+        table = ds.dataset(self.folder, format="parquet")
+        mine = table.to_table(["rank", "item_id"], filter=pc.field("user_id").cast(pa.large_string()) == user)
+        return tuple(mine.sort_by("rank")["item_id"].to_pylist())
+
+
+def subject_of(job: ExplainJob) -> Subject:
+    """What the target is. Raises MissingInputError or UsageError where no bundle belongs to it."""
+    target = job.target
+    if not target.is_dir():
+        raise MissingInputError(f"{target} does not exist; name a bundle, a read root, or what `run` left")
+    if (target / MANIFEST).is_file():
+        return Subject(target, job.run_date)
+    if FOLDER.fullmatch(target.name):
+        return of_run(job, target.absolute().parent, target.name.removeprefix("run_date="))
+    wanted = job.run_date.isoformat() if job.run_date else None
+    if any(FOLDER.fullmatch(child.name) for child in target.iterdir()):
+        return of_run(job, target, wanted)
+    if (target / "recs").is_dir():
+        return of_run(job, target / "recs", wanted)
+    if (target / "bundle").is_dir():
+        return Subject(target / "bundle", job.run_date)
+    raise UsageError(f"{target} is neither a bundle nor a read root; name one, or what `run` left")
+
+
+def of_run(job: ExplainJob, root: Path, wanted: str | None) -> Subject:
+    """A published run, with the bundle that made it: the one that is named, or one beside the read root."""
+    recs = Recs.at(root)
+    day = recs.date(wanted)
+    folder = recs.live(day)
+    manifest = recs.told(day, str(run_in(folder)))
+    beside = sorted(path.parent for path in recs.control.parent.glob(f"*/{MANIFEST}"))
+    for bundle in [job.bundle] if job.bundle else beside:
+        if (bundle / MANIFEST).is_file() and sha256(bundle / MANIFEST) == manifest.bundle:
+            return Subject(bundle, date.fromisoformat(day), folder, manifest)
+    if job.bundle is not None:
+        raise DataError(f"the run {manifest.run_id} in {folder} was not made by the bundle {job.bundle}; name its own")
+    raise UsageError(
+        f"the bundle that made the run {manifest.run_id} does not lie beside {root}; name it with --bundle"
+    )

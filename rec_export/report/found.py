@@ -1,0 +1,168 @@
+"""What lies at the paths that a report is asked for, and what of it belongs together, by hashes."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+from rec_export.errors import MissingInputError, UsageError
+from rec_export.files import sha256
+from rec_export.recs import FOLDER, Recs, RunManifest, run_in
+from rec_export.report import views
+
+EVALUATION, ABLATION, RANGE = "evaluation.json", "ablation.json", "range.json"
+
+
+class Night(NamedTuple):
+    """A date of a read root."""
+
+    recs: Recs
+    date: str
+
+    @property
+    def folder(self) -> Path:
+        """Where its parts are."""
+        return self.recs.live(self.date)
+
+    def manifest(self) -> RunManifest | None:
+        """What its manifest says, if it is there."""
+        path = self.recs.manifest(self.date, str(run_in(self.folder)))
+        return RunManifest.read(path) if path.is_file() else None
+
+    def before(self) -> "Night | None":
+        """The newest date before."""
+        earlier = [date for date in self.recs.dates() if date < self.date]
+        return self._replace(date=earlier[-1]) if earlier else None
+
+
+class Subject(NamedTuple):
+    """What there is of one model; a report shows one or sets several side by side."""
+
+    label: str
+    checkpoint: Path | None = None
+    bundle: Path | None = None
+    evaluation: Path | None = None
+    night: Night | None = None
+
+
+class Found(NamedTuple):
+    """All that a report is about."""
+
+    subjects: list[Subject]
+    ablations: dict[str, Path]  # by label
+    ranges: dict[str, Path]
+
+    def each(self, kind: str) -> list[tuple[str, Path]]:
+        """The subjects that have a directory of a kind, such as "bundle", with the label that tells them apart."""
+        return [(one.label, path) for one in self.subjects if (path := getattr(one, kind)) is not None]
+
+    def nights(self) -> list[tuple[str, Night]]:
+        """The dates of published lists."""
+        return [(one.label, one.night) for one in self.subjects if one.night is not None]
+
+
+class Piece(NamedTuple):
+    """A directory of a kind, and the sha256 of the weights that it is of, as far as it says."""
+
+    kind: str
+    path: Path
+    weights: str | None
+
+
+def found(paths: tuple[Path, ...]) -> Found:
+    """Look at each path and what lies right below it. Raises MissingInputError or UsageError where there is nothing."""
+    pieces: list[Piece] = []
+    for path in paths:
+        if not path.exists():
+            raise MissingInputError(f"{path} does not exist; name a directory that rec-export wrote")
+        here = [piece for folder in folders(path) for piece in pieces_of(folder)]
+        if not here:
+            raise UsageError(
+                f"{path} holds nothing to report on; name a checkpoint, a bundle, a read root, what `evaluate --out`,"
+                " `ablate` or `find-lr` wrote, or a directory of such"
+            )
+        pieces += [piece for piece in here if piece not in pieces]
+    seals = {sha256(p.path / "manifest.json"): p.weights for p in pieces if p.kind == "bundle"}
+    groups: dict[str, dict[str, Piece]] = {}
+    for piece in pieces:
+        weights = piece.weights if piece.kind != "night" else seals.get(piece.weights or "")
+        group = groups.setdefault(weights or str(piece.path), {})
+        if piece.kind in group and piece.kind not in ("ablation", "range"):
+            group = groups.setdefault(str(piece.path), {})  # a second bundle of one checkpoint stands for itself
+        group[piece.kind] = piece
+    models = [group for group in groups.values() if not {"ablation", "range"} & set(group)]
+    return Found(
+        named([subject(group) for group in models]),
+        {str(p.path): p.path for p in pieces if p.kind == "ablation"},
+        {str(p.path): p.path for p in pieces if p.kind == "range"},
+    )
+
+
+def folders(path: Path) -> list[Path]:
+    """A directory, and where it is nothing by itself those right below it."""
+    if not path.is_dir():
+        return []
+    if any(pieces_of(path)):
+        return [path]
+    return sorted(child for child in path.iterdir() if child.is_dir() and not child.name.startswith("."))
+
+
+def pieces_of(folder: Path) -> Iterator[Piece]:
+    """What a directory is."""
+    if (folder / ABLATION).is_file():
+        yield Piece("ablation", folder, None)
+    if (folder / RANGE).is_file():
+        yield Piece("range", folder, None)
+    if (folder / EVALUATION).is_file():
+        yield Piece("evaluation", folder, views.Evaluation.read(folder / EVALUATION).weights)
+    if (folder / "spec.json").is_file():
+        yield Piece("checkpoint", folder, views.Spec.read(folder / "spec.json").weights)
+    elif (folder / "manifest.json").is_file():
+        yield Piece("bundle", folder, views.BundleManifest.read(folder / "manifest.json").checkpoint)
+    elif (night := night_at(folder)) is not None:
+        manifest = night.manifest()
+        yield Piece("night", night.folder, manifest and manifest.bundle)
+
+
+def night_at(folder: Path) -> Night | None:
+    """The newest date of a read root, or the date whose folder this is."""
+    match = FOLDER.fullmatch(folder.name)
+    if match:
+        return Night(Recs.at(folder.absolute().parent), match[1])
+    if folder.name.endswith(".control"):
+        return None
+    if any(FOLDER.fullmatch(child.name) for child in folder.iterdir()):
+        recs = Recs.at(folder)
+        return Night(recs, recs.date(None))
+    return None
+
+
+def subject(group: dict[str, Piece]) -> Subject:
+    """What belongs together, under the path that the user knows best."""
+    path = next(group[kind].path for kind in ("checkpoint", "bundle", "evaluation", "night") if kind in group)
+    night = group.get("night")
+    return Subject(
+        label=str(path),
+        night=night and night_at(night.path),
+        **{k: group[k].path for k in ("checkpoint", "bundle", "evaluation") if k in group},
+    )
+
+
+def named(subjects: list[Subject]) -> list[Subject]:
+    """With labels that tell models apart: the model's name where that is enough, and the path where it is not."""
+    models = [model_of(one) for one in subjects]
+    labels = [
+        one.label if model is None else model if models.count(model) == 1 else f"{model}, {one.label}"
+        for one, model in zip(subjects, models, strict=True)
+    ]
+    return [one._replace(label=label) for one, label in zip(subjects, labels, strict=True)]
+
+
+def model_of(one: Subject) -> str | None:
+    """The name of the model, from the first directory that says it."""
+    if one.checkpoint is not None:
+        return str(views.Spec.read(one.checkpoint / "spec.json").model.get("name"))
+    if one.bundle is not None:
+        return str(views.BundleManifest.read(one.bundle / "manifest.json").blueprint.model.get("name"))
+    if one.evaluation is not None:
+        return views.Evaluation.read(one.evaluation / EVALUATION).model
+    return None

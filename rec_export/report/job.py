@@ -1,0 +1,80 @@
+"""Write the report: look, ask every section, and put the page in its place whole."""
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import NamedTuple, final
+
+from pydantic import Field
+
+from rec_export.errors import UsageError
+from rec_export.files import refuse_existing, storage_errors, write_whole
+from rec_export.record import Record
+from rec_export.report.found import Found, found
+from rec_export.report.page import Section, page
+from rec_export.report.sections import (
+    lists,
+    nights,
+    parity,
+    parts,
+    predictions,
+    profile,
+    quality,
+    rates,
+    shares,
+    times,
+    training,
+)
+
+SECTIONS = (
+    quality.section, profile.section, training.section, rates.section, shares.section, parts.section,
+    predictions.section, lists.section, nights.gates, nights.changes, parity.section, times.section,
+)  # fmt: skip
+"""In the order in which a reader asks."""
+
+
+@final
+class ReportJob(Record):
+    """What to show, and where."""
+
+    paths: tuple[Path, ...] = Field(min_length=1)
+    out: Path
+    title: str | None = None
+
+
+class Reported(NamedTuple):
+    """What the page shows."""
+
+    sections: list[Section]
+    bytes: int
+
+
+def run(job: ReportJob) -> Reported:
+    """Write job.out, a new file. Raises MissingInputError or UsageError where there is nothing to show."""
+    refuse_existing(job.out)
+    there = found(job.paths)
+    sections = [section for ask in SECTIONS if (section := ask(there)) is not None]
+    if not sections:
+        raise UsageError(f"{', '.join(map(str, job.paths))}: nothing there says anything that a report shows")
+    now = datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
+    text = page(job.title or title(there), lead(there), sections, now)
+    with storage_errors(job.out):
+        job.out.parent.mkdir(parents=True, exist_ok=True)
+        write_whole(job.out, text)
+    return Reported(sections, len(text.encode()))
+
+
+def title(there: Found) -> str:
+    """What the page is about."""
+    labels = [one.label for one in there.subjects] or [*there.ablations, *there.ranges]
+    return " and ".join([", ".join(labels[:-1]), labels[-1]] if len(labels) > 1 else labels)
+
+
+def lead(there: Found) -> list[str]:
+    """Where everything came from."""
+    lines = []
+    for one in there.subjects:
+        places = {"checkpoint": one.checkpoint, "bundle": one.bundle, "evaluation": one.evaluation}
+        told = [f"{kind} {path}" for kind, path in places.items() if path]
+        told += [f"lists of {one.night.date} in {one.night.recs.root}"] if one.night else []
+        lines.append(f"{one.label}: {', '.join(told)}")
+    return lines

@@ -1,0 +1,145 @@
+"""Whether lists were fit to be published, and how they differ from those of the date before."""
+
+from matplotlib.axes import Axes
+
+from rec_export.churn import Churn, Moved, churn
+from rec_export.errors import RecExportError
+from rec_export.recs import Verdict
+from rec_export.report.drawing import bare, clipped, colour, figure
+from rec_export.report.found import Found, Night
+from rec_export.report.page import Cell, Figure, Note, Section, Table, count, number, text
+from rec_export.report.views import Night as NightReport
+from rec_export.run_lists import Run
+
+TONES = {"passed": "good", "warned": "warn", "refused": "bad", "forced": "warn", "skipped": ""}
+
+
+def gates(found: Found) -> Section | None:
+    """What each gate said of the live run, and how the last night ended."""
+    tables: list[Table | Figure | Note] = []
+    line = ""
+    for label, night in found.nights():
+        manifest, ended = night.manifest(), last(night)
+        verdicts = manifest.gates if manifest else ()
+        if verdicts:
+            tables.append(
+                verdict_table(f"{label}: the live run {manifest.run_id if manifest else ''} of {night.date}", verdicts)
+            )
+            line = line or summary(label, night.date, verdicts)
+        if ended is not None and (manifest is None or ended.run_id != manifest.run_id):
+            tables.append(
+                Note(
+                    f"{label}: the last night, {ended.run_date}, ended {ended.outcome} (exit code {ended.exit_code})."
+                    f" {ended.sentence}"
+                )
+            )
+            if ended.gates:
+                tables.append(
+                    verdict_table(f"{label}: the run {ended.run_id} of {ended.run_date}, {ended.outcome}", ended.gates)
+                )
+            if ended.exit_code:
+                line = f"The last night of {label}, {ended.run_date}, was {ended.outcome}; {night.date} is live. {line}"
+    return Section("gates", "Gates", line, tables) if tables else None
+
+
+def last(night: Night) -> NightReport | None:
+    """How the last `nightly` ended."""
+    path = night.recs.control / "report.json"
+    return NightReport.read(path) if path.is_file() else None
+
+
+def summary(label: str, date: str, verdicts: tuple[Verdict, ...]) -> str:
+    """How many gates passed."""
+    asked = [one for one in verdicts if one.verdict != "skipped"]
+    others = [f"{one.gate} {one.verdict}" for one in asked if one.verdict != "passed"]
+    told = f"{label}: {len(asked) - len(others)} of {len(asked)} gates passed on {date}"
+    return f"{told} ({', '.join(others)})." if others else f"{told}."
+
+
+def verdict_table(caption: str, verdicts: tuple[Verdict, ...]) -> Table:
+    """One row for each gate."""
+    rows = [
+        (
+            text(one.gate),
+            Cell(one.verdict, tone=TONES[one.verdict]),
+            number(one.value),
+            text(one.limit),
+            text(one.reason or ""),
+        )
+        for one in verdicts
+    ]
+    return Table(caption, ("gate", "verdict", "value", "should be", "reason"), rows)
+
+
+def changes(found: Found) -> Section | None:
+    """Churn against the date before, of every read root that has one."""
+    blocks: list[Table | Figure | Note] = []
+    line = ""
+    for label, night in found.nights():
+        before = night.before()
+        if before is None:
+            continue
+        try:
+            diff = churn(Run.at(before.folder), Run.at(night.folder))
+        except RecExportError as error:  # a damaged date before is no reason to show nothing
+            blocks.append(Note(f"{label}: {error}"))
+            continue
+        everybody = diff.segments["all"]
+        line = line or (
+            f"Users of {label} kept {everybody.overlap:.0%} of their items from {before.date} to {night.date};"
+            f" {diff.came:,} users came, {diff.left:,} left."
+        )
+        blocks += [movers(label, diff), segments(label, diff), quantiles(label, diff)]
+    return Section("churn", "Churn", line or "The date before cannot be compared.", blocks) if blocks else None
+
+
+def segments(label: str, diff: Churn) -> Table:
+    """How alike lists are, by source."""
+    rows = [
+        (
+            text(name),
+            count(one.users),
+            Cell(f"{one.overlap:.1%}", one.overlap),
+            number(one.rbo, ".4f"),
+            Cell(f"{one.same:.1%}", one.same),
+        )
+        for name, one in diff.segments.items()
+    ]
+    sample = ", a sample of users" if diff.sampled else ""
+    caption = f"{label}: {diff.before} and {diff.after}{sample}; lists of {diff.k[0]} and {diff.k[1]}"
+    return Table(caption, ("users by source", "users", "items kept", "rank-biased overlap", "the same list"), rows)
+
+
+def movers(label: str, diff: Churn) -> Figure:
+    """The items that entered and left most lists."""
+    shown: list[Moved] = [*diff.entering[:8], *reversed(diff.leaving[:8])]
+
+    def draw(axes: Axes) -> None:
+        with bare(axes):
+            for place, one in enumerate(shown):
+                series = 0 if one.after > one.before else 1
+                axes.plot((one.before, one.after), (place, place), color=colour(series), linewidth=2)
+                axes.plot(one.after, place, marker=">" if series == 0 else "<", color=colour(series), markersize=6)
+            axes.set_yticks(range(len(shown)), [clipped(str(one.item)) for one in shown])
+            axes.set(xlabel="share of users whose list holds the item", ylim=(len(shown) - 0.5, -0.5))
+
+    told = "; ".join(
+        f"{one.item} {one.before:.1%} to {one.after:.1%}" for one in (*diff.entering[:3], *diff.leaving[:3])
+    )
+    return figure(
+        draw,
+        f"{label}: items that entered (right) and left (left) most lists",
+        f"Changes: {told}.",
+        (4.4, 0.8 + 0.26 * max(len(shown), 1)),
+    )
+
+
+def quantiles(label: str, diff: Churn) -> Table:
+    """Where the scores were and are."""
+    rows = [
+        (text(name), *(number(value) for value in values))
+        for name, values in zip((diff.before, diff.after), diff.scores, strict=True)
+    ]
+    moved = "hardly moved" if diff.psi < 0.1 else "moved somewhat" if diff.psi < 0.25 else "moved much"
+    head = ("run", *(f"{level:.0%}" for level in diff.levels))
+    return Table(f"{label}: quantiles of scores, which {moved} (population stability index {diff.psi:.3f})", head, rows)

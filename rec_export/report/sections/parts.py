@@ -1,0 +1,67 @@
+"""What each part of a model is worth, where an ablation was made."""
+
+from matplotlib.axes import Axes
+
+from rec_export.report.drawing import MUTED, bare, clipped, figure
+from rec_export.report.found import ABLATION, Found
+from rec_export.report.page import Cell, Figure, Section, Table, estimate, text
+from rec_export.report.sections.quality import dot, said
+from rec_export.report.views import Ablation
+
+
+def section(found: Found) -> Section | None:
+    """One figure and one table for each ablation."""
+    trials = {label: Ablation.read(path / ABLATION) for label, path in found.ablations.items()}
+    if not trials:
+        return None
+    blocks = [block for label, one in trials.items() for block in (bars(label, one), table(label, one))]
+    return Section("ablation", "Ablation", headline(next(iter(trials.values()))), [*blocks])
+
+
+def headline(one: Ablation) -> str:
+    """The variant that costs most, and how many cannot be told from the base."""
+    metric = f"ndcg@{one.k}"
+    gaps = {name: v.difference[metric] for name, v in one.variants.items() if v.difference}
+    worst = min(gaps, key=lambda name: gaps[name].mean)
+    gap = gaps[worst]
+    unsure = [name for name, g in gaps.items() if g.low <= 0 <= g.high]
+    interval = f"{gap.mean:+.4f} [{gap.low:+.4f}, {gap.high:+.4f}]"
+    line = f"Of {len(gaps)} variants {worst} changes {metric} most downwards: {interval}"
+    return f"{line}; {len(unsure)} cannot be told from the base." if unsure else f"{line}; all differ from the base."
+
+
+def bars(label: str, one: Ablation) -> Figure:
+    """The difference of each variant to the base."""
+    metric = f"ndcg@{one.k}"
+    gaps = {name: v.difference[metric] for name, v in one.variants.items() if v.difference}
+
+    def draw(axes: Axes) -> None:
+        with bare(axes):
+            axes.axvline(0, color=MUTED, linewidth=1)
+            for place, (name, gap) in enumerate(gaps.items()):
+                variant, base = one.variants[name], next(iter(one.variants.values()))
+                each = [seed[metric] - base.seeds[number][metric] for number, seed in variant.seeds.items()]
+                axes.plot(each, [place] * len(each), linestyle="", marker="|", markersize=9, color=MUTED)
+                dot(axes, gap, place, 0)
+            axes.set_yticks(range(len(gaps)), [clipped(name) for name in gaps])
+            axes.set(xlabel=f"{metric} minus that of the base", ylim=(len(gaps) - 0.5, -0.5))
+
+    told = "; ".join(f"{name} {gap.mean:+.4f} from {gap.low:+.4f} to {gap.high:+.4f}" for name, gap in gaps.items())
+    caption = f"{label}: differences to the base with 95% intervals; strokes are single seeds"
+    return figure(draw, caption, f"Differences to the base: {told}.", (4.4, 1.0 + 0.36 * len(gaps)))
+
+
+def table(label: str, one: Ablation) -> Table:
+    """Metrics and differences."""
+    metric = f"ndcg@{one.k}"
+    rows = []
+    for name, v in one.variants.items():
+        gap = v.difference and v.difference[metric]
+        told = (estimate(gap, "+.4f"), said(gap, metric)) if gap else (Cell(""), Cell("the base"))
+        rows.append((text(name), text(", ".join(v.changes)), estimate(v.metrics[metric]), *told))
+    seeds = len(next(iter(one.variants.values())).seeds)
+    return Table(
+        f"{label}: {one.users:,} users, {seeds} seeds",
+        ("variant", "changes", metric, "minus the base", "so it is"),
+        rows,
+    )

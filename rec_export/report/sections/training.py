@@ -1,0 +1,126 @@
+"""How training went: the loss and the metric on held-out rows by epoch, and what came out."""
+
+from pathlib import Path
+
+from matplotlib.axes import Axes
+
+from rec_export.report.drawing import MUTED, colour, dashes, figure, whole_numbers
+from rec_export.report.found import Found
+from rec_export.report.page import Figure, Note, Section, Table, count, number, text
+from rec_export.report.views import Epoch, Outcome
+
+Histories = dict[str, list[Epoch]]
+
+
+def section(found: Found) -> Section | None:
+    """All checkpoints in one."""
+    outcomes = {
+        label: Outcome.read(p / "metrics.json")
+        for label, p in found.each("checkpoint")
+        if (p / "metrics.json").is_file()
+    }
+    if not outcomes:
+        return None
+    histories = {label: history(path) for label, path in found.each("checkpoint")}
+    label, first = next(iter(outcomes.items()))
+    metric = first.plan.metric
+    headline = f"{label} learned {first.parameters:,} parameters from {first.rows:,} rows in {first.seconds:.0f} s"
+    best = first.held_out.get("model", {}).get(metric)
+    headline += f"; {metric} on the validation rows was best, {best:.4f}, in epoch {first.best_epoch}." if best else "."
+    blocks: list[Figure | Table | Note] = [*curves(histories, outcomes), facts(outcomes)]
+    return Section("training", "Training", headline, blocks)
+
+
+def history(checkpoint: Path) -> list[Epoch]:
+    """All epochs, of the search and of refits."""
+    path = checkpoint / "history.jsonl"
+    lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
+    return [Epoch.model_validate_json(line) for line in lines]
+
+
+def curves(histories: Histories, outcomes: dict[str, Outcome]) -> list[Figure]:
+    """The loss, and the metric where one was measured after each epoch."""
+    drawn = []
+    if any(len(epochs) > 1 for epochs in histories.values()):
+        drawn.append(losses(histories))
+    if any(epoch.held_out for epochs in histories.values() for epoch in epochs):
+        drawn.append(metrics(histories, outcomes))
+    return drawn
+
+
+def losses(histories: Histories) -> Figure:
+    """The mean loss by epoch, of each phase."""
+    lines = {
+        f"{label}, {phase}" if len(histories) > 1 else phase: [e for e in epochs if e.phase == phase]
+        for label, epochs in histories.items()
+        for phase in dict.fromkeys(e.phase for e in epochs)
+    }
+
+    def draw(axes: Axes) -> None:
+        for place, (name, epochs) in enumerate(lines.items()):
+            axes.plot(
+                [e.epoch for e in epochs],
+                [e.loss for e in epochs],
+                color=colour(place),
+                linestyle=dashes(place),
+                label=name,
+            )
+        axes.set(xlabel="epoch", ylabel="mean loss")
+        whole_numbers(axes)
+        axes.legend()
+
+    told = "; ".join(f"{name} from {e[0].loss:.4g} to {e[-1].loss:.4g} in {len(e)} epochs" for name, e in lines.items())
+    return figure(draw, "Loss on the training rows", f"Falling curves of the loss: {told}.")
+
+
+def metrics(histories: Histories, outcomes: dict[str, Outcome]) -> Figure:
+    """The metric that chose the epoch."""
+
+    def draw(axes: Axes) -> None:
+        for place, (label, outcome) in enumerate(outcomes.items()):
+            metric = outcome.plan.metric
+            points = [(e.epoch, e.held_out[metric]) for e in histories[label] if metric in e.held_out]
+            if not points:
+                continue
+            x, y = zip(*points, strict=True)
+            axes.plot(x, y, color=colour(place), linestyle=dashes(place), label=label)
+            axes.plot(
+                outcome.best_epoch,
+                dict(points)[outcome.best_epoch],
+                marker="o",
+                markersize=7,
+                color=colour(place),
+                fillstyle="none",
+            )
+            for name, beside in list(outcome.held_out.items())[1:]:
+                if metric in beside and place == 0:
+                    axes.axhline(
+                        beside[metric],
+                        color=MUTED,
+                        linewidth=1,
+                        linestyle=":" if name == "constant" else "--",
+                        label=name,
+                    )
+        axes.set(xlabel="epoch", ylabel=next(iter(outcomes.values())).plan.metric)
+        whole_numbers(axes)
+        axes.legend()
+
+    told = "; ".join(
+        f"{label}: {outcome.held_out['model'][outcome.plan.metric]:.4f} in epoch {outcome.best_epoch}"
+        for label, outcome in outcomes.items()
+        if outcome.held_out
+    )
+    return figure(
+        draw, "The metric on validation rows; the circle is the epoch that was chosen", f"Best epochs: {told}."
+    )
+
+
+def facts(outcomes: dict[str, Outcome]) -> Table:
+    """The numbers of each training."""
+    rows = [
+        (text(label), count(one.parameters), count(one.users), count(one.items), count(one.rows), count(one.best_epoch),
+         number(one.plan.lr), count(one.plan.batch), count(one.plan.seeds), number(one.seconds, ",.1f"))
+        for label, one in outcomes.items()
+    ]  # fmt: skip
+    head = ("model", "parameters", "users", "items", "rows", "epochs", "learning rate", "batch", "seeds", "seconds")
+    return Table("What was learned", head, rows)

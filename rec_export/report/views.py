@@ -1,0 +1,208 @@
+"""What the report reads of the files that the other steps leave: no more than it shows, whatever else a file holds.
+
+The core knows no sibling, so these are not the records that trainers, exporters and batch_jobs write; a test holds them
+against the real files. What a file of another version lacks is left out.
+"""
+
+from pathlib import Path
+from typing import Any, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from rec_export.errors import ModelError
+from rec_export.metrics import Estimate
+from rec_export.recs import Verdict
+
+Metrics = dict[str, Estimate]
+Shares = dict[str, dict[str, float]]  # by segment and component
+
+
+class View(BaseModel):
+    """A part of a JSON file."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    @classmethod
+    def read(cls, path: Path) -> Self:
+        """Read a file. Raises ModelError where it is something else."""
+        try:
+            return cls.model_validate_json(path.read_bytes())
+        except ValidationError as error:
+            first = error.errors(include_url=False)[0]
+            where = ".".join(map(str, first["loc"]))
+            raise ModelError(f"{path} is not what rec-export writes: {where or 'the file'}: {first['msg']}") from error
+
+
+class Spec(View):
+    """spec.json of a checkpoint, and `blueprint` of a bundle."""
+
+    model: dict[str, Any]
+    weights: str
+    loss: str = "softmax"
+
+
+class Plan(View):
+    """The numbers of a training."""
+
+    metric: str
+    lr: float
+    batch: int
+    seeds: int = 1
+    loss: str = "softmax"
+
+
+class Outcome(View):
+    """metrics.json of a checkpoint."""
+
+    best_epoch: int
+    held_out: dict[str, dict[str, float]]
+    plan: Plan
+    users: int
+    items: int
+    rows: int
+    parameters: int
+    seconds: float
+
+
+class Epoch(View):
+    """A line of history.jsonl."""
+
+    phase: str
+    epoch: int
+    loss: float
+    held_out: dict[str, float]
+    seconds: float
+    gate: Shares = Field(default_factory=dict)
+    gate_spread: Shares = Field(default_factory=dict)
+    gate_entropy: dict[str, float] = Field(default_factory=dict)
+
+
+class Served(View):
+    """Users of one kind, and how well a lister served them."""
+
+    users: int
+    metrics: Metrics
+    coverage: dict[str, float] = Field(default_factory=dict)
+
+
+class Rated(View):
+    """Rows of one kind, and how well each predictor told their values."""
+
+    rows: int
+    users: int
+    metrics: dict[str, Metrics]
+    paired: dict[str, Metrics]
+
+
+class Ratings(View):
+    """How well values were predicted, by kind of rows."""
+
+    target: str
+    segments: dict[str, Rated]
+
+
+class Evaluation(View):
+    """evaluation.json."""
+
+    model: str
+    weights: str
+    test_rows: int
+    items: int
+    k: tuple[int, ...]
+    results: dict[str, dict[str, Served]]
+    paired: dict[str, dict[str, Metrics]]
+    ratings: Ratings | None = None
+
+
+class Variant(View):
+    """A variant of an ablation, over all seeds."""
+
+    changes: tuple[str, ...]
+    seeds: dict[str, dict[str, float]]
+    metrics: Metrics
+    difference: Metrics | None
+
+
+class Ablation(View):
+    """ablation.json."""
+
+    users: int
+    k: int
+    variants: dict[str, Variant]
+
+
+class RangeTest(View):
+    """range.json."""
+
+    rates: tuple[float, ...]
+    losses: tuple[float, ...]
+    suggested: float
+
+
+class PartProof(View):
+    """One part in one format."""
+
+    part: str
+    format: str
+    cases: int
+    worst_difference: float
+    worst_case: str
+    worst_share: float
+
+
+class ListProof(View):
+    """The lists of one format at one k."""
+
+    format: str
+    k: int
+    users: int
+    items: int
+    identical: float
+
+
+class WholeProof(View):
+    """The lists of recommender.onnx."""
+
+    cases: int
+    lists: int
+    identical: float
+    worst_difference: float
+
+
+class Parity(View):
+    """parity/report.json."""
+
+    parts: tuple[PartProof, ...]
+    lists: tuple[ListProof, ...]
+    recommender: WholeProof | None = None
+
+
+class BundleFile(View):
+    """A file of a bundle."""
+
+    path: str
+    bytes: int
+
+
+class BundleManifest(View):
+    """manifest.json of a bundle."""
+
+    made_at: str
+    checkpoint: str  # sha256 of the weights
+    blueprint: Spec
+    formats: tuple[str, ...]
+    stages: dict[str, float] = Field(default_factory=dict)
+    files: tuple[BundleFile, ...]
+
+
+class Night(View):
+    """report.json of a read root: how the last `nightly` ended."""
+
+    outcome: str
+    exit_code: int
+    sentence: str
+    run_date: str
+    run_id: str | None = None
+    started_at: str
+    seconds: float
+    gates: tuple[Verdict, ...] = ()

@@ -1,0 +1,76 @@
+"""Two runs side by side from the command line."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from batch_jobs.diff import DiffJob, run
+from tests.conftest import LAST_DAY, config_file, done, refusal, write_table
+
+
+@pytest.fixture(scope="module")
+def two_days(shop: Path, exported: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A read root of two days."""
+    out = tmp_path_factory.mktemp("days") / "recs"
+    for day in ("2026-10-20", LAST_DAY):
+        done(
+            "score",
+            exported,
+            "--interactions",
+            shop / "interactions.parquet",
+            "--out",
+            out,
+            "--k",
+            5,
+            "--run-date",
+            day,
+        )
+    return out
+
+
+def test_two_days_are_compared_and_the_newest_is_taken_of_a_root(two_days: Path) -> None:
+    first = two_days / "run_date=2026-10-20"
+    found = json.loads(done("diff", first, two_days, "--json"))
+    assert found["after"].startswith(f"{LAST_DAY} (")
+    assert found["both"] == 200 - found["came"]
+    assert 0 < found["segments"]["all"]["overlap"] < 1
+    said = done("diff", first, two_days)
+    assert f"{found['both']:,} in both, {found['left']:,} before alone, {found['came']:,} after alone" in said
+    assert "items that enter most lists" in said
+
+
+def test_a_run_beside_itself_is_the_same(two_days: Path) -> None:
+    found = run(DiffJob(before=two_days, after=two_days / f"run_date={LAST_DAY}"))
+    everybody = found.segments["all"]
+    assert (everybody.overlap, everybody.rbo, everybody.same, found.psi) == (1.0, 1.0, 1.0, 0.0)
+
+
+def test_a_configuration_tells_users_apart_by_what_they_liked(two_days: Path, shop: Path) -> None:
+    found = run(DiffJob(before=two_days, after=two_days, config=shop / "config.yaml")).segments
+    lengths = {name: one.users for name, one in found.items() if name.startswith("liked ")}
+    assert set(lengths) <= {"liked <=3", "liked 4-10", "liked 11-30", "liked >30"}
+    assert 0 < sum(lengths.values()) <= found["all"].users
+
+
+def test_lengths_are_of_different_items_that_were_liked(tmp_path: Path, two_days: Path) -> None:
+    from batch_jobs.diff import by_length
+    from rec_export.config import Config
+
+    rows = [("a", "x", 5)] * 4 + [("b", item, 5) for item in "wxyz"] + [("c", item, 1) for item in "wxyz"]
+    user, item, value = zip(*rows, strict=True)
+    log = write_table(tmp_path / "log.parquet", user_id=user, item_id=item, value=value)
+    data = {"interactions": {"path": str(log), "value": "value", "positive": 4}}
+    found = by_length(Config.load(config_file(tmp_path, data=data)))
+    assert {name: members.to_pylist() for name, members in found.items() if len(members)} == {
+        "liked <=3": ["a", "c"],
+        "liked 4-10": ["b"],
+    }
+
+
+def test_what_is_not_there_is_refused(two_days: Path, tmp_path: Path) -> None:
+    assert refusal(tmp_path, "diff", two_days, tmp_path / "nowhere") == (
+        66,
+        "Error: DIR/nowhere does not exist; name a read root, or a folder run_date=... in one\n",
+        [],
+    )

@@ -1,0 +1,171 @@
+"""One user's list explained: the terms add up, the list is the published one, and what is left out is told."""
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+import pytest
+
+from rec_export.checkpoint import Checkpoint
+from rec_export.terms import term_names, terms
+from tests.conftest import LAST_DAY, command, config_file, done, read_lists, refusal, write_table
+
+
+@pytest.fixture(scope="module")
+def user(scored: Path) -> str:
+    """Somebody with a list by the model."""
+    lists = read_lists(scored)
+    return str(lists.filter(pc.equal(lists["source"], "model"))["user_id"][0])
+
+
+@pytest.fixture(scope="module")
+def told(scored: Path, exported: Path, user: str) -> dict[str, Any]:
+    """The explanation of that list, as JSON."""
+    words = "explain", scored, "--bundle", exported, "--user", user, "--json", "--item", "nothing"
+    found: dict[str, Any] = json.loads(done(*words))
+    return found
+
+
+def published(scored: Path, user: str) -> list[str]:
+    """A user's items as readers have them."""
+    lists = read_lists(scored)
+    return lists.filter(pc.equal(lists["user_id"], user)).sort_by("rank")["item_id"].to_pylist()
+
+
+def test_the_list_is_the_published_one_from_every_format(told: dict[str, Any], scored: Path, user: str) -> None:
+    mine = published(scored, user)
+    assert [place["item"] for place in told["list"]] == mine == told["published"]
+    assert {one["format"]: one["items"] for one in told["artefacts"]} == dict.fromkeys(
+        ("torchscript", "onnx", "pt2"), mine
+    )
+    assert max(one["worst"] for one in told["artefacts"]) < 1e-4
+
+
+def test_the_terms_of_a_dot_product_add_up_to_the_score(told: dict[str, Any]) -> None:
+    assert (told["terms"], told["splits"], told["gate"]) == (["taste", "item", "trend"], True, {})
+    for place in told["list"]:
+        assert sum(place["terms"]) == pytest.approx(place["score"], abs=1e-9)
+        assert len(place["terms"]) == 3
+
+
+def test_what_the_user_has_met_is_told_with_the_place_it_would_have(
+    told: dict[str, Any], shop: Path, user: str
+) -> None:
+    log = pq.read_table(shop / "interactions.parquet")
+    met = set(log.filter(pc.equal(log["user_id"], user))["item_id"].to_pylist())
+    assert told["met"] == len(met)
+    assert {one["item"] for one in told["history"]} <= met
+    assert {one["item"] for one in told["hidden"]} <= met
+    assert not {one["item"] for one in told["list"]} & met
+    least = told["list"][-1]["score"]
+    assert all(one["score"] >= least and one["rule"] == "the user has met it" for one in told["hidden"])
+
+
+def test_an_item_that_was_asked_for_has_its_rank_among_what_is_not_met(
+    exported: Path, scored: Path, shop: Path, user: str
+) -> None:
+    words = "explain", scored, "--bundle", exported, "--user", user, "--json", "--k", 3
+    all_ranks = published(scored, user)
+    asked = json.loads(done(*words, "--item", all_ranks[6], "--item", all_ranks[1], "--item", "nothing"))["asked"]
+    assert [(one["item"], one["rank"], one["said"]) for one in asked] == [
+        (all_ranks[6], 7, "below the 3 of the list"),
+        (all_ranks[1], 2, "in the list"),
+        ("nothing", None, "no file and no training knows it"),
+    ]
+
+
+def test_what_was_liked_after_the_date_is_looked_up_by_itself(exported: Path, shop: Path) -> None:
+    log = pq.read_table(shop / "interactions.parquet")
+    newest = log.sort_by([(log.column_names[2], "descending")])["user_id"][0].as_py()
+    asked = json.loads(done("explain", exported, "--user", newest, "--run-date", "2026-10-01", "--json"))["asked"]
+    assert {one["why"] for one in asked} <= {"liked next"}
+    assert all(one["rank"] is None or one["rank"] >= 1 for one in asked)
+    assert asked
+
+
+def test_a_person_sees_the_same(scored: Path, exported: Path, user: str) -> None:
+    said = done("explain", scored, "--bundle", exported, "--user", user, "--k", 5)
+    assert said.startswith(f"{user}: model, as the model was trained on this user\n")
+    assert "The terms add up to the score." in said
+    assert said.endswith("published    the same items in the same order\n")
+
+
+def test_an_unknown_user_is_one_clear_line_with_the_nearest_id(
+    exported: Path, scored: Path, user: str, tmp_path: Path
+) -> None:
+    code, err, _ = refusal(tmp_path, "explain", scored, "--bundle", exported, "--user", f"{user}x")
+    assert code == 2
+    assert err.startswith(f"Error: the user '{user}x' is neither in the log nor in the bundle, so there is no list")
+    assert "; did you mean 'u" in err
+    assert err.count("\n") == 1
+
+
+def test_the_bundle_of_another_run_is_refused(scored: Path, bundle_copy: Path) -> None:
+    code, _, err = command("-q", "explain", scored, "--user", "u")
+    assert (code, "does not lie beside" in err) == (2, True)
+    (bundle_copy / "manifest.json").write_text("{}")
+    code, _, err = command("-q", "explain", scored, "--bundle", bundle_copy, "--user", "u")
+    assert (code, "was not made by the bundle" in err) == (65, True)
+
+
+def test_another_log_is_told_of(exported: Path, scored: Path, shop: Path, user: str, tmp_path: Path) -> None:
+    log = pq.read_table(shop / "interactions.parquet")
+    pq.write_table(log.slice(0, log.num_rows - 1), tmp_path / "log.parquet")
+    words = "explain", scored, "--bundle", exported, "--user", user, "--interactions", tmp_path / "log.parquet"
+    code, _, err = command("-q", *words)
+    assert code == 0
+    assert f"{tmp_path / 'log.parquet'} is not the file that the run" in err
+
+
+def test_a_user_of_whom_nothing_is_known_gets_a_fallback_that_says_so(
+    exported: Path, shop: Path, tmp_path: Path
+) -> None:
+    folder = Path(shutil.copytree(exported.parent, tmp_path / "run"))
+    (tmp_path / "users.csv").write_text("user_id\nnewcomer\n")
+    said = done("explain", folder / "bundle", "--user", "newcomer", "--users", tmp_path / "users.csv",
+                "--run-date", LAST_DAY)  # fmt: skip
+    assert said.startswith("newcomer: fallback, as nothing that the model reads is known of this user\n")
+    assert "liked 0 items, met 0" in said
+
+
+def test_members_of_an_ensemble_add_up_by_component(trained: Path) -> None:
+    blueprint = Checkpoint.read(trained).blueprint
+    head = Checkpoint.read(trained).towers.pair_head
+    parts = blueprint.spec().components(blueprint.sizes)
+    width = sum(parts.values())
+    rng = np.random.default_rng(0)
+    user_vec, item_vec = rng.normal(size=2 * width), rng.normal(size=(4, 2 * width))
+    both = blueprint.model_copy(update={"members": 2})
+    found = terms(both, head, user_vec, item_vec, item_vec @ user_vec)
+    first, second = (
+        terms(blueprint, head, user_vec[own], item_vec[:, own], item_vec[:, own] @ user_vec[own])
+        for own in (slice(0, width), slice(width, None))
+    )
+    np.testing.assert_allclose(found, first + second)
+    np.testing.assert_allclose(found.sum(1), item_vec @ user_vec)
+    assert term_names(both, head) == tuple(parts)
+
+
+def test_rules_are_named_item_by_item(shop: Path, exported: Path, user: str, tmp_path: Path) -> None:
+    log = shop / "interactions.parquet"
+    plain = [one["item"] for one in json.loads(done("explain", exported, "--user", user, "--json"))["list"]]
+    write_table(tmp_path / "pairs.parquet", user_id=[user], item_id=[plain[2]])
+    rules = {"deny": [plain[0]], "deny_by_user": {"path": "pairs.parquet"}, "popularity_penalty": 1e-6}
+    config = config_file(tmp_path, data={"interactions": {"path": str(log)}}, rules=rules)
+    words = "explain", exported, "--user", user, "--rules", config, "--json", "--item", plain[2], "--item", plain[1]
+    told = json.loads(done(*words))
+    assert [one["item"] for one in told["list"]][:2] == [plain[1], plain[3]]
+    assert {one["item"]: one["rule"] for one in told["hidden"] if one["item"] in plain} == {
+        plain[0]: "the rule deny leaves it out for everybody",
+        plain[2]: "the rule deny_by_user denies it",
+    }
+    assert [(one["said"], one["rank"] is not None) for one in told["asked"]] == [
+        ("the rule deny_by_user denies it, so it is left out", True),
+        ("in the list", True),
+    ]
+    assert told["terms"] == ["taste", "item", "trend", "penalty"]
+    assert all(sum(one["terms"]) == pytest.approx(one["score"], abs=1e-6) for one in told["list"])

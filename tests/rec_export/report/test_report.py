@@ -1,0 +1,187 @@
+"""The page: what it shows of which directories, and that nothing in data becomes markup."""
+
+import re
+import shutil
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from rec_export.report.drawing import figure
+from rec_export.report.found import found
+from rec_export.report.page import Cell, Table, plain
+from rec_export.report.sections.shares import judged
+from rec_export.report.views import Epoch
+from tests.conftest import command, contents, done, refusal
+from tests.rec_export.report.conftest import EVIL
+
+
+class Page(HTMLParser):
+    """A page as a browser sees it: open tags, headings, attributes."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.text = path.read_text(encoding="utf-8")
+        self.feed(self.text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+
+    def count(self, tag: str) -> int:
+        """How often a tag is opened."""
+        return sum(name == tag for name, _ in self.tags)
+
+    def of(self, tag: str, attribute: str) -> list[str]:
+        """The values of an attribute."""
+        return [str(attrs[attribute]) for name, attrs in self.tags if name == tag and attribute in attrs]
+
+
+@pytest.fixture(scope="session")
+def whole(gallery: Path, tmp_path_factory: pytest.TempPathFactory) -> Page:
+    """The report of everything."""
+    out = tmp_path_factory.mktemp("report") / "report.html"
+    before = contents(gallery)
+    done("report", gallery, "--out", out)
+    assert contents(gallery) == before
+    return Page(out)
+
+
+def test_every_section_is_there_where_every_directory_is(whole: Page) -> None:
+    assert whole.of("section", "id") == [
+        "quality", "data", "training", "rates", "gate", "ablation", "predictions", "lists", "gates", "churn", "parity",
+        "times",
+    ]  # fmt: skip
+    assert whole.count("svg") == whole.count("figure") == 20
+
+
+def test_every_figure_says_in_words_what_it_shows_and_ids_are_unique(whole: Page) -> None:
+    alts = whole.of("svg", "aria-label")
+    assert len(alts) == whole.count("svg")
+    assert all(len(alt) > 20 for alt in alts)
+    ids = [attrs["id"] for _, attrs in whole.tags if "id" in attrs]
+    assert len(ids) == len(set(ids))
+
+
+def test_nothing_is_fetched_and_only_our_script_may_run(whole: Page) -> None:
+    links = [value for _, attrs in whole.tags for name, value in attrs.items() if name in ("src", "href", "xlink:href")]
+    assert [link for link in links if not str(link).startswith(("#", "data:,"))] == []
+    assert re.findall(r"url\((?!#)", whole.text) == []
+    (policy,) = [attrs["content"] for _, attrs in whole.tags if attrs.get("http-equiv") == "Content-Security-Policy"]
+    assert str(policy).startswith("default-src 'none'; style-src 'unsafe-inline'; script-src 'sha256-")
+
+
+def test_ids_and_titles_in_the_data_stay_text(whole: Page) -> None:
+    assert whole.count("script") == 1
+    assert [name for _, attrs in whole.tags for name in attrs if name.startswith("on")] == []
+    assert EVIL not in whole.text
+    assert "&lt;script&gt;alert(&#39;evil&#39;)&lt;/script&gt;" in whole.text
+
+
+def test_colours_are_those_of_the_page(whole: Page) -> None:
+    drawings = "".join(re.findall(r"<svg.*?</svg>", whole.text, re.DOTALL))
+    assert set(re.findall(r"#[0-9a-fA-F]{6}\b", drawings)) <= {"#ffffff", "#000000"}
+    assert {f"var(--s{n})" for n in range(4)} <= set(re.findall(r"var\(--\w+\)", drawings))
+
+
+def test_headlines_say_what_one_sees(gallery: Path, tmp_path: Path) -> None:
+    said = done("report", gallery, "--out", tmp_path / "r.html")
+    assert "Predictions   The errors of hybrid on 500 held-out rows" in said
+    assert "no-history changes ndcg@10 most downwards: -0.0200 [-0.0240, -0.0160]; 1 cannot be told" in said
+    assert "The gate of hybrid tells users apart: mean shares long 0.60, trend 0.40" in said
+    assert "As a predictor of values hybrid beats the biases of users and items by .0200 [.0100, .0300] rmse" in said
+
+
+def test_a_bundle_alone_has_its_proof_and_nothing_made_up(gallery: Path, tmp_path: Path) -> None:
+    done("report", gallery / "bundle", "--out", tmp_path / "r.html")
+    assert Page(tmp_path / "r.html").of("section", "id") == ["parity", "times"]
+
+
+def test_what_has_the_same_weights_is_one_model(gallery: Path, trained: Path, tmp_path: Path) -> None:
+    (one,) = found((gallery,)).subjects
+    assert (one.label, one.checkpoint, one.bundle, one.night and one.night.date) == (
+        "hybrid", gallery / "checkpoint", gallery / "bundle", "2026-10-31",
+    )  # fmt: skip
+    other = tmp_path / "other"
+    shutil.copytree(trained, other)
+    spec = (other / "spec.json").read_text()
+    (other / "spec.json").write_text(spec.replace('"weights": "', '"weights": "0'))
+    assert [one.label for one in found((gallery, other)).subjects] == [
+        f"hybrid, {gallery / 'checkpoint'}",
+        f"hybrid, {other}",
+    ]
+
+
+def test_a_directory_with_an_evil_name_is_text_too(gallery: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "<img src=x onerror=alert(1)>"
+    folder.mkdir()
+    shutil.copytree(gallery / "find-lr", folder / "find-lr")
+    done("report", folder, "--out", tmp_path / "r.html")
+    assert Page(tmp_path / "r.html").count("img") == 0
+
+
+def test_lists_whose_items_have_evil_names_are_drawn_as_text(gallery: Path, tmp_path: Path) -> None:
+    for day in ("2026-10-29", "2026-10-31"):
+        folder = tmp_path / "recs" / f"run_date={day}"
+        folder.mkdir(parents=True)
+        items = [EVIL, "$\\frac{1}{0}$"] if day == "2026-10-31" else ["a", "b"]
+        columns = {"user_id": ["u", "u"], "rank": pa.array([1, 2], pa.int16()), "item_id": items,
+                   "score": pa.array([2.0, 1.0], pa.float32()), "source": ["model", "model"]}  # fmt: skip
+        pq.write_table(pa.table(columns), folder / "part-00000-of-00001-0123456789ab.parquet")
+    done("report", tmp_path / "recs", "--out", tmp_path / "r.html")
+    page = Page(tmp_path / "r.html")
+    assert page.count("script") == 1
+    assert "$\\frac{1}{0}$" in page.text
+
+
+def test_what_holds_nothing_is_refused_and_nothing_is_written_over(gallery: Path, tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "r.html").touch()
+    assert refusal(tmp_path, "report", tmp_path / "empty", "--out", tmp_path / "new.html") == (
+        2,
+        "Error: DIR/empty holds nothing to report on; name a checkpoint, a bundle, a read root, what `evaluate --out`,"
+        " `ablate` or `find-lr` wrote, or a directory of such\n",
+        [],
+    )
+    assert refusal(tmp_path, "report", tmp_path / "no", "--out", tmp_path / "new.html").code == 66
+    assert refusal(tmp_path, "report", gallery, "--out", tmp_path / "r.html").code == 73
+
+
+def test_a_file_of_something_else_is_one_clear_line(gallery: Path, tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(gallery / "evaluation", tmp_path / "evaluation"))
+    (folder / "evaluation.json").write_text('{"model": 1}')
+    code, _, err = command("-q", "report", folder, "--out", tmp_path / "r.html")
+    assert (code, err.startswith(f"Error: {folder / 'evaluation.json'} is not what rec-export writes: ")) == (65, True)
+    assert not (tmp_path / "r.html").exists()
+
+
+@pytest.mark.parametrize(
+    ("shares", "spread", "entropy", "said"),
+    [
+        ((0.34, 0.33, 0.33), 0.001, 1.0985, "has collapsed to equal shares for everybody"),
+        ((0.985, 0.015, 0.0), 0.001, 0.1, "has collapsed: b and c are hardly used"),
+        ((0.6, 0.3, 0.1), 0.001, 0.9, "gives everybody nearly the same shares"),
+        ((0.6, 0.3, 0.1), 0.2, 0.7, "tells users apart"),
+    ],
+)
+def test_a_gate_is_judged_by_mean_spread_and_entropy(
+    shares: tuple[float, ...], spread: float, entropy: float, said: str
+) -> None:
+    named = dict(zip("abc", shares, strict=True))
+    epoch = Epoch(phase="search", epoch=1, loss=1, held_out={}, seconds=1, gate={"all": named},
+                  gate_spread={"all": dict.fromkeys("abc", spread)}, gate_entropy={"all": entropy})  # fmt: skip
+    assert judged(epoch, "all").words == said
+
+
+def test_the_column_that_tells_models_apart_goes_where_there_is_one() -> None:
+    one = Table("", ("model", "x"), [(Cell("a"), Cell("1")), (Cell("a"), Cell("2"))])
+    two = one._replace(rows=[(Cell("a"), Cell("1")), (Cell("b"), Cell("2"))])
+    assert plain(one) == Table("", ("x",), [(Cell("1"),), (Cell("2"),)])
+    assert plain(two) == two
+
+
+def test_a_figure_escapes_its_alternative_text() -> None:
+    drawn = figure(lambda axes: None, "c", '"><script>')
+    assert 'aria-label="&quot;&gt;&lt;script&gt;"' in drawn.svg
