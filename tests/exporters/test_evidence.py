@@ -5,11 +5,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from safetensors.numpy import load_file
 
-from exporters.candidate import answer
 from exporters.cases import Arrays
-from exporters.fresh import CallError, fresh
+from exporters.evidence import read_case
+from exporters.fresh import CallError, Files, fresh
 from exporters.job import ExportJob, run
 from rec_export.errors import ParityError
 from tests.conftest import command, contents
@@ -36,7 +35,8 @@ def test_the_command_of_the_error_shows_the_fault_again(refused: tuple[Path, str
 
 
 def test_the_case_is_one_row_of_which_only_the_id_is_told(refused: tuple[Path, str]) -> None:
-    case = load_file(refused[0] / "parity/cases/torchscript-item_tower.safetensors")
+    artefact, (_, case) = read_case(refused[0] / "parity/cases/torchscript-item_tower.safetensors")
+    assert artefact == "torchscript/item_tower"
     assert case["row"].tolist() == [ITEMS // 2]
     assert np.isnan(case["dense"]).all()
     assert [case[name].tolist() for name in ("category", "tags", "text")] == [[[-1, -1]], [[-1]], [[0.0] * 4]]
@@ -71,17 +71,12 @@ def test_newer_evidence_takes_the_place_of_older_and_of_nothing_else(
 def test_verify_leaves_the_case_beside_a_bundle_that_fails_here(bundle: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = bundle("pmf")
     before = contents(folder)
-    real = answer
+    real = Files.__call__
 
-    def other(*arguments: object) -> Arrays:
-        return {name: array + np.float32(0.1) for name, array in real(*arguments).items()}  # type: ignore[arg-type]
+    def other(files: Files, part: str, inputs: Arrays) -> Arrays:
+        return {name: array + np.float32(0.1) for name, array in real(files, part, inputs).items()}
 
-    monkeypatch.setattr(
-        "exporters.fresh.Files.__call__",
-        lambda files, part, inputs: other(
-            folder, files.form, {}, {f"{part}|{name}|C": array for name, array in inputs.items()}
-        ),
-    )
+    monkeypatch.setattr(Files, "__call__", other)
     code, _, err = command("-q", "verify", folder)
     assert code == 81
     monkeypatch.undo()
