@@ -69,6 +69,17 @@ def test_the_same_night_again_writes_nothing(place: Path) -> None:
     assert {path: path.stat().st_mtime_ns for path in place.rglob("*")} == before
 
 
+def test_shards_make_a_night_that_is_then_published(place: Path) -> None:
+    said = [night(place, LAST, "--shard-index", index, "--shard-count", 2).out for index in (0, 1)]
+    assert [line.partition(": ")[2] for line in said] == [
+        "1 parts are made, 0 were there before\n",
+        "0 parts are made, 0 were there before\n",
+    ]
+    assert not (place / "recs").exists()
+    assert night(place, LAST, "--executor", "shards").out.startswith(f"published run_date={LAST} ")
+    assert night(place, NEXT, "--executor", "shards", code=75).err.startswith("Error: 1 of 1 parts are not in ")
+
+
 def test_quiet_says_nothing_of_a_night_that_went_well(place: Path) -> None:
     assert done("nightly", place / "config.yaml", "--run-date", LAST) == ""
 

@@ -86,6 +86,8 @@ def test_the_manifest_says_what_was_published(scored: Path, exported: Path, shop
         "rows": len(rows),
         "bytes": part.stat().st_size,
         "sha256": sha256(part),
+        "capped": 0,
+        "varied": 0,
         "carried": 0,
         "sampled": 0,
     }]  # fmt: skip

@@ -108,6 +108,7 @@ def test_every_error_has_the_exit_code_of_the_design() -> None:
         "BusyError": 75,
         "GateError": 80,
         "LostProcessError": 75,
+        "MissingPartsError": 75,
         "ParityError": 81,
     }
 
