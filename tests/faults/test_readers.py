@@ -141,11 +141,11 @@ def test_spark_never_reads_a_mixture(tmp_path: Path, tell: Tell, monkeypatch: py
     spark.sparkContext.setLogLevel("OFF")
     monkeypatch.setattr("tests.faults.test_readers.MISSING", (errors.PySparkException, Py4JJavaError))
     recs = Recs.at(tmp_path / "recs")
-    reads, missing, bad = mixtures(recs, 60, RECIPES[SPARK], pause=0.5)
+    reads, missing, bad = mixtures(recs, 12, RECIPES[SPARK], pause=6.0)
     said = f"{len(bad)} mixtures or short reads; {missing} missed a file twice"
-    tell(f"60 re-publishes beside a reader: {SPARK}", f"{reads} reads", said)
+    tell(f"12 re-publishes beside a reader: {SPARK}", f"{reads} reads", said)
     assert (bad, reads > missing) == ([], True)
-    assert read(RECIPES[SPARK], recs) == {59}
+    assert read(RECIPES[SPARK], recs) == {11}
     spark.stop()
 
 
