@@ -6,6 +6,7 @@ It can neither fail nor hold up the job: it is sent beside it, with a time limit
 """
 
 import logging
+from contextvars import copy_context
 from http.client import HTTPException
 from threading import Thread
 from typing import final
@@ -34,7 +35,7 @@ class Ping:
         """Send beside the job."""
         if self.url is None:
             return None
-        thread = Thread(target=request, args=(self.url.rstrip("/") + path, body), daemon=True)
+        thread = Thread(target=copy_context().run, args=(request, self.url.rstrip("/") + path, body), daemon=True)
         thread.start()
         return thread
 

@@ -83,6 +83,7 @@ def places(config: Config) -> tuple[Path, ...]:
     data, nightly = config.data, config.nightly
     assert nightly is not None
     tables = [table.path for table in (data.interactions, data.items, data.users) if table is not None]
+    tables += config.rules.files().values()
     return (*tables, nightly.bundle, nightly.out, *filter(None, (nightly.metrics, nightly.heartbeat)))
 
 

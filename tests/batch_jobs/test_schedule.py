@@ -200,6 +200,16 @@ def test_files_without_a_folder_in_common_cannot_be_one_volume(tmp_path: Path) -
     assert "have no folder in common that a volume could hold" in scheduled(config, "--k8s").err
 
 
+def test_lists_of_rules_belong_into_the_volume_too(tmp_path: Path) -> None:
+    sections: dict[str, Any] = {
+        "data": {"interactions": {"path": "log.parquet"}},
+        "rules": {"deny": {"path": "../lists/deny.csv"}},
+    }
+    (tmp_path / "shop").mkdir()
+    config = config_file(tmp_path / "shop", **sections, nightly={"bundle": "bundle", "out": "recs"})
+    assert f"mountPath: {tmp_path}\n" in scheduled(config, "--k8s").out
+
+
 def test_what_is_printed_are_the_files(config: Path, tmp_path: Path) -> None:
     scheduled(config, "--cron", "-o", tmp_path / "units")
     (unit,) = (tmp_path / "units").iterdir()
