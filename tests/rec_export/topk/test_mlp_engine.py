@@ -206,9 +206,9 @@ def test_codes_that_tell_little_find_the_same_lists(hidden: tuple[int, ...], mon
 def test_where_nothing_is_certified_everybody_is_left_to_the_tiles(monkeypatch: pytest.MonkeyPatch) -> None:
     random = np.random.default_rng(0)
     head = head_of((6, 4), 0, "zero", random)  # all items are equal
-    user_vec, item_vec = vectors("normal", 20, 6, random), vectors("normal", 9000, 6, random)
+    user_vec, item_vec = vectors("normal", 80, 6, random), vectors("normal", 9000, 6, random)
     ranker = Ranker(head, item_vec)
-    wanted = TileEngine(form(head), item_vec, Tile(64, 1000)).top_k(user_vec, 5, Seen.none(20))
+    wanted = TileEngine(form(head), item_vec, Tile(64, 1000)).top_k(user_vec, 5, Seen.none(80))
     scanned: list[int] = []
     by_scan = MlpEngine.by_scan
 
@@ -217,8 +217,19 @@ def test_where_nothing_is_certified_everybody_is_left_to_the_tiles(monkeypatch: 
         return by_scan(self, user_vec, k, seen)
 
     monkeypatch.setattr(MlpEngine, "by_scan", noted)
-    assert all(same(ranker.top_k(user_vec, 5, Seen.none(20)), wanted) for _ in range(2))
-    assert scanned == [20]  # and the second call does not try again
+    assert all(same(ranker.top_k(user_vec, 5, Seen.none(80)), wanted) for _ in range(2))
+    assert scanned == [80]  # and the second call does not try again
+
+
+@needs_vnni
+@pytest.mark.parametrize("users", [0, 9])
+@pytest.mark.parametrize("hidden", [(6,), (6, 4), (6, 8, 4)])
+def test_nobody_at_all_and_nobody_to_scan_for_are_served(hidden: tuple[int, ...], users: int) -> None:
+    random = np.random.default_rng(0)
+    head = head_of(hidden, 0, "zero", random)  # all items are equal: too many to hold for anybody
+    user_vec, item_vec = torch.ones(users, 6), vectors("normal", 9000, 6, random)
+    got = engine(head, item_vec).by_scan(user_vec, 5, Seen.none(users))
+    assert got.item_row.tolist() == [[0, 1, 2, 3, 4]] * users
 
 
 @needs_vnni
