@@ -37,7 +37,7 @@ format: $(READY)
 # Scoring speed: dot products beside the usual ways to them, MLP heads beside the network as it is usually written, and
 # what business rules cost.
 bench: $(READY)
-	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.dot_product
+	$(BIN)/rec-export bench
 	$(BIN)/python -m benchmarks.scoring
 	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.rules
 

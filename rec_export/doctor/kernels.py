@@ -12,7 +12,7 @@ ITEMS, USERS, WIDTH, K = 2000, 256, 32, 10
 CGROUP = Path("/sys/fs/cgroup")
 FEW_BYTES = 2 << 30
 ENGINES = {
-    "DotEngine": "dot products by 8-bit integers, as the processor has AVX-512 VNNI; other heads by float32 tiles",
+    "DotEngine": "dot products and MLPs by 8-bit integers, as the processor has AVX-512 VNNI",
     "TileEngine": "float32 tiles by torch, as the processor has no AVX-512 VNNI (the same lists, more slowly)",
 }
 

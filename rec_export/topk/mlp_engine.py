@@ -37,8 +37,9 @@ BITS = 11  # tiles of 2,048 items, which share the steps of their columns
 WIDEST_LAYER, LAYERS = 1024, 3
 TOGETHER = 384  # users
 HELD = 1 << 21  # items held for them at once, 20 bytes each
+TRIED, LEFT = 16, 0.5  # of so many users or more more than half have too many candidates: the others are not tried
 STAGES, SLACK = 3, 16  # after each of so many parts of the catalogue 2 K + SLACK items of a user are scored exactly
-FEWEST_ITEMS, FEWEST_USERS = 1000, 16  # below these the tiles are as fast
+FEWEST_ITEMS, ITEMS_PER_PLACE, FEWEST_USERS = 2000, 32, 64  # below these the tiles are as fast
 
 
 @final
@@ -75,7 +76,7 @@ class MlpEngine:
     def top_k(self, user_vec: Tensor, k: int, seen: Seen) -> TopK:
         """float32 [B, D] -> B lists."""
         pays = "_folded" in self.__dict__ or len(user_vec) >= FEWEST_USERS
-        if self._helps and pays and len(self._item_vec) >= max(FEWEST_ITEMS, 16 * k):
+        if self._helps and pays and len(self._item_vec) >= max(FEWEST_ITEMS, ITEMS_PER_PLACE * k):
             return self.by_scan(user_vec, k, seen)
         return self._tiles.top_k(user_vec, k, seen)
 
@@ -88,8 +89,13 @@ class MlpEngine:
         folded = self._folded  # before the threads want it
 
         def settle(user: Int64) -> None:
+            if not self._helps:
+                left[user] = True
+                return
             found = self._candidates(self._crowd(vec[user], seen.take(user)), k)
             left[user] = found.full
+            if len(user) >= TRIED and found.full.mean() > LEFT:
+                self._helps = False
             count = np.where(found.full, 0, found.number)
             kept = np.arange(found.place.shape[1]) < count[:, None]
             start, row = np.concatenate([[0], np.cumsum(count)]), folded.row[found.place[kept]]
@@ -101,7 +107,6 @@ class MlpEngine:
         with whole_float32():
             side_by_side(settle, np.split(np.arange(len(vec)), range(step, len(vec), step)), threads)
         if left.any():
-            self._helps = left.mean() < 0.5
             rest = np.flatnonzero(left)
             theirs = self._tiles.top_k(user_vec[torch.from_numpy(rest)], k, seen.take(rest))
             for mine, other in zip(best.top, theirs, strict=True):
@@ -110,7 +115,8 @@ class MlpEngine:
 
     def _width(self, k: int) -> int:
         """How many items to hold for a user: two layers tell less than one, and cost more to compute."""
-        return 8 * k + (16384 if len(self._form.tail) == LAYERS else 4096)
+        most = 16384 if len(self._form.tail) == LAYERS else 4096
+        return 8 * k + min(most, max(512, len(self._item_vec) // 8))
 
     def _crowd(self, vec: Float32, seen: Seen) -> Crowd:
         hidden = self._form.hidden
@@ -176,7 +182,7 @@ class MlpEngine:
             middle = np.add(low, high, where=np.isfinite(low), out=np.full(len(low), -np.inf))
             most = min(len(middle), 2 * k + SLACK)
             best.append(self._folded.row[found.place[u, np.argpartition(-middle, most - 1)[:most] if most else []]])
-        start = np.concatenate([[0], np.cumsum([len(own) for own in best])])
+        start = starts(best)
         vec = crowd.vec[user]
         score = score_pairs(self._form, vec, self._item_vec, start, np.concatenate([start[:0], *best]))
         lower = crowd.same[user] + crowd.rounded[user]
@@ -197,4 +203,9 @@ class MlpEngine:
                 score = self._single.of_rows(user_vec[user], torch.from_numpy(own)).double().numpy()
                 own = own[score >= np.partition(score, -k)[-k] - 2.000001 * bound[user]]
             kept.append(own)
-        return np.concatenate([[0], np.cumsum([len(own) for own in kept])]), np.concatenate([row[:0], *kept])
+        return starts(kept), np.concatenate([row[:0], *kept])
+
+
+def starts(parts: list[Int64]) -> Int64:
+    """int64 [parts + 1]: where each begins in all of them together."""
+    return np.cumsum([0, *map(len, parts)], dtype=np.int64)

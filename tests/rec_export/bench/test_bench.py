@@ -1,0 +1,79 @@
+"""`rec-export bench` measures every way on the same vectors, and tells it to people and to machines."""
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from click.testing import CliRunner
+
+from rec_export.bench import cases as bench_cases
+from rec_export.bench.case import some_seen
+from rec_export.bench.cases import cases
+from rec_export.bench.commands import CASES, bench
+from rec_export.bench.dot_peers import dot_peers
+from rec_export.bench.measure import check
+from rec_export.bench.mlp_peers import in_tiles, naive
+from rec_export.errors import ModelError
+from rec_export.topk import Ranker
+
+
+@pytest.fixture(autouse=True)
+def hardly_trained(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Networks that have learnt for two steps: the lists are what matters here."""
+    monkeypatch.setattr(bench_cases, "STEPS", 2)
+
+
+def test_the_names_that_the_command_knows_are_the_cases() -> None:
+    assert tuple(cases(8, 1000)) == CASES
+
+
+@pytest.mark.parametrize("name", ["dot_k10_gauss", "dot_k10_skew", "dot_k10_trained"])
+def test_all_ways_to_dot_products_lead_to_the_same_lists(name: str) -> None:
+    case = cases(20, 1500)[name]()
+    ours = Ranker(case.head, case.item_vec).top_k(case.user_vec, case.k, case.seen).item_row
+    lists = {peer: way() for peer, way in dot_peers(case).items()}
+    assert {"torch", "onnxruntime"} <= set(lists)
+    assert all(rows is not None and rows.tolist() == ours.tolist() for rows in lists.values())
+
+
+@pytest.mark.parametrize("name", ["mlp_k10", "mlp3_k10", "gated_k10"])
+def test_all_ways_to_a_network_lead_to_the_same_lists(name: str) -> None:
+    case = cases(10, 1000)[name]().first(3)
+    ours = Ranker(case.head, case.item_vec).top_k(case.user_vec, case.k, case.seen).item_row
+    with torch.inference_mode():
+        assert naive(case).tolist() == in_tiles(case).tolist() == ours.tolist()
+
+
+def test_the_report_has_the_fields_that_machines_read(tmp_path: Path) -> None:
+    picture = tmp_path / "speed.png"
+    arguments = "--case dot_k100_small --case gated_k10 --users 8 --items 8000 --rounds 1 --threads 1 --json --plot"
+    result = CliRunner().invoke(bench, [*arguments.split(), str(picture)], catch_exceptions=False)
+    report = json.loads(result.stdout)
+    first, second = report["cases"]
+    assert set(report) == {"machine", "cases"}
+    assert set(first) == set(["name", "users", "items", "dim", "k", "ours_pairs_per_s", "limit_pairs_per_s", "peers"])
+    assert [first[field] for field in ("name", "users", "items", "dim", "k")] == ["dot_k100_small", 8, 1000, 64, 100]
+    assert set(second["peers"]) == {"naive", "torch"}
+    assert picture.read_bytes().startswith(b"\x89PNG")
+
+
+def test_the_table_names_the_machine_and_the_ratios() -> None:
+    arguments = "--case dot_k100_small --users 8 --items 8000 --rounds 1 --threads 1"
+    result = CliRunner().invoke(bench, arguments.split(), catch_exceptions=False)
+    lines = result.stdout.splitlines()
+    assert "1 thread of" in lines[0]
+    assert lines[4].split()[:5] == ["dot_k100_small", "8", "1,000", "64", "100"]
+    assert "torch" in lines[4]
+
+
+def test_other_lists_are_no_result() -> None:
+    rows = torch.arange(20).reshape(2, 10)
+    with pytest.raises(ModelError, match=r"only 50\.0% of torch's places"):
+        check("case", {"ours": rows, "torch": torch.stack([rows[0], rows[1] + 1])})
+
+
+def test_ten_to_fifty_items_are_seen() -> None:
+    seen = some_seen(100, 500)
+    length = seen.start[1:] - seen.start[:-1]
+    assert (length.min() >= 10, length.max() <= 50, seen.item_row.max() < 500) == (True, True, True)
