@@ -1,7 +1,7 @@
 """One user's list, and why it is so: from the same files, by the same code, as the lists that `score` publishes."""
 
 from datetime import UTC, datetime
-from typing import NamedTuple
+from typing import NamedTuple, get_args
 
 import numpy as np
 import pyarrow as pa
@@ -26,7 +26,7 @@ from rec_export.inputs import user_inputs
 from rec_export.metrics import Float64
 from rec_export.policy import Policy
 from rec_export.recs import SOURCES
-from rec_export.runtime import Engine
+from rec_export.runtime import Engine, Lossy, Runtime
 from rec_export.scorer import Model, Scorer
 from rec_export.terms import gate_shares, term_names, terms
 from rec_export.towers import DotHead
@@ -34,7 +34,7 @@ from rec_export.towers import DotHead
 CPU = torch.device("cpu")
 HISTORY = 10  # items that are shown
 HIDDEN = 5  # items that would stand in the list, but for a rule
-FORMATS: tuple[Engine, ...] = ("torchscript", "onnx", "pt2", "onnx-fp16", "onnx-int8")
+ENGINES: tuple[Engine, ...] = get_args(Runtime) + get_args(Lossy)  # the exact ones first
 CROWDED = "a cap or the re-rank for diversity gave its place to another item"
 NEXT = 5  # items that are told of where the log goes on after the run's date
 ALIKE = 50_000  # ids that a mistyped one is compared with
@@ -66,7 +66,7 @@ def run(job: ExplainJob) -> Explained:
     today = look(bundle, score_job)
     user, data = user_row(job.user, today), bundle.manifest.blueprint.data
     policy = ruled(today, score_job, data, how).policy
-    models = {form: Model.of_bundle(bundle, form, CPU) for form in FORMATS if form in bundle.manifest.runtimes}
+    models = {form: Model.of_bundle(bundle, form, CPU) for form in ENGINES if form in bundle.manifest.runtimes}
     scorers = {
         form: Scorer(model, today.catalogue, today.world, today.eligible, policy) for form, model in models.items()
     }
