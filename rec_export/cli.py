@@ -18,6 +18,7 @@ from rec_export.redact import redacted
 
 PLACES = {
     "run": "rec_export.main_job_command",
+    "init": "rec_export.main_job_command",
     "sample-data": "rec_export.sample_command",
     "train": "trainers.commands",
     "evaluate": "trainers.commands",

@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import NamedTuple, final
 
 from rec_export.config import Config
-from rec_export.data.config import DataConfig, TimeUnit
-from rec_export.data.guess import ITEM, USER, guess_attributes, guess_log
+from rec_export.data.config import TimeUnit
+from rec_export.data.guess import Given, guess_data
 from rec_export.data.source import Source
 from rec_export.device import device_of
 from rec_export.errors import OutputExistsError
@@ -104,10 +104,7 @@ def check_trainer(spec: ModelSpec) -> None:
 def guessed(job: MainJob) -> Config:
     """The configuration that the user could have written."""
     columns = {"user": job.user, "item": job.item, "time": job.time, "value": job.value}
-    log = guess_log(job.log, columns, job.positive, job.time_unit)
-    items = job.items and guess_attributes(job.items, log.item, ITEM)
-    users = job.users and guess_attributes(job.users, log.user, USER)
-    data = DataConfig(interactions=log, items=items or None, users=users or None).relative_to(Path.cwd())
+    data = guess_data(Given(job.log, job.items, job.users, columns, job.time_unit, job.positive))
     score = {"device": job.device} | ({} if job.k is None else {"k": job.k})
     fields = {"data": data, "model": {"name": job.model}, "training": {"device": job.device}, "score": score}
     fields["nightly"] = {"bundle": "bundle", "out": "recs"}  # beside the configuration

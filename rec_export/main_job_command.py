@@ -1,40 +1,70 @@
-"""The command `run`."""
+"""The commands of a first hour, which guess what is in the user's files: `run` and `init`."""
 
 import shutil
 import sys
+from collections.abc import Callable
+from functools import reduce
 from pathlib import Path
 from typing import Any
 
 import click
 
 PATH = click.Path(path_type=Path, readable=False)
+FILES = (
+    click.argument("log", type=PATH),
+    click.option("--items", type=PATH, help="A table of items; its columns are guessed."),
+    click.option("--users", type=PATH, help="A table of users; its columns are guessed."),
+)
+COLUMNS = (
+    click.option("--user", help="The log's column of users."),
+    click.option("--item", help="The log's column of items."),
+    click.option("--time", help="The log's column of times."),
+    click.option(
+        "--time-unit",
+        type=click.Choice(["auto", "s", "ms", "us", "ns"]),
+        default="auto",
+        show_default=True,
+        help="Of times that are numbers.",
+    ),
+    click.option("--value", help="The log's column of ratings or weights."),
+    click.option("--positive", type=float, help="The least value that is a liking."),
+)
+Option = Callable[[Callable[..., None]], Callable[..., None]]
+
+
+def options(*some: Option) -> Option:
+    """The options in the order in which help shall show them."""
+    return lambda command: reduce(lambda made, option: option(made), reversed(some), command)
 
 
 @click.command()
-@click.argument("log", type=PATH)
-@click.option("--items", type=PATH, help="A table of items; its columns are guessed.")
-@click.option("--users", type=PATH, help="A table of users; its columns are guessed.")
+@options(*FILES)
 @click.option("-o", "--out", type=PATH, required=True, help="A directory for every step's result.")
-@click.option("--user", help="The log's column of users.")
-@click.option("--item", help="The log's column of items.")
-@click.option("--time", help="The log's column of times.")
-@click.option(
-    "--time-unit",
-    type=click.Choice(["auto", "s", "ms", "us", "ns"]),
-    default="auto",
-    show_default=True,
-    help="Of times that are numbers.",
-)
-@click.option("--value", help="The log's column of ratings or weights.")
-@click.option("--positive", type=float, help="The least value that is a liking.")
+@options(*COLUMNS)
 @click.option("--k", type=click.IntRange(1, 32_767), help="Items for each user.  [default: 100]")
 @click.option("--model", default="hybrid", show_default=True, help="hybrid, gated, music, ncf, pmf, als or popular.")
 @click.option("--device", default="auto", show_default=True, help="auto, cpu or cuda.")
-def run(**options: Any) -> None:
+def run(**job: Any) -> None:
     """Do the whole main job on LOG: guess its columns, train, export with proof, and score everybody."""
     from rec_export.main_job import MainJob
     from rec_export.main_job import run as run_job
 
+    run_job(MainJob(program=program(), **job), click.echo)
+
+
+@click.command()
+@options(*FILES)
+@click.option("-o", "--out", type=PATH, default="config.yaml", show_default=True, help="The file to write, a new one.")
+@options(*COLUMNS)
+def init(**job: Any) -> None:
+    """Write a configuration for LOG, with a reason beside every guess: edit it, and train."""
+    from rec_export.first_config import InitJob
+    from rec_export.first_config import run as run_job
+
+    run_job(InitJob(program=program(), **job), click.echo)
+
+
+def program() -> str:
+    """What the user can type to get here."""
     by_path = Path(sys.argv[0]).name == "rec-export" and not shutil.which("rec-export")
-    program = sys.argv[0] if by_path else "rec-export"
-    run_job(MainJob(program=program, **options), click.echo)
+    return sys.argv[0] if by_path else "rec-export"

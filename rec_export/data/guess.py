@@ -1,12 +1,13 @@
 """A guess at what the columns of a log and its tables are, by names and types, for a first run without a config."""
 
 from pathlib import Path
+from typing import NamedTuple, final
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from rec_export.data.columns import Float32, floats, times
-from rec_export.data.config import Attributes, Interactions, TimeUnit
+from rec_export.data.config import Attributes, DataConfig, Interactions, TimeUnit
 from rec_export.data.read import read_table
 from rec_export.errors import DataError, UsageError, nearest
 
@@ -41,6 +42,26 @@ WEIGHT = (
 )
 SEPARATOR = "|"  # between tags in one cell
 LONG_TEXT = 3.0  # words in the middle value of a column that is text
+
+
+@final
+class Given(NamedTuple):
+    """What the user said of the files; what is None is guessed."""
+
+    log: Path
+    items: Path | None
+    users: Path | None
+    columns: dict[str, str | None]  # of user, item, time and value
+    time_unit: TimeUnit
+    positive: float | None
+
+
+def guess_data(given: Given) -> DataConfig:
+    """The section `data` that the user could have written, with paths from the working directory."""
+    log = guess_log(given.log, given.columns, given.positive, given.time_unit)
+    items = given.items and guess_attributes(given.items, log.item, ITEM)
+    users = given.users and guess_attributes(given.users, log.user, USER)
+    return DataConfig(interactions=log, items=items or None, users=users or None).relative_to(Path.cwd())
 
 
 def guess_log(

@@ -1,0 +1,139 @@
+"""`init` writes what `run` would guess, says why, and never writes over anything."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pytest
+import yaml
+
+from rec_export.config import Config
+from rec_export.first_config import SETTINGS, default_of
+from rec_export.main_job import MainJob, guessed
+from tests.conftest import command, done, refusal, write_table
+
+REAL = Path(__file__).resolve().parents[3] / "shared" / "data"
+SECONDS = [1_600_000_000 + 100_000 * row for row in range(6)]
+LONG = "on: user #1, a name that is longer than its place"
+
+
+def arguments(shop: Path, out: Path) -> list[object]:
+    """All three tables of the shop."""
+    tables = "--items", shop / "items.parquet", "--users", shop / "users.parquet"
+    return ["init", shop / "interactions.parquet", *tables, "-o", out]
+
+
+def uncommented(text: str) -> str:
+    """The file when the user takes the marks away from all defaults."""
+    _, _, rest = text.partition("data:\n")
+    return "data:\n" + "".join(line.removeprefix("# ") for line in rest.splitlines(keepends=True))
+
+
+def test_it_is_what_run_would_have_guessed(shop: Path, tmp_path: Path) -> None:
+    done(*arguments(shop, tmp_path / "config.yaml"))
+    job = MainJob(
+        log=shop / "interactions.parquet", items=shop / "items.parquet", users=shop / "users.parquet", out=tmp_path,
+        user=None, item=None, time=None, time_unit="auto", value=None, positive=None, k=None, model="hybrid",
+        device="auto",
+    )  # fmt: skip
+    assert Config.load(tmp_path / "config.yaml").data == guessed(job).data
+
+
+def test_its_defaults_are_the_defaults(shop: Path, tmp_path: Path) -> None:
+    done(*arguments(shop, tmp_path / "config.yaml"))
+    told = uncommented((tmp_path / "config.yaml").read_text())
+    assert "\ntraining:\n  epochs: null" in told
+    (tmp_path / "told.yaml").write_text(told)
+    assert Config.load(tmp_path / "told.yaml") == Config.load(tmp_path / "config.yaml")
+
+
+@pytest.mark.parametrize("key", SETTINGS)
+def test_every_setting_that_it_tells_of_exists(key: str, shop: Path, tmp_path: Path) -> None:
+    done(*arguments(shop, tmp_path / "config.yaml"))
+    change = f"{key}={yaml.safe_dump(default_of(key)).partition(chr(10))[0]}"
+    config = Config.load(tmp_path / "config.yaml")
+    assert Config.load(tmp_path / "config.yaml", (change,)) == config
+
+
+def test_every_line_with_a_guess_says_why(shop: Path, tmp_path: Path) -> None:
+    done(*arguments(shop, tmp_path / "config.yaml"))
+    lines = (tmp_path / "config.yaml").read_text().partition("#   minimum:")[0].splitlines()
+    plain = [line.split("#")[0].strip() for line in lines if ":" in line.split("#")[0] and "#" not in line]
+    assert plain == ["data:", "interactions:", "items:", "users:"]
+
+
+def test_the_next_command_works(shop_copy: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    lines = done("init", "shop/interactions.parquet").splitlines()
+    assert lines[-1] == "Next      rec-export train config.yaml --out checkpoint"
+    assert "path: shop/interactions.parquet " in Path("config.yaml").read_text()
+    done("train", "config.yaml", "--out", "checkpoint", "--set", "model.name=popular")
+
+
+def test_nothing_is_written_over(shop: Path, tmp_path: Path) -> None:
+    (tmp_path / "config.yaml").write_text("mine")
+    said = refusal(tmp_path, *arguments(shop, tmp_path / "config.yaml"))
+    sentence = "Error: DIR/config.yaml already exists; name a new directory or remove it first\n"
+    assert said == (73, sentence, [])
+
+
+def test_a_log_that_is_not_there_leaves_nothing(tmp_path: Path) -> None:
+    said = refusal(tmp_path, "init", tmp_path / "no.parquet", "-o", tmp_path / "config.yaml")
+    assert (said.code, said.changed) == (66, [])
+
+
+def strange(folder: Path) -> Path:
+    """Columns and ids that YAML could mistake for something else."""
+    columns: dict[str, Any] = {LONG: list("aabbcc"), "null": list("xyzxyz"), "2020-01-01": SECONDS}
+    return write_table(folder / "lög #1.parquet", **columns)
+
+
+def no_times(folder: Path) -> Path:
+    """A log of plays without time."""
+    return write_table(folder / "log.parquet", user_id=list("aabbcc"), item_id=list("xyzxyz"), plays=[3, 1, 4, 1, 5, 9])
+
+
+def one_date(folder: Path) -> Path:
+    """A log whose time is known by its type alone."""
+    moments = pa.array(SECONDS, pa.timestamp("s"))
+    return write_table(folder / "log.parquet", user=list("aabbcc"), sku=list("xyzxyz"), bought=moments)
+
+
+@pytest.mark.parametrize(
+    ("make", "words", "seen"),
+    [
+        (strange, ["--user", LONG, "--item", "null", "--time", "2020-01-01"], "as you said"),
+        (no_times, [], "no column is known as a time"),
+        (one_date, [], "the only column of times; 2020-09-13 .. 2020-09-19"),
+    ],
+)
+def test_odd_logs_come_back_as_they_were_read(
+    make: Callable[[Path], Path], words: list[str], seen: str, tmp_path: Path
+) -> None:
+    log = make(tmp_path)
+    done("init", log, *words, "-o", tmp_path / "config.yaml")
+    read = Config.load(tmp_path / "config.yaml").data.interactions
+    asked = [word for word in words if not word.startswith("--")]
+    assert (read.path, [name for name in read.columns() if name in asked]) == (log, asked)
+    assert seen in (tmp_path / "config.yaml").read_text()
+
+
+def test_no_value_of_a_user_is_shown_and_no_line_is_broken(tmp_path: Path) -> None:
+    log = write_table(tmp_path / "log.parquet", user_id=list("aabbcc") * 2, item_id=list("xyzxyz") * 2)
+    users = write_table(tmp_path / "users.parquet", user_id=list("abc"), town=["Secretville", "Secretville", "B"])
+    kinds = ["a\nb: [", "a\nb: [", "c"]
+    items = write_table(tmp_path / "items.parquet", item_id=list("xyz"), kind=kinds, n=[1.5, 2.5, 2.5])
+    done("init", log, "--users", users, "--items", items, "-o", tmp_path / "config.yaml")
+    assert Config.load(tmp_path / "config.yaml").data.items is not None
+    assert "Secretville" not in (tmp_path / "config.yaml").read_text()
+
+
+@pytest.mark.skipif(not REAL.is_dir(), reason="the measured data sets are not on this machine")
+@pytest.mark.parametrize("name", ["amazon-musical-instruments-5core", "hetrec2011-lastfm", "amazon-electronics-2023"])
+def test_real_logs_can_be_trained_on_as_written(name: str, tmp_path: Path) -> None:
+    items = REAL / name / "items.parquet"
+    words = ["--items", items] if items.exists() else []
+    answer = command("-q", "init", REAL / name / "interactions.parquet", *words, "-o", tmp_path / "config.yaml")
+    assert (answer.code, answer.err) == (0, "")
+    done("train", tmp_path / "config.yaml", "--out", tmp_path / "c", "--set", "model.name=popular")
