@@ -11,6 +11,7 @@ import click
 if TYPE_CHECKING:  # it waits for torch
     from batch_jobs.executors.shards import Share
     from batch_jobs.job import ScoreJob
+    from rec_export.forecast import Forecast
 
 PATH = click.Path(path_type=Path, readable=False)
 F = TypeVar("F", bound=Callable[..., Any])
@@ -63,6 +64,7 @@ SHARE = (
     click.option("--shard-index", type=click.IntRange(0), help="Make only this share of the parts; publish nothing."),
     click.option("--shard-count", type=click.IntRange(1), help="Of so many shares."),
 )
+DRY = (click.option("--dry-run", is_flag=True, help="Say what would happen and what it needs; write nothing."),)
 JSON = (click.option("--json", "as_json", is_flag=True, help="Print the run's manifest."),)
 
 
@@ -72,13 +74,18 @@ def with_options(*options: Callable[[F], F]) -> Callable[[F], F]:
 
 
 @click.command()
-@with_options(*SCORING, *MEANS, *SHARE, *JSON)
-def score(shard_index: int | None, shard_count: int | None, as_json: bool, **options: Any) -> None:
+@with_options(*SCORING, *MEANS, *SHARE, *DRY, *JSON)
+def score(shard_index: int | None, shard_count: int | None, dry_run: bool, as_json: bool, **options: Any) -> None:
     """Publish the best K items of every user, by the exported towers in BUNDLE, whole or not at all.
 
     Defaults are those of the section `score` in the configuration that the model was trained with.
     """
     job, share = score_job(**options), share_of(shard_index, shard_count)
+    if dry_run:
+        from batch_jobs.dry_run import dry_run as foretell
+
+        tell_forecast(foretell(job), as_json)
+        return
     if share is None:
         publish_run(job, as_json)
         return
@@ -151,6 +158,11 @@ def share_of(index: int | None, count: int | None) -> tuple[int, int] | None:
     return index, count
 
 
+def tell_forecast(forecast: "Forecast", as_json: bool) -> None:
+    """What would happen."""
+    click.echo(forecast.as_json() if as_json else "\n".join(forecast.lines()))
+
+
 def tell_share(done: "Share") -> None:
     """Say what a share came to."""
     if done.published:
@@ -167,7 +179,7 @@ def tell_share(done: "Share") -> None:
 @click.option("--gate-cmd", "command", help="A check of your own: it gets the folder of the parts, 0 lets them pass.")
 @click.option("--replace", is_flag=True, help="Put the run in the place of another one that is live at that date.")
 @click.option("--executor", type=EXECUTORS, help="Who makes the parts: docs/executors.md.  [default: score.executor]")
-@with_options(*SHARE)
+@with_options(*SHARE, *DRY)
 @click.option("--json", "as_json", is_flag=True, help="Print the report.")
 @click.pass_context
 def nightly(
@@ -177,6 +189,7 @@ def nightly(
     run_date: datetime | None,
     shard_index: int | None,
     shard_count: int | None,
+    dry_run: bool,
     as_json: bool,
     **options: Any,
 ) -> None:
@@ -190,6 +203,11 @@ def nightly(
 
     share = share_of(shard_index, shard_count)
     job = NightlyJob(config=Config.load(config), run_date=(run_date or datetime.now(UTC)).date(), **options)
+    if dry_run:
+        from batch_jobs.dry_run import dry_night
+
+        tell_forecast(dry_night(job), as_json)
+        return
     if share is not None:
         tell_share(make_share(job, *share))
         return

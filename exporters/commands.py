@@ -29,9 +29,16 @@ def export_options(command: Callable[..., None]) -> Callable[..., None]:
     help="Keep the smallest copy that costs no more than this on held-out rows, as in ndcg=1%.",
 )
 @click.option("--test", type=FOLDER, help="Held-out rows for that, where the split has no test part.")
+@click.option("--dry-run", is_flag=True, help="Say what would happen and what it needs; write nothing.")
 @export_options
 def export(
-    checkpoint: Path, out: Path, as_json: bool, variants: str | None, budget: str | None, test: Path | None
+    checkpoint: Path,
+    out: Path,
+    as_json: bool,
+    variants: str | None,
+    budget: str | None,
+    test: Path | None,
+    dry_run: bool,
 ) -> None:
     """Write CHECKPOINT as TorchScript, ONNX and pt2, and prove that they compute the same as the trained model.
 
@@ -41,6 +48,13 @@ def export(
     from exporters.variants import wanted
 
     smaller = wanted(variants, budget, test)
+    if dry_run:
+        from exporters.dry_run import dry_run as foretell
+        from exporters.job import ExportJob
+
+        forecast = foretell(ExportJob(checkpoint=checkpoint, out=out, formats=("torchscript", "onnx", "pt2")))
+        click.echo(forecast.as_json() if as_json else "\n".join(forecast.lines()))
+        return
     run_and_say(checkpoint, out, ("torchscript", "onnx", "pt2"), as_json, smaller)
 
 

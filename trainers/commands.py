@@ -14,7 +14,8 @@ PATH = click.Path(path_type=Path, readable=False)  # what cannot be read is refu
 @click.option("--set", "changes", multiple=True, metavar="KEY=VALUE", help="Change a key, as in --set model.dim=128.")
 @click.option("--device", help="auto, cpu or cuda; instead of training.device.")
 @click.option("--resume", is_flag=True, help="Go on with a training that was killed or interrupted, if there is one.")
-def train(config: Path, out: Path, changes: tuple[str, ...], device: str | None, resume: bool) -> None:
+@click.option("--dry-run", is_flag=True, help="Say what would happen and what it needs; write nothing.")
+def train(config: Path, out: Path, changes: tuple[str, ...], device: str | None, resume: bool, dry_run: bool) -> None:
     """Train the model that the YAML file CONFIG describes."""
     from rec_export.config import Config
     from trainers.job import TrainJob, run
@@ -22,8 +23,14 @@ def train(config: Path, out: Path, changes: tuple[str, ...], device: str | None,
 
     if device:
         changes = (*changes, f"training.device={device}")
+    job = TrainJob(config=Config.load(config, changes), out=out, resume=resume)
+    if dry_run:
+        from trainers.dry_run import dry_run as foretell
+
+        click.echo("\n".join(foretell(job).lines()))
+        return
     with joined() as group:
-        outcome = run(TrainJob(config=Config.load(config, changes), out=out, resume=resume), group=group)
+        outcome = run(job, group=group)
     if not group.first:
         return
     for name, metrics in outcome.held_out.items():

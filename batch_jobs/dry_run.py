@@ -1,0 +1,83 @@
+"""What `score` and `nightly` would do: bundle and files are read, and some lists are made and thrown away."""
+
+from collections.abc import Callable, Iterator
+from functools import partial
+from math import log2
+
+from batch_jobs.job import ScoreJob
+from batch_jobs.lists import lists_of
+from batch_jobs.nightly import NightlyJob, refuse_other_columns
+from batch_jobs.parts import shards_of
+from batch_jobs.place import refuse_open
+from batch_jobs.plan import Plan, planned, refuse_taken
+from batch_jobs.rules import ruled
+from batch_jobs.score import already, check_items
+from batch_jobs.today import Today, look
+from rec_export.data.read import refuse_changes
+from rec_export.errors import nobody_named
+from rec_export.files import refuse_busy
+from rec_export.forecast import Forecast, Pace, pace, peak, read
+from rec_export.recs import Recs, run_in
+from rec_export.scorer import Model, Scorer, chunks
+
+CALIBRATED = 256  # users at a time
+SCORE = 4.2  # bytes of a row in Parquet beside the item: a float32 that packs badly, rank and source that pack well
+
+
+def dry_run(job: ScoreJob) -> Forecast:
+    """Read, score for a few seconds, and write nothing. Raises what `score` raises before it scores."""
+    recs = Recs.at(job.out)
+    live = recs.live(job.run_date.isoformat())
+    if not job.allow_world_writable:
+        refuse_open(recs)
+    refuse_busy(recs.control / "lock")
+    plan = planned(job)
+    before = run_in(live)
+    does = f"score and publish the lists of {plan.run_date} as run {plan.run_id}"
+    if before == plan.run_id and already(recs, plan, job.replace) is not None:
+        return Forecast.nothing(does, job.inputs(), live)
+    refuse_taken(recs, plan, before, job.replace)
+    today = look(plan.bundle, job)
+    ruling = ruled(today, job, plan.bundle.manifest.blueprint.data, plan.how)
+    refuse_changes(plan.hashes, job.inputs())
+    check_items(today, job)
+    model = Model.of_bundle(plan.bundle, plan.how.runtime, plan.device)
+    scorer = Scorer(model, today.catalogue, today.world, today.eligible, ruling.policy)
+    rate = pace(scored(scorer, today, plan))
+    return foretold(does, job, plan, today, scorer, rate)
+
+
+def scored(scorer: Scorer, today: Today, plan: Plan) -> Iterator[Callable[[], object]]:
+    """Lists of everybody, some users at a time."""
+    for user in chunks(today.users, CALIBRATED):
+        yield partial(lists_of, scorer, user, plan.how)
+
+
+def foretold(does: str, job: ScoreJob, plan: Plan, today: Today, scorer: Scorer, rate: Pace) -> Forecast:
+    """The forecast, from what was read and how fast lists were made."""
+    users, items = len(today.users), len(scorer.items)
+    rows = users * min(plan.how.k, items)
+    seconds = rate.of(users / CALIBRATED)
+    return Forecast(
+        does=does,
+        inputs=read({"bundle": plan.bundle.folder, **job.inputs()}),
+        facts=(
+            f"{len(scorer.world.timeline.seen_item):,} events up to that day, {users:,} users x {items:,} items",
+            f"the model was exported at {plan.bundle.manifest.made_at}; {plan.how.runtime} on {plan.device}",
+            f"{rows:,} rows at most ({plan.how.k} a user) in {len(shards_of(users))} Parquet files",
+        ),
+        out=job.out / f"run_date={plan.run_date}",
+        memory=peak(),
+        disk=int(rows * (SCORE + log2(max(items, 2)) / 8)),
+        seconds=(seconds, seconds),
+    )
+
+
+def dry_night(job: NightlyJob) -> Forecast:
+    """What the night would do before it asks the gates, which judge finished lists. Raises what `nightly` raises."""
+    with nobody_named():
+        job.judge()
+        refuse_other_columns(job)
+        forecast = dry_run(job.score_job())
+    asked = "then ask the gates whether it may be published; only finished lists can tell them"
+    return forecast.model_copy(update={"facts": (*forecast.facts, asked) if not forecast.done else ()})

@@ -1,0 +1,85 @@
+"""What `train` would do: everything up to the first steps of learning is done, timed and thrown away."""
+
+from collections.abc import Callable, Iterator
+from functools import partial
+from time import perf_counter
+
+from rec_export.catalogue import Catalogue
+from rec_export.checkpoint import modules
+from rec_export.data.split import Part
+from rec_export.device import training_threads
+from rec_export.files import refuse_existing
+from rec_export.forecast import Forecast, Pace, pace, peak, read
+from rec_export.models import spec_of
+from trainers.course import Course
+from trainers.job import Ready, TrainJob, read_source, ready, trainer_of
+from trainers.loop import Run
+from trainers.parallel import ALONE
+from trainers.plan import Plan
+
+COPIES = 5  # of all weights: the best ones, and in the journal the weights, their mean, and two moments of each
+SMALL = 50_000  # bytes: the features' state, the configuration, metrics and history
+
+
+def dry_run(job: TrainJob) -> Forecast:
+    """Read, plan, learn for a few seconds, and write nothing. Raises what `train` raises before it learns."""
+    refuse_existing(job.out)
+    spec = spec_of(job.config.model, "the configuration")
+    trainer_of(spec)
+    group = ALONE.on(job.config.training.device)
+    source = read_source(job.config, spec)
+    with training_threads():
+        made = ready(job.config, spec, source, group)
+        times = seconds(
+            made, epoch_pace(made.course, made.plan), refits=made.plan.seeds if job.config.training.refit else 0
+        )
+    weights = sum(w.numel() * w.element_size() for w in modules(made.course.towers).state_dict().values())
+    parameters = sum(w.numel() for part in made.course.towers for w in part.parameters())
+    catalogue = made.dataset.catalogue
+    held_out = int(made.source.rows(Part.VALID).sum())
+    return Forecast(
+        does=f"train the model {job.config.model['name']!r}",
+        inputs=read(job.config.data.paths()),
+        facts=(
+            f"{len(source.events.positive):,} events, {catalogue.users.trained:,} users and"
+            f" {catalogue.items.trained:,} items to learn from, {held_out:,} events to choose the epoch by",
+            f"{parameters:,} parameters, at most {made.plan.epochs} epochs of {made.plan.batch:,} examples a batch",
+        ),
+        out=job.out,
+        memory=peak() + COPIES * weights,
+        disk=made.plan.seeds * weights + size_of(catalogue) + SMALL,
+        meanwhile=2 * COPIES * weights,
+        seconds=times,
+    )
+
+
+def epoch_pace(course: Course, plan: Plan) -> float:
+    """Seconds of an epoch: a few of its batches are learned from, or all of it where it has none."""
+    if not isinstance(course, Run):
+        return pace([partial(course.epoch, 1)]).seconds
+    course.seed(1)
+    course.roof.train()
+    return pace(learned(course, plan)).of(course.examples.steps(plan.batch))
+
+
+def learned(course: Run, plan: Plan) -> Iterator[Callable[[], object]]:
+    """The steps of an epoch."""
+    for batch in course.examples.batches(plan.batch, course.rng):
+        yield partial(course.step, batch)
+
+
+def seconds(made: Ready, epoch: float, refits: int) -> tuple[float, float]:
+    """Least and most of a whole training: of the search up to its last epoch, and of learning again from all rows."""
+    if made.validation is None:
+        return made.plan.seeds * made.plan.epochs * epoch, made.plan.seeds * made.plan.epochs * epoch
+    begun = perf_counter()
+    made.validation.measure(made.course.evaluated(), made.course.held)
+    look = Pace(1, perf_counter() - begun).seconds
+    fewest = min(made.plan.patience + 1, made.plan.epochs)
+    least = fewest * (epoch + look) + refits * epoch
+    return least, made.plan.epochs * (epoch + look) + refits * made.plan.epochs * epoch
+
+
+def size_of(catalogue: Catalogue) -> int:
+    """Bytes of the tables of users and items, before they are packed."""
+    return int(catalogue.users.table.nbytes + catalogue.items.table.nbytes)
