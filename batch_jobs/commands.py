@@ -120,7 +120,7 @@ def score_job(run_date: datetime | None, rules: Path | None, **options: Any) -> 
 def publish_run(job: "ScoreJob", as_json: bool) -> None:
     """Run it, and say what came of it."""
     from batch_jobs.report import in_words
-    from batch_jobs.score import run
+    from batch_jobs.scoring import run
 
     manifest, fresh, _ = run(job)
     if as_json:
@@ -197,8 +197,8 @@ def nightly(
 
     What is not fit to be published is refused with exit code 80, and what is live stays live.
     """
-    from batch_jobs.nightly import NightlyJob, run
-    from batch_jobs.nightly import share as make_share
+    from batch_jobs.night import NightlyJob, run
+    from batch_jobs.night import share as make_share
     from rec_export.config import Config
 
     share = share_of(shard_index, shard_count)

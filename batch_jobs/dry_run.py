@@ -6,12 +6,12 @@ from math import log2
 
 from batch_jobs.job import ScoreJob
 from batch_jobs.lists import lists_of
-from batch_jobs.nightly import NightlyJob, refuse_other_columns
+from batch_jobs.night import NightlyJob, refuse_other_columns
 from batch_jobs.parts import shards_of
 from batch_jobs.place import refuse_open
 from batch_jobs.plan import Plan, planned, refuse_taken
 from batch_jobs.rules import ruled
-from batch_jobs.score import already, check_items
+from batch_jobs.scoring import already, check_items
 from batch_jobs.today import Today, look
 from rec_export.data.read import refuse_changes
 from rec_export.errors import nobody_named

@@ -13,7 +13,7 @@ from batch_jobs.job import ExplainJob, ScoreJob
 from batch_jobs.kept_out import kept_out
 from batch_jobs.lists import lists_of
 from batch_jobs.rules import ruled
-from batch_jobs.score import moment
+from batch_jobs.scoring import moment
 from batch_jobs.subject import Subject, subject_of
 from batch_jobs.today import Today, look
 from rec_export.bundle import Bundle

@@ -21,7 +21,7 @@ import pyarrow.parquet as pq
 import yaml
 
 from batch_jobs.job import ScoreJob
-from batch_jobs.score import Scored, run
+from batch_jobs.scoring import Scored, run
 from exporters.job import ExportJob
 from exporters.job import run as export
 from rec_export.config import Config

@@ -178,7 +178,7 @@ def export(steps: Steps, say: Say) -> None:
 def score(job: MainJob, config: Config, source: Source, steps: Steps, say: Say) -> None:
     """Score everybody as of the end of the log, and show two lists."""
     from batch_jobs.job import ScoreJob
-    from batch_jobs.score import run as publish
+    from batch_jobs.scoring import run as publish
 
     day = datetime.now(UTC).date()
     if source.events.time is not None:

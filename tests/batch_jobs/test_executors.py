@@ -17,7 +17,7 @@ from batch_jobs.job import ScoreJob
 from batch_jobs.maker import PartMaker
 from batch_jobs.parts import Shard, shards_of
 from batch_jobs.publish import claimed, joined
-from batch_jobs.score import run
+from batch_jobs.scoring import run
 from batch_jobs.work import MadeWith
 from rec_export.errors import BusyError, DataError, DeviceError, LostProcessError, MissingPartsError
 from rec_export.recs import Recs

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from batch_jobs.job import ScoreJob
 from batch_jobs.prior import Prior
-from batch_jobs.score import run
+from batch_jobs.scoring import run
 from rec_export.recs import RunManifest
 from rec_export.rules import Rules
 from rec_export.topk.contract import Listed

@@ -131,7 +131,7 @@ def test_a_night_that_fails_leaves_a_report(place: Path) -> None:
 
 
 def test_a_night_that_is_terminated_leaves_a_report(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("batch_jobs.score.look", lambda *anything: terminated(15, None))
+    monkeypatch.setattr("batch_jobs.scoring.look", lambda *anything: terminated(15, None))
     with pytest.raises(SystemExit):
         command("nightly", place / "config.yaml", "--run-date", LAST)
     assert (report(place).exit_code, report(place).sentence.split(";")[0]) == (143, "ended by signal 15")
@@ -279,7 +279,7 @@ def test_a_bundle_that_changes_while_the_log_is_read_is_not_published(
         (bundle / "model_is_new").write_text("")
         return whole(*arguments)
 
-    monkeypatch.setattr("batch_jobs.score.look", look)
+    monkeypatch.setattr("batch_jobs.scoring.look", look)
     assert "was changed while it was read" in night(place, LAST, code=65).err
     assert not (place / "recs").exists()
 

@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from batch_jobs import maker
-from batch_jobs import score as job
+from batch_jobs import scoring as job
 from batch_jobs.executors import make_parts
 from batch_jobs.job import ScoreJob
 from batch_jobs.lists import lists_of
@@ -180,7 +180,7 @@ def test_a_log_that_is_written_while_it_is_read_is_refused(
         shutil.copy(shop_copy / "future.parquet", log)
         return today
 
-    monkeypatch.setattr("batch_jobs.score.look", slow)
+    monkeypatch.setattr("batch_jobs.scoring.look", slow)
     with pytest.raises(DataError, match="was changed while it was read"):
         job.run(score_job(exported, shop_copy, tmp_path / "recs"))
     assert not (tmp_path / "recs").exists()

@@ -11,7 +11,7 @@ import pytest
 
 from batch_jobs.executors import on_ray
 from batch_jobs.job import ScoreJob
-from batch_jobs.score import run
+from batch_jobs.scoring import run
 from rec_export.errors import EnvironmentMissingError
 from tests.conftest import LAST_DAY, contents
 

@@ -10,7 +10,7 @@ import pytest
 from pyarrow import parquet as pq
 
 from batch_jobs import maker
-from batch_jobs import score as job
+from batch_jobs import scoring as job
 from batch_jobs.job import ScoreJob
 from batch_jobs.parts import write_part
 from batch_jobs.work import MadeWith

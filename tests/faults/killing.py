@@ -66,7 +66,7 @@ class Forge:
 
 def serve(users_per_part: int) -> None:
     """Answer each line of stdin with how its command ended."""
-    for name in ("batch_jobs.nightly", "torch._dynamo"):  # which building a model needs three seconds to import
+    for name in ("batch_jobs.night", "torch._dynamo"):  # which building a model needs three seconds to import
         import_module(name)
     import_module("batch_jobs.parts").USERS_PER_PART = users_per_part  # type: ignore[attr-defined]
     for line in sys.stdin:

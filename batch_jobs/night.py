@@ -19,8 +19,8 @@ from batch_jobs.ping import Ping
 from batch_jobs.prometheus import write_metrics
 from batch_jobs.publish import warned
 from batch_jobs.report import Report, write_report
-from batch_jobs.score import Scored
-from batch_jobs.score import run as score
+from batch_jobs.scoring import Scored
+from batch_jobs.scoring import run as score
 from rec_export.bundle import manifest_of
 from rec_export.config import Config, Nightly
 from rec_export.errors import (

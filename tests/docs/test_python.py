@@ -1,0 +1,54 @@
+"""The verbs in Python: the page's example and the notebook are run as they stand."""
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+LIGHT = """
+import sys
+from batch_jobs import nightly, score
+from exporters import export
+from trainers import train
+assert all(map(callable, (nightly, score, export, train)))
+sys.exit(f"{sorted({'torch', 'pandas', 'pyarrow', 'numpy', 'pydantic'} & set(sys.modules))}")
+"""
+
+
+def test_naming_the_verbs_loads_nothing_heavy() -> None:
+    done = subprocess.run([sys.executable, "-c", LIGHT], capture_output=True, text=True, cwd=ROOT, check=False)
+    assert done.stderr == "[]\n"
+
+
+def executed(source: str) -> dict[str, Any]:
+    """What a program leaves in its names."""
+    names: dict[str, Any] = {}
+    exec(compile(source, "a document", "exec"), names)
+    return names
+
+
+@pytest.mark.slow
+def test_the_example_of_the_page_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (source,) = re.findall(
+        r"^```python\n(.*?)^```", (ROOT / "docs" / "python.md").read_text(), re.MULTILINE | re.DOTALL
+    )
+    names = executed(source)
+    assert callable(names["score"])  # no module of that name takes its place
+    assert (names["run"].run_date, names["run"].k) == ("2026-10-30", 10)
+
+
+@pytest.mark.slow
+def test_the_cells_of_the_notebook_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    cells = json.loads((ROOT / "examples" / "first_hour.ipynb").read_text())["cells"]
+    names = executed("\n".join("".join(cell["source"]) for cell in cells if cell["cell_type"] == "code"))
+    lists: pd.DataFrame = names["lists"]
+    assert lists.groupby("user_id").size().unique().tolist() == [10]
+    assert names["mine"]["rank"].tolist() == list(range(1, 11))
