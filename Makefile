@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/ready
 
-.PHONY: install demo test check format bench faults clean
+.PHONY: install demo test check format bench faults docs clean
 
 install: $(READY)
 
@@ -45,5 +45,10 @@ bench: $(READY)
 faults: $(READY)
 	$(BIN)/python -m tests.faults.table > docs/reliability.md.new && mv docs/reliability.md.new docs/reliability.md
 
+# The documents as a site, in site/.
+docs: $(READY)
+	$(BIN)/python -m docs.command_pages
+	$(BIN)/mkdocs build --strict --quiet
+
 clean:
-	rm -rf .venv demo
+	rm -rf .venv demo site
