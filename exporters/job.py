@@ -34,6 +34,7 @@ from rec_export.checkpoint import Blueprint, Checkpoint, read_trend, write_trend
 from rec_export.device import device_of
 from rec_export.files import new_directory
 from rec_export.held_out import HeldOut
+from rec_export.progress import track
 from rec_export.record import Record
 from rec_export.runtime import FILES, Runtime
 from rec_export.sealed import listed, write_manifest
@@ -130,11 +131,11 @@ def proved(exported: Opened, formats: Iterable[Runtime], out: Path, device: str 
 
 def write_parts(parts: tuple[Part, ...], folder: Path, formats: tuple[Runtime, ...], labels: dict[str, str]) -> None:
     """Write every part in every format."""
-    for form in formats:
-        for part in parts:
-            path = folder / FILES[form].format(part.name)
-            path.parent.mkdir(exist_ok=True)
-            FORMATS[form].write(part, path, labels)
+    pairs = [(form, part) for form in formats for part in parts]
+    for form, part in track(pairs, len(pairs), "exporting"):
+        path = folder / FILES[form].format(part.name)
+        path.parent.mkdir(exist_ok=True)
+        FORMATS[form].write(part, path, labels)
 
 
 def manifest_of(

@@ -27,6 +27,7 @@ from rec_export.catalogue import Catalogue
 from rec_export.checkpoint import Blueprint, read_trend, read_weights
 from rec_export.data.columns import Float32
 from rec_export.errors import ParityError
+from rec_export.progress import track
 from rec_export.runtime import FILES, Runtime
 
 
@@ -52,7 +53,8 @@ def check(
     parts: list[PartReport] = []
     lists: list[ListReport] = []
     recommender = None
-    for form in formats:
+    formats = tuple(formats)
+    for form in track(formats, len(formats), "proving"):
         check_structure(folder, form, [trial.part for trial in trials], labels(blueprint))
         cases = {trial.part.name: trial.cases for trial in trials}
         truth = truth_of(folder, trials, catalogue, labels(blueprint)) if form == "onnx" else None

@@ -22,7 +22,8 @@ WATCHER: ContextVar[Watcher | None] = ContextVar("WATCHER", default=None)
 def track(steps: Iterable[T], total: int, what: str) -> Iterator[T]:
     """Yield `steps`, telling on stderr how many of `total` are done, so that results on stdout stay clean."""
     console, watcher = Console(stderr=True), WATCHER.get()
-    shown = bar(steps, total, what, console) if console.is_terminal and not is_json() else lines(steps, total, what)
+    with_bar = console.is_terminal and not is_json() and log.isEnabledFor(logging.INFO)  # not so with --quiet
+    shown = bar(steps, total, what, console) if with_bar else lines(steps, total, what)
     for done, step in enumerate(shown):
         if watcher is not None:
             watcher(what, done, total)

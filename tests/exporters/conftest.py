@@ -78,7 +78,7 @@ def whole(folder: Path) -> tuple[tuple[Part, Part, Part], Blueprint, Catalogue]:
     return parts_of(towers, blueprint), blueprint, catalogue
 
 
-@pytest.fixture(scope="session", autouse=True)
+@pytest.fixture(scope="module", autouse=True)
 def everything_is_a_model() -> Iterator[None]:
     """Put the test model beside the others."""
     folder = str(Path(__file__).parent / "models")

@@ -38,7 +38,8 @@ def test_a_bundle_can_be_read_and_says_what_it_holds(pristine: Make, checkpoint:
     assert {file.path for file in manifest.files} == {
         *(FILES[form].format(part) for form in ALL for part in ("user_tower", "item_tower", "pair_head")),
         *("weights.safetensors", "users.parquet", "items.parquet", "trend.safetensors", "parity/report.json"),
-        *("onnx/recommender.onnx", "MODEL_CARD.md"),
+        *("onnx/recommender.onnx", "onnx/user_features.onnx", "onnx/item_features.onnx", "MODEL_CARD.md"),
+        *("parity/cases/user_tower.safetensors", "parity/cases/item_tower.safetensors"),
         *(f"features/{side}.{kind}" for side in ("users", "items") for kind in ("json", "safetensors")),
     }
     assert [(proof.artefact, proof.same_lists) for proof in manifest.parity] == [
