@@ -2,6 +2,8 @@
 
 from typing import TYPE_CHECKING
 
+from rec_export import __version__ as __version__  # and with it the environment that libraries are loaded in
+
 if TYPE_CHECKING:
     from batch_jobs.job import ScoreJob
     from batch_jobs.night import NightlyJob

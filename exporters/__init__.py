@@ -2,6 +2,8 @@
 
 from typing import TYPE_CHECKING
 
+from rec_export import __version__ as __version__  # and with it the environment that libraries are loaded in
+
 if TYPE_CHECKING:
     from exporters.job import ExportJob
     from rec_export.bundle import Manifest

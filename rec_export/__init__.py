@@ -1,6 +1,10 @@
 """rec-export: from an interaction log to recommendation files that can be trusted."""
 
+import os
 from pathlib import Path
+
+# Or onnxruntime, once imported, looks for a server of Microsoft and keeps a list of events below ~/.cache.
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 __version__ = "0.1.0"
 

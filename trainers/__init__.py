@@ -2,6 +2,8 @@
 
 from typing import TYPE_CHECKING
 
+from rec_export import __version__ as __version__  # and with it the environment that libraries are loaded in
+
 if TYPE_CHECKING:  # what a job needs is loaded with it, so that naming the package does not wait for torch
     from trainers.job import Outcome, TrainJob
 

@@ -51,20 +51,19 @@ def results(ray: ModuleType, running: list[object]) -> Iterator[RecExportError |
 
 def make_one(job: str, run_id: str, shard: Shard) -> RecExportError | None:
     """Make a part, in some process of the cluster; the user's mistake is a result, as it would be the same again."""
-    wanted = ScoreJob.model_validate_json(job)
     logging.getLogger("rec_export").setLevel(logging.ERROR)  # who began the run has said it
     try:
-        with storage_errors(wanted.out):
-            maker_of(wanted, run_id).make(shard)
+        with storage_errors(ScoreJob.model_validate_json(job).out):
+            maker_of(job, run_id).make(shard)
     except RecExportError as mistake:
         return mistake
     return None
 
 
 @lru_cache(maxsize=1)
-def maker_of(job: ScoreJob, run_id: str) -> PartMaker:
-    """One for each process, which makes many parts."""
-    return PartMaker.elsewhere(job, run_id)
+def maker_of(job: str, run_id: str) -> PartMaker:
+    """One for each process, which makes many parts. The job is JSON, as a ScoreJob cannot be hashed."""
+    return PartMaker.elsewhere(ScoreJob.model_validate_json(job), run_id)
 
 
 def anywhere(job: ScoreJob) -> ScoreJob:

@@ -262,3 +262,14 @@ def test_where_all_roundings_go_one_way_the_bound_is_reached_and_holds(sign: flo
     low, high, height = bounds_of(own, user_vec, by_all(head, user_vec, item_vec))
     off = np.abs((low + high) / 2 - height) / ((high - low) / 2)
     assert 0.95 < off.max() <= 1
+
+
+@needs_vnni
+@pytest.mark.parametrize("users", [1, 20, 385])
+def test_users_whose_items_all_tie_are_left_to_the_tiles_together(users: int) -> None:
+    torch.manual_seed(0)
+    head, item_vec = AdditiveHead((16,), 0), torch.randn(5000, 16)
+    user_vec = torch.full((users, 16), -1000.0)  # no hidden unit lives
+    user_vec[: users - users % 384] = torch.randn(users - users % 384, 16)
+    got = engine(head, item_vec).top_k(user_vec, 10, Seen.none(users))
+    assert got.item_row[-1].tolist() == list(range(10))
