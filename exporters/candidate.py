@@ -105,7 +105,7 @@ def answer(folder: Path, form: str, device: str, loaded: dict[str, Run], request
 
 def unpacked(key: str, array: Array) -> tuple[str, Array]:
     """An input as its caller held it: "F" lies in memory column by column, "S" holds strings, sent as JSON."""
-    _, name, order = key.split("|")
+    name, order = key.split("|", 1)[1].rsplit("|", 1)  # the name of a column may hold anything
     if order == "S":
         shape, strings = json.loads(array.tobytes())
         return name, np.array(strings, object).reshape(shape)

@@ -42,8 +42,8 @@ def export(
 ) -> None:
     """Write CHECKPOINT as TorchScript, ONNX and pt2, and prove that they compute the same as the trained model.
 
-    Nothing lossy is made unless --variants or --budget asks for it, and nothing lossy is run unless `score --runtime`
-    names it.
+    Nothing lossy is made unless --variants or --budget asks for it, and nothing lossy is run unless `score --runtime`,
+    or score.runtime in the configuration, names it.
     """
     from exporters.variants import wanted
 

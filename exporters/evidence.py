@@ -11,10 +11,11 @@ import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from functools import partial
 from itertools import starmap
 from pathlib import Path
 from shlex import join
-from typing import cast, final
+from typing import NamedTuple, final
 
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import load_file, save_file
@@ -22,21 +23,21 @@ from safetensors.numpy import load_file, save_file
 from exporters.candidate import RECOMMENDER, unpacked
 from exporters.cases import Arrays, Case
 from exporters.corpus import CASES
-from exporters.featured import FeatureTrial, feature_trials
-from exporters.features import NAMES
+from exporters.featured import FeatureTrial, feature_fault, feature_trials
+from exporters.formats import FORMATS
 from exporters.fresh import CallError, Files, RefusalError, fresh, packed
 from exporters.minimal import minimal
-from exporters.parity import part_fault, trained_parts
+from exporters.parity import labels, part_fault, trained_parts
 from exporters.recommended import Truth, list_fault
-from exporters.recommender import item_vectors, signature
+from exporters.recommender import item_vectors, recommender_fault, signature
 from rec_export import __version__
 from rec_export.bundle import Bundle
 from rec_export.catalogue import Catalogue
 from rec_export.checkpoint import Blueprint, read_trend
-from rec_export.errors import MissingInputError, ModelError, ParityError, UsageError
+from rec_export.errors import MissingInputError, ModelError, OutputExistsError, ParityError, StorageError, UsageError
 from rec_export.files import new_directory, refuse_existing
 from rec_export.record import Record
-from rec_export.runtime import Runtime
+from rec_export.runtime import FILES, Runtime
 from rec_export.sealed import File, check_files, listed
 from rec_export.towers import Input
 
@@ -92,7 +93,10 @@ def check_bundle(folder: Path) -> None:
 
 def place_of(out: Path) -> Path:
     """Where the evidence against an export to `out` goes."""
-    return out.with_name(f"{out.name}.refused")
+    whole = out.absolute()
+    if not whole.name:
+        raise UsageError(f"{out} cannot be the name of a bundle; name a directory of its own")
+    return whole.with_name(f"{whole.name}.refused") if out.name in ("", "..") else out.with_name(f"{out.name}.refused")
 
 
 def check_place(out: Path) -> None:
@@ -103,6 +107,15 @@ def check_place(out: Path) -> None:
 
 def kept(error: RefusalError, exported: Opened, out: Path) -> ParityError:
     """Write the evidence against an export to `out`, in place of older evidence; the error that tells of it."""
+    wrong = f"{error.artefact} is not the trained model: {error.fault}; use another format, and report what"
+    try:
+        return ParityError(f"{wrong} {write_evidence(error, exported, out)}")
+    except (OutputExistsError, StorageError, OSError) as failure:  # the verdict stands all the same
+        return ParityError(f"{wrong} you see here (nothing more could be kept: {failure})")
+
+
+def write_evidence(error: RefusalError, exported: Opened, out: Path) -> str:
+    """Write it beside `out`; the words that say where it is, or what shows the fault again."""
     place, own = place_of(out), exported.folder != out
     case = smallest(error, exported)
     name = None if case is None else f"{error.artefact.replace('/', '-')}.safetensors"
@@ -122,10 +135,11 @@ def kept(error: RefusalError, exported: Opened, out: Path) -> ParityError:
             blueprint=exported.blueprint,
             files=listed(work / EXPORT) if own else (),
         ).write(work / REFUSAL)
-    found = "" if name is None else f" --case {join([str(place / CASES / name)])}"
-    shown = f"rec-export verify {join([str(place if own else out)])}{found}"
-    wrong = f"{error.artefact} is not the trained model: {error.fault}"
-    return ParityError(f"{wrong}; use another format, and report what this shows: {shown}")
+    if name is None:
+        return f"lies in {place}" if own else "you see here"
+    return (
+        f"this shows: {join(['rec-export', 'verify', str(place if own else out), '--case', str(place / CASES / name)])}"
+    )
 
 
 def smallest(error: RefusalError, exported: Opened) -> Case | None:
@@ -139,23 +153,46 @@ def smallest(error: RefusalError, exported: Opened) -> Case | None:
     return Case(error.case.name, inputs)
 
 
+class Question(NamedTuple):
+    """What an exported file takes, what is wrong with its structure, and how one call of it is judged."""
+
+    ports: tuple[Input, ...]
+    fault: str | None
+    answer: Callable[[Arrays], str | None]
+
+
 @contextmanager
 def asked(artefact: str, exported: Opened) -> Iterator[tuple[tuple[Input, ...], Callable[[Arrays], str | None]]]:
-    """The inputs of an exported file, and a question: how does it differ from the trained model when called so?"""
+    """The inputs of an exported file, and a question: how does it differ from the trained model when called so?
+
+    Only files whose structure is right are loaded, as in the proof. Raises ModelError where there is no such file.
+    """
     form, _, name = artefact.partition("/")
+    if form not in FORMATS or not (exported.folder / FILES[form].format(name)).is_file():
+        raise ModelError(f"{exported.folder} holds no {artefact}; name a case that was stored for it")
+    with fresh(exported.folder, form) as files:
+        question = question_of(form, name, exported, files)
+        fault = question.fault
+        yield question.ports, question.answer if fault is None else lambda _: fault
+
+
+def question_of(form: Runtime, name: str, exported: Opened, files: Files) -> Question:
+    """The question to a part, to a feature graph, or to the recommender."""
     folder, blueprint = exported.folder, exported.blueprint
-    parts = trained_parts(folder, blueprint)
-    with fresh(folder, cast(Runtime, form)) as files:
-        if name == RECOMMENDER:
-            item_vec = item_vectors(parts[1], exported.catalogue, read_trend(folder))
-            truth = Truth.of(parts[0], parts[2], item_vec, [])
-            yield signature(parts[0], len(item_vec))[0], lambda inputs: recommender_answer(truth, files, inputs)
-        elif name in NAMES.values():
-            (trial,) = (one for one in feature_trials(parts, exported.catalogue, blueprint.clock) if one.name == name)
-            yield trial.inputs, lambda inputs: features_answer(trial, files, inputs)
-        else:
-            (part,) = (part for part in parts if part.name == name)
-            yield part.inputs, lambda inputs: part_fault(part, cast(Runtime, form), files, inputs)
+    parts, wanted = trained_parts(folder, blueprint), labels(blueprint)
+    for part in parts:
+        if part.name == name:
+            fault = FORMATS[form].fault(part, folder / FILES[form].format(name), wanted)
+            return Question(part.inputs, fault, partial(part_fault, part, form, files))
+    for trial in feature_trials(parts, exported.catalogue, blueprint.clock):
+        if trial.name == name:
+            fault = feature_fault(folder, trial, wanted)
+            return Question(trial.inputs, fault, partial(features_answer, trial, files))
+    item_vec = item_vectors(parts[1], exported.catalogue, read_trend(folder))
+    truth = Truth.of(parts[0], parts[2], item_vec, [])
+    fault = recommender_fault(parts[0], len(item_vec), folder, wanted)
+    ports, _ = signature(parts[0], len(item_vec))
+    return Question(ports, fault, partial(recommender_answer, truth, files))
 
 
 def recommender_answer(truth: Truth, files: Files, inputs: Arrays) -> str | None:

@@ -57,9 +57,14 @@ def feature_trials(parts: tuple[Part, Part, Part], catalogue: Catalogue, clock: 
 def check_features(folder: Path, trials: list[FeatureTrial], labels: dict[str, str]) -> None:
     """Raise RefusalError unless every file takes and gives what it should."""
     for trial in trials:
-        fault = file_fault(folder / FILES["onnx"].format(trial.name), (*trial.inputs, *trial.outputs), labels)
+        fault = feature_fault(folder, trial, labels)
         if fault:
             raise RefusalError(f"onnx/{trial.name}", fault)
+
+
+def feature_fault(folder: Path, trial: FeatureTrial, labels: dict[str, str]) -> str | None:
+    """How the file differs from what it should take and give, or None."""
+    return file_fault(folder / FILES["onnx"].format(trial.name), (*trial.inputs, *trial.outputs), labels)
 
 
 def feature_report(trial: FeatureTrial, outputs: Arrays) -> PartReport:

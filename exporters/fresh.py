@@ -1,11 +1,12 @@
 """Run exported files in a process and a directory of their own, and refuse what does not run."""
 
 import json
+import os
 import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import final
 
@@ -15,8 +16,10 @@ from safetensors.numpy import load, save
 from exporters import candidate
 from exporters.candidate import FAILS, HEAD, LISTS, NO_DEVICE, OUTPUT, UNLOADABLE
 from exporters.cases import Array, Arrays, Case
-from rec_export.errors import DeviceError, ParityError
+from rec_export.errors import DeviceError, ParityError, shorten
 from rec_export.runtime import Engine
+
+MOST_SAID = 10_000  # bytes of stderr that are looked at
 
 
 @final
@@ -57,7 +60,9 @@ class Files:
             process.stdin.flush()
         except BrokenPipeError:  # it has died; the answer that is missing says so
             pass
-        outputs = load(process.stdout.read(int.from_bytes(size, "little"))) if (size := process.stdout.read(8)) else {}
+        size = int.from_bytes(process.stdout.read(8), "little")
+        told = process.stdout.read(size)
+        outputs = load(told) if size and len(told) == size else {}  # or it died while it wrote
         if not outputs:
             raise CallError(f"ends its process with exit code {self.end()}{self.last_words()}")
         if NO_DEVICE in outputs:
@@ -82,14 +87,16 @@ class Files:
         process, self.process = self.process, None
         if process is None:
             return 0
-        with process:
+        with suppress(BrokenPipeError), process:  # it may be dead already
             pass
-        return process.returncode
+        return process.wait()
 
     def last_words(self) -> str:
         """The last line of stderr, after a colon."""
-        lines = (self.place / "stderr").read_text(encoding="utf-8", errors="replace").splitlines()
-        return f": {lines[-1]}" if lines else ""
+        with (self.place / "stderr").open("rb") as said:
+            said.seek(max(0, said.seek(0, os.SEEK_END) - MOST_SAID))
+            lines = said.read().decode(errors="replace").splitlines()
+        return f": {shorten(lines[-1], 200)}" if lines else ""
 
 
 @contextmanager

@@ -151,6 +151,8 @@ def unlike_lists(found: Arrays, wanted: TopK, hidden: Bool) -> str | None:
     row, live = found["item_row"], np.arange(wanted.item_row.shape[1]) < wanted.count[:, None]
     if (row[~live] != -1).any() or not np.isnan(found["score"][~live]).all():
         return "something stands after the end of a list"
+    if not np.isfinite(found["score"][live]).all():
+        return f"{int((~np.isfinite(found['score'][live])).sum())} scores are not finite"
     if ((row[live] < 0) | (row[live] >= hidden.shape[1])).any():
         return "a list holds what is no item"
     user = np.broadcast_to(np.arange(len(row))[:, None], row.shape)[live]

@@ -106,6 +106,9 @@ def wanted(kinds: str | None, budget: str | None, test: Path | None) -> Wanted |
     return Wanted(kinds=known, budget=None if budget is None else Budget.parsed(budget), test=test)
 
 
+NO_SMALLER = "it is no smaller than the exact towers"
+
+
 class Bench(NamedTuple):
     """What copies are measured with."""
 
@@ -125,9 +128,9 @@ def prices(bench: Bench, wanted: Wanted, not_held_out: str | None) -> Prices:
     tried = tuple(attempt(bench, kind) for kind in wanted.kinds)
     if wanted.budget is None:
         for one in tried:
-            if one.fault is not None:
-                raise RefusalError(one.kind, one.fault)
-        kept = wanted.kinds
+            if one.fault not in (None, NO_SMALLER):
+                raise RefusalError(one.kind, str(one.fault))
+        kept = tuple(one.kind for one in tried if one.fault is None)
     else:
         kept = cheapest(tried, wanted.budget)
     for kind in wanted.kinds:
@@ -161,7 +164,7 @@ def attempt(bench: Bench, kind: Lossy) -> Tried:
             return Tried(kind=kind, variant=None, fault=lost)
     smaller, exact = (size(bench.folder, name) for name in (SMALLER[kind], FILES["onnx"]))
     if smaller >= exact:
-        return Tried(kind=kind, variant=None, fault="it is no smaller than the exact towers")
+        return Tried(kind=kind, variant=None, fault=NO_SMALLER)
     agreed, fault = agreement(bench.listed, kind, run(bench, kind))
     if fault is not None:
         return Tried(kind=kind, variant=None, fault=fault)

@@ -6,10 +6,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from exporters.cases import Arrays
-from exporters.evidence import read_case
+from exporters.cases import Arrays, Case
+from exporters.evidence import read_case, write_case
+from exporters.formats import FORMATS, Format
 from exporters.fresh import CallError, Files, fresh
 from exporters.job import ExportJob, run
+from exporters.torchscript import write_torchscript
 from rec_export.errors import ParityError
 from tests.conftest import command, contents
 from tests.exporters.conftest import ITEMS, Make
@@ -88,6 +90,35 @@ def test_verify_leaves_the_case_beside_a_bundle_that_fails_here(bundle: Make, mo
         "",
     )
     assert contents(folder) == before
+
+
+def shifted(files: Files, part: str, inputs: Arrays) -> Arrays:
+    """What no exported file should give."""
+    return {"output": np.zeros((1, 1), np.float32)}
+
+
+def test_a_verdict_stands_where_evidence_cannot_be_kept(bundle: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = bundle("pmf")
+    folder.with_name(f"{folder.name}.refused").mkdir()
+    monkeypatch.setattr(Files, "__call__", shifted)
+    code, _, err = command("-q", "verify", folder)
+    assert (code, "is not the trained model" in err, "nothing more could be kept" in err) == (81, True, True)
+
+
+def test_a_file_of_another_structure_is_not_even_loaded_for_a_case(
+    refused: tuple[Path, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(FORMATS, "torchscript", Format(write_torchscript, lambda *_: "it holds a text"))
+    monkeypatch.setattr(Files, "begun", lambda files: pytest.fail("it was run"))
+    code, _, err = command(*shlex.split(refused[1])[1:])
+    assert (code, "it holds a text" in err) == (81, True)
+
+
+@pytest.mark.parametrize("artefact", ["onnx/nosuch", "zzz/user_tower", "../../x/user_tower"])
+def test_a_case_for_what_is_not_there_accuses_nobody(artefact: str, bundle: Make, tmp_path: Path) -> None:
+    write_case(Case("real rows", {"row": np.arange(3)}), artefact, tmp_path / "cases" / "c.safetensors")
+    code, _, err = command("verify", bundle("pmf"), "--case", tmp_path / "cases" / "c.safetensors")
+    assert (code, f"holds no {artefact}" in err) == (65, True)
 
 
 def test_a_process_that_dies_is_a_fault_and_another_takes_its_place(pristine: Make) -> None:

@@ -144,6 +144,7 @@ def changed(old: str, new: str) -> Callable[[str], str]:
         ),
         (changed("inside = And(after, before)", "inside = Identity(before)"), "in the case .* it fails"),
         (changed("score = Where(found, best, missing)", "score = Identity(best)"), "something stands after the end"),
+        (changed("Where(found, best, missing)", "Where(found, missing, missing)"), "scores are not finite"),
         (changed("TopK(unseen, places)", "TopK<largest = 0>(unseen, places)"), "lists are of another length"),
         (changed("new = Add(from, offset)", "even = Add(from, offset) new = Sub(even, at_1)"), "scores are off|listed"),
     ],

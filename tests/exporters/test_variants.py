@@ -17,7 +17,7 @@ from exporters.job import ExportJob, verified
 from exporters.job import run as export
 from exporters.quality import change
 from exporters.smaller import pack, put
-from exporters.variants import Budget, Prices, Tried, Wanted, cheapest
+from exporters.variants import PRICES, Budget, Prices, Tried, Wanted, cheapest
 from rec_export.bundle import Bundle, Manifest
 from rec_export.checkpoint import Checkpoint, modules, write_weights
 from rec_export.errors import ModelError, ParityError, UsageError
@@ -106,8 +106,10 @@ def test_every_model_has_copies(model: str, checkpoint: Make, tmp_path: Path) ->
 
 
 def test_a_model_without_tables_has_none(checkpoint: Make, tmp_path: Path) -> None:
-    with pytest.raises(ParityError, match="it is no smaller than the exact towers"):
-        export(ExportJob(checkpoint=checkpoint("popular"), out=tmp_path / "b", formats=("onnx",), smaller=BOTH))
+    made = export(ExportJob(checkpoint=checkpoint("popular"), out=tmp_path / "b", formats=("onnx",), smaller=BOTH))
+    told = Prices.read(tmp_path / "b" / PRICES)
+    assert (made.variants, {one.fault for one in told.tried}) == ((), {"it is no smaller than the exact towers"})
+    assert not list((tmp_path / "b" / "onnx").glob("*.fp16.*"))
 
 
 def overflowing(folder: Path) -> Path:
