@@ -111,7 +111,7 @@ def score_job(run_date: datetime | None, rules: Path | None, **options: Any) -> 
     from rec_export.errors import UsageError
 
     if rules is not None:
-        options["rules"] = Config.load(rules).rules
+        options["rules"] = Config.rules_of(rules)
         if not options["rules"].declared():
             raise UsageError(f"{rules} has no rules; write them in a section 'rules', or leave --rules out")
     return ScoreJob(run_date=(run_date or datetime.now(UTC)).date(), **options)

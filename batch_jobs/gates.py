@@ -123,7 +123,9 @@ class Gatekeeper:
             yield skipped("newest_event", "the log has no times")
         else:
             hours = (min(now, end) - datetime.fromisoformat(run.as_of)) / timedelta(hours=1)
-            yield at_most("newest_event", hours, self.gates.newest_event_hours, "hours")
+            found = at_most("newest_event", hours, self.gates.newest_event_hours, "hours")
+            why = f"; the newest row is of {run.as_of[:10]}: give its day as --run-date, or raise newest_event_hours"
+            yield found if found.verdict == "passed" else found.model_copy(update={"limit": found.limit + why})
         if run.model_made_at is not None:
             days = (now - datetime.fromisoformat(run.model_made_at)) / timedelta(days=1)
             limit = f"at most {self.gates.model_days:g} days"

@@ -1,7 +1,7 @@
 """Score every user against every item with an exported bundle, and publish the lists whole or not at all."""
 
 import logging
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 
 import numpy as np
@@ -31,6 +31,7 @@ from rec_export.stages import Stages
 
 log = logging.getLogger("rec_export")
 MOST_STRANGE = 0.5  # of the events, of items that are known, below which the user is told
+OLD = timedelta(days=7)  # between the newest row and the run, above which the user is told
 MOST_ABSENT = 0.5  # of the trained users, in a log that is taken for the whole one
 
 
@@ -66,6 +67,7 @@ def run(job: ScoreJob, judge: Judge = structure, keep: Retention | None = None) 
         refuse_changes(plan.hashes, job.inputs())
         unknown = check_items(today, job)
         warn_of_a_short_log(today, job)
+        warn_of_an_old_log(today, job)
         stages.end("read the log and tables")
         with working(recs, plan) as work:
             task = Task(job, plan, today, ruling, work)
@@ -214,6 +216,16 @@ def warn_of_a_short_log(today: Today, job: ScoreJob) -> None:
         log.warning(
             "%s has no row of %s of the %s users that the model was trained on; name the whole log, as histories and"
             " what users have met are read from it", job.interactions, f"{absent:,}", f"{len(trained):,}",
+        )  # fmt: skip
+
+
+def warn_of_an_old_log(today: Today, job: ScoreJob) -> None:
+    """Lists are as of the newest row, so a date long after it deserves a word."""
+    newest = today.world.date
+    if newest is not None and job.run_date - datetime.fromtimestamp(newest / 1e6, UTC).date() > OLD:
+        log.warning(
+            "the newest row of %s is of %s, the run of %s; is the log of today?",
+            job.interactions, str(moment(newest))[:10], job.run_date,
         )  # fmt: skip
 
 

@@ -199,6 +199,13 @@ class Nightly(Record):
 
 
 @final
+class RulesFile(Record):
+    """A file for `score --rules`."""
+
+    rules: Rules
+
+
+@final
 class Config(Record):
     """The whole file. Sections that a command does not need are ignored by it."""
 
@@ -218,21 +225,7 @@ class Config(Record):
     @classmethod
     def load(cls, path: Path, changes: tuple[str, ...] = ()) -> Self:
         """Read a file, apply `--set a.b=value` changes, and take its paths from its own folder."""
-        try:
-            fields = strict_yaml.load(path.read_text(encoding="utf-8"))
-        except FileNotFoundError as error:
-            siblings = [p.name for p in path.parent.iterdir()] if path.parent.is_dir() else []
-            raise MissingInputError(f"{path} does not exist{nearest(path.name, siblings)}") from error
-        except NotADirectoryError as error:
-            raise MissingInputError(f"{path} does not exist; name a YAML file") from error
-        except IsADirectoryError as error:
-            raise UsageError(f"{path} is a folder; name a YAML file in it") from error
-        except strict_yaml.RepeatedKeyError as error:
-            raise UsageError(f"{path}: {error}") from error
-        except (yaml.YAMLError, UnicodeDecodeError) as error:
-            raise UsageError(f"{path} is not YAML: {' '.join(str(error).split())}") from error
-        if not isinstance(fields, dict):
-            raise UsageError(f"{path} holds no keys; it needs at least data.interactions.path")
+        fields = read_fields(path)
         for change in changes:
             fields = changed(fields, change)
         config = cls.of(fields, f"{path} with --set" if changes else str(path))
@@ -241,10 +234,38 @@ class Config(Record):
         paths = {"data": config.data.relative_to(here), "rules": config.rules.relative_to(here), "nightly": nightly}
         return config.model_copy(update=paths)
 
+    @classmethod
+    def rules_of(cls, path: Path) -> Rules:
+        """The section `rules` of a configuration, or of a file that holds nothing else."""
+        fields = read_fields(path)
+        if set(fields) != {"rules"}:
+            return cls.load(path).rules
+        return RulesFile.of(fields, str(path)).rules.relative_to(path.parent.resolve())
+
     def dump(self) -> str:
         """The resolved configuration as YAML, without its one secret."""
         fields = self.model_dump(mode="json", exclude={"nightly": {"ping"}})
         return yaml.safe_dump(fields, sort_keys=False, allow_unicode=True)
+
+
+def read_fields(path: Path) -> dict[str, Any]:
+    """What a YAML file says, as it stands."""
+    try:
+        fields = strict_yaml.load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        siblings = [p.name for p in path.parent.iterdir()] if path.parent.is_dir() else []
+        raise MissingInputError(f"{path} does not exist{nearest(path.name, siblings)}") from error
+    except NotADirectoryError as error:
+        raise MissingInputError(f"{path} does not exist; name a YAML file") from error
+    except IsADirectoryError as error:
+        raise UsageError(f"{path} is a folder; name a YAML file in it") from error
+    except strict_yaml.RepeatedKeyError as error:
+        raise UsageError(f"{path}: {error}") from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise UsageError(f"{path} is not YAML: {' '.join(str(error).split())}") from error
+    if not isinstance(fields, dict):
+        raise UsageError(f"{path} holds no keys; it needs at least data.interactions.path")
+    return fields
 
 
 def changed(fields: dict[str, Any], change: str) -> dict[str, Any]:

@@ -8,7 +8,7 @@ import json
 import shlex
 import shutil
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import NamedTuple, final
 
@@ -199,6 +199,8 @@ def score(job: MainJob, config: Config, source: Source, steps: Steps, say: Say) 
     for line in show_lists(live, source, config.data):
         say(line)
     words = [job.program, "nightly", steps.config]
+    old = day < datetime.now(UTC).date() - timedelta(days=1)  # a log that has ended: tonight's date would be refused
+    words += ["--run-date", str(day + timedelta(days=1))] if old else []
     say(f"Next      {shlex.join(map(str, words))}   every night, from cron: docs/nightly.md")
     words = [job.program, "train", steps.config, "--out", "checkpoint-2"]
     say(f"          {shlex.join(map(str, words))}   after a change to the configuration")

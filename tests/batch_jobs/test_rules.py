@@ -36,7 +36,7 @@ class Place(NamedTuple):
 
     def score(self, out: Path, rules: dict[str, Any]) -> RunManifest:
         """Publish lists under rules."""
-        config = config_file(self.folder, data={"interactions": {"path": "interactions.parquet"}}, rules=rules)
+        config = config_file(self.folder, rules=rules)
         words = "--interactions", self.folder / "interactions.parquet", "--items", self.folder / "items.parquet"
         where = "--out", out, "--run-date", LAST_DAY, "--k", K, "--json"
         answer = command("score", self.bundle, *words, *where, "--rules", config)

@@ -89,7 +89,8 @@ def changes(found: Found) -> Section | None:
             f"Users of {label} kept {everybody.overlap:.0%} of their items from {before.date} to {night.date};"
             f" {diff.came:,} users came, {diff.left:,} left."
         )
-        blocks += [movers(label, diff), segments(label, diff), quantiles(label, diff)]
+        moved = [movers(label, diff)] if diff.entering or diff.leaving else []
+        blocks += [*moved, segments(label, diff), quantiles(label, diff)]
     return Section("churn", "Churn", line or "The date before cannot be compared.", blocks) if blocks else None
 
 

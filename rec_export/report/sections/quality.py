@@ -257,7 +257,10 @@ def validated(found: Found) -> Section | None:
         for label, one in outcomes.items()
         for who, metrics in one.held_out.items()
     ]
-    note = "There are no intervals here: `rec-export evaluate CHECKPOINT --out DIR` judges on rows that chose nothing."
+    note = (
+        "There are no intervals here: rec-export evaluate CHECKPOINT --out DIR judges on rows that chose nothing, where"
+        " the split (data.split) holds out a test part, or with --test on later rows."
+    )
     return Section(
         "quality",
         "Quality",
