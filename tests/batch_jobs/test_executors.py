@@ -126,6 +126,14 @@ def test_other_inputs_are_another_run(wanted: ScoreJob) -> None:
         run(by(wanted, "shards"))
 
 
+def test_publishing_another_run_by_a_slip_takes_no_part_away(wanted: ScoreJob) -> None:
+    make_share(wanted, 0, 1)
+    with pytest.raises(MissingPartsError, match="4 of 4 parts"):
+        run(by(wanted, "shards", k=6))
+    assert run(by(wanted, "shards")).resumed == PARTS
+    assert not (wanted.out.with_name("recs.control") / "work").exists()
+
+
 def test_a_process_that_finds_other_inputs_refuses(wanted: ScoreJob) -> None:
     with pytest.raises(DataError, match="not what it was where the run 0123456789ab was begun"):
         PartMaker.elsewhere(wanted, "0123456789ab")
