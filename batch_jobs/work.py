@@ -18,7 +18,7 @@ import secrets
 import shutil
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib import metadata
 from pathlib import Path
 from typing import Self, TypeVar, final
@@ -81,9 +81,7 @@ class Work:
     def begin(self, made_with: MadeWith | None) -> None:
         """Clear up, and keep what was finished, if that was made with the same. None: whatever it was made with."""
         self.clear_old()
-        if self.failed.is_dir() and not self.folder.exists():
-            made(self.folder.parent)
-            os.rename(self.failed, self.folder)
+        self.come_back()
         if made_with is not None and self.folder.exists() and made_with != self.made_with():
             shutil.rmtree(self.folder)
         self.sweep()
@@ -92,9 +90,17 @@ class Work:
 
     def join(self, made_with: MadeWith) -> None:
         """Take part in what others may be at work on. Raises DeviceError where they do it otherwise."""
+        self.come_back()
         self.make(made_with)
         self.mine = made_with
         self.refuse_others()
+
+    def come_back(self) -> None:
+        """Go on with what the gates refused, if they did, with all its parts."""
+        if self.failed.is_dir() and not self.folder.exists():
+            made(self.folder.parent)
+            with suppress(FileNotFoundError):  # another shard has just done it
+                os.rename(self.failed, self.folder)
 
     def make(self, made_with: MadeWith | None) -> None:
         """The folders, where they are missing."""

@@ -19,8 +19,8 @@ from batch_jobs.parts import Shard, shards_of
 from batch_jobs.publish import claimed, joined
 from batch_jobs.scoring import run
 from batch_jobs.work import MadeWith
-from rec_export.errors import BusyError, DataError, DeviceError, LostProcessError, MissingPartsError
-from rec_export.recs import Recs
+from rec_export.errors import BusyError, DataError, DeviceError, GateError, LostProcessError, MissingPartsError
+from rec_export.recs import Recs, Verdict
 from tests.conftest import LAST_DAY, command, contents
 
 PARTS = 4
@@ -124,6 +124,17 @@ def test_other_inputs_are_another_run(wanted: ScoreJob) -> None:
     make_share(wanted.model_copy(update={"k": 4}), 0, 1)
     with pytest.raises(MissingPartsError, match="4 of 4 parts"):
         run(by(wanted, "shards"))
+
+
+def test_a_shard_that_runs_again_after_a_refusal_takes_no_part_away(wanted: ScoreJob) -> None:
+    refused = Verdict(gate="users", verdict="refused", value=1, limit="at least 2")
+    shares = [make_share(wanted, index, 2) for index in (0, 1)]
+    with pytest.raises(GateError):
+        run(by(wanted, "shards"), lambda candidate: (refused,))
+    again = make_share(wanted, 0, 2)
+    assert (again.made, again.there) == ([], shares[0].made)
+    assert run(by(wanted, "shards")).resumed == PARTS
+    assert published(wanted) == undisturbed(wanted)
 
 
 def test_publishing_another_run_by_a_slip_takes_no_part_away(wanted: ScoreJob) -> None:
