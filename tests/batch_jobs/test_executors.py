@@ -3,8 +3,10 @@
 import os
 import signal
 from datetime import date
+from multiprocessing import Pipe
 from pathlib import Path
 from typing import Any
+from unittest.mock import create_autospec
 
 import pytest
 from hypothesis import given
@@ -20,6 +22,7 @@ from batch_jobs.publish import claimed, joined
 from batch_jobs.scoring import run
 from batch_jobs.work import MadeWith
 from rec_export.errors import BusyError, DataError, DeviceError, GateError, LostProcessError, MissingPartsError
+from rec_export.progress import watched
 from rec_export.recs import Recs, Verdict
 from tests.conftest import LAST_DAY, command, contents
 
@@ -181,6 +184,24 @@ def test_a_process_that_is_killed_is_started_again(wanted: ScoreJob, monkeypatch
     deadly(monkeypatch, 1)
     assert run(by(wanted, "processes", workers=2)).resumed == 0
     assert published(wanted) == undisturbed(wanted)
+
+
+def test_who_waits_for_a_process_says_so_from_the_first_moment_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(processes, "PULSE", 0.01)
+    told: list[tuple[str, int, int]] = []
+    mine, theirs = Pipe()
+    worker = create_autospec(Worker, instance=True, mine=mine, shard=None)
+    worker.give.side_effect = lambda shard: setattr(worker, "shard", shard)
+    worker.died.side_effect = lambda: mine.recv() is not None
+
+    def watcher(*what: Any) -> None:
+        told.append(what)
+        if len(told) in (3, 5):  # only now is a part made
+            theirs.send(None)
+
+    with watched(watcher):
+        assert list(processes.finished([worker], [one := Shard(0, 2, 0, 1), two := Shard(1, 2, 1, 2)])) == [one, two]
+    assert told == [("scoring", 0, 2)] * 3 + [("scoring", 1, 2)] * 2
 
 
 @pytest.mark.long
