@@ -160,8 +160,12 @@ class Watchers(NamedTuple):
         if self.metrics is not None:
             with warned("the metrics could not be written"):
                 write_metrics(report, self.metrics)
-        self.heart.beat("ended", exit_code=report.exit_code)
-        self.ping.ended(None if report.exit_code == 0 else report.sentence)
+        self.ended(report.exit_code, report.sentence)
+
+    def ended(self, exit_code: int, sentence: str | None) -> None:
+        """That it ended, and why, where it failed."""
+        self.heart.beat("ended", exit_code=exit_code)
+        self.ping.ended(None if exit_code == 0 else sentence)
 
 
 @contextmanager
@@ -170,7 +174,8 @@ def reported(recs: Recs, job: NightlyJob, watchers: Watchers) -> Iterator[None]:
     clock = Clock()
     try:
         yield
-    except BusyError:
+    except BusyError as error:  # it was not there yet when we looked
+        watchers.ended(error.exit_code, redacted(str(error)))
         raise
     except BaseException as error:
         report = failed(error, job, clock)

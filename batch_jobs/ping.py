@@ -27,9 +27,8 @@ class Ping:
 
     def ended(self, failure: str | None) -> None:
         """Say how it ended; `failure` is why, or None. Waits for the answer, but not for long."""
-        for sent in (self.started, self.send("" if failure is None else "/fail", failure)):
-            if sent is not None:
-                sent.join(2 * SECONDS)  # which looking up a name can outlast
+        wait_for(self.started)  # so that it cannot arrive last
+        wait_for(self.send("" if failure is None else "/fail", failure))
 
     def send(self, path: str, body: str | None = None) -> Thread | None:
         """Send beside the job."""
@@ -38,6 +37,12 @@ class Ping:
         thread = Thread(target=copy_context().run, args=(request, self.url.rstrip("/") + path, body), daemon=True)
         thread.start()
         return thread
+
+
+def wait_for(sent: Thread | None) -> None:
+    """Let a request end, but not longer than looking up a name should take."""
+    if sent is not None:
+        sent.join(2 * SECONDS)
 
 
 def request(url: str, body: str | None) -> None:

@@ -80,6 +80,7 @@ def run(job: ScoreJob, judge: Judge = structure, keep: Retention | None = None) 
             manifest = judged(Candidate(recs, work.parts, draft, evidence), work, judge)
             refuse_other_parts(work, manifest)
             publish(recs, work.parts, manifest)
+            work.clear_others()
             clear_up(recs, keep, plan.run_date)
     return Scored(manifest, fresh=True, resumed=len(manifest.files) - len(left))
 

@@ -18,7 +18,7 @@ import secrets
 import shutil
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib import metadata
 from pathlib import Path
 from typing import Self, TypeVar, final
@@ -29,7 +29,7 @@ import pyarrow as pa
 import torch
 
 from batch_jobs.plan import Plan
-from batch_jobs.publish import made
+from batch_jobs.publish import made, warned
 from rec_export import __version__
 from rec_export.errors import DeviceError, MissingInputError, ModelError
 from rec_export.files import sync, write_whole
@@ -37,7 +37,7 @@ from rec_export.record import Record
 from rec_export.recs import PartFile, Recs, unchanged
 
 DECIDING = torch, pa, np, ort  # packages that decide the bytes of a part
-KEPT = 7 * 86400.0  # seconds that an unfinished run of another date is kept
+KEPT = 7 * 86400.0  # seconds that another unfinished run is kept, if nothing is published at its date
 UNFINISHED = "unfinished-"  # begins the name of a file that one process writes
 R = TypeVar("R", bound=Record)
 
@@ -80,10 +80,8 @@ class Work:
 
     def begin(self, made_with: MadeWith | None) -> None:
         """Clear up, and keep what was finished, if that was made with the same. None: whatever it was made with."""
-        self.clear_others()
-        if self.failed.is_dir() and not self.folder.exists():
-            made(self.folder.parent)
-            os.rename(self.failed, self.folder)
+        self.clear_old()
+        self.come_back()
         if made_with is not None and self.folder.exists() and made_with != self.made_with():
             shutil.rmtree(self.folder)
         self.sweep()
@@ -92,9 +90,17 @@ class Work:
 
     def join(self, made_with: MadeWith) -> None:
         """Take part in what others may be at work on. Raises DeviceError where they do it otherwise."""
+        self.come_back()
         self.make(made_with)
         self.mine = made_with
         self.refuse_others()
+
+    def come_back(self) -> None:
+        """Go on with what the gates refused, if they did, with all its parts."""
+        if self.failed.is_dir() and not self.folder.exists():
+            made(self.folder.parent)
+            with suppress(FileNotFoundError):  # another shard has just done it
+                os.rename(self.failed, self.folder)
 
     def make(self, made_with: MadeWith | None) -> None:
         """The folders, where they are missing."""
@@ -116,12 +122,19 @@ class Work:
         """What the parts are made with; None where none was begun."""
         return read_or_none(MadeWith, self.mark)
 
-    def clear_others(self) -> None:
-        """Remove what other runs of this date left, as their inputs are of the past, and of other dates long ago."""
+    def clear_old(self) -> None:
+        """Remove what other runs left long ago."""
         for left in self.folder.parent.glob("*"):
             old = time.time() - left.stat().st_mtime > KEPT
-            if left != self.folder and (old or (left / self.parts.name).exists() or not left.is_dir()):
+            if left != self.folder and (old or not left.is_dir()):
                 shutil.rmtree(left) if left.is_dir() else left.unlink()
+
+    def clear_others(self) -> None:
+        """Remove what other runs of this date left; once this one is live, as it may have been begun by a slip."""
+        with warned("what other runs of this date left could not be removed"):
+            for left in self.folder.parent.glob(f"*/{self.parts.name}"):
+                if left != self.parts:
+                    shutil.rmtree(left.parent)
 
     def has(self, name: str) -> bool:
         """Whether a part was finished, is what it was then, and holds nothing that was carried over in vain."""

@@ -121,11 +121,7 @@ def locked(path: Path, *, shared: bool = False) -> Iterator[None]:
     kind = fcntl.LOCK_SH if shared else fcntl.LOCK_EX
     handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o640)
     try:
-        mine = taken(handle, kind)
-        if not mine:  # it may have been `is_locked` that looked
-            time.sleep(MOMENT)
-            mine = taken(handle, kind)
-        same = mine and path.exists() and os.path.samestat(os.fstat(handle), path.stat())
+        same = soon_taken(handle, kind) and path.exists() and os.path.samestat(os.fstat(handle), path.stat())
         if not same:  # or the one who held it has just removed the file
             raise busy(path)
         yield
@@ -145,15 +141,27 @@ def busy(path: Path) -> BusyError:
 
 
 def is_locked(path: Path) -> bool:
-    """Whether some process holds the lock file `path`; a lock that is asked for meanwhile is given all the same."""
+    """Whether some process holds the lock file `path`; a lock that is asked for meanwhile is given all the same.
+
+    Who may not write the file, and so, on NFS, not hold it alone, does not see those who share it.
+    """
+    alone = os.access(path, os.W_OK)
     try:
-        handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW)
+        handle = os.open(path, (os.O_RDWR if alone else os.O_RDONLY) | os.O_NOFOLLOW)
     except FileNotFoundError:
         return False
     try:
-        return not taken(handle, fcntl.LOCK_SH)
+        return not soon_taken(handle, fcntl.LOCK_EX if alone else fcntl.LOCK_SH)
     finally:
         os.close(handle)
+
+
+def soon_taken(handle: int, kind: int) -> bool:
+    """The same as `taken`, also where somebody has it for a moment, as `is_locked` does to look."""
+    if taken(handle, kind):
+        return True
+    time.sleep(MOMENT)
+    return taken(handle, kind)
 
 
 def taken(handle: int, kind: int) -> bool:

@@ -14,6 +14,7 @@ from rec_export.logs import is_json
 
 log = logging.getLogger("rec_export")
 SECONDS_BETWEEN_LINES = 60.0
+PULSE = 1.0  # seconds; who waits for others says so as often, by `still_at`
 T = TypeVar("T")
 Watcher = Callable[[str, int, int], None]
 WATCHER: ContextVar[Watcher | None] = ContextVar("WATCHER", default=None)
@@ -28,6 +29,13 @@ def track(steps: Iterable[T], total: int, what: str) -> Iterator[T]:
         if watcher is not None:
             watcher(what, done, total)
         yield step
+
+
+def still_at(what: str, done: int, total: int) -> None:
+    """Tell the watcher alone, if there is one, that a step goes on; called by who waits for others to do it."""
+    watcher = WATCHER.get()
+    if watcher is not None:
+        watcher(what, done, total)
 
 
 @contextmanager

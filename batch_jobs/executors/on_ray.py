@@ -18,7 +18,7 @@ from batch_jobs.parts import Shard
 from batch_jobs.task import Task
 from rec_export.errors import EnvironmentMissingError, LostProcessError, RecExportError
 from rec_export.files import storage_errors
-from rec_export.progress import track
+from rec_export.progress import PULSE, still_at, track
 
 RETRIES = 3  # of a part whose process or node is lost
 
@@ -38,15 +38,24 @@ def make(task: Task, shards: list[Shard]) -> None:
 
 def results(ray: ModuleType, running: list[object]) -> Iterator[RecExportError | None]:
     """The results of tasks as they end."""
+    total = len(running)
     while running:
-        (done,), running = ray.wait(running, num_returns=1)
-        try:
-            yield ray.get(done)
-        except ray.exceptions.RayTaskError:  # a bug of ours
-            raise
-        except ray.exceptions.RayError as error:
-            said = str(error).strip().splitlines()[0]
-            raise LostProcessError(f"Ray gave a part up: {said}; run the command again") from error
+        still_at("scoring", total - len(running), total)
+        ended, running = ray.wait(running, num_returns=1, timeout=PULSE)
+        for done in ended:
+            yield result(ray, done)
+
+
+def result(ray: ModuleType, done: object) -> RecExportError | None:
+    """The result of a task that ended. Raises LostProcessError where it was lost."""
+    try:
+        mistake: RecExportError | None = ray.get(done)
+    except ray.exceptions.RayTaskError:  # a bug of ours
+        raise
+    except ray.exceptions.RayError as error:
+        said = str(error).strip().splitlines()[0]
+        raise LostProcessError(f"Ray gave a part up: {said}; run the command again") from error
+    return mistake
 
 
 def make_one(job: str, run_id: str, shard: Shard) -> RecExportError | None:

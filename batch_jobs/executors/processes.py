@@ -22,7 +22,7 @@ from batch_jobs.parts import Shard
 from batch_jobs.task import Task
 from rec_export.errors import LostProcessError, RecExportError, UsageError
 from rec_export.files import storage_errors
-from rec_export.progress import track
+from rec_export.progress import PULSE, still_at, track
 
 TRIES = 3  # of a part, before the run is given up
 SPAWN = get_context("spawn")  # a process that has used CUDA cannot be forked
@@ -109,7 +109,8 @@ def finished(workers: list[Worker], shards: list[Shard]) -> Iterator[Shard]:
     for worker in workers:
         worker.give(waiting.popleft() if waiting else None)
     while busy := {worker.mine: worker for worker in workers if worker.shard is not None}:
-        for connection in wait(list(busy)):
+        still_at("scoring", len(shards) - len(waiting) - len(busy), len(shards))
+        for connection in wait(list(busy), PULSE):
             assert isinstance(connection, Connection)
             worker = busy[connection]
             assert worker.shard is not None

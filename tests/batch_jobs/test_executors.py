@@ -3,8 +3,10 @@
 import os
 import signal
 from datetime import date
+from multiprocessing import Pipe
 from pathlib import Path
 from typing import Any
+from unittest.mock import create_autospec
 
 import pytest
 from hypothesis import given
@@ -19,8 +21,9 @@ from batch_jobs.parts import Shard, shards_of
 from batch_jobs.publish import claimed, joined
 from batch_jobs.scoring import run
 from batch_jobs.work import MadeWith
-from rec_export.errors import BusyError, DataError, DeviceError, LostProcessError, MissingPartsError
-from rec_export.recs import Recs
+from rec_export.errors import BusyError, DataError, DeviceError, GateError, LostProcessError, MissingPartsError
+from rec_export.progress import watched
+from rec_export.recs import Recs, Verdict
 from tests.conftest import LAST_DAY, command, contents
 
 PARTS = 4
@@ -126,6 +129,25 @@ def test_other_inputs_are_another_run(wanted: ScoreJob) -> None:
         run(by(wanted, "shards"))
 
 
+def test_a_shard_that_runs_again_after_a_refusal_takes_no_part_away(wanted: ScoreJob) -> None:
+    refused = Verdict(gate="users", verdict="refused", value=1, limit="at least 2")
+    shares = [make_share(wanted, index, 2) for index in (0, 1)]
+    with pytest.raises(GateError):
+        run(by(wanted, "shards"), lambda candidate: (refused,))
+    again = make_share(wanted, 0, 2)
+    assert (again.made, again.there) == ([], shares[0].made)
+    assert run(by(wanted, "shards")).resumed == PARTS
+    assert published(wanted) == undisturbed(wanted)
+
+
+def test_publishing_another_run_by_a_slip_takes_no_part_away(wanted: ScoreJob) -> None:
+    make_share(wanted, 0, 1)
+    with pytest.raises(MissingPartsError, match="4 of 4 parts"):
+        run(by(wanted, "shards", k=6))
+    assert run(by(wanted, "shards")).resumed == PARTS
+    assert not (wanted.out.with_name("recs.control") / "work").exists()
+
+
 def test_a_process_that_finds_other_inputs_refuses(wanted: ScoreJob) -> None:
     with pytest.raises(DataError, match="not what it was where the run 0123456789ab was begun"):
         PartMaker.elsewhere(wanted, "0123456789ab")
@@ -162,6 +184,24 @@ def test_a_process_that_is_killed_is_started_again(wanted: ScoreJob, monkeypatch
     deadly(monkeypatch, 1)
     assert run(by(wanted, "processes", workers=2)).resumed == 0
     assert published(wanted) == undisturbed(wanted)
+
+
+def test_who_waits_for_a_process_says_so_from_the_first_moment_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(processes, "PULSE", 0.01)
+    told: list[tuple[str, int, int]] = []
+    mine, theirs = Pipe()
+    worker = create_autospec(Worker, instance=True, mine=mine, shard=None)
+    worker.give.side_effect = lambda shard: setattr(worker, "shard", shard)
+    worker.died.side_effect = lambda: mine.recv() is not None
+
+    def watcher(*what: Any) -> None:
+        told.append(what)
+        if len(told) in (3, 5):  # only now is a part made
+            theirs.send(None)
+
+    with watched(watcher):
+        assert list(processes.finished([worker], [one := Shard(0, 2, 0, 1), two := Shard(1, 2, 1, 2)])) == [one, two]
+    assert told == [("scoring", 0, 2)] * 3 + [("scoring", 1, 2)] * 2
 
 
 @pytest.mark.long

@@ -218,9 +218,10 @@ def test_status_says_why_and_when_a_night_was_refused(place: Path) -> None:
     assert line.startswith(f"refused   run_date={NEXT}, run {told.run_id}, begun {told.started_at}: log_rows is 0.")
 
 
-def test_status_tells_a_run_at_work_from_one_that_was_killed(place: Path) -> None:
+@pytest.mark.parametrize("shared", [True, False])
+def test_status_tells_a_run_at_work_from_one_that_was_killed(shared: bool, place: Path) -> None:
     (place / "recs.control" / "work" / "0123456789ab" / "done").mkdir(parents=True)
-    with locked(place / "recs.control" / "lock"):
+    with locked(place / "recs.control" / "lock", shared=shared):
         assert "at work   run 0123456789ab, 0 parts finished\n" in done("status", place / "recs")
     assert "stopped   run 0123456789ab, 0 parts finished; the same command" in done("status", place / "recs")
 

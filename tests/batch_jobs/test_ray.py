@@ -5,7 +5,9 @@ import time
 from collections.abc import Iterator
 from datetime import date
 from pathlib import Path
+from types import ModuleType
 from typing import Any
+from unittest.mock import create_autospec
 
 import pytest
 
@@ -13,6 +15,7 @@ from batch_jobs.executors import on_ray
 from batch_jobs.job import ScoreJob
 from batch_jobs.scoring import run
 from rec_export.errors import EnvironmentMissingError
+from rec_export.progress import watched
 from tests.conftest import LAST_DAY, contents
 
 PARTS = 20
@@ -68,6 +71,19 @@ def test_a_node_that_is_lost_midway_changes_no_byte(wanted: ScoreJob, cluster: t
     assert len(lost_at) == 1
     assert contents(wanted.out) == contents(whole.out)
     assert len(list(wanted.out.rglob("*.parquet"))) == PARTS
+
+
+def test_who_waits_for_ray_says_so_from_the_first_moment_on() -> None:
+    told: list[tuple[str, int, int]] = []
+
+    def wait(running: list[str], num_returns: int, timeout: float) -> tuple[list[str], list[str]]:
+        ended = num_returns if len(told) in (2, 3) else 0
+        return running[:ended], running[ended:]
+
+    ray = create_autospec(ModuleType, instance=True, wait=wait, get=lambda done: None)
+    with watched(lambda *what: told.append(what)):
+        assert list(on_ray.results(ray, ["one", "two"])) == [None, None]
+    assert told == [("scoring", 0, 2)] * 2 + [("scoring", 1, 2)]
 
 
 def test_without_ray_the_missing_package_is_named(wanted: ScoreJob, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,13 +6,15 @@ from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from threading import Thread
-from time import monotonic
+from time import monotonic, sleep
 
 import pytest
 
 from batch_jobs import ping
 from batch_jobs.heartbeat import Beat, Heart
+from batch_jobs.publish import joined
 from rec_export.files import locked
+from rec_export.recs import Recs
 from tests.batch_jobs.test_nightly import LAST, NEXT, configured, halve, night, place, report
 from tests.conftest import contents
 
@@ -86,6 +88,18 @@ def test_a_ping_that_hangs_holds_nobody_up_for_long(monkeypatch: pytest.MonkeyPa
     assert monotonic() - began < 2
 
 
+def test_the_end_is_not_sent_before_the_start_has_arrived(monkeypatch: pytest.MonkeyPatch) -> None:
+    arrived: list[str] = []
+
+    def slow_at_first(url: str, body: str | None) -> None:
+        sleep(0.1 if url.endswith("/start") else 0)
+        arrived.append(url)
+
+    monkeypatch.setattr(ping, "request", slow_at_first)
+    ping.Ping("x").ended(None)
+    assert arrived == ["x/start", "x"]
+
+
 @pytest.mark.parametrize("url", ["file:///etc/CANARY", "CANARY", 3])
 def test_a_ping_that_is_no_url_is_refused_without_saying_it(url: object, place: Path, exported: Path) -> None:
     configured(place, exported, ping=url)
@@ -129,6 +143,29 @@ def test_a_second_night_at_the_same_time_tells_nobody(
     with locked(place / "recs.control" / "lock"):
         night(place, LAST, code=75)
     assert (told[1], (place / "beat").exists()) == ([], False)
+
+
+def test_a_night_while_a_shard_is_at_work_tells_nobody(
+    place: Path, exported: Path, told: tuple[str, list[tuple[str, str]]]
+) -> None:
+    configured(place, exported, ping=told[0], heartbeat="beat")
+    with joined(Recs.at(place / "recs")):
+        night(place, LAST, code=75)
+    assert (told[1], (place / "beat").exists()) == ([], False)
+
+
+def test_who_heard_of_a_night_that_then_met_another_one_hears_of_its_end(
+    place: Path, exported: Path, told: tuple[str, list[tuple[str, str]]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    configured(place, exported, ping=told[0], heartbeat="beat")
+    monkeypatch.setattr("batch_jobs.night.refuse_busy", lambda path: None)  # it came after we had looked
+    with joined(Recs.at(place / "recs")):
+        night(place, LAST, code=75)
+    beat = Beat.read(place / "beat")
+    assert (beat.step, beat.exit_code, [path for path, _ in told[1]]) == (
+        "ended", 75, [f"/{SECRET}/start", f"/{SECRET}/fail"],
+    )  # fmt: skip
+    assert not (place / "recs.control" / "report.json").exists()
 
 
 def test_secrets_in_commands_and_reasons_are_kept_out_of_what_is_published(place: Path) -> None:

@@ -128,9 +128,10 @@ def test_a_lock_has_one_holder_and_comes_back(tmp_path: Path) -> None:
         pass
 
 
-def test_who_looks_at_a_lock_is_told_and_holds_nobody_up(tmp_path: Path) -> None:
+@pytest.mark.parametrize("shared", [True, False])
+def test_who_looks_at_a_lock_is_told_and_holds_nobody_up(shared: bool, tmp_path: Path) -> None:
     assert not is_locked(tmp_path / "lock")
-    with locked(tmp_path / "lock"):
+    with locked(tmp_path / "lock", shared=shared):
         assert is_locked(tmp_path / "lock")
         assert is_locked(tmp_path / "lock")
     assert not is_locked(tmp_path / "lock")
