@@ -1,6 +1,8 @@
 """The files that business rules read: lists of items, pairs of users and items, columns of today's items."""
 
 import logging
+from collections.abc import Sequence
+from datetime import datetime
 from typing import NamedTuple, Self
 
 import numpy as np
@@ -14,13 +16,14 @@ from rec_export.data.config import DataConfig
 from rec_export.data.entities import aligned
 from rec_export.data.read import read_table
 from rec_export.data.vocab import UNKNOWN, Vocab
-from rec_export.errors import DataError, UsageError, some
+from rec_export.errors import DataError, UsageError, shorten, some
 from rec_export.rules import ItemList, PairList, Rules, Value
 from rec_export.topk.caps import Caps
 from rec_export.topk.contract import Seen
 
 log = logging.getLogger("rec_export")
 MOST_STRANGE = 0.5  # of the ids of a list, that nothing is known of, above which the user is told
+FEW = 10  # different ids that are denied: so many, and none known, are a mistake; fewer may all have been discontinued
 
 
 class Pairs(NamedTuple):
@@ -85,7 +88,7 @@ def items_of(listed: ItemList, rule: str, vocab: Vocab) -> Int64:
     if rule == "rules.allow" and len(named) == 0:
         raise DataError(f"{where} has no rows, so nothing could be recommended; take the rule out to allow everything")
     row = vocab.rows(named)
-    refuse_strangers(named, row == UNKNOWN, "items", where)
+    refuse_strangers(named, row == UNKNOWN, "items", where, least=FEW if rule == "rules.deny" else 1)
     return row
 
 
@@ -97,8 +100,9 @@ def pairs_of(listed: PairList, rule: str, users: Vocab, items: Vocab) -> Pairs:
     table = read_table(listed.path, columns, text=columns, may_be_empty=True)
     user_id, item_id = (column_of_ids(table, column, where) for column in columns)
     pairs = Pairs(users.rows(user_id), items.rows(item_id))
-    refuse_strangers(user_id, pairs.user == UNKNOWN, "users", where)
-    refuse_strangers(item_id, pairs.item == UNKNOWN, "items", where)
+    least = FEW if rule == "rules.deny_by_user" else 1
+    refuse_strangers(user_id, pairs.user == UNKNOWN, "users", where, least)
+    refuse_strangers(item_id, pairs.item == UNKNOWN, "items", where, least)
     return pairs
 
 
@@ -109,9 +113,9 @@ def column_of_ids(table: pa.Table, column: str, where: str) -> pa.Array:
     return ids(table[column], f"column {column!r} of {where}")
 
 
-def refuse_strangers(named: pa.Array, strange: Bool, what: str, where: str) -> None:
-    """Raise DataError where nothing is known of any id of a list; a warning when that is so of most."""
-    if len(named) and strange.all():
+def refuse_strangers(named: pa.Array, strange: Bool, what: str, where: str, least: int) -> None:
+    """Raise DataError where a list has `least` different ids or more and none is known; warn where most are not."""
+    if strange.all() and pc.count_distinct(named, mode="all").as_py() >= least:
         raise DataError(
             f"none of the {len(named):,} {what} in {where} is in the bundle or today's files, the first being"
             f" {some([named[0].as_py()])}; check that the ids are of the same kind, or take the rule out"
@@ -146,7 +150,8 @@ def columns_of(rules: Rules, job: ScoreJob, data: DataConfig, vocab: Vocab) -> p
 def with_values(column: pa.ChunkedArray, values: tuple[Value, ...], rule: str) -> Bool:
     """Which items have one of the values, bool [N]. Raises UsageError for values of another kind than the column's.
 
-    Fractions are compared as the column holds them, whole numbers and all else as they are written.
+    Fractions are compared as the column holds them, times as moments, whole numbers and all else as they are written.
+    A value that no item has is told; but for true, false and null, which cannot be misspelt.
     """
     column, given = plain(column, rule), [value for value in values if value is not None]
     kinds = kinds_of(column.type)
@@ -155,11 +160,44 @@ def with_values(column: pa.ChunkedArray, values: tuple[Value, ...], rule: str) -
         raise UsageError(f"{rule} has {strange[0]!r}, but the column holds {column.type}; give values of that kind")
     if pa.types.is_decimal(column.type):
         column = column.cast(pa.float64())
-    if not (pa.types.is_boolean(column.type) or pa.types.is_floating(column.type)):
-        column, given = words(column, rule), [str(value) for value in given]
+    if pa.types.is_timestamp(column.type):
+        column = column.cast(pa.timestamp("us", column.type.tz), safe=False)
+        sought = pa.array([moment(str(value), column.type, rule) for value in given], column.type)
+    elif pa.types.is_boolean(column.type):
+        sought = pa.array(given, column.type)
+    elif pa.types.is_floating(column.type):
+        sought = pa.array([float(value) for value in given], pa.float64()).cast(column.type)
+    else:
+        column, sought = words(column, rule), pa.array([str(value) for value in given], pa.large_string())
+    tell_absent(given, np.asarray(pc.is_in(sought, pc.unique(column))), rule)
     missing = np.asarray(pc.is_null(column, nan_is_null=True))
-    found = np.asarray(pc.is_in(column, pa.array(given, column.type)))
-    return np.where(missing, None in values, found)
+    return np.where(missing, None in values, np.asarray(pc.is_in(column, sought)))
+
+
+def moment(text: str, kind: pa.TimestampType, rule: str) -> pa.Scalar:
+    """A time of a column in microseconds; without a zone it is by the column's, and a date is its midnight."""
+    try:
+        time = datetime.fromisoformat(text)
+    except ValueError:
+        raise UsageError(
+            f"{rule} has {text!r}, but the column holds {kind}; give values like 2026-11-20 or 2026-11-20T08:30"
+        ) from None
+    if time.tzinfo is not None:
+        return pa.scalar(time, pa.timestamp("us", "UTC")).cast(kind)
+    wall = pa.scalar(time, pa.timestamp("us"))
+    if kind.tz is None:
+        return wall
+    return pc.assume_timezone(wall, kind.tz, ambiguous="earliest", nonexistent="earliest")
+
+
+def tell_absent(given: Sequence[Value], found: Bool, rule: str) -> None:
+    """A warning where some of the values that a rule leaves out stand in no row."""
+    absent = [value for value, there in zip(given, found, strict=True) if not (there or isinstance(value, bool))]
+    if absent:
+        log.warning(
+            "%s of the %s values of %s stand in no row of today's items: %s; check how they are written",
+            f"{len(absent):,}", f"{len(given):,}", rule, ", ".join(shorten(repr(value)) for value in absent[:3]),
+        )  # fmt: skip
 
 
 def kinds_of(kind: pa.DataType) -> tuple[type, ...]:
@@ -168,6 +206,8 @@ def kinds_of(kind: pa.DataType) -> tuple[type, ...]:
         return (bool,)
     if pa.types.is_integer(kind):
         return (int,)
+    if pa.types.is_timestamp(kind):
+        return (str,)
     return (int, float) if pa.types.is_floating(kind) or pa.types.is_decimal(kind) else (int, float, str)
 
 

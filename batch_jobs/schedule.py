@@ -3,6 +3,7 @@
 import os
 import re
 import sys
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Self, final
 from zoneinfo import ZoneInfo, available_timezones
@@ -62,6 +63,13 @@ class Schedule(Record):
     def at(self) -> str:
         """As a clock shows it."""
         return f"{self.hour:02}:{self.minute:02}"
+
+    def passes_midnight(self) -> bool:
+        """Whether a night of this year has midnight UTC between its first try and its last, if each fails at once."""
+        zone, tries = ZoneInfo(self.zone), timedelta(seconds=(TRIES - 1) * WAIT)
+        first = datetime(datetime.now(UTC).year, 1, 1, self.hour, self.minute, tzinfo=zone)
+        nights = ((first + timedelta(days=day)).astimezone(UTC) for day in range(366))
+        return any((night + tries).date() != night.date() for night in nights)
 
     def common_folder(self) -> Path:
         """The folder that holds all that is read or written. Raises UsageError where that is the whole machine."""

@@ -4,6 +4,7 @@ No unit needs a lock, as the job has its own; each tries again after the exit co
 """
 
 import getpass
+import os
 import shlex
 from collections.abc import Callable
 
@@ -17,11 +18,12 @@ QUIET_THREADS = {"OMP_WAIT_POLICY": "PASSIVE"}
 
 
 def cron(schedule: Schedule) -> Files:
-    """One line for a crontab; a comment says whose clock it goes by."""
+    """One line for a crontab; a comment says whose clock it goes by. Every try makes the date of the first."""
     codes = "|".join(map(str, TRY_AGAIN))
     command = shlex.join(schedule.words)
     loop = (
-        f"for try in {' '.join(map(str, range(1, TRIES + 1)))}; do {command}; code=$?;"
+        f"day=$(date -u +%F); for try in {' '.join(map(str, range(1, TRIES + 1)))};"
+        f" do {command} --run-date $day; code=$?;"
         f" case $code in {codes}) sleep {WAIT};; *) exit $code;; esac; done; exit $code"
     )
     lines = [
@@ -40,6 +42,7 @@ def cron(schedule: Schedule) -> Files:
 
 def systemd(schedule: Schedule) -> Files:
     """A service, its timer and, with an address, what tells of a failure."""
+    refuse_midnight(schedule)
     names = {kind: f"{schedule.name}{kind}" for kind in (".service", ".timer", "-failed.service")}
     told = f"OnFailure={names['-failed.service']}\n" if schedule.mail else ""
     environment = "".join(f"Environment={name}={value}\n" for name, value in QUIET_THREADS.items())
@@ -50,7 +53,7 @@ StartLimitBurst={TRIES}
 
 [Service]
 Type=oneshot
-User={getpass.getuser()}
+User={own_name()}
 UMask=0027
 {environment}ExecStart={" ".join(map(unit_word, schedule.words))}
 # Tried again, but for the codes that no second try mends.
@@ -75,6 +78,17 @@ WantedBy=timers.target
     return files | ({names["-failed.service"]: failure(schedule, names[".service"])} if schedule.mail else {})
 
 
+def own_name() -> str:
+    """Who calls this, as whom the job is to run. Raises UsageError for a uid without a name, as in a container."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # the latter since Python 3.13
+        raise UsageError(
+            f"the uid {os.getuid()} has no name here that systemd could run the job as; set USER to that of the user"
+            " whose job it is"
+        ) from None
+
+
 def failure(schedule: Schedule, service: str) -> str:
     """A service that mails how another one ended."""
     letter = f"printf 'To: {schedule.mail}\\\\nSubject: {service} failed\\\\n\\\\n'; systemctl status --full {service}"
@@ -96,6 +110,7 @@ def unit_word(word: str) -> str:
 def k8s(schedule: Schedule) -> Files:
     """A CronJob. The volume holds the configuration and all it names, at the same paths as here."""
     refuse_mail(schedule, "kube_job_status_failed")
+    refuse_midnight(schedule)
     folder = str(schedule.common_folder())
     threads = {"resourceFieldRef": {"containerName": "nightly", "resource": "limits.cpu"}}  # not those of the node
     passive = [{"name": name, "value": value} for name, value in QUIET_THREADS.items()]
@@ -190,6 +205,16 @@ def refuse_mail(schedule: Schedule, instead: str) -> None:
     """Raise UsageError where the scheduler has ways of its own to tell of a failure."""
     if schedule.mail is not None:
         raise UsageError(f"--mail is for cron and systemd; here failures are told by {instead}")
+
+
+def refuse_midnight(schedule: Schedule) -> None:
+    """Raise UsageError where a later try could publish the next date, as the unit cannot keep that of the first."""
+    if schedule.passes_midnight():
+        raise UsageError(
+            f"--at {schedule.at} {schedule.zone} is so near to midnight UTC that a later try would publish the next"
+            f" date; leave more than {(TRIES - 1) * WAIT // 60} minutes before it, summer and winter, or take --cron or"
+            " --airflow, which keep the date"
+        )
 
 
 KINDS: dict[str, Callable[[Schedule], Files]] = {"cron": cron, "systemd": systemd, "k8s": k8s, "airflow": airflow}

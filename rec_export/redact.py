@@ -3,10 +3,18 @@
 import re
 
 HIDDEN = "***"
-CREDENTIALS = re.compile(r"(?<=://)[^\s/@]+@")  # user:password@
+CREDENTIALS = re.compile(r"(?<=://)(?:[^\s/:]*:\S*|[^\s/]*)@")  # user:password@, where a password may hold / and @
 QUERY = re.compile(r"(?<=\?)(?=[^\s'\"]*=)[^\s'\"]+(?<![.,;:])")
-NAMED = re.compile(
-    r"""((?:\bping|key|token|secret|passw(?:or)?d)["']?\s*[:=]\s*)(?!\s)("[^"]*"|'[^']*'|[^\s,;&}]+)""", re.IGNORECASE
+HEADER = re.compile(r"""((?i:\bAuthorization:\s*(?:(?:Basic|Bearer|Token)\s+)?)|\bBearer\s+)[^\s"']+""")
+OPTION = re.compile(  # --token abc, --token=abc, and "--token", "abc" as JSON has it
+    r"""((?<![\w-])--?[\w-]*(?:key|token|secret|passw(?:or)?d|passphrase)(?:["']?,?\s+(?!--)|=))"""
+    r"""(?:\\?"[^"]*"|'[^']*'|\S)\S*""",
+    re.IGNORECASE,
+)
+NAMED = re.compile(  # `key: x` after a space is a sentence about a key, `api_key: x` is not
+    r"""((?:\bping|token|secret|passw(?:or)?d|passphrase|key(?!(?<![\w-]key):\s))["']?\s*[:=]\s*)(?!\s)"""
+    r"""("[^"]*"|'[^']*'|[^\s,;&}]+)""",
+    re.IGNORECASE,
 )
 
 
@@ -14,4 +22,6 @@ def redacted(text: str) -> str:
     """The text with `***` for the credentials and the query of every URL, and for values of secrets by name."""
     text = CREDENTIALS.sub(f"{HIDDEN}@", text)
     text = re.sub(r"\w+://\S+", lambda url: QUERY.sub(HIDDEN, url[0]), text)
-    return NAMED.sub(lambda found: f"{found[1]}{HIDDEN}", text)
+    for secret in (HEADER, OPTION, NAMED):
+        text = secret.sub(lambda found: f"{found[1]}{HIDDEN}", text)
+    return text

@@ -8,6 +8,7 @@ from pydantic import Field, field_validator, model_validator
 from rec_export.files import below
 from rec_export.record import Record
 
+MOST_CAP = 1_000_000  # no list is as long
 Value = bool | int | float | str | None
 
 
@@ -95,7 +96,10 @@ class Rules(Record):
     @field_validator("caps")
     @classmethod
     def room_for_one(cls, caps: dict[str, int]) -> dict[str, int]:
-        """A cap of 0 is what `exclude` is for."""
+        """A cap of 0 is what `exclude` is for; one beyond int64 is a slip."""
+        far = [column for column, most in caps.items() if most > MOST_CAP]
+        if far:
+            raise ValueError(f"at most {MOST_CAP:,} for {far[0]!r}; leave the column out for no cap")
         none = [column for column, most in caps.items() if most < 1]
         if none:
             raise ValueError(f"at least 1 for {none[0]!r}; to leave items out altogether use 'exclude'")

@@ -16,7 +16,7 @@ DATA = {"interactions": {"path": "interactions.parquet"}}
 def folder(shop: Path, tmp_path: Path) -> Path:
     """Today's items, and lists that are wrong."""
     pd.read_parquet(shop / "items.parquet").to_parquet(tmp_path / "items.parquet")
-    write_table(tmp_path / "strange.parquet", user_id=["a", "b"], item_id=["x", "y"])
+    write_table(tmp_path / "strange.parquet", user_id=list("abcdefghij"), item_id=list("qrstuvwxyz"))
     (tmp_path / "empty.csv").write_text("user_id,item_id\n")
     return tmp_path
 
@@ -57,14 +57,14 @@ def ruled(folder: Path, exported: Path, shop: Path, rules: dict[str, Any], *more
          "120 of 120 values of rules.minimum.brand are no numbers, the first being"),
         ({"minimum": {"price": 1e9}}, 65,
          "the rules leave none of tonight's 120 items (minimum.price takes 120); look at their files"),
-        ({"deny": ["x", "y"]}, 65,
-         "none of the 2 items in rules.deny is in the bundle or today's files, the first being 'x'; check that the ids"
-         " are of the same kind, or take the rule out"),
+        ({"deny": [f"x{place}" for place in range(10)]}, 65,
+         "none of the 10 items in rules.deny is in the bundle or today's files, the first being 'x0'; check that the"
+         " ids are of the same kind, or take the rule out"),
         ({"allow": {"path": "empty.csv"}}, 65,
          "DIR/empty.csv (rules.allow) has no rows, so nothing could be recommended; take the rule out to allow"
          " everything"),
         ({"deny_by_user": {"path": "strange.parquet"}}, 65,
-         "none of the 2 users in DIR/strange.parquet (rules.deny_by_user) is in the bundle or today's files, the first"
+         "none of the 10 users in DIR/strange.parquet (rules.deny_by_user) is in the bundle or today's files, the first"
          " being 'a'; check that the ids are of the same kind, or take the rule out"),
         ({"deny_by_user": {"path": "strange.parquet", "user": "item_id"}}, 2,
          "rules.deny_by_user reads users and items from one column, 'item_id'; name two"),

@@ -1,5 +1,6 @@
 """What the columns and lists that rules read mean, whatever types they have."""
 
+from datetime import datetime
 from typing import Any
 
 import numpy as np
@@ -9,8 +10,8 @@ import pytest
 from batch_jobs.rule_files import Pairs, caps_of, items_of, too_small, with_values
 from rec_export.data.config import DataConfig
 from rec_export.data.vocab import Vocab
-from rec_export.errors import UsageError
-from rec_export.rules import Rules, Value
+from rec_export.errors import DataError, UsageError
+from rec_export.rules import ItemList, Rules, Value
 
 BIG = 2**60 + 1  # which no float64 is
 
@@ -29,6 +30,7 @@ def column(values: list[Any], kind: pa.DataType | None = None) -> pa.ChunkedArra
         ([BIG, BIG - 1], pa.int64(), (BIG,), [True, False]),
         ([0.1, float("nan"), 2.0], pa.float32(), (0.1, 2), [True, False, True]),
         ([0.1, float("nan"), None], pa.float64(), (0.1, None), [True, True, True]),
+        ([1e20, 2.0], pa.float64(), (10**20,), [True, False]),
         (["1", "a", None, ""], pa.string(), (1, ""), [True, False, False, True]),
         (["a", "b", None], pa.dictionary(pa.int8(), pa.string()), ("b", None), [False, True, True]),
         ([None, None], pa.null(), ("a",), [False, False]),
@@ -38,6 +40,52 @@ def test_values_are_found_in_a_column_of_any_type(
     values: list[Any], kind: pa.DataType, wanted: tuple[Value, ...], out: list[bool]
 ) -> None:
     assert with_values(column(values, kind), wanted, "a rule").tolist() == out
+
+
+DAYS = [datetime(2026, 1, 1), datetime(2026, 1, 1, 8, 30), None]
+
+
+@pytest.mark.parametrize(
+    ("kind", "wanted", "out"),
+    [
+        (pa.date32(), "2026-01-01", [True, True, False]),
+        (pa.timestamp("s"), "2026-01-01", [True, False, False]),
+        (pa.timestamp("ns"), "2026-01-01", [True, False, False]),
+        (pa.timestamp("us"), "2026-01-01T08:30", [False, True, False]),
+        (pa.timestamp("us"), "2026-01-01 08:30:00Z", [False, True, False]),
+        (pa.timestamp("us"), None, [False, False, True]),
+        (pa.timestamp("ms", "UTC"), "2026-01-01", [True, False, False]),
+        (pa.timestamp("us", "Europe/Berlin"), "2026-01-01 09:30", [False, True, False]),
+        (pa.timestamp("us", "Europe/Berlin"), "2026-01-01 08:30Z", [False, True, False]),
+    ],
+)
+def test_a_time_is_that_of_the_columns_zone_and_a_day_is_its_midnight(
+    kind: pa.DataType, wanted: Value, out: list[bool]
+) -> None:
+    assert with_values(column(DAYS, kind), (wanted,), "a rule").tolist() == out
+
+
+@pytest.mark.parametrize("wanted", [20260101, "1 January", "2026-13-01"])
+def test_what_is_no_time_is_a_slip_for_a_column_of_times(wanted: Value) -> None:
+    with pytest.raises(UsageError, match=rf"a rule has {wanted!r}, but the column holds timestamp\[us\]; give values"):
+        with_values(column(DAYS, pa.timestamp("us")), (wanted,), "a rule")
+
+
+@pytest.mark.parametrize(
+    ("values", "wanted", "said"),
+    [
+        (["a", "b"], ("a", None), []),
+        ([True, True], (False,), []),
+        (["a", "b"], ("A", "b", "c"), ["2 of the 3 values of a rule stand in no row of today's items: 'A', 'c'"]),
+        ([datetime(2026, 1, 1, 9)], ("2026-01-01",),
+         ["1 of the 1 values of a rule stand in no row of today's items: '2026-01-01'"]),
+    ],
+)  # fmt: skip
+def test_a_value_that_leaves_nothing_out_is_told(
+    values: list[Any], wanted: tuple[Value, ...], said: list[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    with_values(column(values), wanted, "a rule")
+    assert [record.getMessage().partition(";")[0] for record in caplog.records] == said
 
 
 @pytest.mark.parametrize(
@@ -75,6 +123,18 @@ def test_ids_of_a_list_are_known_as_text_or_numbers() -> None:
     listed = Rules.of({"deny": [3, "1", "x1"]}, "here").deny
     assert listed is not None
     assert items_of(listed, "rules.deny", Vocab(pa.array([0, 1, 2, 3]))).tolist() == [3, 1, -1]
+
+
+@pytest.mark.parametrize(("rule", "ids"), [("deny", 9), ("deny", 10), ("allow", 1)])
+def test_a_few_denied_items_may_all_be_gone(rule: str, ids: int, caplog: pytest.LogCaptureFixture) -> None:
+    listed = ItemList(ids=tuple(f"x{place}" for place in range(ids)) * 2)
+    vocab = Vocab(pa.array(["a"]))
+    if (rule, ids) == ("deny", 9):
+        assert items_of(listed, "rules.deny", vocab).tolist() == [-1] * 18
+        assert "18 of the 18 items in rules.deny are in neither the bundle nor today's files" in caplog.text
+    else:
+        with pytest.raises(DataError, match=rf"none of the {2 * ids} items in rules.{rule} is in the bundle"):
+            items_of(listed, f"rules.{rule}", vocab)
 
 
 def test_who_stands_in_a_list_with_nothing_known_stands_in_it() -> None:

@@ -1,5 +1,7 @@
 """What `schedule` prints is what each scheduler wants, and tries again after the right exit codes only."""
 
+import os
+import re
 import shutil
 import subprocess
 import sys
@@ -65,11 +67,14 @@ def test_crons_line_tries_again_what_is_worth_it(code: int, attempts: int, confi
     (unit,) = units("cron", config, ending_with(tmp_path, code))
     line = unit.splitlines()[-1]
     assert line.startswith("5 4 * * *  ")
-    (tmp_path / "sleep").write_text("#!/bin/sh\n")
-    (tmp_path / "sleep").chmod(0o755)
-    asked = line.removeprefix("5 4 * * *  ").replace("\\%", "%")  # as cron does
-    done = subprocess.run(["/bin/sh", "-c", asked], env={"PATH": str(tmp_path)}, check=False)
-    assert (done.returncode, calls(tmp_path)) == (code, [f"-q nightly {config}"] * attempts)
+    clock = f'[ "$*" = "-u +%F" ] || exit 1; cat "{tmp_path}/days"; echo 2026-11-21 > "{tmp_path}/days"'
+    (tmp_path / "days").write_text("2026-11-20\n")  # and after the first time it is asked for, the next
+    for name, body in {"sleep": "", "date": clock}.items():
+        (tmp_path / name).write_text(f"#!/bin/sh\n{body}\n")
+        (tmp_path / name).chmod(0o755)
+    asked = re.sub(r"(?<!\\)%", "\n", line.removeprefix("5 4 * * *  ")).replace("\\%", "%")  # as cron does
+    done = subprocess.run(["/bin/sh", "-c", asked], env={"PATH": f"{tmp_path}:/usr/bin:/bin"}, check=False)
+    assert (done.returncode, calls(tmp_path)) == (code, [f"-q nightly {config} --run-date 2026-11-20"] * attempts)
 
 
 def test_crons_lines_name_the_zone_and_who_gets_mail(config: Path) -> None:
@@ -98,6 +103,18 @@ def test_systemds_service_calls_the_command_and_gives_up_where_no_try_mends(conf
     assert f'ExecStart="{tmp_path}/program" "-q" "nightly" "{whole}"\n' in service
     assert f"RestartPreventExitStatus={' '.join(map(str, GIVE_UP))}\n" in service
     assert "OnCalendar=*-*-* 04:05:00 Europe/Berlin\n" in timer
+
+
+def test_systemd_must_know_whose_job_it_is(config: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("LOGNAME", "USER", "LNAME", "USERNAME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(os, "getuid", lambda: 2**31 - 7)
+    assert scheduled(config, "--systemd") == Answer(
+        2,
+        "",
+        "Error: the uid 2147483641 has no name here that systemd could run the job as; set USER to that of the user"
+        " whose job it is\n",
+    )
 
 
 def test_kubernetes_gets_a_cronjob(config: Path) -> None:
@@ -192,6 +209,22 @@ def test_airflow_tries_again_what_is_worth_it(
 )
 def test_a_slip_is_named(words: list[str], said: str, config: Path) -> None:
     assert scheduled(config, *words) == Answer(2, "", f"Error: {said}\n")
+
+
+@pytest.mark.parametrize("kind", ["--systemd", "--k8s"])
+@pytest.mark.parametrize(
+    ("at", "zone", "refused"),
+    [
+        ("23:29", "UTC", False), ("23:30", "UTC", True), ("23:59", "UTC", True), ("00:00", "UTC", False),
+        ("00:45", "Europe/Berlin", True), ("01:45", "Europe/Berlin", True), ("02:00", "Europe/Berlin", False),
+    ],
+)  # fmt: skip
+def test_what_cannot_keep_a_date_does_not_try_again_past_midnight(
+    kind: str, at: str, zone: str, refused: bool, config: Path
+) -> None:
+    got = scheduled(config, kind, "--at", at, "--time-zone", zone)
+    said = f"Error: --at {at} {zone} is so near to midnight UTC that a later try would publish the next date"
+    assert (got.code, got.err.partition(";")[0]) == ((2, said) if refused else (0, ""))
 
 
 def test_files_without_a_folder_in_common_cannot_be_one_volume(tmp_path: Path) -> None:

@@ -16,6 +16,16 @@ from rec_export.redact import redacted
         ('{"token": "CANARY", "k": 3}', '{"token": ***, "k": 3}'),
         ("check.sh --api-key=CANARY --day 3", "check.sh --api-key=*** --day 3"),
         ('nightly is {"ping": "https://hc/CANARY"}', 'nightly is {"ping": ***}'),
+        ("check --token CANARY --password CANARY -v", "check --token *** --password *** -v"),
+        ("check --db-passwd 'CANARY CANARY' 3", "check --db-passwd *** 3"),
+        ("check --token --password CANARY", "check --token --password ***"),
+        ('["check", "--api-key", "CANARY", "-v"]', '["check", "--api-key", *** "-v"]'),
+        ('curl -H "Authorization: Bearer CANARY" x', 'curl -H "Authorization: Bearer ***" x'),
+        ("authorization: basic CANARY", "authorization: basic ***"),
+        ("sent Bearer CANARY to it", "sent Bearer *** to it"),
+        ("x-api-key: CANARY", "x-api-key: ***"),
+        ("https://user:CAN/ARY@host/a is down", "https://***@host/a is down"),
+        ("https://u:CAN@ARY@host is down", "https://***@host is down"),
     ],
 )
 def test_secrets_are_hidden(text: str, expected: str) -> None:
@@ -30,6 +40,9 @@ def test_secrets_are_hidden(text: str, expected: str) -> None:
         "/srv/shop@home/recs is a file; 'k' is the key",
         "config.yaml: the key 'k' in line 4 stands in line 3 already; keep one of them",
         "is the input of the same day? 3 of 5",
+        "the key: user_id is missing",
+        "a turn-key solution and a secret place",
+        "see https://example.com/@me or ops@example.com",
     ],
 )
 def test_what_is_no_secret_stays(text: str) -> None:

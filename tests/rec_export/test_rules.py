@@ -60,3 +60,9 @@ def test_rules_come_back_from_the_configuration_that_is_kept(tmp_path: Path) -> 
 def test_a_list_is_a_file_or_ids(both: dict[str, object]) -> None:
     with pytest.raises(UsageError, match=r"deny is .* but should be a list of ids, or 'path'"):
         rules(deny=both)
+
+
+def test_a_cap_that_no_list_could_reach_is_a_slip() -> None:
+    assert rules(caps={"brand": 1_000_000}).caps == {"brand": 1_000_000}
+    with pytest.raises(UsageError, match="at most 1,000,000 for 'brand'; leave the column out for no cap"):
+        rules(caps={"brand": 10**20})
