@@ -183,6 +183,15 @@ class Parity(View):
     lists: tuple[ListProof, ...]
     recommender: WholeProof | None = None
 
+    def proofs(self) -> tuple[PartProof | WholeProof, ...]:
+        """What was compared number by number."""
+        return (*self.parts, *([self.recommender] if self.recommender else []))
+
+    def identical(self) -> tuple[float, ...]:
+        """The shares of lists that were the same to the last place."""
+        whole = [self.recommender.identical] if self.recommender else []
+        return (*(one.identical for one in self.lists), *whole)
+
 
 class BundleFile(View):
     """A file of a bundle."""

@@ -1,5 +1,6 @@
 """The page: what it shows of which directories, and that nothing in data becomes markup."""
 
+import json
 import re
 import shutil
 from html.parser import HTMLParser
@@ -237,3 +238,22 @@ def test_a_date_can_be_named_from_inside(gallery: Path, tmp_path: Path, monkeypa
     assert one.night.date == "2026-10-29"
     done("report", ".", "--out", tmp_path / "r.html")
     assert "lists" in Page(tmp_path / "r.html").of("section", "id")
+
+
+@pytest.mark.parametrize(
+    ("identical", "said"),
+    [(1.0, ", and the same lists."), (0.875, "; 87.50% of the lists are the same, the others but for ties.")],
+)
+def test_the_headline_of_parity_counts_the_recommender_too(
+    identical: float, said: str, exported: Path, tmp_path: Path
+) -> None:
+    bundle = Path(shutil.copytree(exported, tmp_path / "bundle"))
+    path = bundle / "parity" / "report.json"
+    told = json.loads(path.read_text())
+    for one in told["lists"]:
+        one["identical"] = 1
+    whole = {"cases": 1000, "lists": 8, "items": 9, "ks": [5], "identical": identical, "worst_difference": 0.25}
+    path.write_text(json.dumps({**told, "recommender": whole}))
+    cases = 1000 + sum(part["cases"] for part in told["parts"])
+    line = f"in {cases:,} cases, off by 2.5e-01 at most{said}\n"
+    assert line in done("report", bundle, "--out", tmp_path / "r.html")
