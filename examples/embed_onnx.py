@@ -15,6 +15,8 @@ import onnxruntime
 
 MISSING = "\uffff"  # a category or a tag that is not there
 bundle, items = sys.argv[1], [json.loads(line) for line in sys.stdin]
+if not items:
+    sys.exit("there is no item on stdin; write one JSON object a line")
 item_features, item_tower = (
     onnxruntime.InferenceSession(f"{bundle}/onnx/{name}.onnx", providers=["CPUExecutionProvider"])
     for name in ("item_features", "item_tower")

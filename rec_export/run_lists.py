@@ -36,7 +36,8 @@ class Run(NamedTuple):
         if not any(PART.fullmatch(part.name) for part in path.iterdir()):
             recs = Recs.at(path)
             folder = recs.live(recs.date(None))
-        recs, date = Recs.at(folder.parent), folder.name.removeprefix("run_date=")
+        whole = folder.resolve()  # "." has no name of its own
+        recs, date = Recs.at(whole.parent), whole.name.removeprefix("run_date=")
         run_id = run_in(folder)
         if run_id is None or not recs.manifest(date, run_id).is_file():
             return cls(str(folder), sorted(folder.glob("part-*.parquet")), None)
@@ -113,14 +114,19 @@ def coded(columns: list[pa.ChunkedArray]) -> Coded:
     return Coded(both.dictionary, np.split(places, np.cumsum([len(array) for array in arrays])[:-1]))
 
 
+def read_part(part: Path, columns: list[str]) -> pa.Table:
+    """Some columns of a part, whose page checksums are verified. Raises DataError where it is none."""
+    try:
+        return pq.read_table(part, columns=columns, partitioning=None, page_checksum_verification=True)
+    except (OSError, pa.ArrowException) as error:
+        raise DataError(f"{part} is no part of a run: {str(error).splitlines()[0]}") from error
+
+
 def read(run: Run, step: int) -> pa.Table:
     """The rows of one user in `step`, chosen by hashes of their ids; all where `step` is 1."""
     tables = []
     for part in run.parts:
-        try:
-            table = pq.read_table(part, columns=COLUMNS, partitioning=None, page_checksum_verification=True)
-        except (OSError, pa.ArrowException) as error:
-            raise DataError(f"{part} is no part of a run: {str(error).splitlines()[0]}") from error
+        table = read_part(part, COLUMNS)
         if step > 1:
             ids = comparable(table["user_id"].combine_chunks()).to_numpy(zero_copy_only=False)
             kept = pd.util.hash_array(ids, categorize=False) % np.uint64(step) == 0

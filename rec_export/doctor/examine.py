@@ -12,7 +12,7 @@ from rec_export.doctor.storage import storage_findings
 from rec_export.errors import DeviceError, EnvironmentMissingError
 from rec_export.record import Record
 
-NEEDED = "python", "packages", "torch", "torchscript", "onnx", "pt2", "numba", "top-k", "recs"
+NEEDED = "python", "packages", "torch", "torchscript", "onnx", "pt2", "numba", "top-k", "recs", "lock"
 ENGINES = {"torchscript": "torchscript", "onnx": "onnx", "pt2": "pt2"}
 
 

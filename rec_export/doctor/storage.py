@@ -24,7 +24,7 @@ def storage_findings(recs: Path) -> Iterator[Finding]:
     try:
         free = shutil.disk_usage(place).free
         yield Finding(check="recs", state="ok", said=f"{place} can be written, {free / 1e9:.1f} GB free")
-        yield tried("lock", lambda: lock(work), "use a filesystem that knows flock; two nights could meet")
+        yield tried("lock", lambda: lock(work), "nothing can be published here; use a filesystem that knows flock")
         yield tried("place", lambda: rename(work, NOREPLACE), "a commit is guarded by the lock alone; use ext4 or xfs")
         yield tried("exchange", lambda: rename(work, EXCHANGE), "--replace and rollback exit with 78; use ext4 or xfs")
     finally:

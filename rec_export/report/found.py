@@ -125,9 +125,10 @@ def pieces_of(folder: Path) -> Iterator[Piece]:
 
 def night_at(folder: Path) -> Night | None:
     """The newest date of a read root, or the date whose folder this is."""
-    match = FOLDER.fullmatch(folder.name)
+    whole = folder.resolve()  # "." has no name of its own
+    match = FOLDER.fullmatch(whole.name)
     if match:
-        return Night(Recs.at(folder.absolute().parent), match[1])
+        return Night(Recs.at(whole.parent), match[1])
     if folder.name.endswith(".control"):
         return None
     if any(FOLDER.fullmatch(child.name) for child in folder.iterdir()):

@@ -25,12 +25,19 @@ class View(BaseModel):
     @classmethod
     def read(cls, path: Path) -> Self:
         """Read a file. Raises ModelError where it is something else."""
+        return cls.of(path.read_bytes(), str(path))
+
+    @classmethod
+    def of(cls, text: bytes, where: str) -> Self:
+        """Read what a file holds. Raises ModelError where it is something else."""
         try:
-            return cls.model_validate_json(path.read_bytes())
+            return cls.model_validate_json(text)
         except ValidationError as error:
             first = error.errors(include_url=False)[0]
-            where = ".".join(map(str, first["loc"]))
-            raise ModelError(f"{path} is not what rec-export writes: {where or 'the file'}: {first['msg']}") from error
+            field = ".".join(map(str, first["loc"]))
+            raise ModelError(
+                f"{where} is not what rec-export writes: {field or 'all of it'}: {first['msg']}"
+            ) from error
 
 
 class Spec(View):
@@ -175,6 +182,15 @@ class Parity(View):
     parts: tuple[PartProof, ...]
     lists: tuple[ListProof, ...]
     recommender: WholeProof | None = None
+
+    def proofs(self) -> tuple[PartProof | WholeProof, ...]:
+        """What was compared number by number."""
+        return (*self.parts, *([self.recommender] if self.recommender else []))
+
+    def identical(self) -> tuple[float, ...]:
+        """The shares of lists that were the same to the last place."""
+        whole = [self.recommender.identical] if self.recommender else []
+        return (*(one.identical for one in self.lists), *whole)
 
 
 class BundleFile(View):

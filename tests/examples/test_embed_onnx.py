@@ -46,6 +46,12 @@ def test_a_line_of_json_becomes_its_vector(exported: Path, trained: Path, tmp_pa
     assert sorted(map(int, cosine)) == [2, 3, 4, 5, 6, 7]
 
 
+def test_no_line_at_all_is_one_clear_line(exported: Path) -> None:
+    done = subprocess.run([sys.executable, EXAMPLE, exported], input="", capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == "there is no item on stdin; write one JSON object a line\n"
+
+
 def as_new(checkpoint: Checkpoint, table: pa.Table) -> Float32:
     """The trained model's vectors of items that nobody has met."""
     _, item, _ = parts_of(checkpoint.towers, checkpoint.blueprint)

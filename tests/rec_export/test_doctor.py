@@ -41,7 +41,7 @@ def test_where_the_tests_run_the_main_job_can_be_done(tmp_path: Path) -> None:
 
 def test_json_is_the_same_findings() -> None:
     found = findings()
-    assert set(NEEDED) - {"recs"} <= set(found)
+    assert set(NEEDED) - {"recs", "lock"} <= set(found)
     assert all(set(one) == {"check", "state", "said", "todo"} for one in found.values())
 
 
@@ -93,6 +93,16 @@ def test_a_filesystem_that_cannot_exchange_is_told_and_is_no_reason_to_stop(
     assert [states[name] for name in ("lock", "place", "exchange")] == ["ok", "ok", "not available"]
     assert verdict("--recs", tmp_path / "recs") == (0, "")
     assert contents(tmp_path) == {}
+
+
+def test_a_filesystem_that_knows_no_locks_is_78(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def without_flock(handle: int, operation: int) -> None:
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr("fcntl.flock", without_flock)
+    code, said = verdict("--recs", tmp_path / "recs")
+    assert code == 78
+    assert "lock: OSError: [Errno 37] No locks available; nothing can be published here; use a filesystem" in said
 
 
 def test_a_folder_that_cannot_be_written_is_78() -> None:

@@ -4,7 +4,6 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 from matplotlib.axes import Axes
 
 from rec_export.analysis import HEADS, SHARES, ListShapes
@@ -12,6 +11,7 @@ from rec_export.recs import SOURCES
 from rec_export.report.drawing import MUTED, bare, colour, dashes, figure, whole_numbers
 from rec_export.report.found import Found, Night
 from rec_export.report.page import Cell, Figure, Note, Section, Table, count, number, text
+from rec_export.run_lists import Run, read_part
 
 GROUPS = tuple(
     f"{low:.0%} to {high:.0%}" if low else f"top {high:.0%}" for low, high in zip((0, *HEADS[:-1]), HEADS, strict=True)
@@ -230,9 +230,8 @@ def scores(nights: list[tuple[str, Night]]) -> Figure:
 
 
 def by_rank(folder: Path) -> tuple[Floats, Floats, Floats]:
-    """The 10%, 50% and 90% quantiles of scores at each rank, of the first part."""
-    part = min(folder.glob("part-*.parquet"))
-    table = pq.read_table(part, columns=["rank", "score"], partitioning=None)
+    """The 10%, 50% and 90% quantiles of scores at each rank, of the first part; all parts are verified first."""
+    table = read_part(min(Run.at(folder).parts), ["rank", "score"])
     rank, score = table["rank"].to_numpy(), table["score"].to_numpy()
     found = [
         np.quantile(score[rank == one], (0.1, 0.5, 0.9)) for one in range(1, (pc.max(table["rank"]).as_py() or 0) + 1)

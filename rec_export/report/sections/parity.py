@@ -14,17 +14,25 @@ def section(found: Found) -> Section | None:
     }
     if not reports:
         return None
-    worst = max(part.worst_difference for _, one in reports.values() for part in one.parts)
-    cases = sum(part.cases for _, one in reports.values() for part in one.parts)
+    proofs = [proof for _, one in reports.values() for proof in one.proofs()]
+    worst, cases = max(proof.worst_difference for proof in proofs), sum(proof.cases for proof in proofs)
     formats = ", ".join(dict.fromkeys(form for manifest, _ in reports.values() for form in manifest.formats))
     line = (
-        f"{formats} gave the trained model's numbers in {cases:,} cases, off by {worst:.1e} at most, and the same lists"
-        " (ties apart)."
+        f"{formats} gave the trained model's numbers in {cases:,} cases, off by {worst:.1e} at most"
+        f"{alike([share for _, one in reports.values() for share in one.identical()])}."
     )
     return Section("parity", "Parity", line, [parts(reports), lists(reports), files(reports)])
 
 
 Reports = dict[str, tuple[BundleManifest, Parity]]
+
+
+def alike(identical: list[float]) -> str:
+    """How far lists were the same, from the share of each table of lists; nothing where no list was made."""
+    if not identical:
+        return ""
+    least = min(identical)
+    return ", and the same lists" if least == 1 else f"; {least:.2%} of the lists are the same, the others but for ties"
 
 
 def parts(reports: Reports) -> Table:

@@ -32,10 +32,10 @@ def section(found: Found) -> Section | None:
 
 
 def history(checkpoint: Path) -> list[Epoch]:
-    """All epochs, of the search and of refits."""
+    """All epochs, of the search and of refits, but for a last line that was never ended."""
     path = checkpoint / "history.jsonl"
-    lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
-    return [Epoch.model_validate_json(line) for line in lines]
+    *lines, _ = path.read_bytes().split(b"\n") if path.is_file() else [b""]
+    return [Epoch.of(line, f"line {place} of {path}") for place, line in enumerate(lines, 1)]
 
 
 def curves(histories: Histories, outcomes: dict[str, Outcome]) -> list[Figure]:

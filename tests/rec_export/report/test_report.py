@@ -1,5 +1,6 @@
 """The page: what it shows of which directories, and that nothing in data becomes markup."""
 
+import json
 import re
 import shutil
 from html.parser import HTMLParser
@@ -13,6 +14,7 @@ from rec_export.report.drawing import figure
 from rec_export.report.found import found
 from rec_export.report.page import Cell, Table, plain
 from rec_export.report.sections.shares import judged
+from rec_export.report.sections.training import history
 from rec_export.report.views import Epoch
 from tests.conftest import command, contents, done, refusal
 from tests.rec_export.report.conftest import EVIL
@@ -185,3 +187,73 @@ def test_the_column_that_tells_models_apart_goes_where_there_is_one() -> None:
 def test_a_figure_escapes_its_alternative_text() -> None:
     drawn = figure(lambda axes: None, "c", '"><script>')
     assert 'aria-label="&quot;&gt;&lt;script&gt;"' in drawn.svg
+
+
+def damaged(gallery: Path, folder: Path) -> Path:
+    """A copy of the published lists whose newest date holds a part that is cut off."""
+    for name in ("recs", "recs.control"):
+        shutil.copytree(gallery / name, folder / name)
+    part = min((folder / "recs").glob("run_date=*31/part-*.parquet"))
+    part.write_bytes(part.read_bytes()[:-100])
+    return part
+
+
+def test_a_part_that_is_cut_off_is_one_clear_line(gallery: Path, tmp_path: Path) -> None:
+    part = damaged(gallery, tmp_path)
+    code, _, err = command("-q", "report", tmp_path / "recs", "--out", tmp_path / "r.html")
+    assert (code, err.count("\n"), f"the first being {part.name}" in err) == (65, 1, True)
+    shutil.rmtree(tmp_path / "recs.control")  # nor is it read where no manifest tells its hash
+    code, _, err = command("-q", "report", tmp_path / "recs", "--out", tmp_path / "r.html")
+    assert (code, err.count("\n"), err.startswith(f"Error: {part} is no part of a run: ")) == (65, 1, True)
+
+
+def test_a_date_without_parts_is_one_clear_line(tmp_path: Path) -> None:
+    (tmp_path / "recs" / "run_date=2026-10-31").mkdir(parents=True)
+    code, _, err = command("-q", "report", tmp_path / "recs", "--out", tmp_path / "r.html")
+    assert (code, err.count("\n"), err.startswith("Error: nothing is published below ")) == (66, 1, True)
+
+
+def test_a_last_line_that_was_never_ended_is_no_epoch(trained: Path, tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(trained, tmp_path / "checkpoint"))
+    before = history(folder)
+    with (folder / "history.jsonl").open("ab") as file:
+        file.write(b'{"phase": "refit", "ep\xff')
+    assert history(folder) == before != []
+
+
+@pytest.mark.parametrize("line", [b'{"phase": "refit"', b'"\xff"'])
+def test_a_damaged_line_of_a_history_is_one_clear_line(line: bytes, trained: Path, tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(trained, tmp_path / "checkpoint"))
+    path = folder / "history.jsonl"
+    path.write_bytes(line + b"\n" + path.read_bytes())
+    code, _, err = command("-q", "report", folder, "--out", tmp_path / "r.html")
+    assert (code, err.count("\n")) == (65, 1)
+    assert err.startswith(f"Error: line 1 of {path} is not what rec-export writes: ")
+
+
+def test_a_date_can_be_named_from_inside(gallery: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(gallery / "recs" / "run_date=2026-10-29")
+    (one,) = found((Path(),)).subjects
+    assert one.night is not None
+    assert one.night.date == "2026-10-29"
+    done("report", ".", "--out", tmp_path / "r.html")
+    assert "lists" in Page(tmp_path / "r.html").of("section", "id")
+
+
+@pytest.mark.parametrize(
+    ("identical", "said"),
+    [(1.0, ", and the same lists."), (0.875, "; 87.50% of the lists are the same, the others but for ties.")],
+)
+def test_the_headline_of_parity_counts_the_recommender_too(
+    identical: float, said: str, exported: Path, tmp_path: Path
+) -> None:
+    bundle = Path(shutil.copytree(exported, tmp_path / "bundle"))
+    path = bundle / "parity" / "report.json"
+    told = json.loads(path.read_text())
+    for one in told["lists"]:
+        one["identical"] = 1
+    whole = {"cases": 1000, "lists": 8, "items": 9, "ks": [5], "identical": identical, "worst_difference": 0.25}
+    path.write_text(json.dumps({**told, "recommender": whole}))
+    cases = 1000 + sum(part["cases"] for part in told["parts"])
+    line = f"in {cases:,} cases, off by 2.5e-01 at most{said}\n"
+    assert line in done("report", bundle, "--out", tmp_path / "r.html")
