@@ -121,12 +121,10 @@ class Explanation(NamedTuple):
         served = bool(self.scorer.serves(self.user)[0])
         listed = [ranking.place(int(row)) for row in best.best.item_row[0] if row != UNKNOWN]
         places = [place for place in listed if place is not None]
-        varied = scorers[self.how.runtime].policy.diversity is not None
+        choice = scorers[self.how.runtime].policy.diversity and best.best.score[0]
         mine = tuple(
-            one.model_copy(update={"rank": rank, "choice": float(value) if varied else None})
-            for rank, (one, value) in enumerate(
-                zip(self.places(ranking, places, served), best.best.score[0], strict=False), 1
-            )
+            one.model_copy(update={"rank": n + 1, "choice": None if choice is None else float(choice[n])})
+            for n, one in enumerate(self.places(ranking, places, served))
         )
         published = subject.published(str(self.id_of(self.today.catalogue.users.vocab.ids, int(self.user[0]))))
         later = self.later(score_job, subject)

@@ -201,16 +201,19 @@ class Explained(Record):
         """Whether every format gives the same list."""
         mine = tuple(one.item for one in self.list)
         for one in self.artefacts:
-            same = "the same items in the same order" if one.items == mine else (
-                f"ANOTHER list, which begins {', '.join(plain(item) for item in one.items[:SHOWN])}"
-            )  # fmt: skip
-            yield f"{one.format:<12} {same}, scores differ by {one.worst:.1e} at most"
+            yield f"{one.format:<12} {alike(one.items, mine)}, scores differ by {one.worst:.1e} at most"
         if self.published is not None:
-            theirs = self.published[: len(mine)]
-            same = "the same items in the same order" if theirs == mine[: len(theirs)] and theirs else (
-                f"ANOTHER list: {', '.join(plain(item) for item in theirs[:SHOWN])}" if theirs else "no list"
-            )  # fmt: skip
-            yield f"{'published':<12} {same}"
+            yield f"{'published':<12} {alike(self.published, mine) if self.published else 'no list'}"
+
+
+def alike(theirs: tuple[Id, ...], mine: tuple[Id, ...]) -> str:
+    """Whether a list is the one above, and from where on it is not."""
+    if theirs == mine:
+        return "the same items in the same order"
+    parted = next((at for at, (one, other) in enumerate(zip(theirs, mine, strict=False)) if one != other), None)
+    if parted is None:
+        return f"ANOTHER list, of {len(theirs)} places"
+    return f"ANOTHER list, at place {parted + 1} {', '.join(map(plain, theirs[parted : parted + SHOWN]))}"
 
 
 def bare(title: str) -> Table:

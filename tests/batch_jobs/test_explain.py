@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 
-from batch_jobs.explained import Explained
+from batch_jobs.explained import Explained, alike
 from rec_export.checkpoint import Checkpoint
 from rec_export.terms import term_names, terms
 from tests.conftest import LAST_DAY, command, config_file, done, read_lists, refusal, write_table
@@ -238,3 +238,12 @@ def test_one_term_is_a_dot_product_or_a_head_that_does_not_split(
     changed = {**told, "terms": names, "splits": splits, "list": one, "asked": []}
     lines = Explained.model_validate_json(json.dumps(changed)).text().splitlines()
     assert [line for line in lines if line.startswith(("The score", "This head"))] == [said]
+
+
+def test_another_list_is_told_from_the_place_where_it_parts() -> None:
+    mine = ("a", "b", "c")
+    assert [alike(theirs, mine) for theirs in (mine, ("a", "c", "b"), ("a", "b"))] == [
+        "the same items in the same order",
+        "ANOTHER list, at place 2 c, b",
+        "ANOTHER list, of 2 places",
+    ]
