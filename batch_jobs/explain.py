@@ -76,6 +76,19 @@ def run(job: ExplainJob) -> Explained:
     return Explanation(bundle, how, today, user, everything, out).told(job, subject, scorers, score_job)
 
 
+def scores(scorer: Scorer, user: Int64, rows: Int64) -> Float64:
+    """What a list ranks items by, before any choice for diversity: int64 [1], int64 [n] -> float64 [n]."""
+    place = torch.from_numpy(scorer.place[rows])
+    with torch.inference_mode():
+        if not scorer.serves(user)[0]:
+            score = scorer.recent[place, 0]
+        else:
+            score = scorer.model.head(scorer.user_vectors(user), scorer.item_vec[place])[0]
+            score = score if scorer.penalty is None else score - torch.from_numpy(scorer.penalty)[place]
+    found: Float64 = score.double().numpy()
+    return found
+
+
 def user_row(user: str, today: Today) -> Int64:
     """The user's row, int64 [1]. Raises UsageError with the id that is nearest."""
     vocab = today.catalogue.users.vocab
@@ -108,8 +121,10 @@ class Explanation(NamedTuple):
         served = bool(self.scorer.serves(self.user)[0])
         listed = [ranking.place(int(row)) for row in best.best.item_row[0] if row != UNKNOWN]
         places = [place for place in listed if place is not None]
+        choice = scorers[self.how.runtime].policy.diversity and best.best.score[0]
         mine = tuple(
-            one.model_copy(update={"rank": rank}) for rank, one in enumerate(self.places(ranking, places, served), 1)
+            one.model_copy(update={"rank": n + 1, "choice": None if choice is None else float(choice[n])})
+            for n, one in enumerate(self.places(ranking, places, served))
         )
         published = subject.published(str(self.id_of(self.today.catalogue.users.vocab.ids, int(self.user[0]))))
         later = self.later(score_job, subject)
@@ -121,6 +136,7 @@ class Explanation(NamedTuple):
             model=str(blueprint.model["name"]),
             as_of=moment(self.today.world.date),
             k=self.how.k,
+            shown=job.shown,
             seen=self.how.seen,
             terms=self.term_names(served),
             splits=served and isinstance(self.scorer.model.head, DotHead),
@@ -129,7 +145,7 @@ class Explanation(NamedTuple):
             liked=int(self.today.world.length(self.user)[0]),
             met=len(set(self.today.world.seen(self.user).item_row.tolist())),
             list=mine,
-            hidden=self.hidden(ranking, places, served),
+            hidden=self.hidden(ranking, places, max(places[: job.shown], default=0), served),
             asked=tuple(
                 self.wanted(item, ranking, mine, served, why)
                 for why, items in (("asked for", job.asked), ("liked next", later))
@@ -207,9 +223,9 @@ class Explanation(NamedTuple):
             for row in rows
         )
 
-    def hidden(self, ranking: Ranking, places: list[int], served: bool) -> tuple[Hidden, ...]:
-        """The best items that would stand in the list, but were met or are kept out by a rule."""
-        out = [place for place in range(max(places, default=0)) if place not in set(places)][:HIDDEN]
+    def hidden(self, ranking: Ranking, places: list[int], last: int, served: bool) -> tuple[Hidden, ...]:
+        """The best items that would stand in the list before a place, but were met or are kept out by a rule."""
+        out = sorted({*range(last)} - {*places})[:HIDDEN]
         return tuple(
             Hidden(item=one.item, title=one.title, score=one.score, place=place + 1, rule=one.out or CROWDED)
             for place, one in zip(out, self.places(ranking, out, served), strict=True)
@@ -237,9 +253,10 @@ class Explanation(NamedTuple):
     def artefact(self, form: str, scorer: Scorer, mine: tuple[Place, ...]) -> Artefact:
         """The list by one exported format, and how far its scores are from those above."""
         best = lists_of(scorer, self.user, self.how).best
-        ids = self.today.catalogue.items.vocab.ids
-        items = tuple(self.id_of(ids, int(row)) for row in best.item_row[0] if row != UNKNOWN)
-        score = {item: value for item, value in zip(items, best.score[0], strict=False)}
+        ids, rows = self.today.catalogue.items.vocab.ids, best.item_row[0]
+        rows = rows[rows != UNKNOWN]
+        items = tuple(self.id_of(ids, int(row)) for row in rows)
+        score = dict(zip(items, scores(scorer, self.user, rows), strict=True))
         shared = [abs(score[one.item] - one.score) for one in mine if one.item in score]
         return Artefact(format=form, items=items, worst=float(max(shared, default=0.0)))
 

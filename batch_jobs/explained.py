@@ -39,6 +39,7 @@ class Place(Record):
     title: str | None
     score: float
     terms: tuple[float, ...]
+    choice: float | None = None  # its value in the choice for diversity, which is the published score then
     out: str | None  # why the user cannot get it
     trained: bool  # whether the model knows the item's id
 
@@ -88,6 +89,7 @@ class Explained(Record):
     run: str | None
     as_of: str | None
     k: int
+    shown: int  # places, at most, in a terminal
     seen: str
     terms: tuple[str, ...]
     splits: bool  # whether every term is a sum over places of the vectors
@@ -142,20 +144,29 @@ class Explained(Record):
         """The list with the terms of its scores."""
         if self.gate:
             yield "gate: " + ", ".join(f"{name} {share:.3f}" for name, share in self.gate.items())
-        table = bare(f"the list: {len(self.list)} of {self.k} places")
+        cut = f", the first {self.shown} of them" if self.shown < len(self.list) else ""
+        table = bare(f"the list: {len(self.list)} of {self.k} places{cut}")
+        varied = any(one.choice is not None for one in self.list)
         table.add_column("rank", justify="right")
         table.add_column("item")
         table.add_column("title")
         table.add_column("score", justify="right")
         for name in self.terms:
             table.add_column(name, justify="right")
-        for one in self.list:
+        if varied:
+            table.add_column("choice", justify="right")
+        for one in self.list[: self.shown]:
             numbers = [f"{one.score:.4f}", *(f"{value:+.3f}" for value in one.terms)]
+            numbers += [] if one.choice is None else [f"{one.choice:.4f}"]
             table.add_row(str(one.rank), Text(plain(one.item)), Text(plain(one.title or "")), *numbers)
         yield table
+        if varied:
+            yield "The order is that of the choice for diversity, whose value is the published score."
         if not self.served:
             return
-        if len(self.terms) == 1:
+        if len(self.terms) == 1 and self.splits:
+            yield "The score is one dot product, whose places the model does not tell apart."
+        elif len(self.terms) == 1:
             yield "This head does not split: its score is one term."
         else:
             rest = "" if self.splits else "; that of the MLP is what is left, as its parts have no numbers of their own"
@@ -190,16 +201,19 @@ class Explained(Record):
         """Whether every format gives the same list."""
         mine = tuple(one.item for one in self.list)
         for one in self.artefacts:
-            same = "the same items in the same order" if one.items == mine else (
-                f"ANOTHER list, which begins {', '.join(plain(item) for item in one.items[:SHOWN])}"
-            )  # fmt: skip
-            yield f"{one.format:<12} {same}, scores differ by {one.worst:.1e} at most"
+            yield f"{one.format:<12} {alike(one.items, mine)}, scores differ by {one.worst:.1e} at most"
         if self.published is not None:
-            theirs = self.published[: len(mine)]
-            same = "the same items in the same order" if theirs == mine[: len(theirs)] and theirs else (
-                f"ANOTHER list: {', '.join(plain(item) for item in theirs[:SHOWN])}" if theirs else "no list"
-            )  # fmt: skip
-            yield f"{'published':<12} {same}"
+            yield f"{'published':<12} {alike(self.published, mine) if self.published else 'no list'}"
+
+
+def alike(theirs: tuple[Id, ...], mine: tuple[Id, ...]) -> str:
+    """Whether a list is the one above, and from where on it is not."""
+    if theirs == mine:
+        return "the same items in the same order"
+    parted = next((at for at, (one, other) in enumerate(zip(theirs, mine, strict=False)) if one != other), None)
+    if parted is None:
+        return f"ANOTHER list, of {len(theirs)} places"
+    return f"ANOTHER list, at place {parted + 1} {', '.join(map(plain, theirs[parted : parted + SHOWN]))}"
 
 
 def bare(title: str) -> Table:

@@ -60,4 +60,4 @@ class ExplainJob(Record):
     users: Path | None = None
     run_date: date | None = None
     rules: Rules = Rules()
-    k: int = Field(ge=1, le=MOST_K)
+    shown: int = Field(ge=1, le=MOST_K)  # places of the list, at most; how long it is the run or the bundle says

@@ -97,7 +97,9 @@ def schedule(kind: str | None, out: Path | None, **options: Any) -> None:
 @click.argument("target", type=PATH)
 @click.option("--user", required=True, help="Whose list.")
 @click.option("--item", "asked", multiple=True, help="Tell where this item stands, and why.")
-@click.option("--k", type=click.IntRange(1, 32_767), default=10, show_default=True, help="Places of the list.")
+@click.option(
+    "--k", "shown", type=click.IntRange(1, 32_767), default=10, show_default=True, help="Places to show of the list."
+)
 @click.option("--run-date", type=DAY, help="A published day, or the day to look from.  [default: the newest]")
 @click.option("--interactions", type=PATH, help="The log.  [default: that of the training]")
 @click.option(
@@ -119,7 +121,10 @@ def explain(run_date: datetime | None, rules: Path | None, as_json: bool, **opti
     from rec_export.config import Config
 
     if rules is not None:
-        options["rules"] = Config.load(rules).rules
+        config = Config.load(rules)
+        options["rules"] = config.rules
+        if config.rules.columns() and config.data.items is not None:  # as `nightly` does, which reads them there
+            options["items"] = options["items"] or config.data.items.path
     told = run(ExplainJob(run_date=run_date and run_date.date(), **options))
     click.echo(told.model_dump_json(indent=2) if as_json else told.text())
 

@@ -7,7 +7,6 @@ from typing import NamedTuple
 
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.dataset as ds
 
 from batch_jobs.job import ExplainJob, ScoreJob
 from rec_export.bundle import Bundle
@@ -15,6 +14,7 @@ from rec_export.data.read import fingerprint
 from rec_export.errors import DataError, MissingInputError, UsageError
 from rec_export.files import sha256
 from rec_export.recs import FOLDER, Recs, RunManifest, run_in
+from rec_export.run_lists import Run, read_part
 from rec_export.sealed import MANIFEST
 
 log = logging.getLogger("rec_export")
@@ -47,7 +47,7 @@ class Subject(NamedTuple):
             )
         job_of_score = ScoreJob(
             bundle=self.bundle, interactions=paths["interactions"], items=paths["items"], users=paths["users"],
-            whom="all", rules=job.rules, out=Path(), run_date=self.date or date.max, k=job.k,
+            whom="all", rules=job.rules, out=Path(), run_date=self.date or date.max, k=run.k if run else None,
             seen=run.seen if run else None, runtime=run.runtime if run else None, device="cpu",
         )  # fmt: skip
         for name, path in job_of_score.inputs().items() if run else ():
@@ -58,12 +58,15 @@ class Subject(NamedTuple):
         return job_of_score
 
     def published(self, user: str) -> tuple[str | int, ...] | None:
-        """The user's list as readers have it; None where the subject is a bundle alone."""
+        """The user's list as readers have it; None where the subject is a bundle alone. All parts are verified."""
         if self.folder is None:
             return None
-        table = ds.dataset(self.folder, format="parquet")
-        mine = table.to_table(["rank", "item_id"], filter=pc.field("user_id").cast(pa.large_string()) == user)
-        return tuple(mine.sort_by("rank")["item_id"].to_pylist())
+        for part in Run.at(self.folder).parts:
+            table = read_part(part, ["user_id", "rank", "item_id"])
+            mine = table.filter(pc.equal(table["user_id"].cast(pa.large_string()), user))
+            if len(mine):  # a user's rows are in one part
+                return tuple(mine.sort_by("rank")["item_id"].to_pylist())
+        return ()
 
 
 def subject_of(job: ExplainJob) -> Subject:
@@ -73,8 +76,9 @@ def subject_of(job: ExplainJob) -> Subject:
         raise MissingInputError(f"{target} does not exist; name a bundle, a read root, or what `run` left")
     if (target / MANIFEST).is_file():
         return Subject(target, job.run_date)
-    if FOLDER.fullmatch(target.name):
-        return of_run(job, target.absolute().parent, target.name.removeprefix("run_date="))
+    whole = target.resolve()  # "." has no name of its own
+    if FOLDER.fullmatch(whole.name):
+        return of_run(job, whole.parent, whole.name.removeprefix("run_date="))
     wanted = job.run_date.isoformat() if job.run_date else None
     if any(FOLDER.fullmatch(child.name) for child in target.iterdir()):
         return of_run(job, target, wanted)

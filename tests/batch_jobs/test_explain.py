@@ -9,7 +9,9 @@ import numpy as np
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
+import yaml
 
+from batch_jobs.explained import Explained, alike
 from rec_export.checkpoint import Checkpoint
 from rec_export.terms import term_names, terms
 from tests.conftest import LAST_DAY, command, config_file, done, read_lists, refusal, write_table
@@ -72,7 +74,7 @@ def test_an_item_that_was_asked_for_has_its_rank_among_what_is_not_met(
     all_ranks = published(scored, user)
     asked = json.loads(done(*words, "--item", all_ranks[6], "--item", all_ranks[1], "--item", "nothing"))["asked"]
     assert [(one["item"], one["rank"], one["said"]) for one in asked] == [
-        (all_ranks[6], 7, "below the 3 of the list"),
+        (all_ranks[6], 7, "in the list"),
         (all_ranks[1], 2, "in the list"),
         ("nothing", None, "no file and no training knows it"),
     ]
@@ -169,3 +171,79 @@ def test_rules_are_named_item_by_item(shop: Path, exported: Path, user: str, tmp
     ]
     assert told["terms"] == ["taste", "item", "trend", "penalty"]
     assert all(sum(one["terms"]) == pytest.approx(one["score"], abs=1e-6) for one in told["list"])
+
+
+def test_a_list_for_diversity_is_the_published_one_however_few_places_are_shown(
+    exported: Path, shop: Path, user: str, tmp_path: Path
+) -> None:
+    rules = {"diversity": {"relevance": 0.3, "fetch": 4}}
+    log = shop / "interactions.parquet"
+    config = config_file(tmp_path, data={"interactions": {"path": str(log)}}, rules=rules)
+    where = "--out", tmp_path / "recs", "--k", 12, "--run-date", LAST_DAY
+    done("score", exported, "--interactions", log, "--rules", config, *where)
+    words = "explain", tmp_path / "recs", "--bundle", exported, "--user", user, "--rules", config, "--k", 4
+    told = json.loads(done(*words, "--json"))
+    lists = read_lists(tmp_path / "recs")
+    mine = lists.filter(pc.equal(lists["user_id"], user)).sort_by("rank")
+    assert [one["item"] for one in told["list"]] == mine["item_id"].to_pylist() == told["published"]
+    assert [one["choice"] for one in told["list"]] == pytest.approx(mine["score"].to_pylist(), abs=1e-6)
+    assert all(sum(one["terms"]) == pytest.approx(one["score"], abs=1e-6) for one in told["list"])
+    assert max(one["worst"] for one in told["artefacts"]) < 1e-4
+    said = done(*words)
+    assert "the list: 12 of 12 places, the first 4 of them\n" in said
+    assert "The order is that of the choice for diversity, whose value is the published score.\n" in said
+    assert said.endswith("published    the same items in the same order\n")
+
+
+def test_a_part_that_is_cut_off_is_one_clear_line(
+    scored: Path, exported: Path, user: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for folder in (scored, scored.with_name("recs.control")):
+        shutil.copytree(folder, tmp_path / folder.name)
+    (day,) = (tmp_path / "recs").iterdir()
+    monkeypatch.chdir(day)  # "." is a date too
+    part = min(day.glob("part-*"))
+    part.write_bytes(part.read_bytes()[:-100])
+    code, _, err = command("-q", "explain", ".", "--bundle", exported, "--user", user)
+    assert (code, err.count("\n"), f"the first being {part.name}" in err) == (65, 1, True)
+
+
+def test_the_items_that_rules_read_are_those_of_their_configuration(
+    exported: Path, shop: Path, user: str, tmp_path: Path
+) -> None:
+    declared = yaml.safe_load((shop / "config.yaml").read_text())["data"]
+    declared["interactions"]["path"], declared["items"]["path"] = (
+        str(shop / "interactions.parquet"), str(tmp_path / "items.parquet"),
+    )  # fmt: skip
+    items = pq.read_table(shop / "items.parquet")
+    pq.write_table(items.append_column("stock", [[0] + [1] * (len(items) - 1)]), tmp_path / "items.parquet")
+    config = config_file(tmp_path, data=declared, rules={"minimum": {"stock": 1}})
+    gone = items["item_id"][0].as_py()
+    words = "explain", exported, "--user", user, "--rules", config, "--item", gone, "--json"
+    (asked,) = (one for one in json.loads(done(*words))["asked"] if one["why"] == "asked for")
+    assert asked["said"].startswith("the rule minimum.stock leaves it out for everybody")
+
+
+@pytest.mark.parametrize(
+    ("names", "splits", "said"),
+    [
+        (("match",), True, "The score is one dot product, whose places the model does not tell apart."),
+        (("MLP",), False, "This head does not split: its score is one term."),
+    ],
+)
+def test_one_term_is_a_dot_product_or_a_head_that_does_not_split(
+    told: dict[str, Any], names: tuple[str, ...], splits: bool, said: str
+) -> None:
+    one = [{**place, "terms": [place["score"]]} for place in told["list"]]
+    changed = {**told, "terms": names, "splits": splits, "list": one, "asked": []}
+    lines = Explained.model_validate_json(json.dumps(changed)).text().splitlines()
+    assert [line for line in lines if line.startswith(("The score", "This head"))] == [said]
+
+
+def test_another_list_is_told_from_the_place_where_it_parts() -> None:
+    mine = ("a", "b", "c")
+    assert [alike(theirs, mine) for theirs in (mine, ("a", "c", "b"), ("a", "b"))] == [
+        "the same items in the same order",
+        "ANOTHER list, at place 2 c, b",
+        "ANOTHER list, of 2 places",
+    ]
