@@ -93,5 +93,9 @@ def kept(recs: Recs, date: str) -> list[str]:
 def choices(recs: Recs, date: str) -> str:
     """What can be done instead."""
     runs = kept(recs, date)
-    put_back = f"--to {runs[0]} puts the run back that was live last, " if runs else ""
-    return f"{put_back}--withdraw takes the date away, so that the one before is the newest"
+    words = [f"--to {runs[0]} puts the run back that was live last"] if runs else []
+    if run_in(recs.root / date) is not None:
+        words.append("--withdraw takes the date away, so that the one before is the newest")
+    dates = recs.dates()
+    there = f"the dates {dates[0]} .. {dates[-1]} are published" if dates else "nothing else is published"
+    return ", ".join(words) or there

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Self, final
 
 from batch_jobs.report import Report
-from batch_jobs.rollback import kept
+from batch_jobs.rollback import Withdrawal, kept
 from rec_export.errors import MissingInputError, ModelError
 from rec_export.files import is_locked
 from rec_export.record import Record
@@ -50,6 +50,7 @@ class Status(Record):
     stopped: dict[str, int]  # the same, of runs that were killed or failed half-way
     refused: tuple[Refused, ...]  # the newest first
     kept: tuple[str, ...]  # runs of the newest date that `rollback` can put back
+    withdrawn: tuple[Withdrawal, ...]  # runs that were taken back and are not live; the newest first
     last_night: Report | None
 
     def lines(self) -> list[str]:
@@ -66,11 +67,25 @@ class Status(Record):
         ]
         lines += [f"refused   {run.line()}" for run in self.refused]
         lines += [f"kept      run {run} of {self.newest}, for `rollback --to`" for run in self.kept]
+        lines += [
+            f"withdrawn run {one.run_id} of run_date={one.run_date}, {one.at}"
+            + (f": {one.reason}" if one.reason else "")
+            for one in self.withdrawn
+        ]
         if self.last_night is not None:
             night = self.last_night
             lines += [f"last      {night.line() if night.run_id else f'{night.outcome} run_date={night.run_date}'}"]
             lines += [f"          {night.sentence}"] if night.sentence else []
+            gone = night.run_id in {one.run_id for one in self.withdrawn}
+            lines += ["          it was taken back since"] if gone else []
         return lines
+
+
+def withdrawn(recs: Recs) -> tuple[Withdrawal, ...]:
+    """The runs that were taken back and have not been put back since."""
+    told = [Withdrawal.read(path) for path in recs.control.glob("withdrawn/run_date=*/*.json")]
+    gone = [one for one in told if run_in(recs.live(one.run_date)) != one.run_id]
+    return tuple(sorted(gone, key=lambda one: one.at, reverse=True))
 
 
 def changed(folder: Path) -> int:
@@ -98,6 +113,7 @@ def status(recs: Recs) -> Status:
         at_work={path.name: begun[path] for path in at_work},
         stopped={path.name: parts for path, parts in begun.items() if path not in at_work},
         refused=tuple(Refused.kept_in(path) for path in failed),
+        withdrawn=withdrawn(recs),
         kept=() if newest is None else tuple(kept(recs, f"run_date={newest}")),
         last_night=Report.read(last) if last.is_file() else None,
     )  # fmt: skip

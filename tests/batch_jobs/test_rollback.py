@@ -128,6 +128,15 @@ def test_status_says_what_is_live_and_what_can_be_put_back(twice: Recs) -> None:
     assert [line.split()[0] for line in lines] == ["live", "dates", "kept"]
 
 
+def test_status_says_what_was_taken_back_until_it_is_put_back(twice: Recs) -> None:
+    run = str(run_in(twice.live(LAST_DAY)))
+    done("rollback", twice.root, "--run-date", LAST_DAY, "--withdraw", "--reason", "prices were old")
+    (line,) = [line for line in done("status", twice.root).splitlines() if line.startswith("withdrawn")]
+    assert (f"run {run} of run_date={LAST_DAY}" in line, line.endswith(": prices were old")) == (True, True)
+    done("rollback", twice.root, "--run-date", LAST_DAY, "--to", run)
+    assert "withdrawn" not in done("status", twice.root)
+
+
 def test_status_of_nothing_says_so(tmp_path: Path) -> None:
     (tmp_path / "recs").mkdir()
     assert done("status", tmp_path / "recs") == "nothing is published\n"
