@@ -9,7 +9,7 @@ from torch import nn
 from rec_export.checkpoint import Checkpoint
 from rec_export.ensemble import SideBySide
 from rec_export.towers import Inputs, Towers
-from tests.conftest import command, done, read_lists
+from tests.conftest import LAST_DAY, command, done, read_lists
 
 CHANGES = "model={name: hybrid, dim: 4}", "training.epochs=1", "data.split.by=none"
 
@@ -68,7 +68,8 @@ def test_each_member_is_what_its_seed_alone_gives(three: Path, shop: Path, tmp_p
 def test_several_seeds_export_and_score_as_one(three: Path, shop: Path, tmp_path: Path) -> None:
     done("export", three, "--out", tmp_path / "bundle")
     log = shop / "interactions.parquet"
-    done("score", tmp_path / "bundle", "--interactions", log, "--out", tmp_path / "recs", "--k", 5)
+    words = "--interactions", log, "--out", tmp_path / "recs", "--k", 5, "--run-date", LAST_DAY
+    done("score", tmp_path / "bundle", *words)
     assert read_lists(tmp_path / "recs")["rank"].to_pylist()[:5] == [1, 2, 3, 4, 5]
 
 
