@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from rec_export.recs import Recs
 from tests.batch_jobs.test_nightly import LAST, configured, night, place
 from tests.conftest import LAST_DAY, Answer, command
 
@@ -93,3 +94,4 @@ def test_the_configuration_can_allow_it_too(place: Path, exported: Path) -> None
     night(place, LAST, code=78)
     configured(place, exported, allow_world_writable=True)
     night(place, LAST)
+    assert Recs.at(place / "recs").dates() == [LAST]

@@ -11,6 +11,7 @@ from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any
 
+import kubernetes_validate
 import pytest
 import yaml
 
@@ -137,9 +138,12 @@ def test_kubernetes_gets_a_cronjob(config: Path) -> None:
 
 
 def test_kubernetes_schema_has_nothing_against_it(config: Path) -> None:
-    validate = pytest.importorskip("kubernetes_validate")
     (text,) = units("k8s", config, Path("/x"))
-    validate.validate(yaml.safe_load(text), "1.31", strict=True)
+    unit = yaml.safe_load(text)
+    kubernetes_validate.validate(unit, "1.31", strict=True)
+    unit["spec"]["shedule"] = "* * * * *"
+    with pytest.raises(kubernetes_validate.ValidationError):  # or the schema would have something against nothing
+        kubernetes_validate.validate(unit, "1.31", strict=True)
 
 
 class FailError(Exception):
