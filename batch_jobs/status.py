@@ -82,10 +82,9 @@ class Status(Record):
 
 
 def withdrawn(recs: Recs) -> tuple[Withdrawal, ...]:
-    """The runs that were taken back and have not been put back since."""
+    """The runs that were taken back; a run that is live again has lost its mark (publish.settle)."""
     told = [Withdrawal.read(path) for path in recs.control.glob("withdrawn/run_date=*/*.json")]
-    gone = [one for one in told if run_in(recs.live(one.run_date)) != one.run_id]
-    return tuple(sorted(gone, key=lambda one: one.at, reverse=True))
+    return tuple(sorted(told, key=lambda one: one.at, reverse=True))
 
 
 def changed(folder: Path) -> int:

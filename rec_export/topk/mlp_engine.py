@@ -176,8 +176,6 @@ class MlpEngine:
 
     def _sharpen(self, crowd: Crowd, user: Int64, k: int, found: Found) -> None:
         """Raise the floors: the definition's scores of the items that seem best are lower bounds without an error."""
-        if len(user) == 0:
-            return
         best = []
         for u in user:
             low, high = found.low[u, : found.number[u]], found.high[u, : found.number[u]]
