@@ -17,7 +17,7 @@ from onnx import TensorProto, helper
 from rec_export.data.read import read_table
 from rec_export.errors import ModelError
 from rec_export.runtime import onnx_session
-from tests.batch_jobs.test_nightly import LAST, night, place
+from tests.batch_jobs.conftest import LAST, night, place
 from tests.conftest import command, contents
 
 __all__ = ["place"]
