@@ -6,7 +6,7 @@ from math import log2
 
 from batch_jobs.job import ScoreJob
 from batch_jobs.lists import lists_of
-from batch_jobs.night import NightlyJob, refuse_other_columns
+from batch_jobs.night import NightlyJob, refuse_slips
 from batch_jobs.parts import shards_of
 from batch_jobs.place import refuse_open
 from batch_jobs.plan import Plan, planned, refuse_taken
@@ -77,7 +77,7 @@ def dry_night(job: NightlyJob) -> Forecast:
     """What the night would do before it asks the gates, which judge finished lists. Raises what `nightly` raises."""
     with nobody_named():
         job.judge()
-        refuse_other_columns(job)
+        refuse_slips(job)
         forecast = dry_run(job.score_job())
     asked = "then ask the gates whether it may be published; only finished lists can tell them"
     return forecast.model_copy(update={"facts": (*forecast.facts, asked) if not forecast.done else ()})

@@ -181,6 +181,9 @@ class Nightly(Record):
         repr=False,
         description="a URL that is told of the start and the end (healthchecks.io and its kin); it is a secret",
     )
+    delta: Path | None = Field(
+        default=None, description="a Delta table that holds what is live in the read root (docs/delta.md)"
+    )
     gates: Gates = Gates()
     retention: Retention = Retention()
 
@@ -194,7 +197,7 @@ class Nightly(Record):
 
     def relative_to(self, folder: Path) -> Self:
         """With paths from a folder."""
-        paths = {name: getattr(self, name) for name in ("bundle", "out", "metrics", "heartbeat")}
+        paths = {name: getattr(self, name) for name in ("bundle", "out", "metrics", "heartbeat", "delta")}
         return self.model_copy(update={name: path and below(folder, path) for name, path in paths.items()})
 
 
