@@ -65,7 +65,7 @@ def run(job: ScoreJob, judge: Judge = structure, keep: Retention | None = None) 
         today = look(plan.bundle, job)
         ruling = ruled(today, job, plan.bundle.manifest.blueprint.data, plan.how)
         refuse_changes(plan.hashes, job.inputs())
-        unknown = check_items(today, job)
+        unknown = {"unknown_items": check_items(today, job), "unknown_users": strangers(today)}
         warn_of_a_short_log(today, job)
         warn_of_an_old_log(today, job)
         stages.end("read the log and tables")
@@ -74,7 +74,7 @@ def run(job: ScoreJob, judge: Judge = structure, keep: Retention | None = None) 
             left = task.left()
             make_parts(task, left)
             stages.end("score and write")
-            draft = described(task, clock).model_copy(update={"unknown_items": unknown, "replaces": before})
+            draft = described(task, clock).model_copy(update={**unknown, "replaces": before})
             evidence = read_back(work, draft, task)
             draft = draft.model_copy(update={"stages": stages.until("read back")})
             manifest = judged(Candidate(recs, work.parts, draft, evidence), work, judge)
@@ -207,6 +207,12 @@ def check_items(today: Today, job: ScoreJob) -> float:
             f"{len(seen) - known:,}", f"{len(seen):,}", job.interactions,
         )  # fmt: skip
     return round(1 - known / len(seen), 6)
+
+
+def strangers(today: Today) -> float:
+    """The share of the log's rows whose user the model does not know."""
+    start = today.world.timeline.seen_start
+    return round(1 - int(start[today.catalogue.users.trained]) / max(int(start[-1]), 1), 6)
 
 
 def warn_of_a_short_log(today: Today, job: ScoreJob) -> None:

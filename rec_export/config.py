@@ -136,9 +136,19 @@ class Gates(Record):
         default=0.10, ge=0, le=1, description="largest change in the share of model, cold or fallback"
     )
     overlap: float = Field(default=0.3, ge=0, le=1, description="least share of items that users had before")
+    score_shift: float = Field(
+        default=0.5, ge=0, description="largest stability index of the scores to those before, by the same model"
+    )
+    score_shift_warned: float = Field(default=0.25, ge=0, description="that of any model from which a warning says so")
     stale_overlap: float = Field(default=0.999, ge=0, le=1, description="share from which a warning says so")
     unknown_items: float = Field(
         default=0.25, ge=0, le=1, description="largest share of the log's rows of items that the model does not know"
+    )
+    unknown_users: float = Field(
+        default=0.5, ge=0, le=1, description="largest share of the log's rows of users that the model does not know"
+    )
+    part_rows: float = Field(
+        default=2.0, ge=1, description="ratio of a part's rows a user to the median part's from which a warning says so"
     )
     newest_event_hours: float = Field(default=36.0, gt=0, description="largest age of the log's newest row")
     model_days: float = Field(default=7.0, gt=0, description="age of the bundle from which a warning says so")
