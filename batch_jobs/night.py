@@ -54,6 +54,7 @@ class NightlyJob(Record):
     force: tuple[str, ...] = ()
     reason: str | None = None
     command: str | None = None
+    expect_model_sha256: str | None = None
     replace: bool = False
     executor: Literal["local", "processes", "ray", "shards"] | None = None
 
@@ -73,7 +74,9 @@ class NightlyJob(Record):
         return ScoreJob(
             bundle=section.bundle, interactions=data.interactions.path, items=data.items and data.items.path,
             users=data.users and data.users.path, whom=section.users, out=section.out, run_date=self.run_date,
-            rules=self.config.rules, replace=self.replace, allow_world_writable=section.allow_world_writable,
+            rules=self.config.rules, replace=self.replace,
+            expect_model_sha256=self.expect_model_sha256 or section.expect_model_sha256,
+            allow_world_writable=section.allow_world_writable,
             **asked,
         )  # fmt: skip
 

@@ -17,6 +17,7 @@ from batch_jobs.plan import Plan, planned, refuse_taken
 from batch_jobs.publish import claimed, publish
 from batch_jobs.retention import empty, retire
 from batch_jobs.rules import broken, ruled
+from batch_jobs.space import refuse_full
 from batch_jobs.task import Task
 from batch_jobs.today import Today, look
 from batch_jobs.work import Work, working
@@ -72,6 +73,7 @@ def run(job: ScoreJob, judge: Judge = structure, keep: Retention | None = None) 
         with working(recs, plan) as work:
             task = Task(job, plan, today, ruling, work)
             left = task.left()
+            refuse_full(recs, task, left)
             make_parts(task, left)
             stages.end("score and write")
             draft = described(task, clock).model_copy(update={**unknown, "replaces": before})

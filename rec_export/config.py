@@ -12,6 +12,7 @@ from rec_export.data.config import DataConfig
 from rec_export.errors import MissingInputError, UsageError, nearest
 from rec_export.files import below
 from rec_export.record import Record
+from rec_export.redact import redacted
 from rec_export.rules import Rules
 
 MODEL = "hybrid"
@@ -191,6 +192,9 @@ class Nightly(Record):
         repr=False,
         description="a URL that is told of the start and the end (healthchecks.io and its kin); it is a secret",
     )
+    expect_model_sha256: str | None = Field(
+        default=None, description="of bundle/manifest.json, which holds the hashes of the rest; another one is refused"
+    )
     delta: Path | None = Field(
         default=None, description="a Delta table that holds what is live in the read root (docs/delta.md)"
     )
@@ -256,8 +260,10 @@ class Config(Record):
         return RulesFile.of(fields, str(path)).rules.relative_to(path.parent.resolve())
 
     def dump(self) -> str:
-        """The resolved configuration as YAML, without its one secret."""
+        """The resolved configuration as YAML, without its one secret, and with `***` for those in a gate's command."""
         fields = self.model_dump(mode="json", exclude={"nightly": {"ping"}})
+        if self.nightly is not None and self.nightly.gates.command is not None:
+            fields["nightly"]["gates"]["command"] = redacted(self.nightly.gates.command)
         return yaml.safe_dump(fields, sort_keys=False, allow_unicode=True)
 
 
