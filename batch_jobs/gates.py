@@ -17,10 +17,10 @@ from typing import NamedTuple, final
 
 from batch_jobs.audit import Evidence, one_in, overlap, step_for
 from batch_jobs.drift import stability
-from rec_export.config import Gates
 from rec_export.errors import DataError, MissingInputError, ModelError, UsageError, nearest
 from rec_export.recs import SOURCES, Recs, RunManifest, Verdict, run_in
 from rec_export.redact import redacted
+from rec_export.thresholds import Gates
 
 log = logging.getLogger("rec_export")
 TINY = 1e-9  # for no rows at all
