@@ -24,7 +24,7 @@ class ShardedTable(nn.Embedding):
     """One stretch of a table, float32 [n, D], which answers for all its `rows` where all processes ask together."""
 
     def __init__(self, stretch: Tensor, rows: int, group: Group) -> None:
-        super().__init__(*stretch.shape, _weight=stretch, sparse=True)
+        super().__init__(len(stretch), stretch.shape[1], _weight=stretch, sparse=True)
         self.rows, self.group = rows, group
         self.most = -(-rows // group.size)  # of each process but the last ones
 
@@ -35,20 +35,21 @@ class ShardedTable(nn.Embedding):
         mine = torch.bincount(asked // self.most, minlength=self.group.size)
         gets, gives = mine.tolist(), self.group.exchange(mine, one, one).tolist()
         wanted = self.group.exchange(asked, gets, gives) - self.group.rank * self.most
-        return nn.functional.embedding(place, Answers.apply(super().forward(wanted), self.group, gives, gets))
+        answers = Answers.apply(super().forward(wanted), self.group, gives, gets)  # type: ignore[no-untyped-call]
+        return nn.functional.embedding(place, answers)
 
 
 class Answers(torch.autograd.Function):
     """Rows that go to the processes that asked for them; their gradients come back."""
 
     @staticmethod
-    def forward(ctx: Any, vec: Tensor, group: Group, gives: list[int], gets: list[int]) -> Tensor:  # type: ignore[override]
+    def forward(ctx: Any, vec: Tensor, group: Group, gives: list[int], gets: list[int]) -> Tensor:
         """float32 [sum of gives, D] -> float32 [sum of gets, D]."""
         ctx.way = group, gives, gets
         return group.exchange(vec, gives, gets)
 
     @staticmethod
-    def backward(ctx: Any, slope: Tensor) -> tuple[Tensor, None, None, None]:  # type: ignore[override]
+    def backward(ctx: Any, slope: Tensor) -> tuple[Tensor, None, None, None]:
         """float32 [sum of gets, D] -> float32 [sum of gives, D]."""
         group, gives, gets = ctx.way
         return group.exchange(slope.contiguous(), gets, gives), None, None, None
@@ -87,7 +88,7 @@ class Shards:
     @property
     def weights(self) -> list[nn.Parameter]:
         """This process's stretches."""
-        return [table.weight for table in self.tables.values()]
+        return [weight for table in self.tables.values() for weight in table.parameters()]
 
     def plain(self, roof: nn.Module) -> nn.Module:
         """A copy of a model with whole tables for the first process; the others get the model itself."""
