@@ -37,6 +37,9 @@ class Training(Record):
     row_wise: int = Field(
         default=30_000, ge=1, description="tables of so many rows or more: a step moves only the rows it looks up"
     )
+    shard: bool = Field(
+        default=False, description="of several processes each holds a part of those tables, instead of all of them"
+    )
     prior: float | None = Field(
         default=None,
         ge=0,
