@@ -154,14 +154,13 @@ def test_on_another_disk_files_are_copies(place: Path, monkeypatch: pytest.Monke
         ("recs/table", 2, "lies in, at or above"),
         ("recs.control/table", 2, "lies in, at or above"),
         (".", 2, "lies in, at or above"),
-        ("bundle", 73, "is no Delta table"),
+        ("others", 73, "is no Delta table"),
     ],
 )
 def test_where_no_table_can_be_is_said_before_scoring(
     where: str, code: int, said: str, place: Path, exported: Path
 ) -> None:
-    (place / "bundle").mkdir()
-    (place / "bundle" / "x").touch()
+    (place / "others" / "run_date=2026-01-01").mkdir(parents=True)
     configured(place, exported, delta=where)
     assert said in night(place, LAST, code=code).err
     assert not (place / "recs").exists()
