@@ -91,7 +91,7 @@ class NightlyJob(Record):
 def run(job: NightlyJob) -> Report:
     """Publish tonight's lists, or leave what is live and say why. The report lies in the control folder.
 
-    Raises what `score` raises.
+    Raises what `score` raises, and SinkError where the lists are live but the Delta table is not in line with them.
     """
     with bound(run_date=job.run_date.isoformat()), nobody_named():
         return watched_over(job)
