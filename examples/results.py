@@ -181,7 +181,7 @@ def row(name: str, model: str, result: dict[str, Any], busy: bool) -> str:
 
 HEAD = """# Results on real data
 
-Made by `python examples/results.py --shared ../shared{flag} > docs/results.md`, on {cores} shared cores without a GPU{cost}.
+Made by `python examples/results.py --shared ../shared{flag} > docs/results.md`, on {cores} cores without a GPU{cost}.
 Splits and metrics are those of `holdout.py`, from the Parquet that `score` wrote: full ranking of all items, seen items
 left out, warm test users (those with a training row), 95% bootstrap intervals. The first row of each set is a
 well-known method, made by examples/peers.py with settings that were chosen on validation rows; "minus it" is the
