@@ -170,7 +170,8 @@ class Run(Course):
             "schedule": self.schedule.state(),
         }
         tensors = self.shards.gathered(tensors, self.shared())
-        return words, {name: value.detach().clone() for name, value in tensors.items() if name not in self.derived()}
+        derived = self.derived()
+        return words, {name: value.detach().clone() for name, value in tensors.items() if name not in derived}
 
     def restore(self, state: dict[str, Any], tensors: Tensors) -> None:
         """The same, put back."""
