@@ -167,7 +167,7 @@ def test_a_model_that_learns_in_one_process_is_refused_in_two(tmp_path: Path) ->
 
 def test_shared_tables_are_refused_with_compiled_towers(tmp_path: Path) -> None:
     path = config(tmp_path, "pmf", {"name": "pmf"}, shard=True, compile=True)
-    with pytest.raises(UsageError, match="leave training.compile out"):
+    with pytest.raises(UsageError, match=r"leave training\.compile out"):
         run(TrainJob(config=Config.load(path), out=tmp_path / "out"), group=Group(0, 2, 0, torch.device("cpu")))
 
 
