@@ -22,7 +22,7 @@ from rec_export.metrics import Estimate, Float64, estimates
 from rec_export.models import spec_of
 from rec_export.record import Record
 from trainers.evaluate import EvaluateJob, judge, scorer_of
-from trainers.foreign import foreign, holds_lists
+from trainers.foreign import foreign, holds_lists, lists_in
 from trainers.job import TrainJob, trainer_of
 from trainers.job import run as train
 from trainers.listers import by_model
@@ -107,8 +107,10 @@ def run(job: AblateJob) -> Ablation:
     for spec in specs.values():
         trainer_of(spec)
     device_of(job.device)
-    if job.against is not None and not holds_lists(job.against):
-        raise UsageError(f"{job.against} is no folder of lists; compare checkpoints by `rec-export evaluate --against`")
+    if job.against is not None:
+        if not holds_lists(job.against):
+            raise UsageError(f"{job.against} holds no lists; compare checkpoints by `rec-export evaluate --against`")
+        lists_in(job.against)  # a slip should not wait for the trainings
     # No member of one trial is a member of another.
     apart = max(config.training.seeds or specs[name].seeds for name, config in configs.items())
     trials: dict[str, list[Trial]] = {}

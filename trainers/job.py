@@ -80,6 +80,8 @@ def run(job: TrainJob, source: Source | None = None, group: Group = ALONE) -> Ou
     spec = spec_of(config.model, "the configuration")
     if trainer_of(spec) is not Run and group.size > 1:
         raise UsageError(f"the model {config.model['name']!r} learns in one process; train it without torchrun")
+    if group.size > 1 and config.training.shard and config.training.compile:
+        raise UsageError("training.shard asks other processes in the middle of a tower; leave training.compile out")
     group = group.on(config.training.device)
     source = source or read_source(config, spec)
     facts = {"config": config.model_dump(mode="json"), "inputs": source.hashes}
