@@ -36,7 +36,8 @@ class RuledRanker:
         if diversity is not None:
             vec = (item_vec if alike is None else alike).detach().cpu().contiguous().numpy()
             self._reranker = Reranker(vec, diversity.relevance)
-        self._penalised, approximate = penalty is not None, pilot_vec is not None and pays(head, item_vec)
+        self._penalised = penalty is not None
+        approximate = pilot_vec is not None and len(pilot_vec) > 0 and pays(head, item_vec)
         if penalty is not None:
             head, item_vec = penalised(head), with_penalty(item_vec, torch.from_numpy(penalty))
         self._head, self._item_vec = head, item_vec

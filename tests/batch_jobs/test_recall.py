@@ -9,9 +9,7 @@ from batch_jobs.report import Report
 from rec_export.recs import Recall, Recs, RunManifest
 from rec_export.topk import Ranker, Seen, TopK
 from tests.batch_jobs.test_nightly import LAST, configured, night, report
-from tests.conftest import command, done, read_lists
-
-K = 5
+from tests.conftest import LAST_DAY, command, done, read_lists
 
 
 class Forgetful:
@@ -47,19 +45,17 @@ def manifest(recs: Path) -> RunManifest:
 
 
 def test_where_an_approximate_search_would_not_be_faster_the_lists_are_exact_and_that_is_said(
-    exported: Path, shop: Path, tmp_path: Path
+    exported: Path, shop: Path, scored: Path, tmp_path: Path
 ) -> None:
     log, out = shop / "interactions.parquet", tmp_path / "recs"
-    said = done(
-        "score", exported, "--interactions", log, "--out", out, "--k", K, "--run-date", LAST, "--approximate"
-    )  # fmt: skip
-    done("score", exported, "--interactions", log, "--out", tmp_path / "exact", "--k", K, "--run-date", LAST)
+    options = ["--interactions", log, "--out", out, "--k", 10, "--run-date", LAST_DAY]
+    said = done("score", exported, *options, "--approximate")
     assert (
         "approximate: recall 1.0000 of the exact lists of 200 users, 1.0000 at least, 100.0% the same;"
         " this model is not ranked faster so, and all lists are exact\n" in said
     )
-    assert read_lists(out).equals(read_lists(tmp_path / "exact"))
-    run, exact = manifest(out), manifest(tmp_path / "exact")
+    assert read_lists(out).equals(read_lists(scored))
+    run, exact = manifest(out), manifest(scored)
     assert run.approximate == Recall(users=200, recall=1.0, least=1.0, same=1.0, searched=False)
     assert exact.approximate is None
     assert run.run_id != exact.run_id

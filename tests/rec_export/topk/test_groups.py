@@ -36,7 +36,7 @@ def of(head: Head, item_vec: Tensor) -> Form:
     return form
 
 
-@settings(derandomize=True, max_examples=100, deadline=None)
+@settings(derandomize=True, max_examples=60, deadline=None)
 @given(
     head=st.sampled_from(sorted(HEADS)),
     kind=st.sampled_from(KINDS),

@@ -34,7 +34,7 @@ def groups(head: Head, item_vec: torch.Tensor) -> GroupEngine:
 @pytest.mark.parametrize(
     ("head", "made", "users"),
     [
-        pytest.param(DotHead(), Ranker, 20_000, id="dot"),
+        pytest.param(DotHead(), Ranker, 10_000, id="dot"),
         pytest.param(ScalarHead((8,)), Ranker, 5_000, id="scalar"),
         pytest.param(AdditiveHead((16, 8), WIDTH - 16), Ranker, 2_000, id="additive"),
         pytest.param(DotHead(), groups, 2_000, id="groups"),
