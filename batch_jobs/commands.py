@@ -23,6 +23,11 @@ EXECUTORS = click.Choice(["local", "processes", "ray", "shards"])
 EXPECT = click.option(
     "--expect-model-sha256", metavar="HEX", help="Refuse a bundle whose manifest.json has another sha256."
 )
+APPROXIMATE = click.option(
+    "--approximate/--exact",
+    default=None,
+    help="Retrieve and rerank; what that misses is measured.  [default: score.approximate]",
+)
 SCORING = (
     click.argument("bundle", type=PATH),
     click.option(
@@ -47,6 +52,7 @@ SCORING = (
         help="What runs the towers.  [default: score.runtime]",
     ),
     click.option("--device", help="auto, cpu or cuda.  [default: score.device]"),
+    APPROXIMATE,
     click.option(
         "--rules", type=PATH, help="A configuration whose section `rules` the lists keep to.  [default: none]"
     ),
@@ -123,7 +129,7 @@ def score_job(run_date: datetime | None, rules: Path | None, **options: Any) -> 
 
 def publish_run(job: "ScoreJob", as_json: bool) -> None:
     """Run it, and say what came of it."""
-    from batch_jobs.report import in_words
+    from batch_jobs.report import in_words, shortfall
     from batch_jobs.scoring import run
 
     manifest, fresh, _ = run(job)
@@ -139,6 +145,8 @@ def publish_run(job: "ScoreJob", as_json: bool) -> None:
         )
     if manifest.rules is not None:
         click.echo(f"rules: {in_words(manifest)}")
+    if manifest.approximate is not None:
+        click.echo(shortfall(manifest.approximate))
     if manifest.everybody_because:
         click.echo(f"nothing is carried over: {manifest.everybody_because}")
     if manifest.carried:
@@ -184,7 +192,7 @@ def tell_share(done: "Share") -> None:
 @click.option("--replace", is_flag=True, help="Put the run in the place of another one that is live at that date.")
 @click.option("--executor", type=EXECUTORS, help="Who makes the parts: docs/executors.md.  [default: score.executor]")
 @EXPECT
-@with_options(*SHARE, *DRY)
+@with_options(APPROXIMATE, *SHARE, *DRY)
 @click.option("--json", "as_json", is_flag=True, help="Print the report.")
 @click.pass_context
 def nightly(

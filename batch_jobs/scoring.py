@@ -15,6 +15,7 @@ from batch_jobs.job import ScoreJob
 from batch_jobs.parts import shards_of
 from batch_jobs.plan import Plan, planned, refuse_taken
 from batch_jobs.publish import claimed, publish
+from batch_jobs.recall import measured
 from batch_jobs.retention import empty, retire
 from batch_jobs.rules import broken, ruled
 from batch_jobs.space import refuse_full
@@ -78,6 +79,8 @@ def run(job: ScoreJob, judge: Judge = structure, keep: Retention | None = None) 
             stages.end("score and write")
             draft = described(task, clock).model_copy(update={**unknown, "replaces": before})
             evidence = read_back(work, draft, task)
+            if plan.how.approximate:
+                draft = draft.model_copy(update={"approximate": measured(task, evidence.sample)})
             draft = draft.model_copy(update={"stages": stages.until("read back")})
             manifest = judged(Candidate(recs, work.parts, draft, evidence), work, judge)
             refuse_other_parts(work, manifest)

@@ -113,6 +113,9 @@ class Scoring(Record):
     ray_address: str | None = Field(
         default=None, description="of a Ray cluster; none: what RAY_ADDRESS says, or one on this machine"
     )
+    approximate: bool = Field(
+        default=False, description="retrieve and rerank where that is faster; what it misses is measured (docs/topk.md)"
+    )
 
 
 @final
