@@ -13,6 +13,7 @@ from rec_export.errors import MissingInputError, UsageError, nearest
 from rec_export.files import below
 from rec_export.record import Record
 from rec_export.rules import Rules
+from rec_export.tracking import Tracking
 
 MODEL = "hybrid"
 METRIC = r"^((hr|recall|ndcg|mrr)@[1-9][0-9]{0,3}|rmse|mae|r2)$"
@@ -215,6 +216,7 @@ class Config(Record):
     score: Scoring = Scoring()
     rules: Rules = Rules()
     nightly: Nightly | None = None
+    tracking: Tracking | None = None
 
     @field_validator("model", mode="before")
     @classmethod
@@ -232,7 +234,8 @@ class Config(Record):
         here = path.parent.resolve()
         nightly = config.nightly and config.nightly.relative_to(here)
         paths = {"data": config.data.relative_to(here), "rules": config.rules.relative_to(here), "nightly": nightly}
-        return config.model_copy(update=paths)
+        tracking = config.tracking and config.tracking.relative_to(here)
+        return config.model_copy(update={**paths, "tracking": tracking})
 
     @classmethod
     def rules_of(cls, path: Path) -> Rules:

@@ -84,6 +84,8 @@ class Course(ABC):
         has a journal; all go through the same epochs to the same weights.
         """
         epochs, best, weights = self.resumed(phase, journal)
+        for epoch in epochs:
+            self.listen(epoch)
         for number in range(len(epochs) + 1, self.plan.epochs + 1):
             if validation is not None and number - 1 - best >= self.plan.patience:
                 break

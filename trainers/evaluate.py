@@ -13,7 +13,7 @@ from pydantic import Field
 
 from rec_export.analysis import ListShape, ListShapes, group_shares
 from rec_export.checkpoint import Checkpoint
-from rec_export.config import MOST_K
+from rec_export.config import MOST_K, Config
 from rec_export.data.columns import Int64
 from rec_export.data.source import PAIRS
 from rec_export.device import device_of
@@ -24,10 +24,12 @@ from rec_export.metrics import Estimate, Float64, auc, coverage, estimates, hits
 from rec_export.progress import track
 from rec_export.record import Record
 from rec_export.scorer import Model, Scorer, chunks
+from rec_export.tracking import Tracking
 from trainers.listers import Lister, by_model, listers
 from trainers.prediction_analysis import analysed
 from trainers.ratings import HeldOutValues, RatingEvaluation, judged_values
 from trainers.sampled import sampled_metrics
+from trainers.tracking import Tracker, tracked
 
 
 @final
@@ -42,6 +44,7 @@ class EvaluateJob(Record):
     bootstrap: int = Field(ge=0)
     negatives: int | None = Field(default=None, ge=1)  # of the sampled protocol; None: full ranking alone
     out: Path | None = None  # a new directory for what was found
+    tracking: Tracking | None = None  # None: as the checkpoint's own configuration has it
 
 
 @final
@@ -80,8 +83,29 @@ def run(job: EvaluateJob) -> Evaluation:
     """Score the judged users by the model, by another one if asked for, and by the baselines."""
     if job.out is not None:
         refuse_existing(job.out)
-    device = device_of(job.device)
     checkpoint = Checkpoint.read(job.checkpoint)
+    tracking = job.tracking or Config.load(job.checkpoint / "config.yaml").tracking
+    with tracked(tracking, f"evaluate {job.checkpoint.name}", "evaluate") as tracker:
+        result = evaluated(job, checkpoint)
+        tell(tracker, job, result)
+    return result
+
+
+def tell(tracker: Tracker, job: EvaluateJob, result: Evaluation) -> None:
+    """Tell MLflow the means over all users, of the model with their intervals, and the whole as a file."""
+    tracker.parameters(job.model_dump(mode="json", exclude={"tracking"}, exclude_none=True))
+    tracker.tag("weights", result.weights)
+    for lister, segments in result.results.items():
+        for metric, found in segments["all"].metrics.items():
+            low_high = {f"{metric} low": found.low, f"{metric} high": found.high} if lister == "model" else {}
+            figures = {metric: found.mean, **low_high}
+            tracker.metrics({f"{lister}/{name}": value for name, value in figures.items()})
+    tracker.text(result.as_json(), "evaluation.json")
+
+
+def evaluated(job: EvaluateJob, checkpoint: Checkpoint) -> Evaluation:
+    """What comes out, written to job.out if asked for."""
+    device = device_of(job.device)
     known, test = known_and_test(checkpoint, job.test)
     held_out = HeldOut.of(checkpoint, known, test)
     scorer = scorer_of(checkpoint, held_out, device)
