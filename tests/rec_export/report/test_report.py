@@ -147,6 +147,8 @@ def test_what_holds_nothing_is_refused_and_nothing_is_written_over(gallery: Path
         " `ablate` or `find-lr` wrote, or a directory of such\n",
         [],
     )
+    taken = "DIR/r.html already exists; name a new file or remove it first"
+    assert refusal(tmp_path, "report", gallery, "--out", tmp_path / "r.html") == (73, f"Error: {taken}\n", [])
     assert refusal(tmp_path, "report", tmp_path / "no", "--out", tmp_path / "new.html").code == 66
     assert refusal(tmp_path, "report", gallery, "--out", tmp_path / "r.html").code == 73
 
