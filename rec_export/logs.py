@@ -14,7 +14,7 @@ from rec_export.redact import redacted
 Format = Literal["text", "json"]
 OWN = {*vars(logging.makeLogRecord({})), "message", "asctime"}  # what every record of `logging` has
 FIELDS: ContextVar[dict[str, object]] = ContextVar("FIELDS")
-LOUD = ("onnxscript", "onnx_ir", "torch", "implicit", "faiss")  # libraries that are heard on errors only
+LOUD = ("onnxscript", "onnx_ir", "torch", "implicit", "faiss", "mlflow", "alembic", "urllib3")  # heard on errors only
 
 
 @final

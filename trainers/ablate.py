@@ -17,6 +17,7 @@ from rec_export.errors import UsageError
 from rec_export.held_out import HeldOut, known_and_test
 from rec_export.metrics import Estimate, Float64, estimates
 from rec_export.models import spec_of
+from rec_export.progress import busy, track
 from rec_export.record import Record
 from rec_export.towers import ModelSpec
 from trainers.evaluate import EvaluateJob, judge, scorer_of
@@ -130,7 +131,10 @@ def compare(
     result = Ablation(
         users=len(trials[BASE][0].users),
         k=job.k,
-        variants={v.name: compared(v, trials[v.name], trials[BASE], job.bootstrap) for v in variants},
+        variants={
+            v.name: compared(v, trials[v.name], trials[BASE], job.bootstrap)
+            for v in track(variants, len(variants), "intervals")
+        },
     )
     result.write(job.out / "ablation.json")
     return result
@@ -156,8 +160,9 @@ def trial(job: AblateJob, variant: Variant, config: Config, seed: int, tracker: 
 def judged(job: AblateJob, config: Config, out: Path, name: str) -> Trial:
     """The test metrics of a checkpoint, by user. Raises UsageError where it learned from other files."""
     checkpoint = Checkpoint.read(out)
-    held_out = HeldOut.of(checkpoint, *known_and_test(checkpoint, job.test))
-    scorer = scorer_of(checkpoint, held_out, device_of(job.device))
+    with busy("preparing"):
+        held_out = HeldOut.of(checkpoint, *known_and_test(checkpoint, job.test))
+        scorer = scorer_of(checkpoint, held_out, device_of(job.device))
     ks = EvaluateJob(checkpoint=out, k=(job.k,), device=job.device, bootstrap=0)
     values = judge(by_model(scorer), held_out, ks, name).values
     if checkpoint.blueprint.inputs != {name: fingerprint(path) for name, path in config.data.paths().items()}:

@@ -27,10 +27,13 @@ def train(
     dry_run: bool,
 ) -> None:
     """Train the model that the YAML file CONFIG describes."""
-    from rec_export.config import Config
-    from rec_export.tracking import track_change
-    from trainers.job import TrainJob, run
-    from trainers.parallel import joined
+    from rec_export.progress import busy
+
+    with busy("starting"):
+        from rec_export.config import Config
+        from rec_export.tracking import track_change
+        from trainers.job import TrainJob, run
+        from trainers.parallel import joined
 
     if device:
         changes = (*changes, f"training.device={device}")
@@ -82,9 +85,12 @@ def train(
 @click.option("--json", "as_json", is_flag=True, help="Print everything as JSON.")
 def evaluate(checkpoint: Path, as_json: bool, track: str | None, **options: Any) -> None:
     """Judge CHECKPOINT by full ranking, beside popular lists (of all time and recent) and random ones."""
-    from rec_export.tracking import Tracking
-    from trainers.evaluate import EvaluateJob, run
-    from trainers.tables import evaluation_lines
+    from rec_export.progress import busy
+
+    with busy("starting"):
+        from rec_export.tracking import Tracking
+        from trainers.evaluate import EvaluateJob, run
+        from trainers.tables import evaluation_lines
 
     tracking = None if track is None else Tracking.of({"store": track}, "--track")
     result = run(EvaluateJob(checkpoint=checkpoint, tracking=tracking, **options))
@@ -116,9 +122,12 @@ def ablate(
     variants: tuple[str, ...], changes: tuple[str, ...], track: str | None, as_json: bool, **options: Any
 ) -> None:
     """Train variants of CONFIG alike over several seeds, and tell the differences with paired intervals."""
-    from rec_export.tracking import track_change
-    from trainers.ablate import AblateJob, Variant, run
-    from trainers.tables import ablation_lines
+    from rec_export.progress import busy
+
+    with busy("starting"):
+        from rec_export.tracking import track_change
+        from trainers.ablate import AblateJob, Variant, run
+        from trainers.tables import ablation_lines
 
     changes = (*changes, *track_change(track))
     result = run(AblateJob(variants=tuple(map(Variant.parsed, variants)), changes=changes, **options))
@@ -139,8 +148,11 @@ def ablate(
 @click.option("--steps", type=click.IntRange(min=10), default=200, show_default=True, help="Batches.")
 def find_lr(config: Path, out: Path, changes: tuple[str, ...], low: float, high: float, steps: int) -> None:
     """Find a learning rate for CONFIG: let it grow batch by batch, and look where the loss falls fastest."""
-    from rec_export.config import Config
-    from trainers.find_lr import FindLrJob, run
+    from rec_export.progress import busy
+
+    with busy("starting"):
+        from rec_export.config import Config
+        from trainers.find_lr import FindLrJob, run
 
     result = run(FindLrJob(config=Config.load(config, changes), out=out, low=low, high=high, steps=steps))
     click.echo(
@@ -171,8 +183,11 @@ def tune(
     search: tuple[str, ...], changes: tuple[str, ...], track: str | None, as_json: bool, out: Path, **options: Any
 ) -> None:
     """Search for settings that do better on the validation rows of CONFIG; the same command goes on."""
-    from rec_export.tracking import track_change
-    from trainers.tune import Choice, TuneJob, run
+    from rec_export.progress import busy
+
+    with busy("starting"):
+        from rec_export.tracking import track_change
+        from trainers.tune import Choice, TuneJob, run
 
     changes = (*changes, *track_change(track))
     result = run(TuneJob(choices=tuple(map(Choice.parsed, search)), changes=changes, out=out, **options))

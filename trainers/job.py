@@ -19,6 +19,7 @@ from rec_export.errors import UsageError
 from rec_export.files import files_below, new_directory, refuse_existing, sha256
 from rec_export.metrics import RATING_NAMES
 from rec_export.models import names, spec_class, spec_of
+from rec_export.progress import busy
 from rec_export.record import Record
 from rec_export.towers import ModelSpec, Sizes
 from rec_export.world import CONTEXT
@@ -97,7 +98,8 @@ def learned(job: TrainJob, source: Source | None, group: Group, tracker: Tracker
         chosen, fitted = fit(config, spec, source, group, journal, tracker)
         outcome = outcome_of(fitted, chosen, round(time.monotonic() - started, 1))
         if group.first:
-            write(job, spec, chosen, fitted, outcome, source)
+            with busy("writing the checkpoint"):
+                write(job, spec, chosen, fitted, outcome, source)
     tell(tracker, job, outcome)
     return outcome
 
@@ -175,6 +177,12 @@ class Ready(NamedTuple):
 
 def ready(config: Config, spec: ModelSpec, source: Source, group: Group) -> Ready:
     """Split if the configuration does not, plan, and make fresh towers."""
+    with busy("planning"):
+        return planned(config, spec, source, group)
+
+
+def planned(config: Config, spec: ModelSpec, source: Source, group: Group) -> Ready:
+    """The same, in silence."""
     everything = None
     if config.data.split.by == "none":  # what is held out depends on whether time matters, and on nothing else
         everything = Dataset.of(source, source.lessons(Part.TRAIN))
@@ -208,7 +216,8 @@ def fit(
     if made.validation is not None:
         held_out = {"model": found.held_out, **made.validation.beside()}
         if config.training.refit:
-            dataset = made.everything or Dataset.of(made.source, made.source.lessons(Part.TRAIN, Part.VALID))
+            with busy("planning the refit"):
+                dataset = made.everything or Dataset.of(made.source, made.source.lessons(Part.TRAIN, Part.VALID))
             members = []
     for number in range(len(members), made.plan.seeds):
         mine = again.model_copy(update={"seed": again.seed + number})

@@ -33,8 +33,10 @@ IMPATIENT = {
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "10",
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
     "MLFLOW_DISABLE_TELEMETRY": "true",
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
 }
-"""Where the user's environment says nothing else: by itself MLflow waits for a server for minutes, and calls home."""
+"""Where the user's environment says nothing else. By itself MLflow waits for a server for minutes, prints links to
+stdout, and calls home."""
 MOST_AT_ONCE = {"params": 100, "metrics": 1000}  # that MLflow takes in one call
 LONGEST = 6000  # characters of a parameter
 UNTRAINED = {"score", "rules", "nightly", "tracking"}  # sections that say nothing of what was learned
@@ -49,8 +51,6 @@ class Store:
         self.failing = False
         for name, value in IMPATIENT.items():
             os.environ.setdefault(name, value)
-        for noisy in ("mlflow", "alembic", "urllib3"):
-            logging.getLogger(noisy).setLevel(logging.ERROR)
         try:
             from alembic.util import CommandError
             from mlflow.exceptions import MlflowException
