@@ -26,10 +26,13 @@ WATCHER: ContextVar[Watcher | None] = ContextVar("WATCHER", default=None)
 SCREEN: ContextVar[Progress | None] = ContextVar("SCREEN", default=None)  # the rows that are on the terminal
 
 
-def track(steps: Iterable[T], total: int, what: str) -> Iterator[T]:
-    """Yield `steps`, telling on stderr how many of `total` are done, so that results on stdout stay clean."""
+def track(steps: Iterable[T], total: int, what: str, *, logged: bool = True) -> Iterator[T]:
+    """Yield `steps`, telling on stderr how many of `total` are done, so that results on stdout stay clean.
+
+    `logged`: elsewhere than on a terminal too; not so for steps that say something themselves, such as epochs.
+    """
     console, watcher = Console(stderr=True), WATCHER.get()
-    shown = bar(steps, total, what, console) if seen_on(console) else lines(steps, total, what)
+    shown = bar(steps, total, what, console) if seen_on(console) else lines(steps, total, what) if logged else steps
     for done, step in enumerate(shown):
         if watcher is not None:
             watcher(what, done, total)

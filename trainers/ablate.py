@@ -122,7 +122,7 @@ def compare(
     # No member of one trial is a member of another.
     apart = max(config.training.seeds or specs[name].seeds for name, config in configs.items())
     trials: dict[str, list[Trial]] = {}
-    for variant in variants:
+    for variant in track(variants, len(variants), "variants", logged=False):
         config = configs[variant.name]
         first = range(config.training.seed, config.training.seed + apart * job.seeds, apart)
         trials[variant.name] = [trial(job, variant, config, seed, tracker) for seed in first]

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from rec_export.checkpoint import modules
 from rec_export.metrics import gain
-from rec_export.progress import busy
+from rec_export.progress import busy, track
 from rec_export.record import Record
 from rec_export.towers import Towers
 from trainers.batches import Device
@@ -87,7 +87,8 @@ class Course(ABC):
         epochs, best, weights = self.resumed(phase, journal)
         for epoch in epochs:
             self.listen(epoch)
-        for number in range(len(epochs) + 1, self.plan.epochs + 1):
+        numbers = range(len(epochs) + 1, self.plan.epochs + 1)
+        for number in track(numbers, len(numbers), phase, logged=False) if self.group.first else numbers:
             if validation is not None and number - 1 - best >= self.plan.patience:
                 break
             started = time.monotonic()

@@ -12,6 +12,7 @@ from rec_export.data.source import Source
 from rec_export.errors import EnvironmentMissingError, TrainingError, UsageError
 from rec_export.metrics import LOWER_IS_BETTER
 from rec_export.models import spec_of
+from rec_export.progress import track
 from rec_export.record import Record
 from trainers.course import Epoch
 from trainers.job import read_source, ready
@@ -120,7 +121,9 @@ def run(job: TuneJob) -> Tuned:
             return value
 
         done = sum(trial.state.is_finished() for trial in study.trials)
-        study.optimize(objective, n_trials=max(0, job.trials - done), catch=(TrainingError,))
+        left = max(0, job.trials - done)
+        for _ in track(range(left), left, "trials", logged=False):
+            study.optimize(objective, n_trials=1, catch=(TrainingError,))
         tuned = told(job, study, config)
         tracker.metrics({f"first/{tuned.metric}": tuned.first, f"best/{tuned.metric}": tuned.best})
         tracker.text((job.out / "best.yaml").read_text(encoding="utf-8"), "best.yaml")

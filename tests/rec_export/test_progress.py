@@ -50,6 +50,7 @@ def test_a_terminal_is_told_of_every_step_of_a_training(
         "planning the refit",
     )
     assert [step for step in steps if step not in err] == []
+    assert "search, epoch 1 of at most 1: loss" in err  # above the rows
 
 
 def test_nobody_else_is(shop: Path, tmp_path: Path) -> None:
