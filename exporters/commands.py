@@ -45,7 +45,10 @@ def export(
     Nothing lossy is made unless --variants or --budget asks for it, and nothing lossy is run unless `score --runtime`,
     or score.runtime in the configuration, names it.
     """
-    from exporters.variants import wanted
+    from rec_export.progress import busy
+
+    with busy("starting"):
+        from exporters.variants import wanted
 
     smaller = wanted(variants, budget, test)
     if dry_run:

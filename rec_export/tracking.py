@@ -42,15 +42,20 @@ class Tracking(Record):
         )
 
     @property
+    def file(self) -> Path | None:
+        """The store's own file; None for a server."""
+        path = self.store.removeprefix("sqlite:///")
+        return None if URL.match(path) else Path(path).absolute()
+
+    @property
     def uri(self) -> str:
         """As MLflow calls the store."""
-        return self.store if URL.match(self.store) else f"sqlite:///{Path(self.store).absolute()}"
+        return self.store if self.file is None else f"sqlite:///{self.file}"
 
     @property
     def artifacts(self) -> str | None:
         """Where files of a new experiment go: beside the store's own file; None where a server decides."""
-        file = self.uri.removeprefix("sqlite:///")
-        return None if file == self.uri else (Path(file).absolute().parent / "mlruns").as_uri()
+        return None if self.file is None else (self.file.parent / "mlruns").as_uri()
 
 
 def track_change(store: str | None) -> tuple[str, ...]:

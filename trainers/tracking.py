@@ -68,6 +68,8 @@ class Store:
         if self.opened is None:
             from mlflow import MlflowClient
 
+            if self.tracking.file is not None:
+                self.tracking.file.parent.mkdir(parents=True, exist_ok=True)
             client, name = MlflowClient(tracking_uri=self.tracking.uri), self.tracking.experiment
             found = client.get_experiment_by_name(name)
             made = found.experiment_id if found else client.create_experiment(name, self.tracking.artifacts)
@@ -126,9 +128,16 @@ class Tracker:
         return self.run
 
     def end(self, status: str) -> None:
-        """Nothing more will be told; a run that was told nothing was none."""
-        if self.store is not None and (self.run or self.waiting):
-            self.waiting.append(lambda client, run: client.set_terminated(run, status))
+        """Nothing more will be told; a run that was told nothing was none.
+
+        One message that the store refuses does not keep the others from it; who is killed waits for no store.
+        """
+        if self.store is None or not (self.run or self.waiting) or (status == "KILLED" and self.store.failing):
+            return
+        self.waiting.append(lambda client, run: client.set_terminated(run, status))
+        self.flush()
+        if self.waiting:
+            del self.waiting[0]
             self.flush()
 
     def parameters(self, values: Mapping[str, Any]) -> None:

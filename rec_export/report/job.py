@@ -68,6 +68,10 @@ def run(job: ReportJob) -> Reported:
 def title(there: Found) -> str:
     """What the page is about."""
     labels = [one.label for one in there.subjects] or [*there.ablations, *there.ranges]
+    models = {label.partition(", ")[0] for label in labels}
+    if len(labels) > 1 and len(models) == 1:  # labels of one model differ in the path alone
+        labels = [label.partition(", ")[2] or label for label in labels]
+        labels[0] = f"{models.pop()}: {labels[0]}"
     return " and ".join([", ".join(labels[:-1]), labels[-1]] if len(labels) > 1 else labels)
 
 

@@ -10,7 +10,9 @@ from mlflow.entities import Run
 
 from rec_export.checkpoint import Checkpoint
 from rec_export.config import Config
+from rec_export.tracking import Tracking
 from tests.conftest import command, config_file, done
+from trainers.tracking import tracked
 
 SMALL = "--set", "model={name: pmf, dim: 2}", "--set", "training.epochs=2"
 
@@ -104,6 +106,20 @@ def test_a_store_that_fails_costs_one_line_and_no_training(
     assert err.startswith(f"MLflow at {nobody} takes nothing (")
     assert err.endswith("); the work goes on, and is told there once more at its end\n")
     Checkpoint.read(tmp_path / "checkpoint")
+
+
+def test_what_the_store_refuses_keeps_nothing_else_from_it(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    def refused(client: MlflowClient, run: str) -> None:
+        raise OSError("not this")
+
+    store = Tracking(store=str(tmp_path / "new" / "mlflow.db"))
+    with tracked(store, "stubborn", "train") as tracker:
+        tracker.tell(refused)
+        tracker.metrics({"after@10": 0.5})
+    client = MlflowClient(tracking_uri=store.uri)
+    (run,) = client.search_runs(["1"])
+    assert (run.info.status, run.data.metrics) == ("FINISHED", {"after_at_10": 0.5})
+    assert [message for message in caplog.messages if "takes nothing (not this)" in message] == caplog.messages[:1]
 
 
 @pytest.mark.slow

@@ -12,6 +12,7 @@ import pytest
 
 from rec_export.report.drawing import figure
 from rec_export.report.found import found
+from rec_export.report.job import title
 from rec_export.report.page import Cell, Table, plain
 from rec_export.report.sections.shares import judged
 from rec_export.report.sections.training import history
@@ -114,6 +115,7 @@ def test_what_has_the_same_weights_is_one_model(gallery: Path, trained: Path, tm
         f"hybrid, {gallery / 'checkpoint'}",
         f"hybrid, {other}",
     ]
+    assert title(found((gallery, other))) == f"hybrid: {gallery / 'checkpoint'} and {other}"
 
 
 def test_a_directory_with_an_evil_name_is_text_too(gallery: Path, tmp_path: Path) -> None:
