@@ -54,13 +54,17 @@ def status(recs: Path, as_json: bool) -> None:
 @click.option("--run-date", "days", type=DAY, multiple=True, help="A day to check.  [default: all]")
 def verify_run(recs: Path, days: tuple[datetime, ...]) -> None:
     """Check the published files in the read root RECS: hashes, counts, order, ranks, duplicates, scores."""
-    from batch_jobs.verify import verify_run as verify
-    from rec_export.recs import Recs
+    from rec_export.progress import busy
+
+    with busy("starting"):
+        from batch_jobs.verify import verify_run as verify
+        from rec_export.recs import Recs
 
     place = Recs.at(recs)
     place.date(None)  # an empty root is a slip
     for day in [day.date().isoformat() for day in days] or place.dates():
-        found = verify(place, day)
+        with busy(f"checking {day}"):
+            found = verify(place, day)
         click.echo(
             f"run_date={day}: run {found.manifest.run_id}, {found.users:,} users with {found.rows:,} rows in"
             f" {len(found.manifest.files)} parts are as they were published"

@@ -136,7 +136,7 @@ class Tracker:
             return
         self.waiting.append(lambda client, run: client.set_terminated(run, status))
         self.flush()
-        if self.waiting:
+        if self.waiting and self.run:  # so it is the message, and not the store
             del self.waiting[0]
             self.flush()
 
