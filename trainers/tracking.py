@@ -57,8 +57,8 @@ class Store:
             from sqlalchemy.exc import SQLAlchemyError
         except ImportError as error:
             raise EnvironmentMissingError(
-                f"tracking needs MLflow, and {error.name} is not installed: pip install 'rec-export[tracking]',"
-                " or leave `tracking` out of the configuration"
+                f"tracking needs the package {error.name}, which is not here; install it with"
+                " `pip install mlflow-skinny sqlalchemy alembic`, or leave tracking out"
             ) from error
         self.errors = (MlflowException, SQLAlchemyError, CommandError, OSError)
         self.opened: tuple[MlflowClient, str] | None = None
