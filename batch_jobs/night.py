@@ -11,6 +11,7 @@ from typing import Literal, NamedTuple, final
 from pydantic import BaseModel
 
 from batch_jobs.clock import Clock
+from batch_jobs.delta import mirror, refuse_unfit
 from batch_jobs.executors.shards import Share, make_share
 from batch_jobs.gates import Gatekeeper
 from batch_jobs.heartbeat import Heart
@@ -29,6 +30,7 @@ from rec_export.errors import (
     MissingInputError,
     ModelError,
     RecExportError,
+    SinkError,
     UsageError,
     nobody_named,
 )
@@ -52,6 +54,7 @@ class NightlyJob(Record):
     force: tuple[str, ...] = ()
     reason: str | None = None
     command: str | None = None
+    expect_model_sha256: str | None = None
     replace: bool = False
     executor: Literal["local", "processes", "ray", "shards"] | None = None
 
@@ -71,7 +74,9 @@ class NightlyJob(Record):
         return ScoreJob(
             bundle=section.bundle, interactions=data.interactions.path, items=data.items and data.items.path,
             users=data.users and data.users.path, whom=section.users, out=section.out, run_date=self.run_date,
-            rules=self.config.rules, replace=self.replace, allow_world_writable=section.allow_world_writable,
+            rules=self.config.rules, replace=self.replace,
+            expect_model_sha256=self.expect_model_sha256 or section.expect_model_sha256,
+            allow_world_writable=section.allow_world_writable,
             **asked,
         )  # fmt: skip
 
@@ -86,7 +91,7 @@ class NightlyJob(Record):
 def run(job: NightlyJob) -> Report:
     """Publish tonight's lists, or leave what is live and say why. The report lies in the control folder.
 
-    Raises what `score` raises.
+    Raises what `score` raises, and SinkError where the lists are live but the Delta table is not in line with them.
     """
     with bound(run_date=job.run_date.isoformat()), nobody_named():
         return watched_over(job)
@@ -95,7 +100,7 @@ def run(job: NightlyJob) -> Report:
 def share(job: NightlyJob, index: int, count: int) -> Share:
     """Make one of several shares of tonight's parts. No report: the night ends when somebody publishes."""
     with bound(run_date=job.run_date.isoformat()), nobody_named():
-        refuse_other_columns(job)
+        refuse_slips(job)
         return make_share(job.score_job(), index, count)
 
 
@@ -105,19 +110,35 @@ def watched_over(job: NightlyJob) -> Report:
     refuse_busy(recs.control / "lock")  # of a night that is none nobody needs to know
     watchers = Watchers.of(job)
     with reported(recs, job, watchers), watched(watchers.heart.beat):
-        refuse_other_columns(job)
+        refuse_slips(job)
         done = score(job.score_job(), judge, job.section.retention)
         if not done.fresh:
             warn_of_gates_not_asked(judge, done.manifest)
-    report = told(done, clock)
+        behind = sunk(recs, job)
+    report = told(done, clock, behind)
     with warned("the report could not be written"):
-        if done.fresh or not said_well(recs):
+        if done.fresh or behind is not None or not said_well(recs):
             write_report(report, recs.control)
     watchers.tell(report)
+    if behind is not None:
+        raise behind
     if is_json():
         fields = report.model_dump(exclude={"gates", "run_date"}, mode="json")
         log.info("%s", report.line(), extra=fields)
     return report
+
+
+def sunk(recs: Recs, job: NightlyJob) -> SinkError | None:
+    """Bring the Delta table in line, where one was asked for; why it could not be. The lists are live all the same."""
+    if job.section.delta is None:
+        return None
+    try:
+        mirror(recs, job.section.delta, anywhere=job.section.allow_world_writable)
+    except RecExportError as error:
+        return SinkError(
+            f"run_date={job.run_date} is live, but its Delta table is not in line: {error}", error.exit_code
+        )
+    return None
 
 
 def warn_of_gates_not_asked(judge: Gatekeeper, run: RunManifest) -> None:
@@ -193,9 +214,13 @@ def leave_report(recs: Recs, report: Report, error: BaseException) -> None:
         write_report(report, Path(error.evidence))
 
 
-def told(done: Scored, clock: Clock) -> Report:
-    """The report of a night that ended well."""
-    return Report.of_run(done.manifest, "published" if done.fresh else "kept", clock.seconds(), resumed=done.resumed)
+def told(done: Scored, clock: Clock, behind: SinkError | None) -> Report:
+    """The report of a night whose lists are live; `behind` is why a table is not in line with them."""
+    code, sentence = (0, "") if behind is None else (behind.exit_code, redacted(str(behind)))
+    return Report.of_run(
+        done.manifest, "published" if done.fresh else "kept", clock.seconds(), resumed=done.resumed, exit_code=code,
+        sentence=sentence,
+    )  # fmt: skip
 
 
 def failed(error: BaseException, job: NightlyJob, clock: Clock) -> Report:
@@ -219,6 +244,13 @@ def failed(error: BaseException, job: NightlyJob, clock: Clock) -> Report:
         started_at=clock.started.isoformat(timespec="seconds"),
         seconds=clock.seconds(),
     )
+
+
+def refuse_slips(job: NightlyJob) -> None:
+    """Raise what can be known before the lists: other columns than the training's, no place for a Delta table."""
+    refuse_other_columns(job)
+    if job.section.delta is not None:
+        refuse_unfit(Recs.at(job.section.out), job.section.delta, anywhere=job.section.allow_world_writable)
 
 
 def refuse_other_columns(job: NightlyJob) -> None:

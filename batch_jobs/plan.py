@@ -36,6 +36,8 @@ def planned(job: ScoreJob) -> Plan:
     if job.device is not None:
         device_of(job.device)  # a slip should not wait for the bundle's hashes
     folder = job.bundle.resolve()  # a link to it may be pointed elsewhere meanwhile
+    if job.expect_model_sha256 is not None:
+        refuse_other_model(folder, job.expect_model_sha256)
     bundle = Bundle.read(folder if folder.exists() else job.bundle)
     how = job.scoring(bundle.manifest.blueprint.score, bundle.manifest.runtimes)
     hashes = {name: fingerprint(path) for name, path in job.inputs().items()}
@@ -50,6 +52,16 @@ def planned(job: ScoreJob) -> Plan:
     }
     run_date = job.run_date.isoformat()
     return Plan(identity(run_date, facts), run_date, bundle, how, device_of(how.device), facts, hashes)
+
+
+def refuse_other_model(folder: Path, expected: str) -> None:
+    """Raise ModelError where the bundle's manifest, and so any file of it, is not the one that was asked for."""
+    found = sha256(folder / MANIFEST) if (folder / MANIFEST).is_file() else None
+    if found not in (None, expected.strip().lower()):  # no bundle at all is told of by who reads it
+        raise ModelError(
+            f"the manifest of the bundle {folder} has the sha256 {found}, but should have {expected.strip()}; find out"
+            " who changed the bundle, or expect the new one"
+        )
 
 
 def refuse_another_bundle(plan: Plan) -> None:

@@ -1,4 +1,7 @@
-"""What each part of a model is worth: variants trained alike over several seeds, and paired differences to the base."""
+"""A configuration over several seeds; beside it variants of it trained alike, and what each part is worth by user.
+
+Without variants it is the figures of one model with every seed shown, also beside somebody else's lists.
+"""
 
 import json
 import logging
@@ -21,6 +24,7 @@ from rec_export.progress import busy, track
 from rec_export.record import Record
 from rec_export.towers import ModelSpec
 from trainers.evaluate import EvaluateJob, judge, scorer_of
+from trainers.foreign import foreign, holds_lists, lists_in
 from trainers.job import TrainJob, learned, trainer_of
 from trainers.listers import by_model
 from trainers.parallel import ALONE
@@ -53,10 +57,11 @@ class AblateJob(Record):
 
     config: Path
     out: Path
-    variants: tuple[Variant, ...] = Field(min_length=1)
+    variants: tuple[Variant, ...] = ()
     changes: tuple[str, ...] = ()  # of all variants, the base too
     seeds: int = Field(ge=1)
     test: Path | None = None
+    against: Path | None = None  # lists of another system
     k: int = Field(ge=1)
     device: str
     bootstrap: int = Field(ge=0)
@@ -71,6 +76,7 @@ class Compared(Record):
     epochs: dict[str, int]
     metrics: dict[str, Estimate]  # of each user's mean over seeds
     difference: dict[str, Estimate] | None
+    against: dict[str, Estimate] | None = None  # the difference to another system's lists, likewise
 
 
 @final
@@ -79,6 +85,7 @@ class Ablation(Record):
 
     users: int
     k: int
+    against: str | None = None
     variants: dict[str, Compared]
 
 
@@ -89,6 +96,7 @@ class Trial(NamedTuple):
     users: list[Any]  # the ids of the judged users
     values: dict[str, Float64]  # [U]
     epochs: int
+    against: dict[str, Float64]  # [U] of another system's lists; empty where there are none
 
 
 def run(job: AblateJob) -> Ablation:
@@ -102,6 +110,10 @@ def run(job: AblateJob) -> Ablation:
     for spec in specs.values():
         trainer_of(spec)
     device_of(job.device)
+    if job.against is not None:
+        if not holds_lists(job.against):
+            raise UsageError(f"{job.against} holds no lists; compare checkpoints by `rec-export evaluate --against`")
+        lists_in(job.against)  # a slip should not wait for the trainings
     with tracked(configs[BASE].tracking, job.out.name, "ablate") as tracker:
         tracker.parameters(settings_of(configs[BASE]))
         result = compare(job, variants, configs, specs, tracker)
@@ -131,6 +143,7 @@ def compare(
     result = Ablation(
         users=len(trials[BASE][0].users),
         k=job.k,
+        against=None if job.against is None else str(job.against),
         variants={
             v.name: compared(v, trials[v.name], trials[BASE], job.bootstrap)
             for v in track(variants, len(variants), "intervals")
@@ -165,13 +178,14 @@ def judged(job: AblateJob, config: Config, out: Path, name: str) -> Trial:
         scorer = scorer_of(checkpoint, held_out, device_of(job.device))
     ks = EvaluateJob(checkpoint=out, k=(job.k,), device=job.device, bootstrap=0)
     values = judge(by_model(scorer), held_out, ks, name).values
+    peer = {} if job.against is None else judge(foreign(job.against, held_out), held_out, ks, "against").values
     if checkpoint.blueprint.inputs != {name: fingerprint(path) for name, path in config.data.paths().items()}:
         raise UsageError(f"{out} was trained on other files; name a new --out or remove it")
     users = held_out.catalogue.users.vocab.take(held_out.user).to_pylist()
     order = sorted(range(len(users)), key=lambda place: str(users[place]))  # variants may know other users first
     epochs = json.loads((out / "metrics.json").read_text(encoding="utf-8"))["best_epoch"]
-    by_user = {metric: value[order] for metric, value in values.items()}
-    return Trial(config.training.seed, [users[place] for place in order], by_user, epochs)
+    mine, theirs = ({m: value[order] for m, value in who.items()} for who in (values, peer))
+    return Trial(config.training.seed, [users[place] for place in order], mine, epochs, theirs)
 
 
 def compared(variant: Variant, mine: list[Trial], base: list[Trial], bootstrap: int) -> Compared:
@@ -185,6 +199,7 @@ def compared(variant: Variant, mine: list[Trial], base: list[Trial], bootstrap: 
         epochs={str(one.seed): one.epochs for one in mine},
         metrics=estimates(values, bootstrap),
         difference=None if variant.name == BASE else estimates(difference, bootstrap),
+        against=estimates({m: values[m] - mine[0].against[m] for m in values}, bootstrap) if mine[0].against else None,
     )
 
 

@@ -88,6 +88,8 @@ def learned(job: TrainJob, source: Source | None, group: Group, tracker: Tracker
     spec = spec_of(config.model, "the configuration")
     if trainer_of(spec) is not Run and group.size > 1:
         raise UsageError(f"the model {config.model['name']!r} learns in one process; train it without torchrun")
+    if group.size > 1 and config.training.shard and config.training.compile:
+        raise UsageError("training.shard asks other processes in the middle of a tower; leave training.compile out")
     group = group.on(config.training.device)
     source = source or read_source(config, spec)
     facts = {"config": config.model_dump(mode="json", exclude={"tracking"}), "inputs": source.hashes}
