@@ -90,7 +90,10 @@ def score(shard_index: int | None, shard_count: int | None, dry_run: bool, as_js
 
     Defaults are those of the section `score` in the configuration that the model was trained with.
     """
-    job, share = score_job(**options), share_of(shard_index, shard_count)
+    from rec_export.progress import busy
+
+    with busy("starting"):
+        job, share = score_job(**options), share_of(shard_index, shard_count)
     if dry_run:
         from batch_jobs.dry_run import dry_run as foretell
 
@@ -129,8 +132,11 @@ def score_job(run_date: datetime | None, rules: Path | None, **options: Any) -> 
 
 def publish_run(job: "ScoreJob", as_json: bool) -> None:
     """Run it, and say what came of it."""
-    from batch_jobs.report import in_words, shortfall
-    from batch_jobs.scoring import run
+    from rec_export.progress import busy
+
+    with busy("starting"):
+        from batch_jobs.report import in_words, shortfall
+        from batch_jobs.scoring import run
 
     manifest, fresh, _ = run(job)
     if as_json:
@@ -210,9 +216,12 @@ def nightly(
 
     What is not fit to be published is refused with exit code 80, and what is live stays live.
     """
-    from batch_jobs.night import NightlyJob, run
-    from batch_jobs.night import share as make_share
-    from rec_export.config import Config
+    from rec_export.progress import busy
+
+    with busy("starting"):
+        from batch_jobs.night import NightlyJob, run
+        from batch_jobs.night import share as make_share
+        from rec_export.config import Config
 
     share = share_of(shard_index, shard_count)
     job = NightlyJob(config=Config.load(config), run_date=(run_date or datetime.now(UTC)).date(), **options)

@@ -27,7 +27,7 @@ from rec_export.config import Retention
 from rec_export.data.read import refuse_changes
 from rec_export.errors import DataError, GateError, MissingInputError
 from rec_export.files import storage_errors
-from rec_export.progress import track
+from rec_export.progress import busy, track
 from rec_export.recs import Recs, RunManifest, matched, run_in
 from rec_export.stages import Stages
 
@@ -54,7 +54,8 @@ def run(job: ScoreJob, judge: Judge = structure, keep: Retention | None = None) 
     clock, stages = Clock(), Stages()
     recs = Recs.at(job.out)
     live = recs.live(job.run_date.isoformat())
-    plan = planned(job)
+    with busy("checking the bundle"):
+        plan = planned(job)
     stages.end("check the bundle")
     with claimed(recs, anywhere=job.allow_world_writable), storage_errors(live):
         if keep is not None:
@@ -64,9 +65,10 @@ def run(job: ScoreJob, judge: Judge = structure, keep: Retention | None = None) 
         if done is not None:
             return Scored(done, fresh=False)
         refuse_taken(recs, plan, before, job.replace)
-        today = look(plan.bundle, job)
-        ruling = ruled(today, job, plan.bundle.manifest.blueprint.data, plan.how)
-        refuse_changes(plan.hashes, job.inputs())
+        with busy("reading the log and tables"):
+            today = look(plan.bundle, job)
+            ruling = ruled(today, job, plan.bundle.manifest.blueprint.data, plan.how)
+            refuse_changes(plan.hashes, job.inputs())
         unknown = {"unknown_items": check_items(today, job), "unknown_users": strangers(today)}
         warn_of_a_short_log(today, job)
         warn_of_an_old_log(today, job)
@@ -82,9 +84,10 @@ def run(job: ScoreJob, judge: Judge = structure, keep: Retention | None = None) 
             if plan.how.approximate:
                 draft = draft.model_copy(update={"approximate": measured(task, evidence.sample)})
             draft = draft.model_copy(update={"stages": stages.until("read back")})
-            manifest = judged(Candidate(recs, work.parts, draft, evidence), work, judge)
-            refuse_other_parts(work, manifest)
-            publish(recs, work.parts, manifest)
+            with busy("publishing"):
+                manifest = judged(Candidate(recs, work.parts, draft, evidence), work, judge)
+                refuse_other_parts(work, manifest)
+                publish(recs, work.parts, manifest)
             work.clear_others()
             clear_up(recs, keep, plan.run_date)
     return Scored(manifest, fresh=True, resumed=len(manifest.files) - len(left))

@@ -15,6 +15,7 @@ from rec_export.record import Record
 from rec_export.redact import redacted
 from rec_export.rules import Rules
 from rec_export.thresholds import Gates
+from rec_export.tracking import Tracking
 
 MODEL = "hybrid"
 METRIC = r"^((hr|recall|ndcg|mrr)@[1-9][0-9]{0,3}|rmse|mae|r2)$"
@@ -192,6 +193,7 @@ class Config(Record):
     score: Scoring = Scoring()
     rules: Rules = Rules()
     nightly: Nightly | None = None
+    tracking: Tracking | None = None
 
     @field_validator("model", mode="before")
     @classmethod
@@ -209,7 +211,8 @@ class Config(Record):
         here = path.parent.resolve()
         nightly = config.nightly and config.nightly.relative_to(here)
         paths = {"data": config.data.relative_to(here), "rules": config.rules.relative_to(here), "nightly": nightly}
-        return config.model_copy(update=paths)
+        tracking = config.tracking and config.tracking.relative_to(here)
+        return config.model_copy(update={**paths, "tracking": tracking})
 
     @classmethod
     def rules_of(cls, path: Path) -> Rules:
@@ -241,6 +244,9 @@ def read_fields(path: Path) -> dict[str, Any]:
     except strict_yaml.RepeatedKeyError as error:
         raise UsageError(f"{path}: {error}") from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
+        if "character '\\t'" in str(error) and isinstance(error, yaml.MarkedYAMLError) and error.problem_mark:
+            line = error.problem_mark.line + 1
+            raise UsageError(f"line {line} of {path} has a tab where YAML wants blanks; indent by blanks") from error
         raise UsageError(f"{path} is not YAML: {' '.join(str(error).split())}") from error
     if not isinstance(fields, dict):
         raise UsageError(f"{path} holds no keys; it needs at least data.interactions.path")
