@@ -105,6 +105,7 @@ def test_every_error_has_the_exit_code_of_the_design() -> None:
         "EnvironmentMissingError": 78,
         "OutputExistsError": 73,
         "StorageError": 74,
+        "SinkError": 70,  # of the class; each has the code of what refused the table
         "BusyError": 75,
         "GateError": 80,
         "LostProcessError": 75,
