@@ -11,6 +11,8 @@ from typing import Literal, NamedTuple, final
 from pydantic import BaseModel
 
 from batch_jobs.clock import Clock
+from batch_jobs.destination import Destination
+from batch_jobs.destinations import destination_at
 from batch_jobs.executors.shards import Share, make_share
 from batch_jobs.gates import Gatekeeper
 from batch_jobs.heartbeat import Heart
@@ -36,7 +38,7 @@ from rec_export.files import refuse_busy
 from rec_export.logs import bound, is_json
 from rec_export.progress import watched
 from rec_export.record import Record
-from rec_export.recs import Recs, RunManifest
+from rec_export.recs import RunManifest
 from rec_export.redact import redacted
 
 log = logging.getLogger("rec_export")
@@ -70,7 +72,8 @@ class NightlyJob(Record):
             asked["executor"] = self.executor
         return ScoreJob(
             bundle=section.bundle, interactions=data.interactions.path, items=data.items and data.items.path,
-            users=data.users and data.users.path, whom=section.users, out=section.out, run_date=self.run_date,
+            users=data.users and data.users.path, whom=section.users, run_date=self.run_date,
+            out=section.out, staging=section.staging,
             rules=self.config.rules, replace=self.replace, allow_world_writable=section.allow_world_writable,
             **asked,
         )  # fmt: skip
@@ -101,18 +104,20 @@ def share(job: NightlyJob, index: int, count: int) -> Share:
 
 def watched_over(job: NightlyJob) -> Report:
     """The night, of which others are told: who reads the report, Prometheus, the watchdog, the dead man's switch."""
-    judge, recs, clock = job.judge(), Recs.at(job.section.out), Clock()
-    refuse_busy(recs.control / "lock")  # of a night that is none nobody needs to know
+    judge, place, clock = job.judge(), destination_at(job.section.out, job.section.staging), Clock()
+    control = place.recs.control
+    refuse_busy(control / "lock")  # of a night that is none nobody needs to know
     watchers = Watchers.of(job)
-    with reported(recs, job, watchers), watched(watchers.heart.beat):
+    with reported(place, job, watchers), watched(watchers.heart.beat):
         refuse_other_columns(job)
         done = score(job.score_job(), judge, job.section.retention)
         if not done.fresh:
             warn_of_gates_not_asked(judge, done.manifest)
     report = told(done, clock)
     with warned("the report could not be written"):
-        if done.fresh or not said_well(recs):
-            write_report(report, recs.control)
+        if done.fresh or not said_well(control):
+            write_report(report, control)
+            place.keep_report(None)
     watchers.tell(report)
     if is_json():
         fields = report.model_dump(exclude={"gates", "run_date"}, mode="json")
@@ -134,10 +139,10 @@ def warn_of_gates_not_asked(judge: Gatekeeper, run: RunManifest) -> None:
         log.warning("the run %s was published before, so --force-gate %s is not recorded", run.run_id, forced[0])
 
 
-def said_well(recs: Recs) -> bool:
+def said_well(control: Path) -> bool:
     """Whether the last report is of a night that ended well."""
     try:
-        return Report.read(recs.control / "report.json").exit_code == 0
+        return Report.read(control / "report.json").exit_code == 0
     except (MissingInputError, ModelError):
         return False
 
@@ -169,7 +174,7 @@ class Watchers(NamedTuple):
 
 
 @contextmanager
-def reported(recs: Recs, job: NightlyJob, watchers: Watchers) -> Iterator[None]:
+def reported(place: Destination, job: NightlyJob, watchers: Watchers) -> Iterator[None]:
     """Leave a report when the block fails. Who finds another one at work leaves that one's report alone."""
     clock = Clock()
     try:
@@ -180,17 +185,20 @@ def reported(recs: Recs, job: NightlyJob, watchers: Watchers) -> Iterator[None]:
     except BaseException as error:
         report = failed(error, job, clock)
         with warned("the report could not be written"):
-            leave_report(recs, report, error)
+            leave_report(place, report, error)
         watchers.tell(report)
         raise
 
 
-def leave_report(recs: Recs, report: Report, error: BaseException) -> None:
+def leave_report(place: Destination, report: Report, error: BaseException) -> None:
     """Beside the lists, and with the evidence where the gates refused."""
-    recs.control.mkdir(mode=0o750, parents=True, exist_ok=True)
-    write_report(report, recs.control)
-    if isinstance(error, GateError):
-        write_report(report, Path(error.evidence))
+    control = place.recs.control
+    control.mkdir(mode=0o750, parents=True, exist_ok=True)
+    write_report(report, control)
+    evidence = Path(error.evidence) if isinstance(error, GateError) else None
+    if evidence is not None:
+        write_report(report, evidence)
+    place.keep_report(evidence)
 
 
 def told(done: Scored, clock: Clock) -> Report:

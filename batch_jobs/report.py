@@ -97,6 +97,18 @@ def in_words(run: RunManifest) -> str | None:
     return ", ".join(said)
 
 
+def refused_in(control: Path) -> dict[str, str | None]:
+    """The reports in failed/, in JSON, by run id; the newest first. None: a report is gone."""
+    folders = sorted(control.glob("failed/*"), key=changed, reverse=True)
+    paths = [folder / "report.json" for folder in folders]
+    return {path.parent.name: path.read_text(encoding="utf-8") if path.is_file() else None for path in paths}
+
+
+def changed(folder: Path) -> int:
+    """When something was put into a folder, or into one in it, last."""
+    return max((path.stat().st_mtime_ns for path in (folder, *folder.glob("*")) if path.exists()), default=0)
+
+
 def write_report(report: Report, folder: Path) -> None:
     """Write report.json and report.md in a folder, each whole."""
     report.write(folder / "report.json")
