@@ -13,7 +13,20 @@ if TYPE_CHECKING:  # it waits for torch
     from batch_jobs.job import ScoreJob
     from rec_export.forecast import Forecast
 
-PATH = click.Path(path_type=Path, readable=False)
+
+class LocalPath(click.Path):
+    """A path on this machine."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Raises UsageError for what is elsewhere, which would read as a folder named s3: here."""
+        from rec_export.errors import UsageError
+
+        if "://" in str(value):
+            raise UsageError(f"{value} is not on this machine, where it is read; copy it here first (docs/howto/s3.md)")
+        return super().convert(value, param, ctx)
+
+
+PATH = LocalPath(path_type=Path, readable=False)
 F = TypeVar("F", bound=Callable[..., Any])
 
 

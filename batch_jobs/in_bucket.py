@@ -93,6 +93,7 @@ class InBucket(Destination):
         if not self.point(manifest.run_date, manifest.replaces, version):
             return self.lost(parts.parent, manifest, attempt.folder)
         with forgiven("the lists are live, but not everything that follows is done yet"):
+            self.objects.delete(self.objects.list(f"failed/{manifest.run_id}"))  # it is refused no longer
             self.settle()
         return True
 
@@ -126,6 +127,7 @@ class InBucket(Destination):
             self.objects.delete(self.objects.list(folder))
         (work / ATTEMPT).unlink(missing_ok=True)
         if self.recs.run_id(manifest.run_date) == manifest.run_id:
+            shutil.rmtree(work)
             log.info("somebody else has just published the run %s", manifest.run_id)
             return False
         where = self.recs.where(manifest.run_date)
@@ -145,9 +147,11 @@ class InBucket(Destination):
         """The parts of the newest date stay on this machine, as the next night is compared with them."""
         control, work = self.recs.control, parts.parent
         if self.recs.dates()[-1:] == [run_date]:
-            for kept in ("copies", "basis"):
-                shutil.rmtree(control / kept, ignore_errors=True)
             keep_basis(control, work)
+            for basis in control.glob("basis/*"):
+                if basis.name != work.name:
+                    shutil.rmtree(basis)
+            shutil.rmtree(control / "copies", ignore_errors=True)
             made(self.recs.local(run_date).parent)
             os.rename(parts, self.recs.local(run_date))
         shutil.rmtree(work)

@@ -20,7 +20,7 @@ from batch_jobs.job import ScoreJob
 from batch_jobs.ping import Ping
 from batch_jobs.prometheus import write_metrics
 from batch_jobs.publish import warned
-from batch_jobs.report import Report, write_report
+from batch_jobs.report import Report, report_in, write_report
 from batch_jobs.scoring import Scored
 from batch_jobs.scoring import run as score
 from rec_export.bundle import manifest_of
@@ -28,8 +28,6 @@ from rec_export.config import Config, Nightly
 from rec_export.errors import (
     BusyError,
     GateError,
-    MissingInputError,
-    ModelError,
     RecExportError,
     UsageError,
     nobody_named,
@@ -115,9 +113,8 @@ def watched_over(job: NightlyJob) -> Report:
             warn_of_gates_not_asked(judge, done.manifest)
     report = told(done, clock)
     with warned("the report could not be written"):
-        if done.fresh or not said_well(control):
-            write_report(report, control)
-            place.keep_report(None)
+        if done.fresh or not said_well(place):
+            leave_report(place, report)
     watchers.tell(report)
     if is_json():
         fields = report.model_dump(exclude={"gates", "run_date"}, mode="json")
@@ -139,12 +136,10 @@ def warn_of_gates_not_asked(judge: Gatekeeper, run: RunManifest) -> None:
         log.warning("the run %s was published before, so --force-gate %s is not recorded", run.run_id, forced[0])
 
 
-def said_well(control: Path) -> bool:
+def said_well(place: Destination) -> bool:
     """Whether the last report is of a night that ended well."""
-    try:
-        return Report.read(control / "report.json").exit_code == 0
-    except (MissingInputError, ModelError):
-        return False
+    last = report_in(place.report())
+    return last is not None and last.exit_code == 0
 
 
 class Watchers(NamedTuple):
@@ -190,7 +185,7 @@ def reported(place: Destination, job: NightlyJob, watchers: Watchers) -> Iterato
         raise
 
 
-def leave_report(place: Destination, report: Report, error: BaseException) -> None:
+def leave_report(place: Destination, report: Report, error: BaseException | None = None) -> None:
     """Beside the lists, and with the evidence where the gates refused."""
     control = place.recs.control
     control.mkdir(mode=0o750, parents=True, exist_ok=True)

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Literal, Self, final
 
-from pydantic import Field
+from pydantic import Field, ValidationError
 
 from rec_export.files import write_whole
 from rec_export.record import Record
@@ -95,6 +95,14 @@ def in_words(run: RunManifest) -> str | None:
     if "popularity_penalty" in told.declared:
         said.append(f"popularity_penalty {told.declared['popularity_penalty']:g}")
     return ", ".join(said)
+
+
+def report_in(text: str | None) -> Report | None:
+    """A report from JSON; None where it is gone or damaged."""
+    try:
+        return None if text is None else Report.model_validate_json(text)
+    except ValidationError:
+        return None
 
 
 def refused_in(control: Path) -> dict[str, str | None]:

@@ -2,10 +2,8 @@
 
 from typing import Self, final
 
-from pydantic import ValidationError
-
 from batch_jobs.destination import Destination
-from batch_jobs.report import Report, changed
+from batch_jobs.report import Report, changed, report_in
 from rec_export.errors import MissingInputError
 from rec_export.files import is_locked
 from rec_export.published import Withdrawal
@@ -80,14 +78,6 @@ class Status(Record):
             gone = night.run_id in {one.run_id for one in self.withdrawn}
             lines += ["          it was taken back since"] if gone else []
         return lines
-
-
-def report_in(text: str | None) -> Report | None:
-    """A report from JSON; None where it is gone or damaged."""
-    try:
-        return None if text is None else Report.model_validate_json(text)
-    except ValidationError:
-        return None
 
 
 def status(place: Destination) -> Status:

@@ -17,7 +17,7 @@ def empty(bucket: Bucket, keep: Retention) -> None:
     """Remove what was replaced or refused too long ago, and what killed uploads left."""
     now = datetime.now(UTC)
     forget_refused(bucket.control, keep)
-    left = left_over(bucket, now)  # listed before the pointers are read
+    left = left_over(bucket)  # listed before the pointers are read
     pointers = bucket.pointers()
     for read in pointers:
         forget(bucket, read, now - timedelta(hours=keep.trash_hours))
@@ -45,15 +45,19 @@ def forget(bucket: Bucket, read: Read, before: datetime) -> None:
     bucket.commit(now, now.pointer.model_copy(update={"doomed": rest}))
 
 
-def left_over(bucket: Bucket, now: datetime) -> dict[str, list[str]]:
-    """The keys in folders of parts to which nothing was added for long, by folder."""
+def left_over(bucket: Bucket) -> dict[str, list[str]]:
+    """The keys in folders of parts to which nothing was added for long, by folder.
+
+    For long is told by the store's clock, up to the newest part, as ours may be wrong.
+    """
     found: dict[str, list[str]] = {}
     newest: dict[str, datetime] = {}
     for key, one in bucket.objects.list("data").items():
         folder = key.rpartition("/")[0]
         found.setdefault(folder, []).append(key)
         newest[folder] = max(one.modified, newest.get(folder, one.modified))
-    return {folder: keys for folder, keys in found.items() if now - newest[folder] > LEFT_OVER}
+    now = max(newest.values(), default=None)
+    return {folder: keys for folder, keys in found.items() if now and now - newest[folder] > LEFT_OVER}
 
 
 def folders_of(read: Read) -> set[str]:

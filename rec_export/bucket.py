@@ -24,7 +24,7 @@ from rec_export.errors import DataError, MissingInputError, ModelError, StorageE
 from rec_export.objects import SCHEME, Objects, place_of
 from rec_export.published import Withdrawal
 from rec_export.record import Record
-from rec_export.recs import RUN_DATE, Recs, RunManifest, unchanged
+from rec_export.recs import PART, RUN_DATE, Recs, RunManifest, unchanged
 
 POINTERS = "current"
 AT_ONCE = 16  # pointers are read
@@ -145,7 +145,13 @@ class Bucket:
             raise MissingInputError(f"{self.url}/{key} is gone; restore it, or publish the run again with --replace")
         if digest(found.content) != version.manifest:
             raise ModelError(f"{self.url}/{key} is not what was written; restore it")
-        return RunManifest.model_validate_json(found.content)
+        try:
+            manifest = RunManifest.model_validate_json(found.content)
+        except ValidationError as error:
+            raise ModelError(f"{self.url}/{key} is not a manifest that this version of rec-export reads") from error
+        if not all(PART.fullmatch(part.name) for part in manifest.files):  # they become names of files
+            raise ModelError(f"{self.url}/{key} names parts that are none; restore it")
+        return manifest
 
     def refuse_changed(self, manifest: RunManifest) -> None:
         """Raise DataError where names or sizes of the live run's parts are not those of its manifest."""
@@ -195,10 +201,9 @@ class Bucket:
 
     @contextmanager
     def opened(self, run_date: str) -> Iterator[list[Path]]:
-        """The parts of the live run: the copies that are on this machine, or others that last as long as the block."""
-        self.control.mkdir(mode=0o750, parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix="fetched-", dir=self.control) as folder:
-            yield self.fetched(self.version(run_date), run_date, Path(folder), self.local(run_date))
+        """The parts of the live run, fetched for as long as the block lasts."""
+        with tempfile.TemporaryDirectory(prefix="rec-export-") as folder:
+            yield self.fetched(run_date, Path(folder))
 
     def bring(self, run_date: str) -> None:
         """Copy the parts of the live run to `local`, but for those that are there."""
@@ -208,24 +213,24 @@ class Bucket:
         """The parts of the live run as files in run_date=... below `root`; what is there is not fetched again."""
         folder = root / f"run_date={run_date}"
         folder.mkdir(mode=0o750, parents=True, exist_ok=True)
-        paths = self.fetched(self.version(run_date), run_date, folder, folder)
+        paths = self.fetched(run_date, folder)
         for left in set(folder.glob("part-*.parquet")) - set(paths):  # of another run
             left.unlink()
         return paths
 
-    def fetched(self, version: Version, run_date: str, folder: Path, there: Path) -> list[Path]:
-        """The parts of a version, each verified by its sha256: those that are `there`, the others in `folder`."""
-        paths = []
-        for part in self.manifest(run_date, version).files:
-            if unchanged(there, part):
-                paths.append(there / part.name)
-                continue
-            key, unfinished = f"{version.folder}/{part.name}", folder / f".{part.name}"
-            self.objects.fetch(key, unfinished)
-            paths.append(unfinished.rename(folder / part.name))
+    def fetched(self, run_date: str, folder: Path) -> list[Path]:
+        """The parts of the live run in a folder, each verified by its sha256."""
+        version = self.version(run_date)
+        manifest = self.manifest(run_date, version)
+        self.refuse_other_parts(version, manifest)
+        for part in manifest.files:
             if not unchanged(folder, part):
-                raise DataError(f"{self.url}/{key} is not what was published; {MEND_BUCKET}")
-        return paths
+                key, unfinished = f"{version.folder}/{part.name}", folder / f".{part.name}"
+                self.objects.fetch(key, unfinished)
+                unfinished.rename(folder / part.name)
+                if not unchanged(folder, part):
+                    raise DataError(f"{self.url}/{key} is not what was published; {MEND_BUCKET}")
+        return [folder / part.name for part in manifest.files]
 
 
 def pointer_key(run_date: str) -> str:

@@ -62,38 +62,63 @@ def new_bucket(url: str) -> str:
 
 
 @contextmanager
+def listening(handler: type[BaseHTTPRequestHandler]) -> Iterator[str]:
+    """Another server that is the store of this process in the block."""
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        try:
+            url = f"http://127.0.0.1:{server.server_port}"
+            with patch.dict(os.environ, {"AWS_ENDPOINT_URL": url}):
+                yield url
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+class Silent(BaseHTTPRequestHandler):
+    """Writes no log."""
+
+    def answer(self, status: int, content: bytes, headers: dict[str, str]) -> None:
+        """Send an answer."""
+        self.send_response(status)
+        for name, value in {**headers, "Content-Length": str(len(content))}.items():
+            self.send_header(name, value)
+        self.end_headers()
+        self.wfile.write(content)
+
+    def log_message(self, *anything: object) -> None:
+        """Not here."""
+
+
+class Refusing(Silent):
+    """Knows nobody, and says more of who asked than it should, as stores do."""
+
+    def do_GET(self) -> None:
+        """Every request."""
+        told = f"<AWSAccessKeyId>{CANARY}ID</AWSAccessKeyId>"
+        self.answer(403, f"<Error><Code>SignatureDoesNotMatch</Code>{told}</Error>".encode(), {})
+
+    do_PUT = do_GET  # noqa: N815 http.server calls it so
+
+
+@contextmanager
 def forgetful(url: str, dropped: str) -> Iterator[str]:
     """A proxy that passes everything on but one header of a condition."""
 
-    class Handler(BaseHTTPRequestHandler):
+    class Handler(Silent):
         def do_GET(self) -> None:
             size = int(self.headers.get("Content-Length", 0))
             headers = {name: value for name, value in self.headers.items() if name.lower() != dropped.lower()}
             behind = http.client.HTTPConnection(url.removeprefix("http://"))
             behind.request(self.command, self.path, self.rfile.read(size), headers)
-            answer = behind.getresponse()
-            content = answer.read()
-            self.send_response(answer.status)
-            for name, value in answer.getheaders():
-                if name.lower() not in ("transfer-encoding", "content-length", "connection"):
-                    self.send_header(name, value)
-            self.send_header("Content-Length", str(len(content)))
-            self.end_headers()
-            self.wfile.write(content)
+            told = behind.getresponse()
+            own = "transfer-encoding", "content-length", "connection"
+            headers = {name: value for name, value in told.getheaders() if name.lower() not in own}
+            self.answer(told.status, told.read(), headers)
             behind.close()
 
-        do_PUT = do_POST = do_DELETE = do_HEAD = do_GET  # noqa: N815 http.server calls them so
+        do_PUT = do_POST = do_DELETE = do_HEAD = do_GET  # noqa: N815 http.server calls it so
 
-        def log_message(self, *anything: object) -> None:
-            pass
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
-        try:
-            proxy = f"http://127.0.0.1:{server.server_port}"
-            with patch.dict(os.environ, {"AWS_ENDPOINT_URL": proxy}):
-                yield proxy
-        finally:
-            server.shutdown()
-            thread.join()
+    with listening(Handler) as proxy:
+        yield proxy

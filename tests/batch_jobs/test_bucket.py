@@ -1,6 +1,8 @@
 """Runs in a bucket: readers find the old one, the new one or nothing, whoever is killed and whoever comes first."""
 
+import re
 import sys
+import textwrap
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
@@ -18,13 +20,14 @@ import rec_export
 from batch_jobs.in_bucket import InBucket
 from batch_jobs.rollback import roll_back
 from batch_jobs.verify import verify_run
-from rec_export.bucket import Bucket, Past, Pointer
+from rec_export.bucket import Bucket, Past, Pointer, digest, manifest_key
 from rec_export.config import Retention
 from rec_export.errors import (
     BusyError,
     DataError,
     EnvironmentMissingError,
     MissingInputError,
+    ModelError,
     OutputExistsError,
     StorageError,
     UsageError,
@@ -32,10 +35,12 @@ from rec_export.errors import (
 from rec_export.files import sha256
 from rec_export.objects import Objects, place_of
 from rec_export.recs import PartFile, RunManifest
-from tests.batch_jobs.store import CANARY, CONDITIONS, forgetful, new_bucket, store
+from tests.batch_jobs.store import CANARY, CONDITIONS, Refusing, forgetful, listening, new_bucket, store
 
 DAY = "2026-11-20"
 PARTS, USERS = 3, 4  # a part
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "howto" / "s3.md"
+RECIPES = dict(re.findall(r"^### (.*)\n\n((?:    .*\n)+)", PAGE.read_text(encoding="utf-8"), re.MULTILINE))
 KEEP = Retention(dates=2, trash_hours=1)
 
 
@@ -170,6 +175,18 @@ def test_a_run_is_found_by_its_pointer_and_by_its_view(place: Place, tmp_path: P
     assert not [key for key in place.stored() if key.startswith("probe")]
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["pyarrow", "Polars", "With every file verified"])
+def test_the_recipes_of_the_page_read_the_run(
+    name: str, place: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    place.publish(1)
+    known: dict[str, Any] = {"files": rec_export.recommendations(place.url, DAY)}
+    exec(textwrap.dedent(RECIPES[name]).replace("s3://bucket/shop/recs", place.url), known)
+    assert len(known["lists"]) == PARTS * USERS
+
+
 def test_a_run_that_replaces_another_leaves_it_to_be_put_back(place: Place) -> None:
     place.publish(1)
     before = set(place.stored("data"))
@@ -251,6 +268,7 @@ def test_of_two_machines_with_the_same_run_one_publishes_and_the_other_finds_it_
     with ThreadPoolExecutor(2) as pool:
         done = list(pool.map(lambda place: place.publish(1, before=both.wait), places))
     assert (sorted(done), places[0].found(), len(places[0].stored("data"))) == ([False, True], 1, PARTS)
+    assert [place.seen() for place in places] == [(1, PARTS, False)] * 2
 
 
 def test_of_two_machines_with_other_runs_one_is_refused_and_leaves_nothing(url: str, tmp_path: Path) -> None:
@@ -289,11 +307,37 @@ def test_a_part_that_is_missing_or_cut_short_is_told_before_anybody_reads(place:
     Objects(place.url).put(first, b"PAR1")
     with pytest.raises(DataError, match="of another size, such as part-00000"):
         rec_export.recommendations(place.url)
-    with pytest.raises(DataError, match="is not what was published"):
-        rec_export.recommendations(place.url, DAY, copies=tmp_path / "copies")
     Objects(place.url).delete([first])
     with pytest.raises(DataError, match=r"1 parts in .* are missing"):
-        rec_export.recommendations(place.url)
+        rec_export.recommendations(place.url, DAY, copies=tmp_path / "copies")
+
+
+def test_a_flipped_bit_is_told_where_parts_are_fetched_whatever_copies_are_on_this_machine(
+    place: Place, tmp_path: Path
+) -> None:
+    place.publish(1)
+    objects, key = Objects(place.url), place.stored("data")[-1]
+    found = objects.get(key)
+    assert found is not None
+    objects.put(key, found.content[:100] + bytes([found.content[100] ^ 1]) + found.content[101:])
+    with pytest.raises(DataError, match=r"part-00002-.* is not what was published"):
+        verify_run(Bucket(place.url, place.staging), DAY)
+    with pytest.raises(DataError, match=r"part-00002-.* is not what was published"):
+        rec_export.recommendations(place.url, DAY, copies=tmp_path / "copies")
+
+
+def test_a_manifest_that_names_files_elsewhere_is_refused(place: Place, tmp_path: Path) -> None:
+    place.publish(1)
+    bucket = Bucket(place.url)
+    read, live = bucket.read(DAY), bucket.version(DAY)
+    manifest = bucket.manifest(DAY, live)
+    outside = manifest.files[0].model_copy(update={"name": "../outside.parquet"})
+    content = manifest.model_copy(update={"files": (outside,)}).as_json().encode()
+    bucket.objects.put(manifest_key(DAY, live.run_id, digest(content)), content)
+    hostile = live.model_copy(update={"manifest": digest(content)})
+    assert bucket.commit(read, read.pointer.model_copy(update={"live": hostile}))
+    with pytest.raises(ModelError, match="names parts that are none"):
+        rec_export.recommendations(place.url, copies=tmp_path / "copies")
 
 
 def test_a_run_is_removed_after_its_time_and_dates_beyond_the_retention_go(place: Place) -> None:
@@ -374,6 +418,15 @@ def test_no_secret_is_in_what_is_said_or_stored(place: Place, monkeypatch: pytes
     with pytest.raises(StorageError, match="there was no answer; see whether AWS_ENDPOINT_URL") as raised:
         Objects(place.url).get("x")
     assert (CANARY.encode() in stored, CANARY in str(raised.value), raised.value.__cause__) == (False, False, None)
+
+
+def test_a_store_that_refuses_is_one_clear_line_without_what_it_says_of_the_key() -> None:
+    with listening(Refusing), pytest.raises(EnvironmentMissingError) as raised:
+        Objects("s3://lists/recs").get("x")
+    assert str(raised.value) == (
+        "the store refused to get s3://lists/recs/x: 403 Forbidden (SignatureDoesNotMatch); check AWS_ACCESS_KEY_ID and"
+        " its kin, and that they may list, get, put and delete there"
+    )
 
 
 def test_a_bucket_that_is_not_there_is_named(server: str, tmp_path: Path) -> None:
