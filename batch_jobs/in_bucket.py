@@ -136,12 +136,19 @@ class InBucket(Destination):
     def settle(self) -> None:
         """Bring views and staging folder in line with what is live."""
         for parts in self.recs.control.glob("work/*/run_date=*"):
-            date, attempt = parts.name.removeprefix("run_date="), read_or_none(Attempt, parts.parent / ATTEMPT)
-            live = self.recs.read(date).pointer.live if attempt else None
-            if attempt is not None and live is not None and live.folder == attempt.folder:
-                self.keep(parts, date)
+            attempt, run_date = read_or_none(Attempt, parts.parent / ATTEMPT), parts.name.removeprefix("run_date=")
+            if attempt is not None:
+                self.settle_attempt(attempt, parts, run_date)
         with forgiven("a view is not of what is live yet"):
             self.renew_views()
+
+    def settle_attempt(self, attempt: Attempt, parts: Path, run_date: str) -> None:
+        """What was committed and then killed is done; where it was replaced since, its folder is no longer ours."""
+        read = self.recs.read(run_date)
+        if read.pointer.live is not None and read.pointer.live.folder == attempt.folder:
+            self.keep(parts, run_date)
+        elif attempt.folder in sweeping.folders_of(read):
+            (parts.parent / ATTEMPT).unlink()
 
     def keep(self, parts: Path, run_date: str) -> None:
         """The parts of the newest date stay on this machine, as the next night is compared with them."""

@@ -260,6 +260,22 @@ def test_a_killed_upload_goes_on_in_the_same_folder(place: Place) -> None:
     assert (uploaded[0].startswith(folder), len(place.stored("data"))) == (True, PARTS)
 
 
+def test_a_run_that_was_killed_after_its_commit_and_replaced_since_is_uploaded_anew(
+    place: Place, tmp_path: Path
+) -> None:
+    kill_at = 1
+    while place.found() is None:
+        CALLS.kill(lambda: place.publish(1), at=kill_at)
+        kill_at += 1
+    first = set(place.stored("data"))
+    assert (place.staging / "work").exists()
+    place._replace(staging=tmp_path / "another").publish(2)
+    place.publish(1)
+    pointer = place.bucket().recs.read(DAY).pointer
+    assert [one.version.run_id for one in pointer.past] == [f"{2:012x}", f"{1:012x}"]
+    assert (place.found(), len(first), len(place.stored("data"))) == (1, PARTS, 3 * PARTS)
+
+
 def test_of_two_machines_with_the_same_run_one_publishes_and_the_other_finds_it_published(
     url: str, tmp_path: Path
 ) -> None:
