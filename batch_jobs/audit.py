@@ -16,6 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from batch_jobs.drift import score_counts
 from rec_export.data.columns import Int64, comparable
 from rec_export.errors import DataError
 from rec_export.recs import SOURCES, Audit
@@ -43,6 +44,7 @@ class Evidence(NamedTuple):
     item: pd.Series  # item_id -> lists that hold it
     first: pd.Series  # item_id -> lists that begin with it
     same: pd.Series  # hash of a list by the model -> how often
+    scores: pd.Series  # bin of a score by the model (drift.py) -> rows
     sample: pa.Table  # user_id, item_id of some users
     ends: tuple[pa.Scalar, pa.Scalar] | None  # the first and the last user
 
@@ -69,6 +71,7 @@ class Evidence(NamedTuple):
             item=counts(table["item_id"].combine_chunks()),
             first=counts(table["item_id"].combine_chunks().take(pa.array(start))),
             same=pd.Series(lists.hashes(size)[source == SOURCES[0]]).value_counts(),
+            scores=score_counts(lists.score[np.repeat(source == SOURCES[0], size)]),
             sample=table.select(["user_id", "item_id"]).filter(pa.array(mine)),
             ends=(user[0], user[-1]) if len(user) else None,
         )
@@ -88,6 +91,7 @@ class Evidence(NamedTuple):
             item=added(part.item for part in parts),
             first=added(part.first for part in parts),
             same=added(part.same for part in parts),
+            scores=added(part.scores for part in parts),
             sample=pa.concat_tables([part.sample for part in parts], promote_options="permissive"),
             ends=(ends[0][0], ends[-1][1]) if ends else None,
         )

@@ -46,6 +46,9 @@ PLACE = PlaceType()
 DAY = click.DateTime(["%Y-%m-%d"])
 EXECUTORS = click.Choice(["local", "processes", "ray", "shards"])
 
+EXPECT = click.option(
+    "--expect-model-sha256", metavar="HEX", help="Refuse a bundle whose manifest.json has another sha256."
+)
 SCORING = (
     click.argument("bundle", type=PATH),
     click.option(
@@ -85,6 +88,7 @@ SCORING = (
     ),
     click.option("--replace", is_flag=True, help="Put the run in the place of another one that is live at that date."),
     click.option("--allow-world-writable", is_flag=True, help="Publish where everybody on this machine may write."),
+    EXPECT,
 )
 MEANS = (
     click.option(
@@ -215,6 +219,7 @@ def tell_share(done: "Share") -> None:
 @click.option("--gate-cmd", "command", help="A check of your own: it gets the folder of the parts, 0 lets them pass.")
 @click.option("--replace", is_flag=True, help="Put the run in the place of another one that is live at that date.")
 @click.option("--executor", type=EXECUTORS, help="Who makes the parts: docs/executors.md.  [default: score.executor]")
+@EXPECT
 @with_options(*SHARE, *DRY)
 @click.option("--json", "as_json", is_flag=True, help="Print the report.")
 @click.pass_context

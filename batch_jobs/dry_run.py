@@ -2,16 +2,16 @@
 
 from collections.abc import Callable, Iterator
 from functools import partial
-from math import log2
 
 from batch_jobs.destinations import destination_at
 from batch_jobs.job import ScoreJob
 from batch_jobs.lists import lists_of
-from batch_jobs.night import NightlyJob, refuse_other_columns
+from batch_jobs.night import NightlyJob, refuse_slips
 from batch_jobs.parts import shards_of
 from batch_jobs.plan import Plan, planned, refuse_taken
 from batch_jobs.rules import ruled
 from batch_jobs.scoring import already, check_items
+from batch_jobs.space import bytes_of
 from batch_jobs.today import Today, look
 from rec_export.data.read import refuse_changes
 from rec_export.errors import nobody_named
@@ -21,7 +21,6 @@ from rec_export.objects import place_of
 from rec_export.scorer import Model, Scorer, chunks
 
 CALIBRATED = 256  # users at a time
-SCORE = 4.2  # bytes of a row in Parquet beside the item: a float32 that packs badly, rank and source that pack well
 
 
 def dry_run(job: ScoreJob) -> Forecast:
@@ -69,7 +68,7 @@ def foretold(does: str, job: ScoreJob, plan: Plan, today: Today, scorer: Scorer,
         out=place_of(job.place().where(plan.run_date)),
         work=job.place().control,
         memory=peak(),
-        disk=int(rows * (SCORE + log2(max(items, 2)) / 8)),
+        disk=bytes_of(rows, items),
         seconds=(seconds, seconds),
     )
 
@@ -78,7 +77,7 @@ def dry_night(job: NightlyJob) -> Forecast:
     """What the night would do before it asks the gates, which judge finished lists. Raises what `nightly` raises."""
     with nobody_named():
         job.judge()
-        refuse_other_columns(job)
+        refuse_slips(job)
         forecast = dry_run(job.score_job())
     asked = "then ask the gates whether it may be published; only finished lists can tell them"
     return forecast.model_copy(update={"facts": (*forecast.facts, asked) if not forecast.done else ()})

@@ -10,23 +10,28 @@ import shutil
 import subprocess
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
+from math import log2
 from pathlib import Path
+from statistics import median
 from typing import NamedTuple, final
 
 from batch_jobs.audit import Evidence, one_in, overlap, step_for
-from rec_export.config import Gates
+from batch_jobs.drift import stability
 from rec_export.errors import DataError, MissingInputError, ModelError, UsageError, nearest
 from rec_export.published import Published
 from rec_export.recs import SOURCES, RunManifest, Verdict
 from rec_export.redact import redacted
+from rec_export.thresholds import Gates
 
 log = logging.getLogger("rec_export")
+TINY = 1e-9  # for no rows at all
 STRUCTURE = "structure"  # lists that break a promise of the format: never to be forced
 NAMES = (
-    STRUCTURE, "covered", "short_lists", "flat_lists", "same_list", "first_item", "unknown_items", "log_rows", "users",
-    "items", "first_item_growth", "sources", "overlap", "newest_event", "model_age", "command",
+    STRUCTURE, "covered", "short_lists", "part_rows", "flat_lists", "same_list", "first_item", "unknown_items",
+    "unknown_users", "log_rows", "users", "items", "first_item_growth", "sources", "overlap", "score_shift",
+    "newest_event", "model_age", "command",
 )  # fmt: skip
-COMPARED = ("log_rows", "users", "items", "first_item_growth", "sources", "overlap")
+COMPARED = ("log_rows", "users", "items", "first_item_growth", "sources", "overlap", "score_shift")
 
 
 class Candidate(NamedTuple):
@@ -78,10 +83,21 @@ class Gatekeeper:
         own = (0, 0) if run.rules is None else (run.rules.empty_of_own, run.rules.short_of_own)  # as a rule wants it
         yield at_least("covered", 1 - (run.empty_lists - own[0]) / users, gates.covered)
         yield at_most("short_lists", (run.short_lists - own[1]) / users, gates.short_lists)
+        yield self.even(run)
         yield at_most("flat_lists", audit.flat_lists, gates.flat_lists)
         yield at_most("same_list", audit.same_list, gates.same_list)
         yield at_most("first_item", audit.first_item, gates.first_item)
         yield at_most("unknown_items", run.unknown_items or 0.0, gates.unknown_items)
+        yield at_most("unknown_users", run.unknown_users or 0.0, gates.unknown_users)
+
+    def even(self, run: RunManifest) -> Verdict:
+        """Whether one part holds many more, or fewer, rows a user than most do."""
+        limit = self.gates.part_rows
+        rows = [part.rows / max(sum(part.users.values()), 1) for part in run.files]
+        middle = median(rows) or 1.0
+        worst = max((row / middle for row in rows), key=lambda ratio: abs(log2(max(ratio, TINY))))
+        said = f"{1 / limit:g}..{limit:g} times the median"
+        return verdict("part_rows", worst, said, 1 / limit <= worst <= limit, hard=False)
 
     def compared(self, candidate: Candidate, before: RunManifest | None) -> Iterator[Verdict]:
         """Gates beside the night before."""
@@ -99,17 +115,23 @@ class Gatekeeper:
         yield at_most("first_item_growth", growth, gates.first_item_growth)
         shares = [abs(run.users[s] / max(now, 1) - before.users[s] / then) for s in SOURCES]
         yield at_most("sources", max(shares), gates.sources, "of users in another source")
-        yield self.churn(candidate, before)
+        yield from self.beside(candidate, before)
 
-    def churn(self, candidate: Candidate, before: RunManifest) -> Verdict:
-        """How much of the lists of the night before is still there, for a sample of users."""
+    def beside(self, candidate: Candidate, before: RunManifest) -> Iterator[Verdict]:
+        """Gates that read the lists of the night before."""
         step = step_for(sum(candidate.manifest.users.values()))
         folder = candidate.recs.local(before.run_date)
         try:
             candidate.recs.bring(before.run_date)
             then = Evidence.together(Evidence.of(folder / part.name, one_in(step)) for part in before.files)
         except DataError as error:  # which is no fault of tonight's lists
-            return skipped("overlap", str(error))
+            yield from (skipped(name, str(error)) for name in ("overlap", "score_shift"))
+            return
+        yield self.churn(candidate, then)
+        yield self.drift(candidate, before, then)
+
+    def churn(self, candidate: Candidate, then: Evidence) -> Verdict:
+        """How much of the lists of the night before is still there, for a sample of users."""
         share = overlap(candidate.evidence.sample, then.sample)
         if share is None:
             return skipped("overlap", "no user of the sample is in both nights")
@@ -117,6 +139,20 @@ class Gatekeeper:
             limit = f"less than {self.gates.stale_overlap:g}: is the input of the same day?"
             return verdict("overlap", share, limit, False, hard=False)
         return at_least("overlap", share, self.gates.overlap)
+
+    def drift(self, candidate: Candidate, before: RunManifest, then: Evidence) -> Verdict:
+        """How far the model's scores have moved; a new model may have scores of its own, and is only warned of."""
+        gates, mine, theirs = self.gates, candidate.manifest.facts(), before.facts()
+        other = [name for name in ("k", "seen", "rules") if mine.get(name) != theirs.get(name)]
+        if other:
+            return skipped("score_shift", f"made with another {', '.join(other)}")
+        index = stability(then.scores, candidate.evidence.scores)
+        if index is None:
+            return skipped("score_shift", "no list by the model in one of both nights")
+        if index > gates.score_shift and mine["bundle"] == theirs["bundle"]:
+            return at_most("score_shift", index, gates.score_shift)
+        limit = f"at most {gates.score_shift_warned:g}"
+        return verdict("score_shift", index, limit, index <= gates.score_shift_warned, hard=False)
 
     def fresh(self, run: RunManifest) -> Iterator[Verdict]:
         """Gates on the age of the log, at the end of the run's date or now, whichever is earlier, and of the model."""

@@ -36,6 +36,7 @@ class ScoreJob(Record):
     workers: int | None = Field(default=None, ge=1)
     ray_address: str | None = None
     rules: Rules = Rules()
+    expect_model_sha256: str | None = None  # of the bundle's manifest
     replace: bool = False  # where another run is live at that date
     allow_world_writable: bool = False  # of the place
 

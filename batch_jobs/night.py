@@ -11,6 +11,7 @@ from typing import Literal, NamedTuple, final
 from pydantic import BaseModel
 
 from batch_jobs.clock import Clock
+from batch_jobs.delta import mirror, refuse_unfit
 from batch_jobs.destination import Destination
 from batch_jobs.destinations import destination_at
 from batch_jobs.executors.shards import Share, make_share
@@ -29,6 +30,7 @@ from rec_export.errors import (
     BusyError,
     GateError,
     RecExportError,
+    SinkError,
     UsageError,
     nobody_named,
 )
@@ -36,7 +38,7 @@ from rec_export.files import refuse_busy
 from rec_export.logs import bound, is_json
 from rec_export.progress import watched
 from rec_export.record import Record
-from rec_export.recs import RunManifest
+from rec_export.recs import Recs, RunManifest
 from rec_export.redact import redacted
 
 log = logging.getLogger("rec_export")
@@ -52,6 +54,7 @@ class NightlyJob(Record):
     force: tuple[str, ...] = ()
     reason: str | None = None
     command: str | None = None
+    expect_model_sha256: str | None = None
     replace: bool = False
     executor: Literal["local", "processes", "ray", "shards"] | None = None
 
@@ -71,8 +74,9 @@ class NightlyJob(Record):
         return ScoreJob(
             bundle=section.bundle, interactions=data.interactions.path, items=data.items and data.items.path,
             users=data.users and data.users.path, whom=section.users, run_date=self.run_date,
-            out=section.out, staging=section.staging,
-            rules=self.config.rules, replace=self.replace, allow_world_writable=section.allow_world_writable,
+            out=section.out, staging=section.staging, rules=self.config.rules, replace=self.replace,
+            expect_model_sha256=self.expect_model_sha256 or section.expect_model_sha256,
+            allow_world_writable=section.allow_world_writable,
             **asked,
         )  # fmt: skip
 
@@ -96,7 +100,7 @@ def run(job: NightlyJob) -> Report:
 def share(job: NightlyJob, index: int, count: int) -> Share:
     """Make one of several shares of tonight's parts. No report: the night ends when somebody publishes."""
     with bound(run_date=job.run_date.isoformat()), nobody_named():
-        refuse_other_columns(job)
+        refuse_slips(job)
         return make_share(job.score_job(), index, count)
 
 
@@ -107,19 +111,35 @@ def watched_over(job: NightlyJob) -> Report:
     refuse_busy(control / "lock")  # of a night that is none nobody needs to know
     watchers = Watchers.of(job)
     with reported(place, job, watchers), watched(watchers.heart.beat):
-        refuse_other_columns(job)
+        refuse_slips(job)
         done = score(job.score_job(), judge, job.section.retention)
         if not done.fresh:
             warn_of_gates_not_asked(judge, done.manifest)
-    report = told(done, clock)
+        behind = sunk(job)
+    report = told(done, clock, behind)
     with warned("the report could not be written"):
-        if done.fresh or not said_well(place):
+        if done.fresh or behind is not None or not said_well(place):
             leave_report(place, report)
     watchers.tell(report)
+    if behind is not None:
+        raise behind
     if is_json():
         fields = report.model_dump(exclude={"gates", "run_date"}, mode="json")
         log.info("%s", report.line(), extra=fields)
     return report
+
+
+def sunk(job: NightlyJob) -> SinkError | None:
+    """Bring the Delta table in line, where one was asked for; why it could not be. The lists are live all the same."""
+    if job.section.delta is None:
+        return None
+    try:
+        mirror(folder_of(job), job.section.delta, anywhere=job.section.allow_world_writable)
+    except RecExportError as error:
+        return SinkError(
+            f"run_date={job.run_date} is live, but its Delta table is not in line: {error}", error.exit_code
+        )
+    return None
 
 
 def warn_of_gates_not_asked(judge: Gatekeeper, run: RunManifest) -> None:
@@ -196,9 +216,13 @@ def leave_report(place: Destination, report: Report, error: BaseException | None
     place.keep_report(evidence)
 
 
-def told(done: Scored, clock: Clock) -> Report:
-    """The report of a night that ended well."""
-    return Report.of_run(done.manifest, "published" if done.fresh else "kept", clock.seconds(), resumed=done.resumed)
+def told(done: Scored, clock: Clock, behind: SinkError | None) -> Report:
+    """The report of a night whose lists are live; `behind` is why a table is not in line with them."""
+    code, sentence = (0, "") if behind is None else (behind.exit_code, redacted(str(behind)))
+    return Report.of_run(
+        done.manifest, "published" if done.fresh else "kept", clock.seconds(), resumed=done.resumed, exit_code=code,
+        sentence=sentence,
+    )  # fmt: skip
 
 
 def failed(error: BaseException, job: NightlyJob, clock: Clock) -> Report:
@@ -222,6 +246,21 @@ def failed(error: BaseException, job: NightlyJob, clock: Clock) -> Report:
         started_at=clock.started.isoformat(timespec="seconds"),
         seconds=clock.seconds(),
     )
+
+
+def refuse_slips(job: NightlyJob) -> None:
+    """Raise what can be known before the lists: other columns than the training's, no place for a Delta table."""
+    refuse_other_columns(job)
+    if job.section.delta is not None:
+        refuse_unfit(folder_of(job), job.section.delta, anywhere=job.section.allow_world_writable)
+
+
+def folder_of(job: NightlyJob) -> Recs:
+    """The read root of a night that also keeps a Delta table. Raises UsageError where it is none."""
+    out = job.section.out
+    if not isinstance(out, Path):
+        raise UsageError(f"nightly.delta follows a read root in a folder, but nightly.out is {out}; leave one out")
+    return Recs.at(out)
 
 
 def refuse_other_columns(job: NightlyJob) -> None:

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from pathlib import Path
 from typing import NamedTuple
 
 import torch
@@ -14,6 +15,7 @@ from rec_export.data.read import fingerprint
 from rec_export.device import device_of
 from rec_export.errors import DataError, MissingInputError, ModelError, OutputExistsError, RecExportError
 from rec_export.files import sha256
+from rec_export.published import Published
 from rec_export.recs import UNKNOWN_RUN, Facts, decided
 from rec_export.sealed import MANIFEST, check_files, check_manifest
 
@@ -35,6 +37,8 @@ def planned(job: ScoreJob) -> Plan:
     if job.device is not None:
         device_of(job.device)  # a slip should not wait for the bundle's hashes
     folder = job.bundle.resolve()  # a link to it may be pointed elsewhere meanwhile
+    if job.expect_model_sha256 is not None:
+        refuse_other_model(folder, job.expect_model_sha256)
     bundle = Bundle.read(folder if folder.exists() else job.bundle)
     how = job.scoring(bundle.manifest.blueprint.score, bundle.manifest.runtimes)
     hashes = {name: fingerprint(path) for name, path in job.inputs().items()}
@@ -49,6 +53,16 @@ def planned(job: ScoreJob) -> Plan:
     }
     run_date = job.run_date.isoformat()
     return Plan(identity(run_date, facts), run_date, bundle, how, device_of(how.device), facts, hashes)
+
+
+def refuse_other_model(folder: Path, expected: str) -> None:
+    """Raise ModelError where the bundle's manifest, and so any file of it, is not the one that was asked for."""
+    found = sha256(folder / MANIFEST) if (folder / MANIFEST).is_file() else None
+    if found not in (None, expected.strip().lower()):  # no bundle at all is told of by who reads it
+        raise ModelError(
+            f"the manifest of the bundle {folder} has the sha256 {found}, but should have {expected.strip()}; find out"
+            " who changed the bundle, or expect the new one"
+        )
 
 
 def refuse_another_bundle(plan: Plan) -> None:
@@ -69,10 +83,10 @@ def identity(run_date: str, facts: Facts) -> str:
     return hashlib.sha256(json.dumps(whole, sort_keys=True).encode()).hexdigest()[:12]
 
 
-def facts_of(place: Destination, run_date: str, run_id: str) -> Facts:
+def facts_of(recs: Published, run_date: str, run_id: str) -> Facts:
     """What a manifest says that decided its run; nothing where it is gone or damaged."""
     try:
-        return place.recs.told(run_date, run_id).facts()
+        return recs.told(run_date, run_id).facts()
     except (MissingInputError, ModelError):
         return {}
 
@@ -86,7 +100,7 @@ def refuse_taken(place: Destination, plan: Plan, live: str | None, replace: bool
         place.refuse_unfit(replaces=live is not None)
         return
     if live is not None:
-        theirs = facts_of(place, plan.run_date, live)
+        theirs = facts_of(place.recs, plan.run_date, live)
         names = [name for name in {**theirs, **plan.facts} if theirs.get(name) != plan.facts.get(name)]
         differs = f"another {', '.join(names)}" if theirs and names else "other inputs"
         raise OutputExistsError(

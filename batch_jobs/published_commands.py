@@ -64,6 +64,28 @@ def verify_run(recs: Path | str, days: tuple[datetime, ...]) -> None:
 
 
 @click.command()
+@click.argument("recs", type=PATH)
+@click.argument("table", type=PATH)
+@click.option(
+    "--allow-world-writable", "anywhere", is_flag=True, help="Though everybody on this machine may write there."
+)
+def delta(recs: Path, table: Path, anywhere: bool) -> None:
+    """Bring the Delta table TABLE in line with what is live in the read root RECS, each date in one commit.
+
+    `nightly` does so by itself where the configuration names a table; after `score` or `rollback` this does.
+    """
+    from batch_jobs.delta import mirror
+    from rec_export.recs import Recs
+
+    done = mirror(Recs.at(recs), table, anywhere=anywhere)
+    for what, dates in (("put", done.put), ("removed", done.gone)):
+        if dates:
+            click.echo(f"{what} {', '.join(f'run_date={date}' for date in sorted(dates))}")
+    if not done.put and not done.gone:
+        click.echo(f"{table} holds what is live already; nothing is written")
+
+
+@click.command()
 @click.argument("config", type=PATH)
 @click.option("--cron", "kind", flag_value="cron", help="A line for crontab.")
 @click.option("--systemd", "kind", flag_value="systemd", help="A service and its timer.")

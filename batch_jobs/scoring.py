@@ -17,6 +17,7 @@ from batch_jobs.job import ScoreJob
 from batch_jobs.parts import shards_of
 from batch_jobs.plan import Plan, planned, refuse_taken
 from batch_jobs.rules import broken, ruled
+from batch_jobs.space import refuse_full
 from batch_jobs.task import Task
 from batch_jobs.today import Today, look
 from batch_jobs.work import Work, working
@@ -66,16 +67,17 @@ def run(job: ScoreJob, judge: Judge = structure, keep: Retention | None = None) 
         today = look(plan.bundle, job)
         ruling = ruled(today, job, plan.bundle.manifest.blueprint.data, plan.how)
         refuse_changes(plan.hashes, job.inputs())
-        unknown = check_items(today, job)
+        unknown = {"unknown_items": check_items(today, job), "unknown_users": strangers(today)}
         warn_of_a_short_log(today, job)
         warn_of_an_old_log(today, job)
         stages.end("read the log and tables")
         with working(recs, plan) as work:
             task = Task(job, plan, today, ruling, work)
             left = task.left()
+            refuse_full(recs, task, left)
             make_parts(task, left)
             stages.end("score and write")
-            draft = described(task, clock).model_copy(update={"unknown_items": unknown, "replaces": before})
+            draft = described(task, clock).model_copy(update={**unknown, "replaces": before})
             evidence = read_back(work, draft, task)
             draft = draft.model_copy(update={"stages": stages.until("read back")})
             manifest = judged(Candidate(recs, work.parts, draft, evidence), work, judge)
@@ -209,6 +211,12 @@ def check_items(today: Today, job: ScoreJob) -> float:
             f"{len(seen) - known:,}", f"{len(seen):,}", job.interactions,
         )  # fmt: skip
     return round(1 - known / len(seen), 6)
+
+
+def strangers(today: Today) -> float:
+    """The share of the log's rows whose user the model does not know."""
+    start = today.world.timeline.seen_start
+    return round(1 - int(start[today.catalogue.users.trained]) / max(int(start[-1]), 1), 6)
 
 
 def warn_of_a_short_log(today: Today, job: ScoreJob) -> None:

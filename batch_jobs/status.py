@@ -1,14 +1,22 @@
 """What is live below a read root, at work, or refused, and how the last night ended. Nothing is written."""
 
+import re
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Self, final
 
 from batch_jobs.destination import Destination
+from batch_jobs.holders import Holder, holders
 from batch_jobs.report import Report, changed, report_in
 from rec_export.errors import MissingInputError
-from rec_export.files import is_locked
+from rec_export.forecast import lasting
 from rec_export.published import Withdrawal
 from rec_export.record import Record
-from rec_export.recs import Recs, RunManifest
+from rec_export.recs import FOLDER, Recs, RunManifest
+
+SIDECAR = re.compile(r"part-(\d{5})-of-(\d{5})-[0-9a-f]{12}\.json")
+QUIET = timedelta(hours=1)  # without a change in the folder of a run at work, from which a person should look
+MOST_NAMED = 10  # missing parts
 
 
 @final
@@ -36,6 +44,39 @@ class Refused(Record):
 
 
 @final
+class UnderWay(Record):
+    """A run that is not published yet."""
+
+    run_id: str
+    run_date: str | None
+    finished: int  # parts
+    total: int | None  # of so many; None: no part is finished, and only their names tell
+    missing: tuple[int, ...]  # numbers of the parts that are not finished
+    changed_at: str  # UTC, ISO 8601: when something was put into its folder last
+
+    @classmethod
+    def at(cls, folder: Path) -> Self:
+        """What the folder of its work holds."""
+        names = [match for path in folder.glob("done/*.json") if (match := SIDECAR.fullmatch(path.name))]
+        there = {int(match[1]) for match in names}
+        total = max((int(match[2]) for match in names), default=None)
+        dates = [match[1] for path in folder.glob("run_date=*") if (match := FOLDER.fullmatch(path.name))]
+        return cls(
+            run_id=folder.name, run_date=dates[0] if dates else None, finished=len(there), total=total,
+            missing=tuple(sorted(set(range(total or 0)) - there)), changed_at=moment(changed(folder)).isoformat(),
+        )  # fmt: skip
+
+    def line(self) -> str:
+        """For a person."""
+        date = "" if self.run_date is None else f" of run_date={self.run_date}"
+        if self.total is None:
+            return f"run {self.run_id}{date}, no part finished yet"
+        numbers = ", ".join(map(str, self.missing[:MOST_NAMED])) + (", ..." if len(self.missing) > MOST_NAMED else "")
+        missing = f" (missing {numbers})" if self.missing else ""
+        return f"run {self.run_id}{date}, {self.finished} of {self.total} parts finished{missing}"
+
+
+@final
 class Status(Record):
     """One look at a read root."""
 
@@ -45,8 +86,9 @@ class Status(Record):
     rows: int | None
     begun_at: str | None  # UTC, ISO 8601
     dates: tuple[str, ...]
-    at_work: dict[str, int]  # finished parts by run id
-    stopped: dict[str, int]  # the same, of runs that were killed or failed half-way
+    at_work: tuple[UnderWay, ...]
+    stopped: tuple[UnderWay, ...]  # runs that were killed or failed half-way
+    lock: tuple[Holder, ...] | None  # who holds it, as far as can be seen; None: nobody
     refused: tuple[Refused, ...]  # the newest first
     kept: tuple[str, ...]  # runs of the newest date that `rollback` can put back
     withdrawn: tuple[Withdrawal, ...]  # runs that were taken back and are not live; the newest first
@@ -59,11 +101,9 @@ class Status(Record):
             told = "its manifest is gone" if self.users is None else f"{self.users:,} users, {self.rows:,} rows"
             lines = [f"live      run_date={self.newest}, run {self.run_id}, {told}, begun {self.begun_at}"]
             lines += [f"dates     {len(self.dates)}, {self.dates[0]} .. {self.dates[-1]}"]
-        lines += [f"at work   run {run}, {parts} parts finished" for run, parts in self.at_work.items()]
-        lines += [
-            f"stopped   run {run}, {parts} parts finished; the same command goes on from there"
-            for run, parts in self.stopped.items()
-        ]
+        lines += [f"at work   {run.line()}, last change {run.changed_at}" for run in self.at_work]
+        lines += self.locked()
+        lines += [f"stopped   {run.line()}; the same command goes on from there" for run in self.stopped]
         lines += [f"refused   {run.line()}" for run in self.refused]
         lines += [f"kept      run {run} of {self.newest}, for `rollback --to`" for run in self.kept]
         lines += [
@@ -79,6 +119,24 @@ class Status(Record):
             lines += ["          it was taken back since"] if gone else []
         return lines
 
+    def locked(self) -> list[str]:
+        """Who holds the lock, and a warning where that looks like nobody who works."""
+        if self.lock is None:
+            return []
+        who = " and ".join(one.told() for one in self.lock) or "a process that cannot be seen from here"
+        lines = [f"locked    by {who}"]
+        quiet = [datetime.now(UTC) - datetime.fromisoformat(run.changed_at) for run in self.at_work]
+        if any(one.stopped for one in self.lock):
+            lines += ["WARNING   nothing goes on until it is continued (kill -CONT) or ended; then the lock is free"]
+        elif quiet and min(quiet) > QUIET:
+            lines += [f"WARNING   nothing was written for {lasting(min(quiet).total_seconds())}; does it still work?"]
+        return lines
+
+
+def moment(nanoseconds: int) -> datetime:
+    """A file's time, to the second."""
+    return datetime.fromtimestamp(nanoseconds // 10**9, UTC)
+
 
 def status(place: Destination) -> Status:
     """Look. Raises MissingInputError where nothing was ever published or tried."""
@@ -89,14 +147,15 @@ def status(place: Destination) -> Status:
     newest = dates[-1] if dates else None
     run_id = None if newest is None else recs.run_id(newest)
     manifest = told(place, newest, run_id)
-    begun = {path: len([*path.glob("done/part-*.json")]) for path in sorted(recs.control.glob("work/*"), key=changed)}
-    at_work = [*begun][-1:] if is_locked(recs.control / "lock") else []
+    begun, lock = sorted(recs.control.glob("work/*"), key=changed), holders(recs.control / "lock")
+    cut = len(begun) - 1 if lock is not None and begun else len(begun)
     return Status(
         newest=newest, run_id=run_id, dates=tuple(dates),
         users=manifest and sum(manifest.users.values()), rows=manifest and manifest.rows,
         begun_at=manifest and manifest.started_at,
-        at_work={path.name: begun[path] for path in at_work},
-        stopped={path.name: parts for path, parts in begun.items() if path not in at_work},
+        at_work=tuple(UnderWay.at(path) for path in begun[cut:]),
+        stopped=tuple(UnderWay.at(path) for path in begun[:cut]),
+        lock=lock,
         refused=tuple(Refused.of(run, report) for run, report in place.refused().items()),
         withdrawn=tuple(sorted(place.withdrawn(), key=lambda one: one.at, reverse=True)),
         kept=() if newest is None else tuple(place.kept(newest)),

@@ -3,10 +3,12 @@
     python examples/results.py --shared ../shared > docs/results.md
 
 The sets and the judge are not part of the project: --shared names a folder with data/ and tools/holdout.py. All is
-measured from outside: each command is a process of its own, and the lists are judged from their Parquet.
+measured from outside: each command is a process of its own, and the lists are judged from their Parquet, beside those
+of a peer (peers.py). What was judged is kept in examples/work, so the same command goes on where it was stopped.
 """
 
 import argparse
+import importlib.util
 import json
 import os
 import shutil
@@ -14,28 +16,49 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import ModuleType
 from typing import Any, NamedTuple
 
+import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 HERE = Path(__file__).resolve().parent
+
+
+class Held(NamedTuple):
+    """A log, how it is split, and the best well-known method on it, as its validation rows set it."""
+
+    dataset: str
+    seed: int
+    peer: tuple[str, ...]
+    whole: bool = False  # rank the whole catalogue of the shop, of which only some have ever been bought
+
+
+INSTRUMENTS, LASTFM = "amazon-musical-instruments-5core", "hetrec2011-lastfm"
+NEAREST = {0: ("itemknn",), 1: ("itemknn",), 2: ("itemknn", "--power", "0.5")}
+FACTORS = {0: ("als",), 1: ("als", "--factors", "128"), 2: ("als",)}
 SETS = {
-    "electronics": ("amazon-electronics-2023", 0),
-    "retail": ("online-retail-ii", 0),
-    "instruments": ("amazon-musical-instruments-5core", 42),
-    "lastfm": ("hetrec2011-lastfm", 0),
+    "electronics": Held("amazon-electronics-2023", 0, ("recent", "--days", "30")),
+    "retail": Held("online-retail-ii", 0, ("faded", "--days", "7")),
+    **{f"instruments {seed}": Held(INSTRUMENTS, seed, peer) for seed, peer in NEAREST.items()},
+    "instruments last": Held(f"{INSTRUMENTS}:last", 0, ("itemknn", "--days", "365")),
+    **{f"instruments {seed} of 83,046": Held(INSTRUMENTS, seed, peer, True) for seed, peer in NEAREST.items()},
+    **{f"lastfm {seed}": Held(LASTFM, seed, peer) for seed, peer in FACTORS.items()},
 }
 MODELS = {
     "popular": ["model={name: popular}"],
     "pmf": ["model={name: pmf}"],
     "als": ["model={name: als}"],
     "bpr": ["model={name: bpr}"],
+    "music": ["model={name: music}"],
     "hybrid": ["model={name: hybrid}"],
     "gated": ["model={name: gated}"],
     "hybrid x3": ["model={name: hybrid}", "training.seeds=3"],
 }
 """What is set in the configuration, and nothing else."""
+PEER = "peer"
 METRICS = ("hr@10", "recall@10", "ndcg@10", "mrr@10", "recall@50")
 
 
@@ -59,23 +82,78 @@ def run(*command: object) -> Ran:
     return Ran(stdout, time.monotonic() - started, usage.ru_maxrss / 1024)
 
 
+def split(shared: Path, name: str, data: Path) -> None:
+    """Write the parts of a set into `data`, and the peer's lists for everybody."""
+    held = SETS[name]
+    run(sys.executable, shared / "tools" / "holdout.py", "split", held.dataset, "--data", shared / "data",
+        "--out", data, "--seed", held.seed)  # fmt: skip
+    if held.whole:
+        catalogue = shared / "data" / INSTRUMENTS / "catalogue_2014.parquet"
+        pq.write_table(pq.read_table(catalogue, columns=["item_id"]), data / "items.parquet")
+    users = everybody(data, data / "users.parquet")
+    run(sys.executable, HERE / "peers.py", held.peer[0], data / "train.parquet", users, *held.peer[1:],
+        "--out", data / "peer.parquet")  # fmt: skip
+
+
 def measured(shared: Path, name: str, model: str) -> dict[str, Any]:
     """Train, export, score and judge one model on one set."""
-    data, work = HERE / "data" / name, HERE / "work" / name / model.replace(" ", "-")
+    data, work = HERE / "data" / name.split()[0], HERE / "work" / name.replace(" ", "-") / model.replace(" ", "-")
+    if (work / "result.json").exists():
+        return json.loads((work / "result.json").read_text(encoding="utf-8"))
     shutil.rmtree(work, ignore_errors=True)
     work.mkdir(parents=True)
+    steps, recs = {}, data / "peer.parquet"
+    if model != PEER:
+        steps, recs = made(data, work, HERE / f"{name.split()[0]}.yaml", model), work / "recs"
+    judge = run(sys.executable, shared / "tools" / "holdout.py", "judge", recs, "--train", data / "train.parquet",
+                "--test", data / "test.parquet", "--items", data / "items.parquet", "--bootstrap", 1000)  # fmt: skip
+    result = {
+        "judge": json.loads(judge.stdout),
+        "seconds": [step.seconds for step in steps.values()],
+        "megabytes": max((step.megabytes for step in steps.values()), default=0),
+        "gap": paired(shared, data, recs) if model != PEER else None,
+    }
+    (work / "result.json").write_text(json.dumps(result), encoding="utf-8")
+    return result
+
+
+def made(data: Path, work: Path, config: Path, model: str) -> dict[str, Ran]:
+    """Train, export, and score everybody."""
     ours = Path(sys.executable).with_name("rec-export")
     changes = [word for change in MODELS[model] for word in ("--set", change)]
-    train = run(ours, "train", HERE / f"{name}.yaml", *changes, "--out", work / "checkpoint")
-    export = run(ours, "export", work / "checkpoint", "--out", work / "bundle")
-    log = data / "train.parquet"
-    users = everybody(data, work / "users.parquet")
-    score = run(ours, "score", work / "bundle", "--interactions", log, "--users", users, "--k", 50,
-                "--out", work / "recs")  # fmt: skip
-    judge = run(sys.executable, shared / "tools" / "holdout.py", "judge", work / "recs", "--train", log,
-                "--test", data / "test.parquet", "--items", data / "items.parquet", "--bootstrap", 1000)  # fmt: skip
-    steps = {"train": train, "export": export, "score": score}
-    return {"judge": json.loads(judge.stdout), "steps": steps}
+    return {
+        "train": run(ours, "train", config, *changes, "--out", work / "checkpoint"),
+        "export": run(ours, "export", work / "checkpoint", "--out", work / "bundle"),
+        "score": run(ours, "score", work / "bundle", "--interactions", data / "train.parquet",
+                     "--users", data / "users.parquet", "--k", 50, "--out", work / "recs"),
+    }  # fmt: skip
+
+
+def paired(shared: Path, data: Path, recs: Path) -> tuple[float, float, float]:
+    """NDCG@10 minus the peer's, by warm user: the mean, and its 95% interval."""
+    judge = module_at(shared / "tools" / "holdout.py")
+    test = pd.read_parquet(data / "test.parquet")
+    warm = test.user_id.isin(pd.read_parquet(data / "train.parquet").user_id)
+    values = []
+    for lists in (recs, data / "peer.parquet"):
+        rows = pd.read_parquet(lists, columns=["user_id", "item_id", "rank"])
+        pairs = pd.MultiIndex.from_frame(rows[["user_id", "item_id"]])
+        values.append(judge.per_user(rows, pairs, test[warm], 10, 50)["ndcg@10"])
+    gap = (values[0] - values[1]).to_numpy()
+    rng = np.random.default_rng(0)
+    means = [gap[rng.integers(len(gap), size=len(gap))].mean() for _ in range(1000)]
+    low, high = np.percentile(means, [2.5, 97.5])
+    return float(gap.mean()), float(low), float(high)
+
+
+def module_at(path: Path) -> ModuleType:
+    """A Python file that is in no package."""
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    assert spec
+    assert spec.loader
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
 def everybody(data: Path, path: Path) -> Path:
@@ -90,12 +168,13 @@ def row(name: str, model: str, result: dict[str, Any]) -> str:
     warm = result["judge"]["warm"]
     low, high = warm["ci95"]["ndcg@10"]
     cells = [f"{warm[metric]:.4f}" + (f" [{low:.4f}, {high:.4f}]" if metric == "ndcg@10" else "") for metric in METRICS]
-    steps = [f"{step.seconds:.0f}" for step in result["steps"].values()]
-    memory = max(step.megabytes for step in result["steps"].values())
     cold = result["judge"]["cold"]
     served = f"{cold['ndcg@10']:.4f} ({cold['users']})" if cold and cold["users"] else ""
+    who = " ".join(SETS[name].peer) if model == PEER else model
+    gap = "{:+.4f} [{:+.4f}, {:+.4f}]".format(*result["gap"]) if result["gap"] else ""
+    cost = [f"{seconds:.0f}" for seconds in result["seconds"]] + [f"{result['megabytes']:,.0f}"]
     coverage = f"{result['judge']['coverage']:.3f}"
-    return f"| {' | '.join([name, model, *cells, served, coverage, *steps, f'{memory:,.0f}'])} |"
+    return f"| {' | '.join([name, who, *cells, gap, served, coverage, *(cost if result['seconds'] else [''] * 4)])} |"
 
 
 HEAD = """# Results on real data
@@ -103,12 +182,13 @@ HEAD = """# Results on real data
 Made by `python examples/results.py --shared ../shared > docs/results.md`, on {cores} shared cores without
 a GPU; seconds are wall time of whole commands, memory is the largest peak of the three. Splits and metrics are those
 of `holdout.py`, from the Parquet that `score` wrote: full ranking of all items, seen items left out, warm test users
-(those with a training row), 95% bootstrap intervals; beside them NDCG@10 of cold test users and their number, who
-are scored by `--users`. The configurations are in examples/; nothing in them is tuned to a set. `hybrid x3` is one
-export of three seeds (`training.seeds: 3`).
+(those with a training row), 95% bootstrap intervals. The first row of each set is a well-known method, made by
+examples/peers.py with settings that were chosen on validation rows; "minus it" is the difference in NDCG@10, paired by
+user. Beside them NDCG@10 of cold test users and their number, who are scored by `--users`. The configurations are in
+examples/; nothing in them is tuned to a set. `hybrid x3` is one export of three seeds (`training.seeds: 3`).
 
-| set | model | {metrics} | cold ndcg@10 | coverage@10 | train s | export s | score s | peak MB |
-|---|---|{dashes}---|---|---|---|---|---|
+| set | model | {metrics} | minus it | cold ndcg@10 | coverage@10 | train s | export s | score s | peak MB |
+|---|---|{dashes}---|---|---|---|---|---|---|---|
 """
 
 
@@ -123,10 +203,8 @@ def main() -> None:
     head = HEAD.format(cores=os.cpu_count(), metrics=" | ".join(METRICS), dashes="---|" * len(METRICS))
     sys.stdout.write(head)
     for name in options.sets:
-        dataset, seed = SETS[name]
-        run(sys.executable, shared / "tools" / "holdout.py", "split", dataset, "--data", shared / "data",
-            "--out", HERE / "data" / name, "--seed", seed)  # fmt: skip
-        for model in options.models:
+        split(shared, name, HERE / "data" / name.split()[0])
+        for model in [PEER, *options.models]:
             sys.stdout.write(row(name, model, measured(shared, name, model)) + "\n")
             sys.stdout.flush()
 

@@ -10,7 +10,7 @@ from rec_export.catalogue import Catalogue
 from rec_export.checkpoint import Blueprint
 from rec_export.errors import ModelError
 from rec_export.record import Record
-from rec_export.sealed import MANIFEST, File, check_files, check_manifest
+from rec_export.sealed import MANIFEST, File, check_files, check_manifest, refuse_too_large
 from rec_export.towers import Head, Input
 from rec_export.variant import Variant
 
@@ -80,8 +80,11 @@ class Bundle(NamedTuple):
 
     @classmethod
     def read(cls, folder: Path) -> Self:
-        """Check the hashes, then read; nothing is loaded before. Raises MissingInputError or ModelError."""
+        """Check sizes and hashes, then read; nothing is loaded before. Raises MissingInputError, ModelError or
+        DeviceError.
+        """
         manifest = manifest_of(folder)
+        refuse_too_large(folder, manifest.files)
         check_files(folder, manifest.files)
         sizes = manifest.blueprint.sizes
         return cls(folder, manifest, Catalogue.read(folder, sizes.users.rows, sizes.items.rows))

@@ -36,6 +36,7 @@ PLACES = {
     "rollback": "batch_jobs.published_commands",
     "status": "batch_jobs.published_commands",
     "verify-run": "batch_jobs.published_commands",
+    "delta": "batch_jobs.published_commands",
     "schedule": "batch_jobs.published_commands",
     "inspect": "rec_export.inspect_command",
     "doctor": "rec_export.doctor_command",

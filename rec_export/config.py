@@ -13,7 +13,9 @@ from rec_export.errors import MissingInputError, UsageError, nearest
 from rec_export.files import below
 from rec_export.objects import Place
 from rec_export.record import Record
+from rec_export.redact import redacted
 from rec_export.rules import Rules
+from rec_export.thresholds import Gates
 
 MODEL = "hybrid"
 METRIC = r"^((hr|recall|ndcg|mrr)@[1-9][0-9]{0,3}|rmse|mae|r2)$"
@@ -35,6 +37,9 @@ class Training(Record):
     embedding_decay: float | None = Field(default=None, ge=0, description="decoupled weight decay of embeddings")
     row_wise: int = Field(
         default=30_000, ge=1, description="tables of so many rows or more: a step moves only the rows it looks up"
+    )
+    shard: bool = Field(
+        default=False, description="of several processes each holds a part of those tables, instead of all of them"
     )
     prior: float | None = Field(
         default=None,
@@ -112,43 +117,6 @@ class Scoring(Record):
 
 
 @final
-class Gates(Record):
-    """When a night's lists are not published. Shares are 0..1; "before" is the newest earlier date published."""
-
-    covered: float = Field(default=0.999, ge=0, le=1, description="least share of users who get a list")
-    short_lists: float = Field(default=0.05, ge=0, le=1, description="largest share of users who get fewer than k")
-    flat_lists: float = Field(
-        default=0.05, ge=0, le=1, description="largest share of lists whose items all have one score"
-    )
-    same_list: float = Field(
-        default=0.05, ge=0, le=1, description="largest share of the lists by the model that are one and the same"
-    )
-    first_item: float = Field(
-        default=0.5, ge=0, le=1, description="largest share of lists that begin with the same item"
-    )
-    first_item_growth: float = Field(default=2.0, ge=1, description="largest ratio of that share to the one before")
-    log_rows: float = Field(default=0.9, ge=0, description="least ratio of the log's rows to those before")
-    users_lost: float = Field(default=0.05, ge=0, le=1, description="largest share of users lost since before")
-    users_gained: float = Field(default=0.20, ge=0, description="largest share of users gained since before")
-    items_kept: float = Field(
-        default=0.5, ge=0, description="least ratio of different items recommended to those before"
-    )
-    sources: float = Field(
-        default=0.10, ge=0, le=1, description="largest change in the share of model, cold or fallback"
-    )
-    overlap: float = Field(default=0.3, ge=0, le=1, description="least share of items that users had before")
-    stale_overlap: float = Field(default=0.999, ge=0, le=1, description="share from which a warning says so")
-    unknown_items: float = Field(
-        default=0.25, ge=0, le=1, description="largest share of the log's rows of items that the model does not know"
-    )
-    newest_event_hours: float = Field(default=36.0, gt=0, description="largest age of the log's newest row")
-    model_days: float = Field(default=7.0, gt=0, description="age of the bundle from which a warning says so")
-    command: str | None = Field(
-        default=None, description="a check of your own: it gets the folder of the parts, and refuses by its exit code"
-    )
-
-
-@final
 class Retention(Record):
     """What is kept after a night was published. The newest dates always are."""
 
@@ -185,6 +153,12 @@ class Nightly(Record):
         repr=False,
         description="a URL that is told of the start and the end (healthchecks.io and its kin); it is a secret",
     )
+    expect_model_sha256: str | None = Field(
+        default=None, description="of bundle/manifest.json, which holds the hashes of the rest; another one is refused"
+    )
+    delta: Path | None = Field(
+        default=None, description="a Delta table that holds what is live in the read root (docs/delta.md)"
+    )
     gates: Gates = Gates()
     retention: Retention = Retention()
 
@@ -198,8 +172,8 @@ class Nightly(Record):
 
     def relative_to(self, folder: Path) -> Self:
         """With paths from a folder."""
-        given = {name: getattr(self, name) for name in ("bundle", "out", "staging", "metrics", "heartbeat")}
-        paths = {name: path for name, path in given.items() if isinstance(path, Path)}
+        names = "bundle", "out", "staging", "metrics", "heartbeat", "delta"
+        paths = {name: path for name in names if isinstance(path := getattr(self, name), Path)}
         return self.model_copy(update={name: below(folder, path) for name, path in paths.items()})
 
 
@@ -248,8 +222,10 @@ class Config(Record):
         return RulesFile.of(fields, str(path)).rules.relative_to(path.parent.resolve())
 
     def dump(self) -> str:
-        """The resolved configuration as YAML, without its one secret."""
+        """The resolved configuration as YAML, without its one secret, and with `***` for those in a gate's command."""
         fields = self.model_dump(mode="json", exclude={"nightly": {"ping"}})
+        if self.nightly is not None and self.nightly.gates.command is not None:
+            fields["nightly"]["gates"]["command"] = redacted(self.nightly.gates.command)
         return yaml.safe_dump(fields, sort_keys=False, allow_unicode=True)
 
 

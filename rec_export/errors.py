@@ -88,6 +88,14 @@ class GateError(RecExportError):
         self.evidence = evidence
 
 
+class SinkError(RecExportError):
+    """A run is live, but what is derived from it could not be brought in line, for a reason with its own exit code."""
+
+    def __init__(self, sentence: str, exit_code: int) -> None:
+        super().__init__(sentence)
+        self.exit_code = exit_code
+
+
 class LostProcessError(RecExportError):
     """One of several processes that work together has ended."""
 

@@ -11,7 +11,7 @@ import yaml
 
 from rec_export.config import Config
 from rec_export.data.columns import date, unit_of
-from rec_export.data.config import Attributes, DataConfig, Interactions, TimeUnit
+from rec_export.data.config import Attributes, DataConfig, Interactions
 from rec_export.data.guess import RATING, TIME, Given, guess_data, match
 from rec_export.data.read import names_in, read_table
 from rec_export.data.source import Source
@@ -49,30 +49,21 @@ KINDS = {"dense": "numbers", "category": "one word a row", "tags": "several word
 
 @final
 class InitJob(Record):
-    """What the user gave; what is None is guessed."""
+    """What is known of the files, and where the configuration goes."""
 
-    log: Path
-    items: Path | None
-    users: Path | None
+    given: Given
     out: Path
-    user: str | None
-    item: str | None
-    time: str | None
-    time_unit: TimeUnit
-    value: str | None
-    positive: float | None
     program: str = "rec-export"  # as the user can call it
 
 
 def run(job: InitJob, say: Say) -> None:
     """Look at the files, tell what was found, and write job.out. Raises OutputExistsError where something is there."""
     refuse_existing(job.out)
-    columns = {"user": job.user, "item": job.item, "time": job.time, "value": job.value}
-    data = guess_data(Given(job.log, job.items, job.users, columns, job.time_unit, job.positive))
+    data = guess_data(job.given)
     source = Source.read(data)
-    for line in first_look(job.log, data, source):
+    for line in first_look(job.given.log, data, source):
         say(line)
-    text = "\n".join(written(data, source, columns, job.out.absolute().parent.resolve())) + "\n"
+    text = "\n".join(written(data, source, job.given.columns(), job.out.absolute().parent.resolve())) + "\n"
     with storage_errors(job.out):
         job.out.parent.mkdir(parents=True, exist_ok=True)
         refuse_existing(job.out)

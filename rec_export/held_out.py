@@ -13,6 +13,7 @@ from rec_export.data.log import Events, make_log, read_events, select
 from rec_export.data.read import fingerprint
 from rec_export.data.source import Source
 from rec_export.data.split import Part
+from rec_export.data.vocab import Vocab
 from rec_export.errors import DataError, UsageError
 from rec_export.metrics import Targets
 from rec_export.world import Timeline
@@ -28,7 +29,8 @@ class HeldOut(NamedTuple):
     user: Int64  # [U] the users that are judged
     warm: Bool  # [U] whether they had any row before
     targets: Targets
-    width: int  # item rows of the targets lie below it, those of items that are not in the catalogue among them
+    wanted: Vocab  # the items of the catalogue, and after them the others of the held-out rows: rows of the targets
+    width: int  # which lie below it
 
     @classmethod
     def of(cls, checkpoint: Checkpoint, known: Events, test: Events) -> Self:
@@ -38,7 +40,8 @@ class HeldOut(NamedTuple):
         catalogue = Catalogue(users, items)
         log = make_log(known, users.vocab, items.vocab)
         timeline = Timeline.of(log, users.table.num_rows, items.table.num_rows)
-        liked = make_log(select(test, test.positive), users.vocab, items.vocab.plus(test.item_id.present()))
+        wanted = items.vocab.plus(test.item_id.present())
+        liked = make_log(select(test, test.positive), users.vocab, wanted)
         width = items.table.num_rows + len(test.item_id.ids)
         key = np.setdiff1d(liked.user_row * width + liked.item_row, log.user_row * width + log.item_row)
         user = np.unique(key // width)
@@ -46,7 +49,7 @@ class HeldOut(NamedTuple):
             raise DataError("no held-out row is a liking that is new to its user; there is nothing to judge by")
         warm = np.diff(timeline.seen_start)[user] > 0
         targets = Targets(np.searchsorted(user, key // width), key % width)
-        return cls(catalogue, timeline, user, warm, targets, width)
+        return cls(catalogue, timeline, user, warm, targets, wanted, width)
 
     def segments(self) -> dict[str, Bool]:
         """The users of each kind, bool [U]: all, warm and cold ones, and the warm ones by what they have liked."""

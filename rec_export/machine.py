@@ -1,11 +1,13 @@
-"""How the process uses the machine. Called once, by the command line, before torch is loaded."""
+"""How the process uses the machine, and what is left of it. `prepare` is called once, before torch is loaded."""
 
 import ctypes
 import os
 from contextlib import suppress
+from pathlib import Path
 
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # of glibc's malloc.h
 GIBIBYTE = 1 << 30
+CGROUP = Path("/sys/fs/cgroup")
 
 
 def prepare() -> None:
@@ -17,3 +19,16 @@ def prepare() -> None:
         libc = ctypes.CDLL("libc.so.6")
         libc.mallopt(M_MMAP_THRESHOLD, GIBIBYTE)
         libc.mallopt(M_TRIM_THRESHOLD, GIBIBYTE)
+
+
+def free_memory() -> int:
+    """Bytes that can still be had: of the machine, or of the container where that allows less."""
+    told = Path("/proc/meminfo").read_text().splitlines() if Path("/proc/meminfo").is_file() else []
+    free = [int(line.split()[1]) << 10 for line in told if line.startswith("MemAvailable")]
+    available = free[0] if free else os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    limit, used, parts = (CGROUP / f"memory.{name}" for name in ("max", "current", "stat"))
+    if limit.is_file() and used.is_file() and limit.read_text().strip() != "max":
+        stat = dict(line.split() for line in parts.read_text().splitlines()) if parts.is_file() else {}
+        cached = int(stat.get("inactive_file", 0))  # files that the kernel gives up at once
+        return min(available, int(limit.read_text()) - int(used.read_text()) + cached)
+    return available

@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import NamedTuple, final
 
 from rec_export.config import Config
-from rec_export.data.config import TimeUnit
 from rec_export.data.guess import Given, guess_data
 from rec_export.data.source import Source
 from rec_export.device import device_of
@@ -31,19 +30,11 @@ MARK = "job.json"
 
 @final
 class MainJob(Record):
-    """What the user gave; what is None is guessed."""
+    """What is known of the files, and what shall become of them."""
 
-    log: Path
-    items: Path | None
-    users: Path | None
+    given: Given
     out: Path
-    user: str | None
-    item: str | None
-    time: str | None
-    time_unit: TimeUnit
-    value: str | None
-    positive: float | None
-    k: int | None
+    k: int | None = None  # None: as the configuration has it
     model: str
     device: str
     program: str = "rec-export"  # as the user can call it
@@ -81,7 +72,7 @@ def run(job: MainJob, say: Say) -> None:
     source = Source.read(config.data)
     facts: dict[str, object] = {"config": config.dump(), "inputs": source.hashes}
     begun = is_begun(job.out, facts)
-    for line in first_look(job.log, config.data, source):
+    for line in first_look(job.given.log, config.data, source):
         say(line)
     if not begun:
         begin(job.out, facts, config)
@@ -103,8 +94,7 @@ def check_trainer(spec: ModelSpec) -> None:
 
 def guessed(job: MainJob) -> Config:
     """The configuration that the user could have written."""
-    columns = {"user": job.user, "item": job.item, "time": job.time, "value": job.value}
-    data = guess_data(Given(job.log, job.items, job.users, columns, job.time_unit, job.positive))
+    data = guess_data(job.given)
     score = {"device": job.device} | ({} if job.k is None else {"k": job.k})
     fields = {"data": data, "model": {"name": job.model}, "training": {"device": job.device}, "score": score}
     fields["nightly"] = {"bundle": "bundle", "out": "recs"}  # beside the configuration
@@ -183,7 +173,8 @@ def score(job: MainJob, config: Config, source: Source, steps: Steps, say: Say) 
     day = datetime.now(UTC).date()
     if source.events.time is not None:
         day = datetime.fromtimestamp(int(source.events.time.max()) / 1e6, UTC).date()
-    done = publish(ScoreJob(bundle=steps.bundle, interactions=job.log, items=job.items, out=steps.recs, run_date=day))
+    log, items = job.given.log, job.given.items
+    done = publish(ScoreJob(bundle=steps.bundle, interactions=log, items=items, out=steps.recs, run_date=day))
     manifest = done.manifest
     everybody = sum(manifest.users.values())
     kinds = ", ".join(f"{count:,} {source}" for source, count in manifest.users.items() if count)

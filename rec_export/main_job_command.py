@@ -44,24 +44,26 @@ def options(*some: Option) -> Option:
 @click.option("--k", type=click.IntRange(1, 32_767), help="Items for each user.  [default: 100]")
 @click.option("--model", default="hybrid", show_default=True, help="hybrid, gated, music, ncf, pmf, als or popular.")
 @click.option("--device", default="auto", show_default=True, help="auto, cpu or cuda.")
-def run(**job: Any) -> None:
+def run(out: Path, k: int | None, model: str, device: str, **given: Any) -> None:
     """Do the whole main job on LOG: guess its columns, train, export with proof, and score everybody."""
+    from rec_export.data.guess import Given
     from rec_export.main_job import MainJob
     from rec_export.main_job import run as run_job
 
-    run_job(MainJob(program=program(), **job), click.echo)
+    run_job(MainJob(given=Given(**given), out=out, k=k, model=model, device=device, program=program()), click.echo)
 
 
 @click.command()
 @options(*FILES)
 @click.option("-o", "--out", type=PATH, default="config.yaml", show_default=True, help="The file to write, a new one.")
 @options(*COLUMNS)
-def init(**job: Any) -> None:
+def init(out: Path, **given: Any) -> None:
     """Write a configuration for LOG, with a reason beside every guess: edit it, and train."""
+    from rec_export.data.guess import Given
     from rec_export.first_config import InitJob
     from rec_export.first_config import run as run_job
 
-    run_job(InitJob(program=program(), **job), click.echo)
+    run_job(InitJob(given=Given(**given), out=out, program=program()), click.echo)
 
 
 def program() -> str:

@@ -111,6 +111,7 @@ class RunManifest(Record):
     inputs: dict[str, str]  # sha256 of the files that were read
     log_rows: int = 0  # up to the end of the run's date
     unknown_items: float | None = None  # share of them whose item the model was not trained on
+    unknown_users: float | None = None  # share of them whose user the model was not trained on
     whom: str = "listed"
     k: int
     seen: str

@@ -3,8 +3,9 @@
 from pathlib import Path
 from typing import final
 
-from rec_export.errors import MissingInputError, ModelError, UsageError
+from rec_export.errors import DeviceError, MissingInputError, ModelError, UsageError
 from rec_export.files import files_below, sha256
+from rec_export.machine import free_memory
 from rec_export.record import Record
 
 MANIFEST = "manifest.json"
@@ -58,6 +59,21 @@ def listed(folder: Path) -> tuple[File, ...]:
     )
 
 
+def unchanged(path: Path, file: File) -> bool:
+    """Whether a file is what it was. Its size is looked at first, as reading a hostile one would take for ever."""
+    return not path.is_symlink() and path.stat().st_size == file.bytes and sha256(path) == file.sha256
+
+
+def refuse_too_large(folder: Path, files: tuple[File, ...]) -> None:
+    """Raise DeviceError where one file of the bundle alone is larger than what is left of the memory."""
+    largest, free = max(files, key=lambda file: file.bytes), free_memory()
+    if largest.bytes > free:
+        raise DeviceError(
+            f"{largest.path} in the bundle {folder} holds {largest.bytes:,} bytes, but only {free:,} bytes of memory"
+            " are free; free some, or use a larger machine"
+        )
+
+
 def check_files(folder: Path, files: tuple[File, ...]) -> None:
     """Raise ModelError unless the files below `folder` are exactly those that were written."""
     found = {path.relative_to(folder).as_posix() for path in files_below(folder)} - {MANIFEST, SEAL}
@@ -72,7 +88,7 @@ def check_files(folder: Path, files: tuple[File, ...]) -> None:
             f"{len(strange)} files in the bundle {folder} are not in its manifest, the first being {strange[0]};"
             " remove them"
         )
-    changed = [f.path for f in files if (folder / f.path).is_symlink() or sha256(folder / f.path) != f.sha256]
+    changed = [file.path for file in files if not unchanged(folder / file.path, file)]
     if changed:
         raise ModelError(
             f"{len(changed)} files of the bundle {folder} are not what was exported, the first being {changed[0]};"

@@ -14,11 +14,12 @@ import pyarrow.parquet as pq
 import pytest
 from onnx import TensorProto, helper
 
+from rec_export.config import Config
 from rec_export.data.read import read_table
 from rec_export.errors import ModelError
 from rec_export.runtime import onnx_session
-from tests.batch_jobs.test_nightly import LAST, night, place
-from tests.conftest import command, contents
+from tests.batch_jobs.conftest import LAST, configured, night, place
+from tests.conftest import command, config_file, contents, refusal
 
 __all__ = ["place"]
 ROOT = Path(__file__).resolve().parents[1]
@@ -130,6 +131,53 @@ def test_a_bundle_that_names_files_outside_itself_is_refused(bundle_copy: Path, 
     assert (answer.code, "missing, the first being ../outside" in answer.err) == (65, True)
 
 
+def resealed(bundle: Path, **changed: int) -> None:
+    """Let the manifest of a bundle, and its seal, tell of other sizes of its weights."""
+    from rec_export.files import sha256
+
+    manifest = json.loads((bundle / "manifest.json").read_text())
+    for file in manifest["files"]:
+        file["bytes"] = changed["weights"] if file["path"] == "weights.safetensors" else file["bytes"]
+    (bundle / "manifest.json").write_text(json.dumps(manifest))
+    (bundle / "manifest.sha256").write_text(f"{sha256(bundle / 'manifest.json')}  manifest.json\n")
+
+
+@pytest.mark.parametrize(
+    ("size", "code", "said"),
+    [
+        (10**15, 69, "weights.safetensors in the bundle DIR/bundle holds 1,000,000,000,000,000 bytes, but only"),
+        (7, 65, "1 files of the bundle DIR/bundle are not what was exported, the first being weights.safetensors"),
+    ],
+)
+def test_a_file_too_large_for_the_memory_or_of_another_size_is_refused_unread(
+    size: int, code: int, said: str, bundle_copy: Path, shop: Path, tmp_path: Path
+) -> None:
+    resealed(bundle_copy, weights=size)
+    words = "--interactions", shop / "interactions.parquet", "--out", tmp_path / "recs"
+    answer = refusal(tmp_path, "score", bundle_copy, *words)
+    assert (answer.code, said in answer.err, answer.changed) == (code, True, [])
+
+
+def test_another_bundle_than_the_one_that_is_expected_is_refused(place: Path, exported: Path) -> None:
+    expected = (exported / "manifest.sha256").read_text().split()[0]
+    other = expected[::-1]
+    said = night(place, LAST, "--expect-model-sha256", other, code=65).err
+    assert f"has the sha256 {expected}, but should have {other}" in said
+    assert not (place / "recs").exists()
+    configured(place, exported, expect_model_sha256=expected)
+    night(place, LAST)
+    configured(place, exported, expect_model_sha256=other)
+    night(place, LAST, code=65)  # though it is published
+
+
+def test_what_is_dumped_of_a_configuration_holds_no_secret(tmp_path: Path) -> None:
+    gates = {"command": "check --token CANARY https://me:CANARY@example.org"}
+    nightly = {"bundle": "b", "out": "recs", "ping": "https://example.org/CANARY", "gates": gates}
+    path = config_file(tmp_path, data={"interactions": {"path": "x"}}, nightly=nightly)
+    assert "command: check --token *** https://***@example.org" in Config.load(path).dump()
+    assert "CANARY" not in Config.load(path).dump()
+
+
 def test_a_linked_file_in_a_bundle_is_refused(bundle_copy: Path, shop: Path, tmp_path: Path) -> None:
     path = bundle_copy / "onnx" / "user_tower.onnx"
     shutil.move(path, tmp_path / "elsewhere")
@@ -150,6 +198,6 @@ def test_a_night_says_no_ids_even_when_it_fails(place: Path) -> None:
 def test_a_night_that_goes_well_says_no_ids(place: Path) -> None:
     log = pd.read_parquet(place / "interactions.parquet")
     log.assign(user_id="CANARY" + log.user_id.astype(str)).to_parquet(place / "interactions.parquet")
-    answer = night(place, LAST)
+    answer = night(place, LAST, "--force-gate", "unknown_users", "--reason", "all users are new")
     told = [text for text in contents(place / "recs.control").values() if text and b"CANARY" in text]
     assert ("CANARY" in answer.err + answer.out, told) == (False, [])

@@ -1,4 +1,7 @@
-"""What each part of a model is worth: variants trained alike over several seeds, and paired differences to the base."""
+"""A configuration over several seeds; beside it variants of it trained alike, and what each part is worth by user.
+
+Without variants it is the figures of one model with every seed shown, also beside somebody else's lists.
+"""
 
 import json
 import logging
@@ -19,6 +22,7 @@ from rec_export.metrics import Estimate, Float64, estimates
 from rec_export.models import spec_of
 from rec_export.record import Record
 from trainers.evaluate import EvaluateJob, judge, scorer_of
+from trainers.foreign import foreign, holds_lists
 from trainers.job import TrainJob, trainer_of
 from trainers.job import run as train
 from trainers.listers import by_model
@@ -50,10 +54,11 @@ class AblateJob(Record):
 
     config: Path
     out: Path
-    variants: tuple[Variant, ...] = Field(min_length=1)
+    variants: tuple[Variant, ...] = ()
     changes: tuple[str, ...] = ()  # of all variants, the base too
     seeds: int = Field(ge=1)
     test: Path | None = None
+    against: Path | None = None  # lists of another system
     k: int = Field(ge=1)
     device: str
     bootstrap: int = Field(ge=0)
@@ -68,6 +73,7 @@ class Compared(Record):
     epochs: dict[str, int]
     metrics: dict[str, Estimate]  # of each user's mean over seeds
     difference: dict[str, Estimate] | None
+    against: dict[str, Estimate] | None = None  # the difference to another system's lists, likewise
 
 
 @final
@@ -76,6 +82,7 @@ class Ablation(Record):
 
     users: int
     k: int
+    against: str | None = None
     variants: dict[str, Compared]
 
 
@@ -86,6 +93,7 @@ class Trial(NamedTuple):
     users: list[Any]  # the ids of the judged users
     values: dict[str, Float64]  # [U]
     epochs: int
+    against: dict[str, Float64]  # [U] of another system's lists; empty where there are none
 
 
 def run(job: AblateJob) -> Ablation:
@@ -99,6 +107,8 @@ def run(job: AblateJob) -> Ablation:
     for spec in specs.values():
         trainer_of(spec)
     device_of(job.device)
+    if job.against is not None and not holds_lists(job.against):
+        raise UsageError(f"{job.against} is no folder of lists; compare checkpoints by `rec-export evaluate --against`")
     # No member of one trial is a member of another.
     apart = max(config.training.seeds or specs[name].seeds for name, config in configs.items())
     trials: dict[str, list[Trial]] = {}
@@ -111,6 +121,7 @@ def run(job: AblateJob) -> Ablation:
     result = Ablation(
         users=len(trials[BASE][0].users),
         k=job.k,
+        against=None if job.against is None else str(job.against),
         variants={v.name: compared(v, trials[v.name], trials[BASE], job.bootstrap) for v in variants},
     )
     result.write(job.out / "ablation.json")
@@ -132,13 +143,14 @@ def trial(job: AblateJob, variant: Variant, config: Config, seed: int) -> Trial:
     scorer = scorer_of(checkpoint, held_out, device_of(job.device))
     ks = EvaluateJob(checkpoint=out, k=(job.k,), device=job.device, bootstrap=0)
     judged = judge(by_model(scorer), held_out, ks, f"{variant.name}, seed {training.seed}")
+    peer = {} if job.against is None else judge(foreign(job.against, held_out), held_out, ks, "against").values
     if checkpoint.blueprint.inputs != {name: fingerprint(path) for name, path in config.data.paths().items()}:
         raise UsageError(f"{out} was trained on other files; name a new --out or remove it")
     users = held_out.catalogue.users.vocab.take(held_out.user).to_pylist()
     order = sorted(range(len(users)), key=lambda place: str(users[place]))  # variants may know other users first
     epochs = json.loads((out / "metrics.json").read_text(encoding="utf-8"))["best_epoch"]
-    values = {metric: value[order] for metric, value in judged.values.items()}
-    return Trial(seed, [users[place] for place in order], values, epochs)
+    values, theirs = ({m: value[order] for m, value in who.items()} for who in (judged.values, peer))
+    return Trial(seed, [users[place] for place in order], values, epochs, theirs)
 
 
 def compared(variant: Variant, mine: list[Trial], base: list[Trial], bootstrap: int) -> Compared:
@@ -152,6 +164,7 @@ def compared(variant: Variant, mine: list[Trial], base: list[Trial], bootstrap: 
         epochs={str(one.seed): one.epochs for one in mine},
         metrics=estimates(values, bootstrap),
         difference=None if variant.name == BASE else estimates(difference, bootstrap),
+        against=estimates({m: values[m] - mine[0].against[m] for m in values}, bootstrap) if mine[0].against else None,
     )
 
 

@@ -59,7 +59,11 @@ def train(config: Path, out: Path, changes: tuple[str, ...], device: str | None,
 @click.option(
     "--bootstrap", type=click.IntRange(min=0), default=1000, show_default=True, help="Draws for the 95% intervals."
 )
-@click.option("--against", type=PATH, help="Another checkpoint, for paired differences.")
+@click.option(
+    "--against",
+    type=PATH,
+    help="Another checkpoint, or lists of another system (user_id, item_id, rank), for paired differences.",
+)
 @click.option(
     "--negatives",
     type=click.IntRange(min=1),
@@ -84,13 +88,13 @@ def evaluate(checkpoint: Path, as_json: bool, **options: Any) -> None:
     "--variant",
     "variants",
     multiple=True,
-    required=True,
     metavar="NAME:KEY=VALUE",
     help="What to compare with the configuration as it is, as in no-gate:model.gate=false; more :KEY=VALUE may follow.",
 )
 @click.option("--set", "changes", multiple=True, metavar="KEY=VALUE", help="Change a key of all variants.")
 @click.option("--seeds", type=click.IntRange(min=1), default=3, show_default=True, help="Trainings of each variant.")
 @click.option("--test", type=PATH, help="Held-out rows, where the split has no test part.")
+@click.option("--against", type=PATH, help="Lists of another system, for paired differences.")
 @click.option("--k", type=click.IntRange(1, 32_767), default=10, show_default=True, help="Length of lists.")
 @click.option(
     "--bootstrap", type=click.IntRange(min=0), default=1000, show_default=True, help="Draws for the 95% intervals."
@@ -98,7 +102,7 @@ def evaluate(checkpoint: Path, as_json: bool, **options: Any) -> None:
 @click.option("--device", default="auto", show_default=True, help="auto, cpu or cuda.")
 @click.option("--json", "as_json", is_flag=True, help="Print everything as JSON.")
 def ablate(variants: tuple[str, ...], as_json: bool, **options: Any) -> None:
-    """Train variants of CONFIG alike over several seeds, and tell the differences with paired intervals."""
+    """Train CONFIG, and variants of it alike, over several seeds; judge them, with paired intervals."""
     from trainers.ablate import AblateJob, Variant, run
     from trainers.tables import ablation_lines
 

@@ -71,7 +71,7 @@ class Course(ABC):
 
     @abstractmethod
     def state(self) -> tuple[dict[str, Any], Tensors]:
-        """All that decides how training goes on: what JSON holds, and tensors."""
+        """All that decides how training goes on: what JSON holds, and tensors. Of several processes all must ask."""
 
     @abstractmethod
     def restore(self, state: dict[str, Any], tensors: Tensors) -> None:
@@ -104,11 +104,12 @@ class Course(ABC):
             for name in idle(shares):
                 log.warning("the gate has collapsed: the component %r is hardly used; raise model.balance", name)
             if validation is None or best == 0 or self.better(epochs[-1], epochs[best - 1]):
-                best, weights = number, weights_of(towers) if validation else {}
+                best, weights = number, weights_of(towers) if validation and self.group.first else {}
             ending = number == self.plan.epochs or (validation is not None and number - best >= self.plan.patience)
-            words = [epoch.model_dump() for epoch in epochs]
-            if journal is not None:
-                journal.save(phase, Progress(words, best, *self.state(), weights), last=ending)
+            if self.group.broadcast(journal is not None and journal.due(last=ending)):
+                state = self.state()
+                if journal is not None:
+                    journal.save(phase, Progress([epoch.model_dump() for epoch in epochs], best, *state, weights))
             self.listen(epochs[-1])
         towers = self.evaluated()
         if weights:
@@ -124,7 +125,8 @@ class Course(ABC):
             return [], 0, {}
         self.restore(progress.state, progress.tensors)
         log.info("%s goes on after epoch %d", phase, len(progress.epochs))
-        return [Epoch(**epoch) for epoch in progress.epochs], progress.best, progress.weights
+        weights = progress.weights if self.group.first else {}
+        return [Epoch(**epoch) for epoch in progress.epochs], progress.best, weights
 
     def better(self, one: Epoch, other: Epoch) -> bool:
         """Whether an epoch's metric is better than another's."""

@@ -16,6 +16,7 @@ from rec_export.checkpoint import Checkpoint
 from rec_export.config import MOST_K
 from rec_export.data.columns import Int64
 from rec_export.data.source import PAIRS
+from rec_export.data.vocab import UNKNOWN
 from rec_export.device import device_of
 from rec_export.errors import UsageError
 from rec_export.files import new_directory, refuse_existing
@@ -24,6 +25,7 @@ from rec_export.metrics import Estimate, Float64, auc, coverage, estimates, hits
 from rec_export.progress import track
 from rec_export.record import Record
 from rec_export.scorer import Model, Scorer, chunks
+from trainers.foreign import foreign, holds_lists
 from trainers.listers import Lister, by_model, listers
 from trainers.prediction_analysis import analysed
 from trainers.ratings import HeldOutValues, RatingEvaluation, judged_values
@@ -35,7 +37,7 @@ class EvaluateJob(Record):
     """What to judge, and on what."""
 
     checkpoint: Path
-    against: Path | None = None  # another checkpoint, judged on the same users
+    against: Path | None = None  # another checkpoint, or somebody's lists, judged on the same users
     test: Path | None = None  # None: the test part of the checkpoint's own split
     k: tuple[Annotated[int, Field(ge=1, le=MOST_K)], ...] = Field(min_length=1)
     device: str
@@ -72,7 +74,7 @@ class Evaluation(Record):
 class Judged(NamedTuple):
     """The lists of one lister, and the metrics of each user."""
 
-    lists: Int64  # [U, K]
+    lists: Int64  # [U, K], UNKNOWN where there is no item of the catalogue
     values: dict[str, Float64]  # [U]
 
 
@@ -90,6 +92,8 @@ def run(job: EvaluateJob) -> Evaluation:
     if other is not None:
         rival = HeldOut.of(other, *known_and_test(other, job.test))
         who = {"model": who["model"], "against": rival_of(rival, held_out, scorer_of(other, rival, device)), **who}
+    elif job.against is not None:
+        who = {"model": who["model"], "against": foreign(job.against, held_out), **who}
     judged = {name: judge(lister, held_out, job, name) for name, lister in who.items()}
     rated = checkpoint.blueprint.rated
     result = Evaluation(
@@ -141,8 +145,8 @@ def shapes(judged: dict[str, Judged], held_out: HeldOut, job: EvaluateJob) -> Li
 
 
 def opponent(job: EvaluateJob, checkpoint: Checkpoint) -> Checkpoint | None:
-    """The other checkpoint, if one is asked for. Raises UsageError where other rows were held out of it."""
-    if job.against is None:
+    """The other checkpoint, if it is one. Raises UsageError where other rows were held out of it."""
+    if job.against is None or holds_lists(job.against):
         return None
     other = Checkpoint.read(job.against)
     if other.blueprint.inputs != checkpoint.blueprint.inputs:
@@ -194,7 +198,7 @@ def judge(lister: Lister, held_out: HeldOut, job: EvaluateJob, name: str) -> Jud
     for k in job.k:
         metrics = per_user(hit, count, k) | {"auc": auc(hit, count, k, held_out.timeline.items)}
         values |= {f"{metric}@{k}": value for metric, value in metrics.items()}
-    return Judged(lists, values)
+    return Judged(np.where(lists < held_out.timeline.items, lists, UNKNOWN), values)
 
 
 def in_segments(judged: Judged, held_out: HeldOut, job: EvaluateJob) -> dict[str, Segment]:

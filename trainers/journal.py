@@ -65,11 +65,13 @@ class Journal:
             (folder / FACTS).write_text(journal.facts, encoding="utf-8")
         return journal
 
-    def save(self, phase: str, progress: Progress, last: bool) -> None:
-        """Keep this instead of the phase's former progress, unless that would take too much time; `last` always."""
+    def due(self, last: bool) -> bool:
+        """Whether there is time to save; for the `last` progress of a phase always."""
+        return last or self.spent <= SHARE * (time.monotonic() - self.begun)
+
+    def save(self, phase: str, progress: Progress) -> None:
+        """Keep this instead of the phase's former progress."""
         started = time.monotonic()
-        if not last and self.spent > SHARE * (started - self.begun):
-            return
         place, new, old = (self.folder / f"{phase}{ending}" for ending in ("", ".new", ".old"))
         for left in (new, old):  # by a kill
             shutil.rmtree(left, ignore_errors=True)

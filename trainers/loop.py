@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from rec_export.checkpoint import modules
-from rec_export.errors import EnvironmentMissingError, TrainingError
+from rec_export.errors import EnvironmentMissingError, TrainingError, UsageError
 from rec_export.layers import HistoryEncoder
 from rec_export.progress import track
 from rec_export.towers import Head, ModelSpec, Sizes, Towers
@@ -25,6 +25,7 @@ from trainers.parallel import Group
 from trainers.plan import Plan
 from trainers.regression import Rows, Squares
 from trainers.schedule import Schedule
+from trainers.sharded import Shards
 
 LOSSES = {"softmax": sampled_softmax, "bpr": bpr, "bce": bce}
 
@@ -36,12 +37,17 @@ class Run(Course):
     def __init__(self, spec: ModelSpec, sizes: Sizes, dataset: Dataset, plan: Plan, group: Group) -> None:
         torch.manual_seed(plan.seed)
         towers = spec.build(sizes)
-        self.roof = modules(towers).to(group.device)
-        self.weights = list(self.roof.parameters())
+        self.roof = modules(towers)
         tables = long_tables(self.roof, plan.row_wise)
-        self.kept = Averaged(self.roof, plan.averaging, tables)
         for table in tables:
             table.sparse = True
+        self.shards = Shards(self.roof, tables if plan.shard and group.size > 1 else [], group)
+        self.roof.to(group.device)
+        self.own = self.shards.weights
+        self.weights = [weight for weight in self.roof.parameters() if all(weight is not own for own in self.own)]
+        self.kept = Averaged(self.roof, plan.averaging, [*self.shards.tables.values()] or tables)
+        if plan.compile and self.own:
+            raise UsageError("training.shard asks other processes in the middle of a tower; leave training.compile out")
         if plan.compile:
             for tower in (towers.user_tower, towers.item_tower):
                 tower.compile(dynamic=True)
@@ -104,6 +110,8 @@ class Run(Course):
         plan, state = self.plan, self.held
         drawn = self.drawn(batch) if self.squares is None else None
         mine = batch.part(self.group.rank, self.group.size)
+        if self.own and len(mine.user) == 0:  # whoever holds rows is asked for them, and asks
+            mine = batch.part(0, len(batch.user))._replace(worth=0.0, share=0.0)
         self.optimizer.zero_grad(set_to_none=True)
         loss = torch.zeros((), device=state.device)
         if len(mine.user):
@@ -113,7 +121,7 @@ class Run(Course):
                 loss = loss + mine.share * self.gates.penalty(mine.size)
             loss.backward()
         loss = self.group.sum_gradients(loss.detach(), self.weights)
-        clip(self.weights, plan.clip)
+        clip(self.weights, plan.clip, self.own, self.group)
         self.kept.before_step()
         self.optimizer.step()
         return float(loss.item())
@@ -161,10 +169,14 @@ class Run(Course):
             "rates": [group["lr"] for group in self.optimizer.param_groups],
             "schedule": self.schedule.state(),
         }
-        return words, {name: value.detach().clone() for name, value in tensors.items()}
+        tensors = self.shards.gathered(tensors, self.shared())
+        return words, {name: value.detach().clone() for name, value in tensors.items() if name not in self.derived()}
 
     def restore(self, state: dict[str, Any], tensors: Tensors) -> None:
         """The same, put back."""
+        tensors = self.shards.cut(tensors, self.shared())
+        now = prefixed("roof.", self.roof.state_dict()) | prefixed("kept.", self.kept.state())
+        tensors |= {name: now[name] for name in self.derived()}
         self.roof.load_state_dict(part_of(tensors, "roof."))
         self.kept.restore(part_of(tensors, "kept."))
         whole = self.optimizer.state_dict()
@@ -177,6 +189,21 @@ class Run(Course):
         self.optimizer.load_state_dict(whole)
         self.schedule.restore(state["schedule"])
 
+    def shared(self) -> dict[str, int]:
+        """What of the state is shared out between processes, and the rows that it has as a whole."""
+        rows = {id(table.weight): table.rows for table in self.shards.tables.values()}
+        named = {name: rows[id(weight)] for name, weight in self.roof.named_parameters() if id(weight) in rows}
+        found = {f"{side}{name}": n for name, n in named.items() for side in ("roof.", "kept.mean.")}
+        found |= {f"kept.upto.{place}": n for place, n in enumerate(rows.values())}
+        every = [weight for group in self.optimizer.param_groups for weight in group["params"]]
+        places = {place: rows[id(weight)] for place, weight in enumerate(every) if id(weight) in rows}
+        return found | {f"moment.{place}.{kind}": n for place, n in places.items() for kind in ("square", "step")}
+
+    def derived(self) -> set[str]:
+        """What of the state follows from the rest: the tables of history encoders, in any number of processes."""
+        names = [name for name, module in self.roof.named_modules() if isinstance(module, HistoryEncoder)]
+        return {f"{side}{name}.table" for name in names for side in ("roof.", "kept.mean.")}
+
     def finish(self, towers: Towers) -> None:
         """Where z-scores of values were learned, the score becomes the value."""
         if self.squares is not None:
@@ -188,10 +215,10 @@ class Run(Course):
 
     @torch.no_grad()
     def evaluated(self) -> Towers:
-        """The averaged towers in eval mode, their history tables up to the weights."""
-        roof = cast(nn.ModuleDict, self.kept.module.eval())
+        """The averaged towers in eval mode, their history tables up to the weights; of shared tables by the first."""
+        roof = cast(nn.ModuleDict, self.shards.plain(self.kept.module.eval()))
         towers = Towers(roof["user_tower"], roof["item_tower"], cast(Head, roof["pair_head"]))
-        for encoder in history_encoders(towers):
+        for encoder in history_encoders(towers) if self.group.first else []:
             encoder.refresh(self.held.every_item())
         return towers
 

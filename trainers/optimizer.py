@@ -1,11 +1,12 @@
 """How weights move: AdamW with a decay of its own for embeddings, and a row-wise form of it for long tables."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, final
 
 import torch
 from torch import Tensor, nn
 
+from trainers.parallel import ALONE, Group
 from trainers.plan import Plan
 
 BETAS = (0.9, 0.99)
@@ -73,7 +74,7 @@ def optimizer_of(roof: nn.Module, plan: Plan, head_speed: float) -> RowWiseAdamW
     return RowWiseAdamW([g for g in groups if g["params"]], lr=plan.lr, betas=BETAS, eps=EPS, fused=True)
 
 
-def slopes(weights: list[nn.Parameter]) -> Iterator[Tensor]:
+def slopes(weights: Sequence[nn.Parameter]) -> Iterator[Tensor]:
     """The numbers of all gradients; those of sparse ones, which are brought together by row first, of their rows."""
     for weight in weights:
         if weight.grad is not None and weight.grad.is_sparse:
@@ -83,8 +84,10 @@ def slopes(weights: list[nn.Parameter]) -> Iterator[Tensor]:
             yield weight.grad
 
 
-def clip(weights: list[nn.Parameter], most: float) -> None:
-    """Shrink all gradients together to a norm of at most `most`."""
-    every = list(slopes(weights))
+def clip(weights: list[nn.Parameter], most: float, own: Sequence[nn.Parameter] = (), group: Group = ALONE) -> None:
+    """Shrink all gradients together to a norm of at most `most`; each process has `own` ones beside the common ones."""
+    every, mine = list(slopes(weights)), list(slopes(own))
     norm = nn.utils.get_total_norm(every)
-    torch._foreach_mul_(every, (most / (norm + 1e-6)).clamp(max=1.0))
+    if own:
+        norm = torch.hypot(norm, group.sum(nn.utils.get_total_norm(mine).square()).sqrt())
+    torch._foreach_mul_([*every, *mine], (most / (norm + 1e-6)).clamp(max=1.0))

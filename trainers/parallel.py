@@ -60,6 +60,13 @@ class Group(NamedTuple):
                 dist.all_reduce(values)
         return values
 
+    def exchange(self, rows: Tensor, gives: list[int], gets: list[int]) -> Tensor:
+        """So many of the rows [sum of gives, ...] go to each process, so many come from each: [sum of gets, ...]."""
+        got = rows.new_empty(sum(gets), *rows.shape[1:])
+        with colleagues():
+            dist.all_to_all_single(got, rows, gets, gives)
+        return got
+
     def sum_gradients(self, loss: Tensor, weights: list[nn.Parameter]) -> Tensor:
         """Make each weight's gradient the sum of those of all processes; the sum of their losses, float32 [].
 

@@ -43,6 +43,7 @@ class Plan(Record):
     embedding_prior: float = 0.0  # the least of those of embeddings wider than a bias
     id_dropout: float
     row_wise: int
+    shard: bool = False
     averaging: float  # how much of the running mean of the weights stays at each step
     loss: Loss
     target: Target = "value"

@@ -56,7 +56,7 @@ def paired(result: Evaluation, metric: str) -> Iterator[str]:
     yield f"{metric} of {result.model} minus that of each other, over all users, paired"
     for lister, segments in result.paired.items():
         value = segments["all"][metric]
-        told = f"{value.mean:+.4f} [{value.low:+.4f}, {value.high:+.4f}]  {verdict(value, metric)}"
+        told = f"{signed(value)}  {verdict(value, metric)}"
         yield f"{lister:>{WIDTH}}  {told}".rstrip()
 
 
@@ -90,7 +90,7 @@ def rated(result: Evaluation) -> Iterator[str]:
         for who, metrics in segment.metrics.items():
             cells = "".join(f"{whole(metrics[metric]):>28}" for metric in RATING_NAMES)
             gap = segment.paired[who]["rmse"] if who in segment.paired else None
-            told = "" if gap is None else f"{gap.mean:+.4f} [{gap.low:+.4f}, {gap.high:+.4f}]  {verdict(gap, 'rmse')}"
+            told = "" if gap is None else f"{signed(gap)}  {verdict(gap, 'rmse')}"
             yield f"{title(result, who):>{WIDTH}}{cells}    {told}".rstrip()
 
 
@@ -115,7 +115,8 @@ def ablation_lines(result: Ablation) -> Iterator[str]:
     width = max(map(len, result.variants))
     seeds = len(next(iter(result.variants.values())).seeds)
     yield f"{result.users:,} users, {seeds} seeds; 95% intervals over users of each user's mean over seeds"
-    yield f"{'':>{width}}{f'hr@{result.k}':>23}{metric:>23}  {f'{metric} minus that of the base':<36}in each seed"
+    rest = f"  {f'{metric} minus that of the base':<36}in each seed" if len(result.variants) > 1 else ""
+    yield f"{'':>{width}}{f'hr@{result.k}':>23}{metric:>23}{rest}"
     base = next(iter(result.variants.values()))
     for name, variant in result.variants.items():
         cells = "".join(f"{interval(variant.metrics[m]):>23}" for m in (f"hr@{result.k}", metric))
@@ -123,9 +124,22 @@ def ablation_lines(result: Ablation) -> Iterator[str]:
         if variant.difference is not None:
             gap = variant.difference[metric]
             each = [metrics[metric] - base.seeds[seed][metric] for seed, metrics in variant.seeds.items()]
-            told = f"{gap.mean:+.4f} [{gap.low:+.4f}, {gap.high:+.4f}] {verdict(gap, metric):<8} "
+            told = f"{signed(gap)} {verdict(gap, metric):<8} "
             told += " ".join(f"{one:+.4f}" for one in each)
         yield f"{name:>{width}}{cells}  {told}".rstrip()
+    yield from ["", f"{metric} in each seed: {', '.join(base.seeds)}"]
+    for name, variant in result.variants.items():
+        yield f"{name:>{width}}  " + " ".join(short(metrics[metric]) for metrics in variant.seeds.values())
+    if result.against is not None:
+        yield from ["", f"{metric} minus that of {result.against}, paired by user"]
+        for name, variant in result.variants.items():
+            gap = (variant.against or {})[metric]
+            yield f"{name:>{width}}  {signed(gap)}  {verdict(gap, metric)}".rstrip()
+
+
+def signed(gap: Estimate) -> str:
+    """A difference and its interval."""
+    return f"{gap.mean:+.4f} [{gap.low:+.4f}, {gap.high:+.4f}]"
 
 
 def verdict(gap: Estimate, metric: str) -> str:

@@ -1,7 +1,7 @@
 """A guess at what the columns of a log and its tables are, by names and types, for a first run without a config."""
 
 from pathlib import Path
-from typing import NamedTuple, final
+from typing import final
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -10,6 +10,7 @@ from rec_export.data.columns import Float32, floats, times
 from rec_export.data.config import Attributes, DataConfig, Interactions, TimeUnit
 from rec_export.data.read import read_table
 from rec_export.errors import DataError, UsageError, nearest
+from rec_export.record import Record
 
 USER = (
     *("user_id", "user", "userid", "uid", "customer_id", "customer", "customerid", "member_id", "visitor_id"),
@@ -45,20 +46,27 @@ LONG_TEXT = 3.0  # words in the middle value of a column that is text
 
 
 @final
-class Given(NamedTuple):
+class Given(Record):
     """What the user said of the files; what is None is guessed."""
 
     log: Path
-    items: Path | None
-    users: Path | None
-    columns: dict[str, str | None]  # of user, item, time and value
-    time_unit: TimeUnit
-    positive: float | None
+    items: Path | None = None
+    users: Path | None = None
+    user: str | None = None
+    item: str | None = None
+    time: str | None = None
+    time_unit: TimeUnit = "auto"
+    value: str | None = None
+    positive: float | None = None
+
+    def columns(self) -> dict[str, str | None]:
+        """The log's columns that were named."""
+        return {"user": self.user, "item": self.item, "time": self.time, "value": self.value}
 
 
 def guess_data(given: Given) -> DataConfig:
     """The section `data` that the user could have written, with paths from the working directory."""
-    log = guess_log(given.log, given.columns, given.positive, given.time_unit)
+    log = guess_log(given.log, given.columns(), given.positive, given.time_unit)
     items = given.items and guess_attributes(given.items, log.item, ITEM)
     users = given.users and guess_attributes(given.users, log.user, USER)
     return DataConfig(interactions=log, items=items or None, users=users or None).relative_to(Path.cwd())

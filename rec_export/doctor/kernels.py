@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from rec_export.doctor.finding import Finding, UnfitError, tried
+from rec_export.machine import CGROUP, free_memory
 
 ITEMS, USERS, WIDTH, K = 2000, 256, 32, 10
-CGROUP = Path("/sys/fs/cgroup")
 FEW_BYTES = 2 << 30
 ENGINES = {
     "DotEngine": "dot products and MLPs by 8-bit integers, as the processor has AVX-512 VNNI",
@@ -79,7 +79,7 @@ def machine() -> Finding:
     """Cores and memory, as far as this process may have them."""
     everywhere = os.cpu_count() or 1
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else everywhere
-    free = memory()
+    free = free_memory()
     limits = [f"{cores} of {everywhere} cores", f"{free / 1e9:.1f} GB of memory free"]
     quota = (CGROUP / "cpu.max").read_text().split() if (CGROUP / "cpu.max").is_file() else ["max"]
     if quota[0] != "max":
@@ -89,14 +89,3 @@ def machine() -> Finding:
         todo = "enough for the sample alone; give it 4 GB or more"
         return Finding(check="machine", state="warning", said=", ".join(limits), todo=todo)
     return Finding(check="machine", state="ok", said=", ".join(limits))
-
-
-def memory() -> int:
-    """Bytes that can still be had: of the machine, or of the container where that allows less."""
-    told = Path("/proc/meminfo").read_text().splitlines() if Path("/proc/meminfo").is_file() else []
-    free = [int(line.split()[1]) << 10 for line in told if line.startswith("MemAvailable")]
-    available = free[0] if free else os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    limit, used = CGROUP / "memory.max", CGROUP / "memory.current"
-    if limit.is_file() and used.is_file() and limit.read_text().strip() != "max":
-        return min(available, int(limit.read_text()) - int(used.read_text()))
-    return available

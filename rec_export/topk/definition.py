@@ -7,6 +7,8 @@ For a head of the form tail(relu(a_u + b_i)) + <p_u, q_i>, every number is float
     dot     = (((0 + p[0] q[0]) + p[1] q[1]) + ...)
     score   = y[0] + dot, or the one of the two that the head has
 
+For a head of the form tail(<p_u, q_i>) dot is the input of the first layer, as it is, and the score is y[0].
+
 Each product, each sum is rounded on its own. Nothing is summed in another order, so the bits of a score depend on
 the two vectors and the head alone. (p[d] q[d] is exact: two times 24 bits fit in 53. So the dot part cannot overflow.)
 """
@@ -33,7 +35,19 @@ def score_pairs(form: Form, user_vec: Float32, item_vec: Float32, start: Int64, 
         _write_tails(user_vec, item_vec, start, item_row, *form.flat, score)
     if form.dot > 0:
         _add_dots(user_vec, item_vec, start, item_row, form.hidden, score)
+    if form.scalar:
+        through_tail(*form.flat, score)
     return score
+
+
+@compiled
+def through_tail(size: Int64, weight: Float64, bias: Float64, number: Float64) -> None:
+    """The tail of one number each, in place: float64 [n]."""
+    x, y = np.zeros((size.max(), TOGETHER)), np.zeros((size.max(), TOGETHER))
+    for begin in range(0, len(number), TOGETHER):
+        some = number[begin : begin + TOGETHER]
+        x[0, : len(some)] = some
+        some[:] = _last(x, y, size, weight, bias, False)[0, : len(some)]
 
 
 @compiled
@@ -69,14 +83,21 @@ def _write_tail(
         for pair in range(len(some)):
             for h in range(size[0]):
                 x[h, pair] = np.float64(user[h]) + np.float64(item_vec[some[pair], h])
-        at_weight, at_bias = 0, 0
-        for layer in range(len(size) - 1):
-            inputs, outputs = size[layer], size[layer + 1]
+        score[begin : begin + len(some)] = _last(x, y, size, weight, bias, True)[0, : len(some)]
+
+
+@compiled
+def _last(x: Float64, y: Float64, size: Int64, weight: Float64, bias: Float64, rectified: bool) -> Float64:
+    """What the layers make of x, in one of the two: the first reads relu(x), or x itself where not `rectified`."""
+    at_weight, at_bias = 0, 0
+    for layer in range(len(size) - 1):
+        inputs, outputs = size[layer], size[layer + 1]
+        if rectified or layer > 0:
             _relu(x[:inputs])
-            next_weight, next_bias = at_weight + inputs * outputs, at_bias + outputs
-            _write_layer(x, weight[at_weight:next_weight].reshape(outputs, inputs), bias[at_bias:next_bias], y)
-            x, y, at_weight, at_bias = y, x, next_weight, next_bias
-        score[begin : begin + len(some)] = x[0, : len(some)]
+        next_weight, next_bias = at_weight + inputs * outputs, at_bias + outputs
+        _write_layer(x, weight[at_weight:next_weight].reshape(outputs, inputs), bias[at_bias:next_bias], y)
+        x, y, at_weight, at_bias = y, x, next_weight, next_bias
+    return x
 
 
 @compiled

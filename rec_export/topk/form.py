@@ -1,12 +1,16 @@
-"""The form that all heads we know share, tail(relu(a_u + b_i)) + <p_u, q_i>, its numbers laid out for the kernels."""
+"""The form that the heads we know share, tail(relu(a_u + b_i)) + <p_u, q_i>, its numbers laid out for the kernels.
 
+Beside it stands ScalarHead, tail(<p_u, q_i>).
+"""
+
+from collections.abc import Iterable
 from typing import NamedTuple, cast
 
 import numpy as np
 from torch import Tensor, nn
 
 from rec_export.topk.contract import Float64, Int64
-from rec_export.towers import AdditiveHead, DotHead, Head
+from rec_export.towers import AdditiveHead, DotHead, Head, ScalarHead
 
 
 class Layer(NamedTuple):
@@ -19,7 +23,7 @@ class Layer(NamedTuple):
 class Flat(NamedTuple):
     """The tail as a kernel reads it.
 
-    size int64 [layers + 1]: hidden, then the outputs of each layer; empty for DotHead.
+    size int64 [layers + 1]: the inputs of the first layer, then the outputs of each; empty for DotHead.
     weight float64: each layer [out, in], one after the other.
     bias float64: each layer [out], one after the other.
     """
@@ -33,12 +37,18 @@ class Form(NamedTuple):
     """A user's vector is [a | p] and an item's [b | q]; a and b are `hidden` wide, p and q `dot` wide.
 
     DotHead has no a and b (`hidden` is 0 and the tail is empty); AdditiveHead has no p and q where its `dot` is 0.
+    ScalarHead has no a and b either; its tail reads the dot product, without a relu before.
     """
 
     hidden: int
     dot: int
     tail: tuple[Layer, ...]
     flat: Flat
+
+    @property
+    def scalar(self) -> bool:
+        """Whether the tail is a function of the dot product alone."""
+        return self.hidden == 0 and len(self.tail) > 0
 
 
 def form_of(head: Head, width: int) -> Form | None:
@@ -48,10 +58,18 @@ def form_of(head: Head, width: int) -> Form | None:
     if isinstance(head, AdditiveHead):
         if width != head.width + head.dot:
             raise ValueError(f"the head wants vectors of {head.width} + {head.dot} numbers, not {width}")
-        linear = [cast(nn.Linear, layer) for layer in head.tail]
-        tail = tuple(Layer(layer.weight.detach().float().cpu(), layer.bias.detach().float().cpu()) for layer in linear)
+        tail = layers_of(head.tail)
         return Form(head.width, head.dot, tail, flatten(tail))
+    if isinstance(head, ScalarHead):
+        tail = layers_of([head.first, *head.tail])
+        return Form(0, width, tail, flatten(tail))
     return None
+
+
+def layers_of(linear: Iterable[nn.Module]) -> tuple[Layer, ...]:
+    """The numbers of linear layers, on the CPU."""
+    layers = [cast(nn.Linear, layer) for layer in linear]
+    return tuple(Layer(layer.weight.detach().float().cpu(), layer.bias.detach().float().cpu()) for layer in layers)
 
 
 def flatten(tail: tuple[Layer, ...]) -> Flat:

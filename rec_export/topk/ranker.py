@@ -11,8 +11,9 @@ from rec_export.topk.dot_engine import DotEngine
 from rec_export.topk.finite import check_vectors, check_weights
 from rec_export.topk.form import form_of
 from rec_export.topk.mlp_engine import MlpEngine
+from rec_export.topk.scalar_engine import ScalarEngine
 from rec_export.topk.tiles import Tile, TileEngine
-from rec_export.towers import Head
+from rec_export.towers import DotHead, Head
 
 CPU = torch.device("cpu")
 # 8 MiB of scores, which a processor's last cache holds; a GPU has the room for more and wants fewer calls.
@@ -42,10 +43,14 @@ class Ranker:
         return self._engine.top_k(_checked("user", user_vec), k, seen)
 
 
-def _engine(head: Head, item_vec: Tensor, tile: Tile) -> BlockEngine | TileEngine | DotEngine | MlpEngine:
+def _engine(
+    head: Head, item_vec: Tensor, tile: Tile
+) -> BlockEngine | TileEngine | DotEngine | MlpEngine | ScalarEngine:
     form = form_of(head, item_vec.shape[1])
     if form is None:
         return BlockEngine(head, item_vec)
+    if form.scalar:
+        return ScalarEngine(form, item_vec, _engine(DotHead(), item_vec, tile), tile)
     tiles = TileEngine(form, item_vec, tile)
     if DotEngine.knows(form, item_vec):
         return DotEngine(form, item_vec, tiles)

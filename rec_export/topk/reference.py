@@ -6,7 +6,7 @@ from torch import Tensor, nn
 from rec_export.topk.blocks import BlockEngine
 from rec_export.topk.caps import Caps
 from rec_export.topk.contract import Allowed, Seen, TopK
-from rec_export.towers import AdditiveHead, DotHead, Head
+from rec_export.towers import AdditiveHead, DotHead, Head, ScalarHead
 
 Vector = list[float]
 Layer = tuple[list[Vector], Vector]
@@ -58,6 +58,9 @@ def scores(head: Head, user_vec: Tensor, item_vec: Tensor, penalty: Vector | Non
     if isinstance(head, AdditiveHead):
         tail = [tail_layer(layer) for layer in head.tail]
         return [[additive(tail, head.width, u, v, b) for v, b in items] for u in users]
+    if isinstance(head, ScalarHead) and penalty is None:
+        tail = [tail_layer(layer) for layer in [head.first, *head.tail]]
+        return [[scalar(tail, u, v) for v, _ in items] for u in users]
     whole = BlockEngine(head, item_vec).scores(user_vec)
     return [[less(one, b) for one, b in zip(score.tolist(), taken, strict=True)] for score in whole]
 
@@ -70,6 +73,14 @@ def additive(tail: list[Layer], width: int, u: Vector, v: Vector, penalty: float
     if len(u) == width and penalty is None:
         return x[0]
     return x[0] + less(dot(u[width:], v[width:]), penalty)
+
+
+def scalar(tail: list[Layer], u: Vector, v: Vector) -> float:
+    """tail(<u, v>) of one pair."""
+    x = linear(*tail[0], [dot(u, v)])
+    for weight, bias in tail[1:]:
+        x = linear(weight, bias, [max(value, 0.0) for value in x])
+    return x[0]
 
 
 def less(number: float, penalty: float | None) -> float:

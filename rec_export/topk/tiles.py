@@ -16,12 +16,11 @@ import torch
 from torch import Tensor
 
 from rec_export.topk.best import Best
-from rec_export.topk.bound import Bound
+from rec_export.topk.coarse import Coarse
 from rec_export.topk.contract import Int64, Seen, TopK
 from rec_export.topk.definition import score_pairs
 from rec_export.topk.finite import check_scores
 from rec_export.topk.form import Form
-from rec_export.topk.single import SingleScores
 from rec_export.topk.switches import side_by_side, whole_float32
 
 SLACK = 16
@@ -54,11 +53,10 @@ class Chunk(NamedTuple):
 class TileEngine:
     """Two passes at most, in memory that depends on neither B nor N: on a CPU, so much for each thread."""
 
-    def __init__(self, form: Form, item_vec: Tensor, tile: Tile) -> None:
-        """item_vec float32 [N, D], contiguous, on the device to use."""
+    def __init__(self, form: Form, item_vec: Tensor, tile: Tile, coarse: Coarse | None = None) -> None:
+        """item_vec float32 [N, D], contiguous, on the device to use; `coarse` finds the candidates, float32 if None."""
         self._form, self._tile = form, tile
-        self._single = SingleScores(form, item_vec)
-        self._bound = Bound(form, item_vec)
+        self._coarse = coarse or Coarse.single(form, item_vec)
         self._items = len(item_vec)
         self._item_vec = item_vec.cpu().numpy()
         self._device = item_vec.device
@@ -90,7 +88,7 @@ class TileEngine:
 
         The others: bool [b]. The least float32 score of each user's candidates: float32 [b]. Both on the CPU.
         """
-        bound = self._bound.of(chunk.vec)
+        bound = self._coarse.bound(chunk.vec)
         value, row = self._best_singles(chunk, keep)
         kth = value[:, k - 1].double() if k <= keep else torch.full_like(bound, -torch.inf)
         least = _rounded_down(torch.where(bound < torch.inf, kth - 2 * bound, -torch.inf))
@@ -109,7 +107,7 @@ class TileEngine:
         """
         value, row = chunk.vec.new_empty(len(chunk.vec), 0), chunk.seen_row.new_empty(len(chunk.vec), 0)
         for first, last in self._tiles():
-            score = self._single.of(chunk.vec, first, last)
+            score = self._coarse.scores(chunk.vec, first, last)
             score[chunk.seen_in(first, last)] = -torch.inf
             own_value, own_row = score.topk(min(keep, last - first))
             value, row = torch.cat([value, own_value], 1), torch.cat([row, own_row + first], 1)
@@ -122,7 +120,7 @@ class TileEngine:
         """Offer every unseen item whose float32 score is not below `least`, float32 [b]: also one that overflowed."""
         least = least.to(self._device)
         for first, last in self._tiles():
-            candidate = ~(self._single.of(chunk.vec, first, last) < least[:, None])
+            candidate = ~(self._coarse.scores(chunk.vec, first, last) < least[:, None])
             candidate[chunk.seen_in(first, last)] = False
             row = torch.arange(first, last, device=self._device)
             self._offer(best, chunk, candidate, row.expand(candidate.shape))

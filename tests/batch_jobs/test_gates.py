@@ -16,9 +16,9 @@ from hypothesis import strategies as st
 
 from batch_jobs.audit import BROKEN, Evidence, one_in, overlap
 from batch_jobs.gates import COMPARED, Candidate, Gatekeeper
-from rec_export.config import Gates
 from rec_export.errors import UsageError
 from rec_export.recs import PartFile, Recs, RunManifest
+from rec_export.thresholds import Gates
 
 Frame = pd.DataFrame
 TYPES = {"rank": pa.int16(), "score": pa.float32()}
@@ -109,16 +109,16 @@ def narrow(rows: Frame) -> Frame:
 
 
 DEFECTS: dict[str, tuple[Callable[[Frame], Frame], dict[str, Any], set[str]]] = {
-    "NaN": (assign(score=np.nan), {}, {"structure"}),
+    "NaN": (assign(score=np.nan), {}, {"structure", "score_shift"}),
     "an item twice": (
         lambda r: r.assign(item_id=r.item_id.where(r["rank"] != 2, r.item_id.shift())),
         {},
         {"structure"},
     ),
     "ranks from 0": (lambda r: r.assign(rank=r["rank"] - 1), {}, {"structure"}),
-    "rising scores": (lambda r: r.assign(score=-r.score), {}, {"structure"}),
+    "rising scores": (lambda r: r.assign(score=-r.score), {}, {"structure", "score_shift"}),
     "unsorted users": (lambda r: r.iloc[::-1].assign(rank=r["rank"].values, score=r.score.values), {}, {"structure"}),
-    "a constant model": (assign(score=0.5), {}, {"flat_lists"}),
+    "a constant model": (assign(score=0.5), {}, {"flat_lists", "score_shift"}),
     "one list for all": (
         lambda r: r.assign(item_id=np.tile([f"i{i}" for i in range(5)], 60)),
         {},
@@ -132,6 +132,8 @@ DEFECTS: dict[str, tuple[Callable[[Frame], Frame], dict[str, Any], set[str]]] = 
     "ids of another kind": (lambda r: r.assign(item_id="x" + r.item_id), {}, {"overlap"}),
     "an old log": (lambda r: r, {"as_of": "2026-11-19T00:00:00+00:00"}, {"newest_event"}),
     "half of the log": (lambda r: r, {"log_rows": 500}, {"log_rows"}),
+    "strange users in the log": (lambda r: r, {"unknown_users": 0.6}, {"unknown_users"}),
+    "scores of another scale": (lambda r: r.assign(score=r.score * 3), {}, {"score_shift"}),
     "strange items in the log": (lambda r: r, {"unknown_items": 0.5}, {"unknown_items"}),
 }
 
@@ -139,7 +141,26 @@ DEFECTS: dict[str, tuple[Callable[[Frame], Frame], dict[str, Any], set[str]]] = 
 @pytest.mark.parametrize("name", DEFECTS)
 def test_a_defect_is_refused_by_its_gates_alone(name: str, tmp_path: Path) -> None:
     change, facts, gates = DEFECTS[name]
-    assert said(nights(tmp_path, change, **facts)) == dict.fromkeys(gates, "refused")
+    found = said(nights(tmp_path, change, **facts))
+    assert {gate: verdict for gate, verdict in found.items() if verdict != "skipped"} == dict.fromkeys(gates, "refused")
+
+
+def test_scores_of_another_scale_by_a_new_model_are_warned_of(tmp_path: Path) -> None:
+    shifted = nights(tmp_path, lambda rows: rows.assign(score=rows.score * 3), bundle="new")
+    assert said(shifted) == {"score_shift": "warned"}
+
+
+def test_scores_of_lists_of_another_length_are_not_compared(tmp_path: Path) -> None:
+    assert said(nights(tmp_path, k=6)) == {"score_shift": "skipped"}
+
+
+def test_a_part_whose_lists_are_shorter_than_those_of_most_is_warned_of(tmp_path: Path) -> None:
+    tonight = nights(tmp_path)
+    (whole,) = tonight.manifest.files
+    short = whole.model_copy(update={"rows": whole.rows // 3})
+    run = tonight.manifest.model_copy(update={"files": (whole, short, whole)})
+    found = Gatekeeper(Gates()).even(run)
+    assert (found.verdict, found.value) == ("warned", round(1 / 3, 4))
 
 
 def test_the_lists_of_the_day_before_as_todays_are_warned_of(tmp_path: Path) -> None:
@@ -151,7 +172,7 @@ def test_damage_to_the_night_before_is_said_and_no_reason_to_refuse_tonight(tmp_
     tonight = nights(tmp_path)
     before = min(tonight.recs.local("2026-11-19").iterdir())
     before.write_bytes(before.read_bytes()[:100])
-    assert said(tonight) == {"overlap": "skipped"}
+    assert said(tonight) == {"overlap": "skipped", "score_shift": "skipped"}
 
 
 def test_an_old_model_is_warned_of(tmp_path: Path) -> None:
@@ -197,6 +218,7 @@ def test_evidence_adds_up_however_the_users_are_cut_into_parts(
     found = Evidence.together([Evidence.of(folder / f"{i}.parquet", one_in(2)) for i in range(len(edges) - 1)])
     whole = Evidence.of(folder / "whole.parquet", one_in(2))
     assert (found.audit(), found.users, found.rows) == (whole.audit(), whole.users, whole.rows)
+    assert found.scores.to_dict() == whole.scores.to_dict()
     assert overlap(found.sample, whole.sample) in (1.0, None)
 
 

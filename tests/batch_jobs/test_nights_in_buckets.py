@@ -13,8 +13,8 @@ import pytest
 import rec_export
 from rec_export.bucket import Bucket
 from rec_export.objects import Objects
+from tests.batch_jobs.conftest import LAST, NEXT, configured, halve, night
 from tests.batch_jobs.store import CANARY, new_bucket, store
-from tests.batch_jobs.test_nightly import LAST, NEXT, configured, halve, night
 from tests.conftest import LAST_DAY, command, contents, done
 
 pytestmark = pytest.mark.slow

@@ -8,10 +8,8 @@ from pathlib import Path
 import pytest
 
 from rec_export.recs import Recs
-from tests.batch_jobs.test_nightly import LAST, configured, night, place
+from tests.batch_jobs.conftest import LAST, configured, night
 from tests.conftest import LAST_DAY, Answer, command
-
-__all__ = ["place"]
 
 
 @contextmanager

@@ -15,10 +15,9 @@ from batch_jobs.heartbeat import Beat, Heart
 from batch_jobs.publish import joined
 from rec_export.files import locked
 from rec_export.recs import Recs
-from tests.batch_jobs.test_nightly import LAST, NEXT, configured, halve, night, place, report
+from tests.batch_jobs.conftest import LAST, NEXT, configured, halve, night, report
 from tests.conftest import contents
 
-__all__ = ["place"]
 SECRET = "7a1c-CANARY"
 
 

@@ -9,6 +9,7 @@ import pytest
 import yaml
 
 from rec_export.config import Config
+from rec_export.data.guess import Given
 from rec_export.first_config import SETTINGS, default_of
 from rec_export.main_job import MainJob, guessed
 from tests.conftest import command, done, refusal, write_table
@@ -32,11 +33,8 @@ def uncommented(text: str) -> str:
 
 def test_it_is_what_run_would_have_guessed(shop: Path, tmp_path: Path) -> None:
     done(*arguments(shop, tmp_path / "config.yaml"))
-    job = MainJob(
-        log=shop / "interactions.parquet", items=shop / "items.parquet", users=shop / "users.parquet", out=tmp_path,
-        user=None, item=None, time=None, time_unit="auto", value=None, positive=None, k=None, model="hybrid",
-        device="auto",
-    )  # fmt: skip
+    given = Given(log=shop / "interactions.parquet", items=shop / "items.parquet", users=shop / "users.parquet")
+    job = MainJob(given=given, out=tmp_path, model="hybrid", device="auto")
     assert Config.load(tmp_path / "config.yaml").data == guessed(job).data
 
 

@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from rec_export.errors import UsageError
@@ -51,7 +52,7 @@ def test_what_was_trained_is_not_trained_again(ablated: Path, shop: Path) -> Non
     variants = "--variant", "no-gate:model.gate=false", "--variant", "same:model.gate=true"
     lines = done(*words(shop, ablated, *variants)).splitlines()
     assert contents(ablated) == before
-    assert [line.split()[0] for line in lines[2:]] == ["base", "no-gate", "same"]
+    assert [line.split()[0] for line in lines[2:5]] == ["base", "no-gate", "same"]
 
 
 def test_a_variant_on_other_users_is_refused(ablated: Path, shop: Path) -> None:
@@ -77,6 +78,32 @@ def test_trials_of_several_models_share_none_of_them(shop: Path, tmp_path: Path)
     more = "--set", "model={name: popular}", "--set", "training.seeds=3", "--variant", "same:training.epochs=1"
     done(*words(shop, tmp_path / "out", *more))
     assert sorted(path.name for path in (tmp_path / "out" / "base").iterdir()) == ["seed-42", "seed-45"]
+
+
+def test_one_command_judges_several_seeds_beside_the_lists_of_another_system(shop: Path, tmp_path: Path) -> None:
+    log = pd.read_parquet(shop / "interactions.parquet")
+    best = log.item_id.value_counts().index[:10]
+    lists = pd.MultiIndex.from_product([log.user_id.unique(), best], names=["user_id", "item_id"]).to_frame(index=False)
+    lists["rank"] = lists.groupby("user_id").cumcount() + 1
+    lists.to_parquet(tmp_path / "peer.parquet")
+    changes = "model={name: popular}", "training.epochs=1", "training.refit=false", "data.split.by=time"
+    sets = [word for change in changes for word in ("--set", change)]
+    words = ["ablate", shop / "config.yaml", "--out", tmp_path / "out", *sets, "--seeds", 2, "--bootstrap", 50]
+    lines = done(*words, "--against", tmp_path / "peer.parquet").splitlines()
+    said = json.loads((tmp_path / "out" / "ablation.json").read_text())["variants"]["base"]
+    each = [metrics["ndcg@10"] for metrics in said["seeds"].values()]
+    assert len(each) == 2
+    gap = said["against"]["ndcg@10"]
+    assert gap["low"] < gap["mean"] < gap["high"]
+    assert lines[3:5] == ["", "ndcg@10 in each seed: 42, 43"]
+    assert lines[5].split() == ["base", *(f"{value:.4f}".removeprefix("0") for value in each)]
+    assert lines[7] == f"ndcg@10 minus that of {tmp_path / 'peer.parquet'}, paired by user"
+    assert lines[8].split()[:2] == ["base", f"{gap['mean']:+.4f}"]
+
+
+def test_a_checkpoint_is_no_list(trained: Path, shop: Path, tmp_path: Path) -> None:
+    code, _, err = command("-q", *words(shop, tmp_path / "out", "--against", trained))
+    assert (code, "compare checkpoints by `rec-export evaluate --against`" in err) == (2, True)
 
 
 def test_a_value_may_hold_a_colon() -> None:

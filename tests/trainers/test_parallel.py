@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -46,12 +47,17 @@ def epoch(self, number):
 loop.Run.epoch = epoch
 main()
 """
+WEIGHTS = "weights.safetensors"
 # A bias that is the same for all items has a gradient of rounding errors alone in a softmax, which Adam blows up.
 MODELS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "hybrid": ({"name": "hybrid", "dim": 8, "dropout": 0}, {"loss": "bce", "candidates": 10}),
     "pmf": ({"name": "pmf", "dim": 4}, {"loss": "bce"}),
     "ratings": ({"name": "pmf", "dim": 4}, {"loss": "mse", "metric": "rmse"}),
     "gated": ({"name": "gated", "dim": 8, "dropout": 0, "balance": 0}, {"loss": "bce", "row_wise": 10}),
+    "sharded": (
+        {"name": "gated", "dim": 8, "dropout": 0, "balance": 0},
+        {"loss": "bce", "row_wise": 10, "shard": True},
+    ),
 }
 
 
@@ -98,7 +104,7 @@ def assert_same_training(one: Path, two: Path) -> None:
             assert shares == pytest.approx(theirs["gate"][segment], abs=2e-4)
     best = [json.loads((path / "metrics.json").read_text())["best_epoch"] for path in (one, two)]
     assert best[0] == best[1]
-    weights, others = (load_file(path / "weights.safetensors") for path in (one, two))
+    weights, others = (load_file(path / WEIGHTS) for path in (one, two))
     for name, weight in weights.items():
         np.testing.assert_allclose(weight, others[name], atol=1e-4, err_msg=name)
 
@@ -113,11 +119,15 @@ def test_two_processes_train_as_one_does(tmp_path: Path) -> None:
     assert answer.returncode == 0, answer.stderr
     for name in paths:
         assert_same_training(tmp_path / f"{name}.one", tmp_path / f"{name}.two")
+    shapes = [
+        {n: w.shape for n, w in load_file(tmp_path / f"sharded.{end}" / WEIGHTS).items()} for end in ("one", "two")
+    ]
+    assert shapes[0] == shapes[1]  # whole
 
 
 @pytest.mark.slow
 def test_where_one_process_is_killed_the_other_ends_and_both_go_on_to_the_weights_of_one(tmp_path: Path) -> None:
-    path = config(tmp_path, "pmf", MODELS["pmf"][0], **MODELS["pmf"][1])
+    path = config(tmp_path, "pmf", MODELS["pmf"][0], **MODELS["pmf"][1], row_wise=10, shard=True)
     said = done("train", path, "--out", tmp_path / "one")
     (tmp_path / "killed.py").write_text(KILLED)
     answer = in_two("-q", "train", path, "--out", tmp_path / "two", program=str(tmp_path / "killed.py"))
@@ -126,12 +136,16 @@ def test_where_one_process_is_killed_the_other_ends_and_both_go_on_to_the_weight
     lost = "another process of this training has ended, or cannot be reached"
     assert [line.split(" (")[0] for line in errors(answer)] in ([lost], [])
     assert not (tmp_path / "two").exists()
+    shutil.copytree(tmp_path / ".two.training", tmp_path / ".alone.training")
     answer = in_two("train", path, "--out", tmp_path / "two", "--resume")
     assert answer.returncode == 0, answer.stderr
     assert len(re.findall("^search goes on after epoch 2$", answer.stderr, re.MULTILINE)) == 1
     assert answer.stdout.split(" epochs")[0] == said.split(" epochs")[0]
     assert_same_training(tmp_path / "one", tmp_path / "two")
-    assert sorted(os.listdir(tmp_path)) == ["killed.py", "log.parquet", "one", "pmf.yaml", "two"]
+    assert len(re.findall("4 long tables are shared out: this process holds", answer.stderr)) == 2  # search and refit
+    done("train", path, "--out", tmp_path / "alone", "--resume")  # what is kept is whole
+    assert_same_training(tmp_path / "one", tmp_path / "alone")
+    assert sorted(os.listdir(tmp_path)) == ["alone", "killed.py", "log.parquet", "one", "pmf.yaml", "two"]
 
 
 @pytest.mark.slow

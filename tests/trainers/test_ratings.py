@@ -1,6 +1,7 @@
 """A model that learns values predicts them, beside baselines that are what they say, in the units of the log."""
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import pytest
 from rec_export.checkpoint import Checkpoint
 from rec_export.models import names, spec_class
 from tests.conftest import command, config_file, done, read_lists, write_table
+from tests.trainers.test_resume import killed
 from trainers.baselines import Biases, Pairs, Ridge
 
 USERS, ITEMS = 60, 40
@@ -151,3 +153,37 @@ def test_several_seeds_predict_the_mean_of_their_predictions(planted: Path, tmp_
     done("train", path, "--out", tmp_path / "c")
     said = json.loads(done("evaluate", tmp_path / "c", "--k", 5, "--bootstrap", 0, "--json"))["ratings"]["segments"]
     assert said["all"]["metrics"]["model"]["rmse"]["mean"] < 0.5
+
+
+@pytest.mark.slow
+def test_what_was_killed_goes_on_to_the_same_weights(planted: Path, tmp_path: Path) -> None:
+    shutil.copy(planted / "log.parquet", tmp_path)
+    path = config(tmp_path, LEARNERS["pmf"], epochs=4, patience=4)
+    done("train", path, "--out", tmp_path / "undisturbed")
+    killed(tmp_path, 3)
+    done("train", path, "--out", tmp_path / "checkpoint", "--resume")
+    weights = [(tmp_path / name / "weights.safetensors").read_bytes() for name in ("undisturbed", "checkpoint")]
+    assert weights[0] == weights[1]
+
+
+def test_two_that_predict_are_compared_row_by_row(planted: Path, tmp_path: Path) -> None:
+    for name, epochs in (("a", 30), ("b", 1)):
+        path = config(planted, LEARNERS["pmf"], f"{name}.yaml", lr=0.02, batch=128, prior=0.1, epochs=epochs)
+        done("train", path, "--out", tmp_path / name)
+    words = "--k", 5, "--bootstrap", 0, "--json", "--against"
+    one, same = (json.loads(done("evaluate", tmp_path / "a", *words, tmp_path / n))["ratings"] for n in ("b", "a"))
+    other = json.loads(done("evaluate", tmp_path / "b", "--k", 5, "--bootstrap", 0, "--json"))["ratings"]
+    everybody = one["segments"]["all"]
+    assert everybody["metrics"]["against"] == other["segments"]["all"]["metrics"]["model"]
+    gap = {m: everybody["metrics"]["model"][m]["mean"] - v["mean"] for m, v in everybody["metrics"]["against"].items()}
+    assert {m: v["mean"] for m, v in everybody["paired"]["against"].items()} == pytest.approx(gap, abs=2e-5)
+    assert everybody["paired"]["against"]["rmse"]["mean"] < -0.1
+    assert {v["mean"] for v in same["segments"]["all"]["paired"]["against"].values()} == {0.0}
+
+
+def test_tune_looks_for_the_least_error(planted: Path, tmp_path: Path) -> None:
+    path = config(planted, LEARNERS["pmf"], "tuned.yaml", lr=1e-6, batch=128, prior=0.1, epochs=8)
+    words = "--search", "training.lr=0.02,0.03", "--trials", 2, "--json"
+    said = json.loads(done("tune", path, "--out", tmp_path / "tuned", *words))
+    assert (said["metric"], said["changes"][0].partition("=")[0]) == ("rmse", "training.lr")
+    assert said["best"] < said["first"]

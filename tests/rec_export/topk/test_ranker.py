@@ -51,7 +51,7 @@ HEADS: dict[str, Callable[[], Head]] = {
     "scalar": lambda: ScalarHead((5, 3)),
     "unknown": Distance,
 }
-BY_BLOCKS = {"one block", "three blocks", "scalar", "unknown"}  # what has no form that the tile engine knows
+BY_BLOCKS = {"one block", "three blocks", "unknown"}  # what has no form that the tile engine knows
 KINDS = ("normal", "grid", "cancelling", "tied", "skewed")
 
 

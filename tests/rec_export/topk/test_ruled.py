@@ -18,13 +18,14 @@ from rec_export.topk.dot_engine import DotEngine
 from rec_export.topk.own_items import OwnItems
 from rec_export.topk.reference import by_definition, by_rules
 from rec_export.topk.ruled import RuledRanker
-from rec_export.towers import AdditiveHead, DotHead, Head, ScalarHead
+from rec_export.towers import AdditiveHead, DotHead, Head, ResidualHead, ScalarHead
 
 HEADS: dict[str, tuple[Callable[[], Head], int]] = {  # and how wide its vectors are
     "dot": (DotHead, 5),
     "additive": (lambda: AdditiveHead((4, 3), 0), 4),
     "additive and dot": (lambda: AdditiveHead((4,), 2), 6),
-    "by blocks": (lambda: ScalarHead((3,)), 5),
+    "scalar": (lambda: ScalarHead((3,)), 5),
+    "by blocks": (lambda: ResidualHead((2,)), 4),
 }
 
 

@@ -1,0 +1,52 @@
+"""A shop with a configuration for its nights, and what tests do to it."""
+
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+import yaml
+
+from batch_jobs.report import Report
+from tests.conftest import Answer, command
+
+LAST, NEXT = "2026-10-30", "2026-10-31"
+EASY = {"short_lists": 1.0, "first_item": 1.0, "same_list": 1.0}  # a model that learned for one epoch
+
+
+@pytest.fixture
+def place(exported: Path, shop_copy: Path) -> Path:
+    """A shop with a configuration for its nights."""
+    return configured(shop_copy, exported)
+
+
+def configured(shop: Path, bundle: Path, gates: dict[str, Any] | None = None, **nightly: Any) -> Path:
+    """The shop's configuration with a section `nightly`."""
+    fields = yaml.safe_load((shop / "config.yaml").read_text())
+    section = {"bundle": str(bundle), "out": "recs", "gates": {**EASY, **(gates or {})}, **nightly}
+    (shop / "config.yaml").write_text(yaml.safe_dump({**fields, "score": {"k": 5}, "nightly": section}))
+    return shop
+
+
+def night(place: Path, day: str, *more: object, code: int = 0) -> Answer:
+    """A night that ends with `code`."""
+    answer = command("nightly", place / "config.yaml", "--run-date", day, *more)
+    assert answer.code == code, answer.err
+    return answer
+
+
+def report(place: Path) -> Report:
+    """What is written of the last night."""
+    return Report.read(place / "recs.control" / "report.json")
+
+
+def halve(place: Path) -> None:
+    """Somebody truncates the log."""
+    log = pd.read_parquet(place / "interactions.parquet").sort_values("timestamp")
+    log.tail(len(log) // 2).to_parquet(place / "interactions.parquet")
+
+
+def live_part(place: Path, day: str) -> Path:
+    """The one part of a date."""
+    (part,) = (place / "recs" / f"run_date={day}").glob("*.parquet")
+    return part

@@ -1,0 +1,83 @@
+"""`status` tells what is live, at work, stopped and refused, and writes nothing."""
+
+import json
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from batch_jobs.holders import state
+from rec_export.files import is_locked, locked
+from tests.batch_jobs.conftest import LAST, NEXT, halve, night, report
+from tests.conftest import done
+
+
+def test_status_says_why_and_when_a_night_was_refused(place: Path) -> None:
+    night(place, LAST)
+    halve(place)
+    night(place, NEXT, code=80)
+    (line,) = [line for line in done("status", place / "recs").splitlines() if line.startswith("refused")]
+    told = report(place)
+    assert line.startswith(f"refused   run_date={NEXT}, run {told.run_id}, begun {told.started_at}: log_rows is 0.")
+
+
+@pytest.mark.parametrize("shared", [True, False])
+def test_status_tells_a_run_at_work_from_one_that_was_killed(shared: bool, place: Path) -> None:
+    (place / "recs.control" / "work" / "0123456789ab" / "done").mkdir(parents=True)
+    with locked(place / "recs.control" / "lock", shared=shared):
+        assert "at work   run 0123456789ab, no part finished yet, last change " in done("status", place / "recs")
+    assert "stopped   run 0123456789ab, no part finished yet; the same command" in done("status", place / "recs")
+
+
+@pytest.fixture
+def begun(place: Path) -> Path:
+    """The folder of a run of which two of four parts are finished."""
+    work = place / "recs.control" / "work" / "0123456789ab"
+    (work / "run_date=2026-10-31").mkdir(parents=True)
+    (work / "done").mkdir()
+    for number in (0, 2):
+        (work / "done" / f"part-{number:05d}-of-00004-0123456789ab.json").touch()
+    return work
+
+
+def test_status_tells_which_parts_of_how_many_are_finished(place: Path, begun: Path) -> None:
+    said = "stopped   run 0123456789ab of run_date=2026-10-31, 2 of 4 parts finished (missing 1, 3); the same"
+    assert said in done("status", place / "recs")
+    told = json.loads(done("status", place / "recs", "--json"))
+    assert (told["at_work"], told["stopped"][0]["missing"], told["lock"]) == ([], [1, 3], None)
+
+
+def test_status_tells_who_holds_the_lock_and_that_it_was_stopped(place: Path, begun: Path) -> None:
+    lock = begun.parents[1] / "lock"
+    with subprocess.Popen(["flock", lock, "sleep", "60"], start_new_session=True) as holder:
+        try:
+            wait_for(lambda: is_locked(lock))
+            assert f"locked    by process {holder.pid}\n" in done("status", place / "recs")
+            os.kill(holder.pid, signal.SIGSTOP)
+            wait_for(lambda: state(holder.pid) == "T")
+            said = done("status", place / "recs")
+            assert f"locked    by process {holder.pid}, which is stopped" in said
+            assert "WARNING   nothing goes on until it is continued" in said
+        finally:
+            os.killpg(holder.pid, signal.SIGKILL)
+    wait_for(lambda: not is_locked(lock))
+    assert "locked" not in done("status", place / "recs")  # the file alone is no lock
+
+
+def test_status_warns_of_a_run_at_work_that_has_written_nothing_for_long(place: Path, begun: Path) -> None:
+    for path in (begun, *begun.glob("*")):
+        os.utime(path, (0, 0))
+    with locked(begun.parents[1] / "lock"):
+        assert "WARNING   nothing was written for " in done("status", place / "recs")
+
+
+def wait_for(reached: Callable[[], bool]) -> None:
+    """Until something is so; half a minute at most."""
+    end = time.monotonic() + 30
+    while not reached():
+        assert time.monotonic() < end
+        time.sleep(0.01)

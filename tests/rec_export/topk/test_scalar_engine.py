@@ -1,0 +1,115 @@
+"""g(<u, v>): whichever way g goes, the lists are those of the definition, bit for bit."""
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor
+
+from rec_export.topk import Ranker, Seen, TopK, scalar_engine
+from rec_export.topk.reference import by_definition
+from rec_export.topk.tiles import Tile, TileEngine
+from rec_export.towers import ScalarHead
+from tests.rec_export.topk.test_dot_engine import KINDS, SCALES, same, seen_of, vectors
+
+
+def head(shape: str, seed: int = 0) -> ScalarHead:
+    """g of a shape: some are sums of hinges, g(s) = sum w relu(a s + b) + c."""
+    torch.manual_seed(seed)
+    hinges = {
+        "rising": ([1.0, -1.0, 1.0], [0.0, 0.0, -1.0], [0.5, -0.25, 1.0]),
+        "falling": ([1.0, -1.0, 1.0], [0.0, 0.0, -1.0], [-0.5, 0.25, -1.0]),
+        "valley": ([1.0, -1.0], [0.0, 0.0], [1.0, 0.75]),
+        "summit": ([1.0, -1.0], [0.0, 0.0], [-0.75, -1.0]),
+        "flat below": ([1.0], [-0.5], [1.0]),
+        "flat above": ([-1.0], [0.5], [-1.0]),
+        "flat": ([1.0], [0.0], [0.0]),
+    }
+    if shape not in hinges:
+        return ScalarHead((6, 4))
+    slope, shift, last = hinges[shape]
+    own = ScalarHead((len(slope),))
+    with torch.no_grad():
+        own.first.weight[:, 0], own.first.bias[:] = torch.tensor(slope), torch.tensor(shift)
+        layer = own.tail[0]
+        layer.weight[0], layer.bias[0] = torch.tensor(last), 0.1  # type: ignore[operator]
+    return own
+
+
+SHAPES = ("rising", "falling", "valley", "summit", "flat below", "flat above", "flat", "any")
+
+
+@settings(derandomize=True, max_examples=100, deadline=None)
+@given(
+    shape=st.sampled_from(SHAPES),
+    kind=st.sampled_from(KINDS),
+    scale=st.sampled_from(SCALES),
+    users=st.integers(1, 7),
+    items=st.integers(1, 150),
+    k=st.sampled_from((1, 2, 10, 60, 200)),
+    share=st.sampled_from((0.0, 0.1, 1.0, 5.0)),
+    tile=st.builds(Tile, st.integers(1, 6), st.integers(1, 80)),
+    seed=st.integers(0, 2**32 - 1),
+)
+def test_is_the_definition(
+    shape: str, kind: str, scale: float, users: int, items: int, k: int, share: float, tile: Tile, seed: int
+) -> None:
+    random, module = np.random.default_rng(seed), head(shape, seed)
+    user_vec, item_vec = vectors(kind, users, 6, random), vectors(kind, items, 6, random) * scale
+    seen = seen_of(users, items, share, random)
+    got = Ranker(module, item_vec, tile=tile).top_k(user_vec, k, seen)
+    assert same(got, by_definition(module, user_vec, item_vec, k, seen))
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_is_the_definition_where_integers_find_the_dot_products(shape: str, threads: Callable[[int], None]) -> None:
+    threads(2)
+    random, module = np.random.default_rng(0), head(shape)
+    user_vec, item_vec = vectors("normal", 130, 16, random), vectors("skewed", 1200, 16, random)
+    seen = seen_of(130, 1200, 0.02, random)
+    got, few = Ranker(module, item_vec).top_k(user_vec, 5, seen), np.arange(0, 130, 13)
+    wanted = by_definition(module, user_vec[torch.from_numpy(few)], item_vec, 5, seen.take(few))
+    assert same(TopK(got.item_row[few], got.score[few], got.count[few]), wanted)
+
+
+def how(shape: str, monkeypatch: pytest.MonkeyPatch) -> tuple[list[str], int]:
+    """Which ends were fetched for 40 users, and how many users were left to the tiles."""
+    ends: list[str] = []
+    left: list[int] = []
+    fetched, tiles = scalar_engine.ScalarEngine._fetched, TileEngine.top_k
+    random, module = np.random.default_rng(0), head(shape)
+    user_vec, item_vec = (torch.from_numpy(random.standard_normal((n, 8)).astype(np.float32)) for n in (40, 3000))
+    ranker = Ranker(module, item_vec)
+
+    def noted(self: object, user_vec: Tensor, k: int, seen: Seen, reach: Tensor, falls: bool) -> object:
+        ends.append("smallest" if falls else "largest")
+        return fetched(self, user_vec, k, seen, reach, falls)  # type: ignore[arg-type]
+
+    def counted(self: TileEngine, user_vec: Tensor, k: int, seen: Seen) -> object:
+        if self._form.scalar:
+            left.append(len(user_vec))
+        return tiles(self, user_vec, k, seen)
+
+    monkeypatch.setattr(scalar_engine.ScalarEngine, "_fetched", noted)
+    monkeypatch.setattr(TileEngine, "top_k", counted)
+    ranker.top_k(user_vec, 10, Seen.none(40))
+    return ends, sum(left)
+
+
+@pytest.mark.parametrize(
+    ("shape", "ends", "left"),
+    [
+        ("rising", ["largest"], 0),
+        ("falling", ["smallest"], 0),
+        ("valley", ["largest", "smallest"], 0),
+        ("summit", ["largest", "smallest"], 40),
+        ("flat", ["largest", "smallest"], 40),
+    ],
+)
+def test_dot_products_decide_where_g_lets_them(
+    shape: str, ends: list[str], left: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert how(shape, monkeypatch) == (ends, left)

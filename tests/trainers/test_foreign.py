@@ -1,0 +1,113 @@
+"""Lists of another system are judged as they stand, beside a model and on the same users."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from tests.conftest import Answer, command, done
+
+
+@pytest.fixture(scope="module")
+def later(shop: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What users who are known already liked in the 30 days that follow."""
+    path = tmp_path_factory.mktemp("later") / "test.parquet"
+    known = pd.read_parquet(shop / "interactions.parquet").user_id
+    future = pd.read_parquet(shop / "future.parquet")
+    future[future.user_id.isin(known)].to_parquet(path)
+    return path
+
+
+def judged(trained: Path, later: Path, lists: Path, *more: object) -> Answer:
+    """A comparison of the model with lists, at 10 items."""
+    words = "--test", later, "--against", lists, "--k", 10, "--bootstrap", 20, "--json", *more
+    return command("-q", "evaluate", trained, *words)
+
+
+def written(path: Path, lists: pd.DataFrame) -> Path:
+    """Lists as a file."""
+    lists.to_parquet(path, index=False) if path.suffix == ".parquet" else lists.to_csv(path, index=False)
+    return path
+
+
+def test_what_was_published_is_what_the_model_is_judged_by(trained: Path, scored: Path, later: Path) -> None:
+    code, out, err = judged(trained, later, scored)
+    assert (code, err) == (0, "")
+    said = json.loads(out)
+    assert said["results"]["against"] == said["results"]["model"]
+    nothing = {"mean": 0.0, "low": 0.0, "high": 0.0}
+    assert said["paired"]["against"]["all"]["ndcg@10"] == nothing
+
+
+def test_lists_of_any_kind_of_file_in_any_order_give_paired_differences(
+    trained: Path, scored: Path, later: Path, tmp_path: Path
+) -> None:
+    lists = pd.concat(map(pd.read_parquet, scored.rglob("*.parquet")))[["rank", "item_id", "user_id"]]
+    lists["rank"] = 11 - lists["rank"]  # upside down
+    paths = [written(tmp_path / f"lists.{kind}", lists.sample(frac=1, random_state=2)) for kind in ("parquet", "csv")]
+    one, other = (json.loads(judged(trained, later, path).out) for path in paths)
+    assert one["paired"] == other["paired"]
+    hit, order = (one["paired"]["against"]["all"][metric] for metric in ("hr@10", "ndcg@10"))
+    assert (hit["low"], hit["high"]) == (0, 0)  # the same items
+    assert order["mean"] > 0
+
+
+def test_perfect_lists_have_perfect_figures_also_where_the_catalogue_lacks_the_item(
+    trained: Path, shop: Path, later: Path, tmp_path: Path
+) -> None:
+    liked = pd.read_parquet(later).query("rating >= 4").drop_duplicates(["user_id", "item_id"])
+    liked = pd.concat([liked, liked.drop_duplicates("user_id").assign(item_id="of another shop")])
+    log = pd.read_parquet(shop / "interactions.parquet")
+    known = pd.MultiIndex.from_frame(log[["user_id", "item_id"]])
+    new = liked[~pd.MultiIndex.from_frame(liked[["user_id", "item_id"]]).isin(known)]
+    lists = new.assign(rank=new.groupby("user_id").cumcount() + 1)[["user_id", "item_id", "rank"]]
+    code, out, err = judged(trained, written(tmp_path / "test.parquet", liked), written(tmp_path / "a.parquet", lists))
+    assert (code, err) == (0, "")
+    metrics = json.loads(out)["results"]["against"]["all"]["metrics"]
+    assert {metrics[name]["mean"] for name in ("hr@10", "ndcg@10", "mrr@10")} == {1.0}
+
+
+def test_a_user_without_a_list_is_a_miss_and_is_told_of(
+    trained: Path, scored: Path, later: Path, tmp_path: Path
+) -> None:
+    lists = pd.concat(map(pd.read_parquet, scored.rglob("*.parquet")))
+    users = pd.read_parquet(later).query("rating >= 4").user_id.unique()
+    path = written(tmp_path / "lists.parquet", lists[lists.user_id != users[0]])
+    code, out, err = judged(trained, later, path)
+    assert (code, "1 of " in err, f"judged users have no list in {path}: missed" in err) == (0, True, True)
+    assert json.loads(out)["results"]["against"]["all"]["users"] == json.loads(out)["results"]["model"]["all"]["users"]
+
+
+ONE: dict[str, list[Any]] = {"user_id": ["u1", "u1"], "item_id": ["a", "b"], "rank": [1, 2]}
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        ({"rank": [0, 1]}, "should hold whole numbers, from 1 on for each user, and does not"),
+        ({"rank": [1.5, 2]}, "should hold whole numbers, from 1 on for each user, and does not"),
+        ({"rank": [2, 2]}, "1 rows of DIR/lists.parquet repeat the rank of a user, such as 'u1'; mend the lists"),
+        (
+            {"item_id": ["a", "a"]},
+            "1 rows of DIR/lists.parquet repeat the item of a user, such as 'u1'; mend the lists",
+        ),
+    ],
+    ids=["from 0", "halves", "a rank twice", "an item twice"],
+)
+def test_what_are_no_lists_is_one_clear_line(
+    change: dict[str, list[Any]], sentence: str, trained: Path, later: Path, tmp_path: Path
+) -> None:
+    code, _, err = judged(trained, later, written(tmp_path / "lists.parquet", pd.DataFrame({**ONE, **change})))
+    assert (code, err.count("\n"), sentence in err.replace(str(tmp_path), "DIR")) == (65, 1, True), err
+
+
+def test_a_file_of_something_else_names_the_column(trained: Path, later: Path) -> None:
+    code, _, err = judged(trained, later, later)
+    assert (code, "no column 'rank' in" in err) == (2, True)
+
+
+def test_the_table_tells_the_difference(trained: Path, scored: Path, later: Path) -> None:
+    lines = done("evaluate", trained, "--test", later, "--against", scored, "--k", 10, "--bootstrap", 5).splitlines()
+    assert [line for line in lines if line.startswith("  against  +")] == ["  against  +0.0000 [+0.0000, +0.0000]"]

@@ -1,0 +1,88 @@
+"""Somebody else's lists, to be compared with: user_id, item_id and rank, from any file, a folder, or a read root."""
+
+import logging
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from rec_export.data.columns import Int64
+from rec_export.data.keys import Keys
+from rec_export.data.read import read_table
+from rec_export.data.vocab import UNKNOWN
+from rec_export.errors import DataError, some
+from rec_export.held_out import HeldOut
+from rec_export.run_lists import Run
+from rec_export.world import firsts, ragged
+from trainers.listers import Lister
+
+log = logging.getLogger("rec_export")
+COLUMNS = ["user_id", "item_id", "rank"]
+OF_CHECKPOINTS = ("spec.json", "weights.safetensors", "manifest.json")  # one of them makes a folder no folder of lists
+
+
+def holds_lists(path: Path) -> bool:
+    """Whether a path is meant as lists, and not as a checkpoint."""
+    return not any((path / name).exists() for name in OF_CHECKPOINTS)
+
+
+def foreign(path: Path, held_out: HeldOut) -> Lister:
+    """The lists in `path` for the judged users; who has none there counts as missed, and a warning says how many.
+
+    What is at a rank is what is judged: an item that its user had met is not taken out, and is a miss. Of a read root
+    the newest date is read. Raises DataError where a rank is below 1 or a user has a rank or an item twice.
+    """
+    table = lists_in(path)
+    user, item = (Keys.of(table[name], f"{path}, column {name}") for name in COLUMNS[:2])
+    rank = ranks_of(table["rank"], path)
+    for name, other in (("rank", rank), ("item", item.code)):
+        refuse_twice(user, other, name, path)
+    rows = held_out.catalogue.users.vocab.rows(user.ids)[user.code]
+    missing = int((~np.isin(held_out.user, rows)).sum())
+    if missing:
+        log.warning("%d of %d judged users have no list in %s: missed", missing, len(held_out.user), path)
+    items = item.rows_in(held_out.wanted)
+    items = np.where(items == UNKNOWN, held_out.width, items)  # a place in the list is taken, by no target
+    order = np.argsort(rows, kind="stable")
+    rows, rank, items = rows[order], rank[order], items[order]
+
+    def lists(users: Int64, k: int) -> Int64:
+        best = np.full((len(users), k), UNKNOWN)
+        first, stop = np.searchsorted(rows, users, "left"), np.searchsorted(rows, users, "right")
+        near = ragged(first, stop)
+        live = rank[near.place] <= k
+        best[near.owner[live], rank[near.place][live] - 1] = items[near.place][live]
+        return best
+
+    return Lister(lists)
+
+
+def refuse_twice(user: Keys, other: npt.NDArray[np.integer[Any]], name: str, path: Path) -> None:
+    """Raise DataError where a user has something twice; int [R]."""
+    key = user.code.astype(np.int64) * (int(other.max(initial=0)) + 1) + other
+    again = ~firsts(key)
+    if again.any():
+        who = some(user.ids.take(pa.array(np.unique(user.code[again]))).to_pylist())
+        raise DataError(
+            f"{int(again.sum()):,} rows of {path} repeat the {name} of a user, such as {who}; mend the lists"
+        )
+
+
+def lists_in(path: Path) -> pa.Table:
+    """The columns of a file, of a folder of them, or of the newest date below a read root."""
+    if path.is_dir() and any(path.glob("run_date=*")):
+        run = Run.at(path)
+        log.info("against the lists of %s", run.label)
+        path = run.parts[0].parent
+    return read_table(path, COLUMNS, text=COLUMNS[:2])
+
+
+def ranks_of(column: pa.ChunkedArray, path: Path) -> Int64:
+    """Whole numbers from 1 on, int64 [R]. Raises DataError."""
+    numbers = pa.types.is_integer(column.type) and column.null_count == 0
+    if not numbers or pc.min(column).as_py() < 1:
+        raise DataError(f"the column rank of {path} should hold whole numbers, from 1 on for each user, and does not")
+    return column.to_numpy().astype(np.int64)
