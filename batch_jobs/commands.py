@@ -49,6 +49,11 @@ EXECUTORS = click.Choice(["local", "processes", "ray", "shards"])
 EXPECT = click.option(
     "--expect-model-sha256", metavar="HEX", help="Refuse a bundle whose manifest.json has another sha256."
 )
+APPROXIMATE = click.option(
+    "--approximate/--exact",
+    default=None,
+    help="Retrieve and rerank; what that misses is measured.  [default: score.approximate]",
+)
 SCORING = (
     click.argument("bundle", type=PATH),
     click.option(
@@ -83,6 +88,7 @@ SCORING = (
         help="What runs the towers.  [default: score.runtime]",
     ),
     click.option("--device", help="auto, cpu or cuda.  [default: score.device]"),
+    APPROXIMATE,
     click.option(
         "--rules", type=PATH, help="A configuration whose section `rules` the lists keep to.  [default: none]"
     ),
@@ -120,7 +126,10 @@ def score(shard_index: int | None, shard_count: int | None, dry_run: bool, as_js
 
     Defaults are those of the section `score` in the configuration that the model was trained with.
     """
-    job, share = score_job(**options), share_of(shard_index, shard_count)
+    from rec_export.progress import busy
+
+    with busy("starting"):
+        job, share = score_job(**options), share_of(shard_index, shard_count)
     if dry_run:
         from batch_jobs.dry_run import dry_run as foretell
 
@@ -159,8 +168,11 @@ def score_job(run_date: datetime | None, rules: Path | None, **options: Any) -> 
 
 def publish_run(job: "ScoreJob", as_json: bool) -> None:
     """Run it, and say what came of it."""
-    from batch_jobs.report import in_words
-    from batch_jobs.scoring import run
+    from rec_export.progress import busy
+
+    with busy("starting"):
+        from batch_jobs.report import in_words, shortfall
+        from batch_jobs.scoring import run
 
     manifest, fresh, _ = run(job)
     if as_json:
@@ -175,6 +187,8 @@ def publish_run(job: "ScoreJob", as_json: bool) -> None:
         )
     if manifest.rules is not None:
         click.echo(f"rules: {in_words(manifest)}")
+    if manifest.approximate is not None:
+        click.echo(shortfall(manifest.approximate))
     if manifest.everybody_because:
         click.echo(f"nothing is carried over: {manifest.everybody_because}")
     if manifest.carried:
@@ -220,7 +234,7 @@ def tell_share(done: "Share") -> None:
 @click.option("--replace", is_flag=True, help="Put the run in the place of another one that is live at that date.")
 @click.option("--executor", type=EXECUTORS, help="Who makes the parts: docs/executors.md.  [default: score.executor]")
 @EXPECT
-@with_options(*SHARE, *DRY)
+@with_options(APPROXIMATE, *SHARE, *DRY)
 @click.option("--json", "as_json", is_flag=True, help="Print the report.")
 @click.pass_context
 def nightly(
@@ -238,9 +252,12 @@ def nightly(
 
     What is not fit to be published is refused with exit code 80, and what is live stays live.
     """
-    from batch_jobs.night import NightlyJob, run
-    from batch_jobs.night import share as make_share
-    from rec_export.config import Config
+    from rec_export.progress import busy
+
+    with busy("starting"):
+        from batch_jobs.night import NightlyJob, run
+        from batch_jobs.night import share as make_share
+        from rec_export.config import Config
 
     share = share_of(shard_index, shard_count)
     job = NightlyJob(config=Config.load(config), run_date=(run_date or datetime.now(UTC)).date(), **options)

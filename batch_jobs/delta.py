@@ -71,8 +71,8 @@ def mirror(recs: Recs, table: Path, *, anywhere: bool = False) -> Mirrored:
             package().DeltaTable(table).delete(f"{DATE} = '{date}'")
         if done.put or done.gone:
             clear_up(table)
-        for mistake in mistakes:
-            raise mistake
+        if mistakes:
+            raise mistakes[0]
     return done
 
 
@@ -85,7 +85,7 @@ def refuse_unfit(recs: Recs, table: Path, *, anywhere: bool = False) -> None:
     for ours in (recs.root.resolve(), recs.control):
         if whole == ours or ours in whole.parents or whole in ours.parents:
             raise UsageError(f"the Delta table {table} lies in, at or above {ours}; name a folder beside it")
-    begun = table.is_dir() and all(path.name == LOG or FOLDER.fullmatch(path.name) for path in table.iterdir())
+    begun = table.is_dir() and all(path.name == LOG for path in table.iterdir())  # by a process that was killed
     if table.exists() and not begun and not deltalake.DeltaTable.is_deltatable(str(table)):
         raise OutputExistsError(f"{table} is no Delta table; name a new folder, or move it away")
     for wrong in () if anywhere else faults(whole):

@@ -41,7 +41,7 @@ def dry_run(job: ScoreJob) -> Forecast:
     refuse_changes(plan.hashes, job.inputs())
     check_items(today, job)
     model = Model.of_bundle(plan.bundle, plan.how.runtime, plan.device)
-    scorer = Scorer(model, today.catalogue, today.world, today.eligible, ruling.policy)
+    scorer = Scorer(model, today.catalogue, today.world, today.eligible, ruling.policy, plan.how.approximate)
     rate = pace(scored(scorer, today, plan))
     return foretold(does, job, plan, today, scorer, rate)
 

@@ -68,7 +68,8 @@ def run(job: ExplainJob) -> Explained:
     policy = ruled(today, score_job, data, how).policy
     models = {form: Model.of_bundle(bundle, form, CPU) for form in ENGINES if form in bundle.manifest.runtimes}
     scorers = {
-        form: Scorer(model, today.catalogue, today.world, today.eligible, policy) for form, model in models.items()
+        form: Scorer(model, today.catalogue, today.world, today.eligible, policy, how.approximate)
+        for form, model in models.items()
     }
     free = Policy(popularity_penalty=policy.popularity_penalty)  # a rule on scores, not on who gets what
     everything = Scorer(models[how.runtime], today.catalogue, today.world, today.eligible, free)

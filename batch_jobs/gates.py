@@ -29,7 +29,7 @@ STRUCTURE = "structure"  # lists that break a promise of the format: never to be
 NAMES = (
     STRUCTURE, "covered", "short_lists", "part_rows", "flat_lists", "same_list", "first_item", "unknown_items",
     "unknown_users", "log_rows", "users", "items", "first_item_growth", "sources", "overlap", "score_shift",
-    "newest_event", "model_age", "command",
+    "newest_event", "model_age", "recall", "command",
 )  # fmt: skip
 COMPARED = ("log_rows", "users", "items", "first_item_growth", "sources", "overlap", "score_shift")
 
@@ -89,6 +89,8 @@ class Gatekeeper:
         yield at_most("first_item", audit.first_item, gates.first_item)
         yield at_most("unknown_items", run.unknown_items or 0.0, gates.unknown_items)
         yield at_most("unknown_users", run.unknown_users or 0.0, gates.unknown_users)
+        if run.approximate is not None:
+            yield at_least("recall", run.approximate.recall, gates.recall)
 
     def even(self, run: RunManifest) -> Verdict:
         """Whether one part holds many more, or fewer, rows a user than most do."""

@@ -31,6 +31,7 @@ class ScoreJob(Record):
     seen: Literal["exclude", "keep"] | None = None
     device: str | None = None
     runtime: Engine | None = None
+    approximate: bool | None = None
     incremental: bool | None = None
     executor: Literal["local", "processes", "ray", "shards"] | None = None
     workers: int | None = Field(default=None, ge=1)

@@ -29,7 +29,9 @@ class PartMaker:
         today, plan = task.today, task.plan
         model = Model.of_bundle(plan.bundle, plan.how.runtime, plan.device)
         refuse_another_bundle(plan)
-        self.scorer = Scorer(model, today.catalogue, today.world, today.eligible, task.ruling.policy)
+        self.scorer = Scorer(
+            model, today.catalogue, today.world, today.eligible, task.ruling.policy, plan.how.approximate
+        )
         self.carrier = Carrier(task.job.place(), plan, self.scorer, task.work) if plan.how.incremental else None
 
     @classmethod

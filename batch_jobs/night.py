@@ -57,6 +57,7 @@ class NightlyJob(Record):
     expect_model_sha256: str | None = None
     replace: bool = False
     executor: Literal["local", "processes", "ray", "shards"] | None = None
+    approximate: bool | None = None
 
     @property
     def section(self) -> Nightly:
@@ -69,8 +70,8 @@ class NightlyJob(Record):
         """What is scored: the files of the section `data`, as they are tonight."""
         data, section = self.config.data, self.section
         asked = self.config.score.model_dump(exclude_unset=True)
-        if self.executor is not None:
-            asked["executor"] = self.executor
+        given = {"executor": self.executor, "approximate": self.approximate}
+        asked |= {name: value for name, value in given.items() if value is not None}
         return ScoreJob(
             bundle=section.bundle, interactions=data.interactions.path, items=data.items and data.items.path,
             users=data.users and data.users.path, whom=section.users, run_date=self.run_date,
@@ -91,7 +92,7 @@ class NightlyJob(Record):
 def run(job: NightlyJob) -> Report:
     """Publish tonight's lists, or leave what is live and say why. The report lies in the control folder.
 
-    Raises what `score` raises.
+    Raises what `score` raises, and SinkError where the lists are live but the Delta table is not in line with them.
     """
     with bound(run_date=job.run_date.isoformat()), nobody_named():
         return watched_over(job)

@@ -13,7 +13,7 @@ from rec_export.bundle import Bundle
 from rec_export.config import MEANS, Scoring
 from rec_export.data.read import fingerprint
 from rec_export.device import device_of
-from rec_export.errors import DataError, MissingInputError, ModelError, OutputExistsError, RecExportError
+from rec_export.errors import DataError, MissingInputError, ModelError, OutputExistsError, RecExportError, UsageError
 from rec_export.files import sha256
 from rec_export.published import Published
 from rec_export.recs import UNKNOWN_RUN, Facts, decided
@@ -41,11 +41,17 @@ def planned(job: ScoreJob) -> Plan:
         refuse_other_model(folder, job.expect_model_sha256)
     bundle = Bundle.read(folder if folder.exists() else job.bundle)
     how = job.scoring(bundle.manifest.blueprint.score, bundle.manifest.runtimes)
+    if how.approximate and how.incremental:
+        raise UsageError(
+            "approximate lists cannot be carried over, as they also depend on other users; leave out approximate or"
+            " incremental"
+        )
     hashes = {name: fingerprint(path) for name, path in job.inputs().items()}
     sealed = sha256(bundle.folder / MANIFEST)
     whom = job.whom if job.users is not None else "all"  # where nobody is listed
     facts: Facts = {
-        **how.model_dump(exclude=MEANS),
+        **how.model_dump(exclude=MEANS | {"approximate"}),
+        **({"approximate": 1} if how.approximate else {}),
         "whom": whom,
         "bundle": sealed,
         **decided(job.rules.declared()),

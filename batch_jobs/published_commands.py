@@ -26,10 +26,15 @@ def rollback(recs: Path | str, run_date: datetime | None, to: str | None, withdr
     place = destination_at(recs)
     day = run_date.date().isoformat() if run_date else place.recs.date(None)
     done = roll_back(place, day, to, withdraw, reason)
+    dates = place.recs.dates()
+    newest = f"the newest date is now {dates[-1]}" if dates else "nothing is published now"
     if done is None:
-        click.echo(f"run_date={day}: {to or 'nothing'} is live already")
+        click.echo(f"run_date={day}: {f'the run {to} is live already' if to else f'withdrawn already; {newest}'}")
+    elif done.instead is None:
+        click.echo(f"run_date={day}: the run {done.run_id} is withdrawn; {newest}")
     else:
-        click.echo(f"run_date={day}: {done.instead or 'nothing'} is live instead of {done.run_id or 'nothing'}")
+        before = f", instead of {done.run_id}" if done.run_id else ""
+        click.echo(f"run_date={day}: the run {done.instead} is live again{before}")
 
 
 @click.command()
@@ -50,13 +55,17 @@ def status(recs: Path | str, staging: Path | None, as_json: bool) -> None:
 @click.option("--run-date", "days", type=DAY, multiple=True, help="A day to check.  [default: all]")
 def verify_run(recs: Path | str, days: tuple[datetime, ...]) -> None:
     """Check the published files in the read root RECS: hashes, counts, order, ranks, duplicates, scores."""
-    from batch_jobs.verify import verify_run as verify
-    from rec_export.bucket import place_at
+    from rec_export.progress import busy
+
+    with busy("starting"):
+        from batch_jobs.verify import verify_run as verify
+        from rec_export.bucket import place_at
 
     place = place_at(recs)
     place.date(None)  # an empty root is a slip
     for day in [day.date().isoformat() for day in days] or place.dates():
-        found = verify(place, day)
+        with busy(f"checking {day}"):
+            found = verify(place, day)
         click.echo(
             f"run_date={day}: run {found.manifest.run_id}, {found.users:,} users with {found.rows:,} rows in"
             f" {len(found.manifest.files)} parts are as they were published"
@@ -139,16 +148,20 @@ def explain(run_date: datetime | None, rules: Path | None, as_json: bool, **opti
 
     TARGET is a bundle, a read root or a day of one, or the directory that `run` left.
     """
-    from batch_jobs.explain import run
-    from batch_jobs.job import ExplainJob
-    from rec_export.config import Config
+    from rec_export.progress import busy
+
+    with busy("starting"):
+        from batch_jobs.explain import run
+        from batch_jobs.job import ExplainJob
+        from rec_export.config import Config
 
     if rules is not None:
         config = Config.load(rules)
         options["rules"] = config.rules
         if config.rules.columns() and config.data.items is not None:  # as `nightly` does, which reads them there
             options["items"] = options["items"] or config.data.items.path
-    told = run(ExplainJob(run_date=run_date and run_date.date(), **options))
+    with busy("explaining"):
+        told = run(ExplainJob(run_date=run_date and run_date.date(), **options))
     click.echo(told.model_dump_json(indent=2) if as_json else told.text())
 
 
@@ -162,7 +175,10 @@ def diff(as_json: bool, **options: Any) -> None:
 
     A run is a read root (its newest day), the folder of a day in one, or any folder of parts.
     """
-    from batch_jobs.diff import DiffJob, lines, run
+    from rec_export.progress import busy
 
-    told = run(DiffJob(**options))
+    with busy("comparing"):
+        from batch_jobs.diff import DiffJob, lines, run
+
+        told = run(DiffJob(**options))
     click.echo(told.model_dump_json(indent=2) if as_json else "\n".join(lines(told)))

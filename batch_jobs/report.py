@@ -7,7 +7,7 @@ from pydantic import Field, ValidationError
 
 from rec_export.files import write_whole
 from rec_export.record import Record
-from rec_export.recs import RunManifest, Verdict
+from rec_export.recs import Recall, RunManifest, Verdict
 
 
 @final
@@ -27,6 +27,7 @@ class Report(Record):
     short_lists: int = 0
     empty_lists: int = 0
     rules: str | None = None  # what business rules left out
+    approximate: Recall | None = None  # None: every list is exact
     resumed_parts: int = 0  # that an earlier attempt had finished
     carried: int = 0  # users whose list is that of the run before
     everybody_because: str | None = None  # why an incremental run carried nothing over
@@ -42,7 +43,8 @@ class Report(Record):
             outcome=outcome, exit_code=exit_code, sentence=sentence, run_date=run.run_date, run_id=run.run_id,
             started_at=run.started_at, seconds=seconds, users=run.users, rows=run.rows, items=run.items,
             short_lists=run.short_lists, empty_lists=run.empty_lists, rules=in_words(run),
-            resumed_parts=resumed, carried=run.carried, everybody_because=run.everybody_because, gates=run.gates,
+            approximate=run.approximate, resumed_parts=resumed, carried=run.carried,
+            everybody_because=run.everybody_because, gates=run.gates,
         )  # fmt: skip
 
     def line(self) -> str:
@@ -67,6 +69,7 @@ class Report(Record):
             lines += [f"Run {self.run_id}: {users} users, {self.items:,} items, {self.rows:,} rows,"]
             lines += [f"{self.short_lists:,} short lists, {self.empty_lists:,} of them empty."]
         lines += [f"Rules: {self.rules}."] if self.rules else []
+        lines += [f"{shortfall(self.approximate).capitalize()}."] if self.approximate else []
         if self.carried or self.everybody_because:
             lines += [f"{self.carried:,} lists are carried over. {self.everybody_because or ''}".strip()]
         lines += [f"Started {self.started_at}, took {self.seconds:.0f} s, exit code {self.exit_code}.", ""]
@@ -95,6 +98,15 @@ def in_words(run: RunManifest) -> str | None:
     if "popularity_penalty" in told.declared:
         said.append(f"popularity_penalty {told.declared['popularity_penalty']:g}")
     return ", ".join(said)
+
+
+def shortfall(told: Recall) -> str:
+    """What approximate lists hold of the exact ones."""
+    said = (
+        f"approximate: recall {told.recall:.4f} of the exact lists of {told.users:,} users, {told.least:.4f} at least,"
+        f" {told.same:.1%} the same"
+    )
+    return said if told.searched else f"{said}; this model is not ranked faster so, and all lists are exact"
 
 
 def report_in(text: str | None) -> Report | None:

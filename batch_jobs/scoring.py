@@ -16,6 +16,7 @@ from batch_jobs.gates import Candidate, Judge, sentence, structure
 from batch_jobs.job import ScoreJob
 from batch_jobs.parts import shards_of
 from batch_jobs.plan import Plan, planned, refuse_taken
+from batch_jobs.recall import measured
 from batch_jobs.rules import broken, ruled
 from batch_jobs.space import refuse_full
 from batch_jobs.task import Task
@@ -26,7 +27,7 @@ from rec_export.config import Retention
 from rec_export.data.read import refuse_changes
 from rec_export.errors import DataError, GateError, MissingInputError
 from rec_export.files import storage_errors
-from rec_export.progress import track
+from rec_export.progress import busy, track
 from rec_export.published import Published
 from rec_export.recs import RunManifest, matched
 from rec_export.stages import Stages
@@ -54,7 +55,8 @@ def run(job: ScoreJob, judge: Judge = structure, keep: Retention | None = None) 
     clock, stages = Clock(), Stages()
     place = destination_at(job.out, job.staging)
     recs, run_date = place.recs, job.run_date.isoformat()
-    plan = planned(job)
+    with busy("checking the bundle"):
+        plan = planned(job)
     stages.end("check the bundle")
     with place.claimed(anywhere=job.allow_world_writable), storage_errors(recs.local(run_date)):
         if keep is not None:
@@ -64,9 +66,10 @@ def run(job: ScoreJob, judge: Judge = structure, keep: Retention | None = None) 
         if done is not None:
             return Scored(done, fresh=False)
         refuse_taken(place, plan, before, job.replace)
-        today = look(plan.bundle, job)
-        ruling = ruled(today, job, plan.bundle.manifest.blueprint.data, plan.how)
-        refuse_changes(plan.hashes, job.inputs())
+        with busy("reading the log and tables"):
+            today = look(plan.bundle, job)
+            ruling = ruled(today, job, plan.bundle.manifest.blueprint.data, plan.how)
+            refuse_changes(plan.hashes, job.inputs())
         unknown = {"unknown_items": check_items(today, job), "unknown_users": strangers(today)}
         warn_of_a_short_log(today, job)
         warn_of_an_old_log(today, job)
@@ -79,9 +82,12 @@ def run(job: ScoreJob, judge: Judge = structure, keep: Retention | None = None) 
             stages.end("score and write")
             draft = described(task, clock).model_copy(update={**unknown, "replaces": before})
             evidence = read_back(work, draft, task)
+            if plan.how.approximate:
+                draft = draft.model_copy(update={"approximate": measured(task, evidence.sample)})
             draft = draft.model_copy(update={"stages": stages.until("read back")})
-            manifest = judged(Candidate(recs, work.parts, draft, evidence), work, judge)
-            refuse_other_parts(work, manifest)
+            with busy("judging"):
+                manifest = judged(Candidate(recs, work.parts, draft, evidence), work, judge)
+                refuse_other_parts(work, manifest)
             if not place.publish(work.parts, manifest):
                 return Scored(recs.told(run_date, plan.run_id), fresh=False)
             work.clear_others()

@@ -49,6 +49,7 @@ class Subject(NamedTuple):
             bundle=self.bundle, interactions=paths["interactions"], items=paths["items"], users=paths["users"],
             whom="all", rules=job.rules, out=Path(), run_date=self.date or date.max, k=run.k if run else None,
             seen=run.seen if run else None, runtime=run.runtime if run else None, device="cpu",
+            approximate=run.approximate is not None if run else None,
         )  # fmt: skip
         for name, path in job_of_score.inputs().items() if run else ():
             if run and run.inputs.get(name) != fingerprint(path):

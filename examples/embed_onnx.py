@@ -4,7 +4,8 @@
 
 A line is like {"title": "Red shoe", "price": 20, "brand": "Acme", "genres": ["sport", "red"]}: the columns that the
 model was trained with; what is left out is missing. Printed is the vector of the first line, as JSON, and then the
-other lines' numbers, the most similar first, with the cosines of their vectors.
+other lines' numbers, the most similar first, with the cosines of their vectors: of the columns in which the lines
+differ, as the popularity of what nobody has met yet is the same everywhere and would make all of them alike.
 """
 
 import json
@@ -14,13 +15,21 @@ import numpy as np
 import onnxruntime
 
 MISSING = "\uffff"  # a category or a tag that is not there
-bundle, items = sys.argv[1], [json.loads(line) for line in sys.stdin]
+if len(sys.argv) != 2:
+    sys.exit("usage: head -50 items.jsonl | python embed_onnx.py BUNDLE")
+bundle = sys.argv[1]
+try:
+    item_features, item_tower = (
+        onnxruntime.InferenceSession(f"{bundle}/onnx/{name}.onnx", providers=["CPUExecutionProvider"])
+        for name in ("item_features", "item_tower")
+    )
+    items = [json.loads(line) for line in sys.stdin]
+except json.JSONDecodeError as error:
+    sys.exit(f"a line on stdin is no JSON: {error}")
+except Exception as error:  # onnxruntime's errors have no common class
+    sys.exit(f"{bundle} is no bundle with ONNX whose items have attributes: {str(error).splitlines()[0]}")
 if not items:
     sys.exit("there is no item on stdin; write one JSON object a line")
-item_features, item_tower = (
-    onnxruntime.InferenceSession(f"{bundle}/onnx/{name}.onnx", providers=["CPUExecutionProvider"])
-    for name in ("item_features", "item_tower")
-)
 
 raw = {}
 for port in item_features.get_inputs():
@@ -40,7 +49,8 @@ for port in item_features.get_inputs():
 names = [port.name for port in item_features.get_outputs()]
 (vectors,) = item_tower.run(None, dict(zip(names, item_features.run(None, raw), strict=True)))
 print(json.dumps(vectors[0].tolist()))  # noqa: T201
-unit = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+told = vectors[:, (vectors != vectors[0]).any(0)]
+unit = told / np.maximum(np.linalg.norm(told, axis=1, keepdims=True), 1e-12)
 cosine = unit[1:] @ unit[0]
 for place in np.argsort(-cosine, kind="stable"):
     print(f"{place + 2}\t{cosine[place]:.4f}")  # noqa: T201

@@ -110,8 +110,8 @@ def lists(log: Log, users: pd.Series, scorer: Scorer) -> pd.DataFrame:
     return pd.concat(parts, ignore_index=True)
 
 
-def main() -> None:
-    """Write the lists."""
+def main(words: list[str] | None = None) -> None:
+    """Write the lists that the words of the command line ask for."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("peer", choices=["recent", "faded", "itemknn", "als"])
     parser.add_argument("log", type=Path)
@@ -124,7 +124,7 @@ def main() -> None:
     parser.add_argument("--factors", type=int, default=32)
     parser.add_argument("--regularization", type=float, default=50)
     parser.add_argument("--alpha", type=float, default=20)
-    asked = parser.parse_args()
+    asked = parser.parse_args(words)
     log = Log.read(asked.log)
     scorer: dict[str, Callable[[], Scorer]] = {
         "recent": lambda: popularity(log, (log.days() <= (asked.days or 30)).astype(float)),

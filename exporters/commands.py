@@ -45,7 +45,10 @@ def export(
     Nothing lossy is made unless --variants or --budget asks for it, and nothing lossy is run unless `score --runtime`,
     or score.runtime in the configuration, names it.
     """
-    from exporters.variants import wanted
+    from rec_export.progress import busy
+
+    with busy("starting"):
+        from exporters.variants import wanted
 
     smaller = wanted(variants, budget, test)
     if dry_run:
@@ -83,9 +86,12 @@ def run_and_say(
     checkpoint: Path, out: Path, formats: "tuple[Runtime, ...]", as_json: bool, smaller: "Wanted | None" = None
 ) -> None:
     """Export, and say what was proved."""
-    from exporters.job import REPORT, ExportJob, run
-    from exporters.report import Report
-    from exporters.variants import PRICES, Prices
+    from rec_export.progress import busy
+
+    with busy("starting"):
+        from exporters.job import REPORT, ExportJob, run
+        from exporters.report import Report
+        from exporters.variants import PRICES, Prices
 
     manifest = run(ExportJob(checkpoint=checkpoint, out=out, formats=formats, smaller=smaller))
     if as_json:
@@ -106,8 +112,11 @@ def run_and_say(
 @click.option("--json", "as_json", is_flag=True, help="Print the parity summary as JSON.")
 def verify(bundle: Path, device: str, case: Path | None, as_json: bool) -> None:
     """Check every file of BUNDLE, then prove again, on this machine, that it computes the same as the trained model."""
-    from exporters.evidence import reproduced
-    from exporters.job import verified
+    from rec_export.progress import busy
+
+    with busy("starting"):
+        from exporters.evidence import reproduced
+        from exporters.job import verified
 
     if case is not None:
         click.echo(f"[ok] {reproduced(bundle, case)}")

@@ -34,7 +34,7 @@ from rec_export.checkpoint import Blueprint, Checkpoint, read_trend, write_trend
 from rec_export.device import device_of
 from rec_export.files import new_directory
 from rec_export.held_out import HeldOut
-from rec_export.progress import track
+from rec_export.progress import busy, track
 from rec_export.record import Record
 from rec_export.runtime import FILES, Runtime
 from rec_export.sealed import listed, write_manifest
@@ -59,22 +59,25 @@ def run(job: ExportJob) -> Manifest:
     check_place(job.out)
     with new_directory(job.out) as folder:
         stages = Stages()
-        checkpoint = Checkpoint.read(job.checkpoint)
+        with busy("reading the checkpoint"):
+            checkpoint = Checkpoint.read(job.checkpoint)
         stages.end("read the checkpoint")
         blueprint = checkpoint.blueprint
         held_out = job.smaller and held_out_of(checkpoint, job.smaller)
         parts = parts_of(checkpoint.towers, blueprint)
         write_parts(parts, folder, job.formats, parity.labels(blueprint))
         if "onnx" in job.formats:
-            item_vec = item_vectors(parts[1], checkpoint.catalogue, checkpoint.trend)
-            write_recommender(folder, item_vec, parity.labels(blueprint))
-            for part, side in zip(parts, checkpoint.catalogue, strict=False):
-                write_features(folder, part, side, blueprint, parity.labels(blueprint))
+            with busy("exporting the recommender"):
+                item_vec = item_vectors(parts[1], checkpoint.catalogue, checkpoint.trend)
+                write_recommender(folder, item_vec, parity.labels(blueprint))
+                for part, side in zip(parts, checkpoint.catalogue, strict=False):
+                    write_features(folder, part, side, blueprint, parity.labels(blueprint))
         shutil.copyfile(job.checkpoint / "weights.safetensors", folder / "weights.safetensors")
         checkpoint.catalogue.write(folder)
         write_trend(checkpoint.trend, folder)
         stages.end("write the formats")
-        write_corpus(folder, parts, blueprint, checkpoint.catalogue)
+        with busy("choosing what to prove it with"):
+            write_corpus(folder, parts, blueprint, checkpoint.catalogue)
         report = proved(Opened(folder=folder, blueprint=blueprint), job.formats, job.out)
         report.write(folder / REPORT)
         stages.end("prove them")
@@ -113,8 +116,9 @@ def verified(bundle: Path, device: str = "cpu") -> tuple[Manifest, list[str], Re
     Raises DeviceError where the device is not there, ModelError or ParityError.
     """
     device_of(device)
-    check_bundle(bundle)
-    _, manifest, catalogue = Bundle.read(bundle)
+    with busy("checking the files"):
+        check_bundle(bundle)
+        _, manifest, catalogue = Bundle.read(bundle)
     exported = Opened(folder=bundle, blueprint=manifest.blueprint)
     report = proved(exported, [form for form in FORMATS if form in manifest.formats], bundle, device)
     bench = bench_of(bundle, manifest.blueprint, catalogue) if manifest.variants else None

@@ -16,6 +16,7 @@ from rec_export.record import Record
 from rec_export.redact import redacted
 from rec_export.rules import Rules
 from rec_export.thresholds import Gates
+from rec_export.tracking import Tracking
 
 MODEL = "hybrid"
 METRIC = r"^((hr|recall|ndcg|mrr)@[1-9][0-9]{0,3}|rmse|mae|r2)$"
@@ -114,6 +115,9 @@ class Scoring(Record):
     ray_address: str | None = Field(
         default=None, description="of a Ray cluster; none: what RAY_ADDRESS says, or one on this machine"
     )
+    approximate: bool = Field(
+        default=False, description="retrieve and rerank where that is faster; what it misses is measured (docs/topk.md)"
+    )
 
 
 @final
@@ -194,6 +198,7 @@ class Config(Record):
     score: Scoring = Scoring()
     rules: Rules = Rules()
     nightly: Nightly | None = None
+    tracking: Tracking | None = None
 
     @field_validator("model", mode="before")
     @classmethod
@@ -211,7 +216,8 @@ class Config(Record):
         here = path.parent.resolve()
         nightly = config.nightly and config.nightly.relative_to(here)
         paths = {"data": config.data.relative_to(here), "rules": config.rules.relative_to(here), "nightly": nightly}
-        return config.model_copy(update=paths)
+        tracking = config.tracking and config.tracking.relative_to(here)
+        return config.model_copy(update={**paths, "tracking": tracking})
 
     @classmethod
     def rules_of(cls, path: Path) -> Rules:
@@ -243,6 +249,9 @@ def read_fields(path: Path) -> dict[str, Any]:
     except strict_yaml.RepeatedKeyError as error:
         raise UsageError(f"{path}: {error}") from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
+        if "character '\\t'" in str(error) and isinstance(error, yaml.MarkedYAMLError) and error.problem_mark:
+            line = error.problem_mark.line + 1
+            raise UsageError(f"line {line} of {path} has a tab where YAML wants blanks; indent by blanks") from error
         raise UsageError(f"{path} is not YAML: {' '.join(str(error).split())}") from error
     if not isinstance(fields, dict):
         raise UsageError(f"{path} holds no keys; it needs at least data.interactions.path")

@@ -72,10 +72,10 @@ def sweep(path: Path) -> None:
                     os.close(claim)
 
 
-def refuse_existing(path: Path) -> None:
+def refuse_existing(path: Path, kind: str = "directory") -> None:
     """Raise OutputExistsError when something already lies at `path`, StorageError when nothing can be made there."""
     if path.is_symlink() or path.exists():
-        raise OutputExistsError(f"{path} already exists; name a new directory or remove it first")
+        raise OutputExistsError(f"{path} already exists; name a new {kind} or remove it first")
     nearest = next(parent for parent in path.absolute().parents if parent.exists())
     if not nearest.is_dir() or not os.access(nearest, os.W_OK | os.X_OK):
         raise StorageError(f"cannot write {path}: {nearest} is no directory that you may write in")

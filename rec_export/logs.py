@@ -7,14 +7,14 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import Literal, final
+from typing import Literal, TextIO, final
 
 from rec_export.redact import redacted
 
 Format = Literal["text", "json"]
 OWN = {*vars(logging.makeLogRecord({})), "message", "asctime"}  # what every record of `logging` has
 FIELDS: ContextVar[dict[str, object]] = ContextVar("FIELDS")
-LOUD = ("onnxscript", "onnx_ir", "torch", "implicit", "faiss")  # libraries that are heard on errors only
+LOUD = ("onnxscript", "onnx_ir", "torch", "implicit", "faiss", "mlflow", "alembic", "urllib3")  # heard on errors only
 
 
 @final
@@ -42,9 +42,19 @@ class JsonLine(logging.Formatter):
         return json.dumps(safe, default=str, ensure_ascii=False)
 
 
+@final
+class Stderr(logging.StreamHandler[TextIO]):
+    """What is stderr now: while rows are on a terminal, that is a place above them."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write one line."""
+        self.stream = sys.stderr
+        super().emit(record)
+
+
 def set_up(level: int, form: Format) -> None:
     """Say what is at least of a level on stderr, in one of the forms; Python's warnings too."""
-    handler = logging.StreamHandler(sys.stderr)
+    handler = Stderr()
     handler.setFormatter(JsonLine() if form == "json" else TextLine("%(message)s"))
     logging.basicConfig(level=level, handlers=[handler], force=True)
     logging.captureWarnings(form == "json")

@@ -27,7 +27,11 @@ COLUMNS = (
         help="Of times that are numbers.",
     ),
     click.option("--value", help="The log's column of ratings or weights."),
-    click.option("--positive", type=float, help="The least value that is a liking."),
+    click.option(
+        "--positive",
+        type=float,
+        help="Values from this on are likings, such as 4 of 5 stars; lower ones only tell what was met.",
+    ),
 )
 Option = Callable[[Callable[..., None]], Callable[..., None]]
 
@@ -42,13 +46,18 @@ def options(*some: Option) -> Option:
 @click.option("-o", "--out", type=PATH, required=True, help="A directory for every step's result.")
 @options(*COLUMNS)
 @click.option("--k", type=click.IntRange(1, 32_767), help="Items for each user.  [default: 100]")
-@click.option("--model", default="hybrid", show_default=True, help="hybrid, gated, music, ncf, pmf, als or popular.")
+@click.option(
+    "--model", default="hybrid", show_default=True, help="hybrid, gated, music, ncf, pmf, bpr, als or popular."
+)
 @click.option("--device", default="auto", show_default=True, help="auto, cpu or cuda.")
 def run(out: Path, k: int | None, model: str, device: str, **given: Any) -> None:
     """Do the whole main job on LOG: guess its columns, train, export with proof, and score everybody."""
-    from rec_export.data.guess import Given
-    from rec_export.main_job import MainJob
-    from rec_export.main_job import run as run_job
+    from rec_export.progress import busy
+
+    with busy("starting"):
+        from rec_export.data.guess import Given
+        from rec_export.main_job import MainJob
+        from rec_export.main_job import run as run_job
 
     run_job(MainJob(given=Given(**given), out=out, k=k, model=model, device=device, program=program()), click.echo)
 

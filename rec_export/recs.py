@@ -83,6 +83,17 @@ class Audit(Record):
 
 
 @final
+class Recall(Record):
+    """What approximate lists hold of the exact ones, for some users, by the parts that were written."""
+
+    users: int  # whose exact lists were made as well
+    recall: float  # mean share of a user's exact list that is in the published one
+    least: float  # of these shares
+    same: float  # share of the users whose lists hold the same items
+    searched: bool  # False: such a model and catalogue are not ranked faster so, and all lists are exact
+
+
+@final
 class Verdict(Record):
     """What one gate says of a run."""
 
@@ -121,6 +132,7 @@ class RunManifest(Record):
     replaces: str | None = None  # the run that was live at this date before
     everybody_because: str | None = None  # why an incremental run carried nothing over
     rules: RulesRun | None = None
+    approximate: Recall | None = None  # None: every list is exact
     files: tuple[PartFile, ...]
     audit: Audit | None = None
     gates: tuple[Verdict, ...] = ()
@@ -134,6 +146,7 @@ class RunManifest(Record):
             "whom": self.whom,
             "bundle": self.bundle,
         }
+        facts |= {"approximate": 1} if self.approximate else {}
         return {**facts, **decided(self.rules.declared if self.rules else {}), **self.inputs}
 
     @property

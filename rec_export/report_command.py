@@ -16,7 +16,10 @@ def report(paths: tuple[Path, ...], out: Path, title: str | None) -> None:
 
     What belongs to one model is told by hashes; several models stand side by side.
     """
-    from rec_export.report.job import ReportJob, run
+    from rec_export.progress import busy
+
+    with busy("starting"):
+        from rec_export.report.job import ReportJob, run
 
     done = run(ReportJob(paths=paths, out=out, title=title))
     for section in done.sections:

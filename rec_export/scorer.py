@@ -17,6 +17,7 @@ from rec_export.inputs import item_inputs, user_inputs
 from rec_export.policy import NO_RULES, Policy
 from rec_export.runtime import Engine, Tower, load_tower
 from rec_export.topk import Seen
+from rec_export.topk.approximate import PILOTS
 from rec_export.topk.contract import Allowed, Listed
 from rec_export.topk.ruled import RuledRanker
 from rec_export.towers import DotHead, Head, Input, Inputs
@@ -76,8 +77,9 @@ class Scorer:
     """
 
     def __init__(
-        self, model: Model, catalogue: Catalogue, world: World, eligible: Bool | None = None, policy: Policy = NO_RULES
-    ) -> None:
+        self, model: Model, catalogue: Catalogue, world: World, eligible: Bool | None = None,
+        policy: Policy = NO_RULES, approximate: bool = False,
+    ) -> None:  # fmt: skip
         self.model, self.catalogue, self.world, self.policy = model, catalogue, world, policy
         everything = rows(catalogue.items)
         self.offered = everything if eligible is None else everything[eligible]
@@ -88,7 +90,10 @@ class Scorer:
         vec = self.item_vec = self.item_vectors(trend)
         penalty = self.penalty = policy.penalty(world.likings()[self.items])
         caps = self.caps = policy.caps and policy.caps.take(self.items)
-        self.ranker = RuledRanker(model.head, vec, model.device, penalty=penalty, caps=caps, diversity=policy.diversity)
+        self.ranker = RuledRanker(
+            model.head, vec, model.device, penalty=penalty, caps=caps, diversity=policy.diversity,
+            pilot_vec=self.pilots() if approximate else None,
+        )  # fmt: skip
         self.recent = trend[self.items, model.blueprint.recent].unsqueeze(1)
         self.popularity = RuledRanker(DotHead(), self.recent, caps=caps, diversity=policy.diversity, alike=vec)
 
@@ -107,6 +112,11 @@ class Scorer:
         length = self.model.blueprint.data.history
         features = self.catalogue.users.features(user)
         return self.model.user_tower(user_inputs(self.model.user_ports, features, self.world, user, length))
+
+    def pilots(self) -> Tensor:
+        """The vectors of users who stand for all, float32 [n, Du]: the same whichever users are scored."""
+        count = len(self.catalogue.users.vocab)
+        return self.user_vectors(np.unique(np.linspace(0, max(count - 1, 0), PILOTS).astype(np.int64))[:count])
 
     def lists(self, user: Int64, k: int, keep_seen: bool = False, user_vec: Tensor | None = None) -> Listed:
         """The best k of users [B] by the model; `user_vec` float32 [B, Du]: their vectors, where they are known."""

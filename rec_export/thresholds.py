@@ -49,6 +49,9 @@ class Gates(Record):
     )
     newest_event_hours: float = Field(default=36.0, gt=0, description="largest age of the log's newest row")
     model_days: float = Field(default=7.0, gt=0, description="age of the bundle from which a warning says so")
+    recall: float = Field(
+        default=0.95, ge=0, le=1, description="least share of the exact lists that approximate ones hold"
+    )
     command: str | None = Field(
         default=None, description="a check of your own: it gets the folder of the parts, and refuses by its exit code"
     )

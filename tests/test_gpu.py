@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 import torch
 
-from rec_export.topk import Seen
+from rec_export.topk import Ranker, Seen
 from rec_export.topk.caps import Caps
 from rec_export.topk.contract import Allowed
 from rec_export.topk.ruled import RuledRanker
-from rec_export.towers import DotHead
+from rec_export.towers import AdditiveHead, DotHead, Head, ScalarHead
 from tests.conftest import config_file, done, read_lists
 
 pytestmark = [
@@ -36,6 +36,20 @@ def test_a_model_trains_on_the_gpu(shop: Path, tmp_path: Path) -> None:
     )
     done("train", config, "--device", "cuda", "--set", "training.epochs=1", "--out", tmp_path / "checkpoint")
     assert (tmp_path / "checkpoint" / "spec.json").exists()
+
+
+@pytest.mark.parametrize("head", [DotHead(), AdditiveHead((12, 8), 4), AdditiveHead((16,), 0), ScalarHead((8,))])
+@pytest.mark.parametrize("k", [10, 500])
+def test_every_list_is_that_of_the_cpu_bit_for_bit(head: Head, k: int) -> None:
+    random = torch.Generator().manual_seed(0)
+    user_vec, item_vec = torch.randn(300, 16, generator=random), torch.randn(30_000, 16, generator=random)
+    item_vec[20_000:] = item_vec[:10_000]  # so that many items tie
+    seen = Seen.of(np.arange(9000) % 300, np.arange(9000) * 3, 300)
+    mine, theirs = (
+        Ranker(head, item_vec.to(device), device).top_k(user_vec.to(device), k, seen)
+        for device in (torch.device("cpu"), torch.device("cuda"))
+    )
+    assert all(np.array_equal(one, other, equal_nan=True) for one, other in zip(mine, theirs, strict=True))
 
 
 def test_rules_give_the_same_lists_on_the_gpu() -> None:

@@ -20,12 +20,15 @@ from rec_export.errors import UsageError
 from rec_export.held_out import HeldOut, known_and_test
 from rec_export.metrics import Estimate, Float64, estimates
 from rec_export.models import spec_of
+from rec_export.progress import busy, track
 from rec_export.record import Record
+from rec_export.towers import ModelSpec
 from trainers.evaluate import EvaluateJob, judge, scorer_of
-from trainers.foreign import foreign, holds_lists
-from trainers.job import TrainJob, trainer_of
-from trainers.job import run as train
+from trainers.foreign import foreign, holds_lists, lists_in
+from trainers.job import TrainJob, learned, trainer_of
 from trainers.listers import by_model
+from trainers.parallel import ALONE
+from trainers.tracking import Tracker, settings_of, tracked
 
 log = logging.getLogger("rec_export")
 BASE = "base"
@@ -107,50 +110,82 @@ def run(job: AblateJob) -> Ablation:
     for spec in specs.values():
         trainer_of(spec)
     device_of(job.device)
-    if job.against is not None and not holds_lists(job.against):
-        raise UsageError(f"{job.against} is no folder of lists; compare checkpoints by `rec-export evaluate --against`")
+    if job.against is not None:
+        if not holds_lists(job.against):
+            raise UsageError(f"{job.against} holds no lists; compare checkpoints by `rec-export evaluate --against`")
+        lists_in(job.against)  # a slip should not wait for the trainings
+    with tracked(configs[BASE].tracking, job.out.name, "ablate") as tracker:
+        tracker.parameters(settings_of(configs[BASE]))
+        result = compare(job, variants, configs, specs, tracker)
+        tracker.text(result.as_json(), "ablation.json")
+        for name, one in result.variants.items():
+            tracker.metrics({f"{name}/{metric}": estimate.mean for metric, estimate in one.metrics.items()})
+    return result
+
+
+def compare(
+    job: AblateJob,
+    variants: list[Variant],
+    configs: dict[str, Config],
+    specs: dict[str, ModelSpec],
+    tracker: Tracker,
+) -> Ablation:
+    """Train and judge all variants with all seeds; job.out/ablation.json."""
     # No member of one trial is a member of another.
     apart = max(config.training.seeds or specs[name].seeds for name, config in configs.items())
     trials: dict[str, list[Trial]] = {}
-    for variant in variants:
+    for variant in track(variants, len(variants), "variants", logged=False):
         config = configs[variant.name]
         first = range(config.training.seed, config.training.seed + apart * job.seeds, apart)
-        trials[variant.name] = [trial(job, variant, config, seed) for seed in first]
+        trials[variant.name] = [trial(job, variant, config, seed, tracker) for seed in first]
         if trials[variant.name][0].users != trials[BASE][0].users:
             raise UsageError(f"the variant {variant.name!r} is judged on other users than the base; leave data.* alone")
     result = Ablation(
         users=len(trials[BASE][0].users),
         k=job.k,
         against=None if job.against is None else str(job.against),
-        variants={v.name: compared(v, trials[v.name], trials[BASE], job.bootstrap) for v in variants},
+        variants={
+            v.name: compared(v, trials[v.name], trials[BASE], job.bootstrap)
+            for v in track(variants, len(variants), "intervals")
+        },
     )
     result.write(job.out / "ablation.json")
     return result
 
 
-def trial(job: AblateJob, variant: Variant, config: Config, seed: int) -> Trial:
+def trial(job: AblateJob, variant: Variant, config: Config, seed: int, tracker: Tracker) -> Trial:
     """Train one variant with one seed, if that was not done, and judge it."""
     training = config.training.model_copy(update={"seed": seed, "device": job.device})
-    config = config.model_copy(update={"training": training})
+    config = config.model_copy(update={"training": training, "tracking": None})
     out = job.out / variant.name / f"seed-{seed}"
-    if not out.exists():
-        log.info("%s, seed %d", variant.name, seed)
-        train(TrainJob(config=config, out=out))
-    elif (out / "config.yaml").read_text(encoding="utf-8") != config.dump():
-        raise UsageError(f"{out} was trained with another configuration; name a new --out or remove it")
+    with tracker.within(f"{variant.name}, seed {seed}", "ablate") as inner:
+        if not out.exists():
+            log.info("%s, seed %d", variant.name, seed)
+            learned(TrainJob(config=config, out=out), None, ALONE, inner)
+        elif (out / "config.yaml").read_text(encoding="utf-8") != config.dump():
+            raise UsageError(f"{out} was trained with another configuration; name a new --out or remove it")
+        found = judged(job, config, out, f"{variant.name}, seed {seed}")
+        inner.parameters(settings_of(config))
+        inner.metrics({f"test/{metric}": float(value.mean()) for metric, value in found.values.items()})
+    return found
+
+
+def judged(job: AblateJob, config: Config, out: Path, name: str) -> Trial:
+    """The test metrics of a checkpoint, by user. Raises UsageError where it learned from other files."""
     checkpoint = Checkpoint.read(out)
-    held_out = HeldOut.of(checkpoint, *known_and_test(checkpoint, job.test))
-    scorer = scorer_of(checkpoint, held_out, device_of(job.device))
+    with busy("preparing"):
+        held_out = HeldOut.of(checkpoint, *known_and_test(checkpoint, job.test))
+        scorer = scorer_of(checkpoint, held_out, device_of(job.device))
     ks = EvaluateJob(checkpoint=out, k=(job.k,), device=job.device, bootstrap=0)
-    judged = judge(by_model(scorer), held_out, ks, f"{variant.name}, seed {training.seed}")
+    values = judge(by_model(scorer), held_out, ks, name).values
     peer = {} if job.against is None else judge(foreign(job.against, held_out), held_out, ks, "against").values
     if checkpoint.blueprint.inputs != {name: fingerprint(path) for name, path in config.data.paths().items()}:
         raise UsageError(f"{out} was trained on other files; name a new --out or remove it")
     users = held_out.catalogue.users.vocab.take(held_out.user).to_pylist()
     order = sorted(range(len(users)), key=lambda place: str(users[place]))  # variants may know other users first
     epochs = json.loads((out / "metrics.json").read_text(encoding="utf-8"))["best_epoch"]
-    values, theirs = ({m: value[order] for m, value in who.items()} for who in (judged.values, peer))
-    return Trial(seed, [users[place] for place in order], values, epochs, theirs)
+    mine, theirs = ({m: value[order] for m, value in who.items()} for who in (values, peer))
+    return Trial(config.training.seed, [users[place] for place in order], mine, epochs, theirs)
 
 
 def compared(variant: Variant, mine: list[Trial], base: list[Trial], bootstrap: int) -> Compared:

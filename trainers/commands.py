@@ -6,6 +6,7 @@ from typing import Any
 import click
 
 PATH = click.Path(path_type=Path, readable=False)  # what cannot be read is refused by name, not by click
+TRACK = click.option("--track", metavar="STORE", help="Tell MLflow: a file such as mlflow.db, or the URL of a server.")
 
 
 @click.command()
@@ -14,16 +15,29 @@ PATH = click.Path(path_type=Path, readable=False)  # what cannot be read is refu
 @click.option("--set", "changes", multiple=True, metavar="KEY=VALUE", help="Change a key, as in --set model.dim=128.")
 @click.option("--device", help="auto, cpu or cuda; instead of training.device.")
 @click.option("--resume", is_flag=True, help="Go on with a training that was killed or interrupted, if there is one.")
+@TRACK
 @click.option("--dry-run", is_flag=True, help="Say what would happen and what it needs; write nothing.")
-def train(config: Path, out: Path, changes: tuple[str, ...], device: str | None, resume: bool, dry_run: bool) -> None:
+def train(
+    config: Path,
+    out: Path,
+    changes: tuple[str, ...],
+    device: str | None,
+    resume: bool,
+    track: str | None,
+    dry_run: bool,
+) -> None:
     """Train the model that the YAML file CONFIG describes."""
-    from rec_export.config import Config
-    from trainers.job import TrainJob, run
-    from trainers.parallel import joined
+    from rec_export.progress import busy
+
+    with busy("starting"):
+        from rec_export.config import Config
+        from rec_export.tracking import track_change
+        from trainers.job import TrainJob, run
+        from trainers.parallel import joined
 
     if device:
         changes = (*changes, f"training.device={device}")
-    job = TrainJob(config=Config.load(config, changes), out=out, resume=resume)
+    job = TrainJob(config=Config.load(config, (*changes, *track_change(track))), out=out, resume=resume)
     if dry_run:
         from trainers.dry_run import dry_run as foretell
 
@@ -71,13 +85,19 @@ def train(config: Path, out: Path, changes: tuple[str, ...], device: str | None,
 )
 @click.option("--device", default="auto", show_default=True, help="auto, cpu or cuda.")
 @click.option("--out", type=PATH, help="A new directory that keeps what was found, for `report`.")
+@TRACK
 @click.option("--json", "as_json", is_flag=True, help="Print everything as JSON.")
-def evaluate(checkpoint: Path, as_json: bool, **options: Any) -> None:
+def evaluate(checkpoint: Path, as_json: bool, track: str | None, **options: Any) -> None:
     """Judge CHECKPOINT by full ranking, beside popular lists (of all time and recent) and random ones."""
-    from trainers.evaluate import EvaluateJob, run
-    from trainers.tables import evaluation_lines
+    from rec_export.progress import busy
 
-    result = run(EvaluateJob(checkpoint=checkpoint, **options))
+    with busy("starting"):
+        from rec_export.tracking import Tracking
+        from trainers.evaluate import EvaluateJob, run
+        from trainers.tables import evaluation_lines
+
+    tracking = None if track is None else Tracking.of({"store": track}, "--track")
+    result = run(EvaluateJob(checkpoint=checkpoint, tracking=tracking, **options))
     click.echo(result.model_dump_json(indent=2) if as_json else "\n".join(evaluation_lines(result)))
 
 
@@ -100,13 +120,21 @@ def evaluate(checkpoint: Path, as_json: bool, **options: Any) -> None:
     "--bootstrap", type=click.IntRange(min=0), default=1000, show_default=True, help="Draws for the 95% intervals."
 )
 @click.option("--device", default="auto", show_default=True, help="auto, cpu or cuda.")
+@TRACK
 @click.option("--json", "as_json", is_flag=True, help="Print everything as JSON.")
-def ablate(variants: tuple[str, ...], as_json: bool, **options: Any) -> None:
+def ablate(
+    variants: tuple[str, ...], changes: tuple[str, ...], track: str | None, as_json: bool, **options: Any
+) -> None:
     """Train CONFIG, and variants of it alike, over several seeds; judge them, with paired intervals."""
-    from trainers.ablate import AblateJob, Variant, run
-    from trainers.tables import ablation_lines
+    from rec_export.progress import busy
 
-    result = run(AblateJob(variants=tuple(map(Variant.parsed, variants)), **options))
+    with busy("starting"):
+        from rec_export.tracking import track_change
+        from trainers.ablate import AblateJob, Variant, run
+        from trainers.tables import ablation_lines
+
+    changes = (*changes, *track_change(track))
+    result = run(AblateJob(variants=tuple(map(Variant.parsed, variants)), changes=changes, **options))
     click.echo(result.model_dump_json(indent=2) if as_json else "\n".join(ablation_lines(result)))
 
 
@@ -124,8 +152,11 @@ def ablate(variants: tuple[str, ...], as_json: bool, **options: Any) -> None:
 @click.option("--steps", type=click.IntRange(min=10), default=200, show_default=True, help="Batches.")
 def find_lr(config: Path, out: Path, changes: tuple[str, ...], low: float, high: float, steps: int) -> None:
     """Find a learning rate for CONFIG: let it grow batch by batch, and look where the loss falls fastest."""
-    from rec_export.config import Config
-    from trainers.find_lr import FindLrJob, run
+    from rec_export.progress import busy
+
+    with busy("starting"):
+        from rec_export.config import Config
+        from trainers.find_lr import FindLrJob, run
 
     result = run(FindLrJob(config=Config.load(config, changes), out=out, low=low, high=high, steps=steps))
     click.echo(
@@ -150,18 +181,26 @@ def find_lr(config: Path, out: Path, changes: tuple[str, ...], low: float, high:
 )
 @click.option("--trials", type=click.IntRange(min=1), default=30, show_default=True, help="Earlier ones count.")
 @click.option("--device", default="auto", show_default=True, help="auto, cpu or cuda.")
+@TRACK
 @click.option("--json", "as_json", is_flag=True, help="Print everything as JSON.")
-def tune(search: tuple[str, ...], as_json: bool, out: Path, **options: Any) -> None:
+def tune(
+    search: tuple[str, ...], changes: tuple[str, ...], track: str | None, as_json: bool, out: Path, **options: Any
+) -> None:
     """Search for settings that do better on the validation rows of CONFIG; the same command goes on."""
-    from trainers.tune import Choice, TuneJob, run
+    from rec_export.progress import busy
 
-    result = run(TuneJob(choices=tuple(map(Choice.parsed, search)), out=out, **options))
+    with busy("starting"):
+        from rec_export.tracking import track_change
+        from trainers.tune import Choice, TuneJob, run
+
+    changes = (*changes, *track_change(track))
+    result = run(TuneJob(choices=tuple(map(Choice.parsed, search)), changes=changes, out=out, **options))
     if as_json:
         click.echo(result.model_dump_json(indent=2))
         return
-    changes = " ".join(f"--set {change}" for change in result.changes) or "the configuration as it is"
+    said = " ".join(f"--set {change}" for change in result.changes) or "the configuration as it is"
     click.echo(
         f"{result.metric} {result.first:.4f} -> {result.best:.4f} on validation rows, {result.trials} trials"
-        f" ({result.pruned} ended early): {changes}"
+        f" ({result.pruned} ended early): {said}"
     )
     click.echo(f"{out / 'best.yaml'}")

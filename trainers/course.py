@@ -11,6 +11,7 @@ from torch import Tensor
 
 from rec_export.checkpoint import modules
 from rec_export.metrics import gain
+from rec_export.progress import busy, track
 from rec_export.record import Record
 from rec_export.towers import Towers
 from trainers.batches import Device
@@ -84,7 +85,10 @@ class Course(ABC):
         has a journal; all go through the same epochs to the same weights.
         """
         epochs, best, weights = self.resumed(phase, journal)
-        for number in range(len(epochs) + 1, self.plan.epochs + 1):
+        for epoch in epochs:
+            self.listen(epoch)
+        numbers = range(len(epochs) + 1, self.plan.epochs + 1)
+        for number in track(numbers, len(numbers), phase, logged=False) if self.group.first else numbers:
             if validation is not None and number - 1 - best >= self.plan.patience:
                 break
             started = time.monotonic()
@@ -92,7 +96,8 @@ class Course(ABC):
             towers = self.evaluated()
             held_out: dict[str, float] = {}
             if validation is not None:
-                held_out = self.group.broadcast(validation.measure(towers, self.held) if self.group.first else {})
+                with busy(f"validating epoch {number}"):
+                    held_out = self.group.broadcast(validation.measure(towers, self.held) if self.group.first else {})
             self.passed(loss, held_out)
             seconds = round(time.monotonic() - started, 2)
             shares = self.gates.shares()

@@ -4,6 +4,7 @@ With `out`, a new directory keeps what was found, for `report`: evaluation.json;
 of a model that predicts values predictions.json, how its predictions err.
 """
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, NamedTuple, final
 
@@ -13,8 +14,9 @@ from pydantic import Field
 
 from rec_export.analysis import ListShape, ListShapes, group_shares
 from rec_export.checkpoint import Checkpoint
-from rec_export.config import MOST_K
+from rec_export.config import MOST_K, Config
 from rec_export.data.columns import Int64
+from rec_export.data.config import DataConfig
 from rec_export.data.source import PAIRS
 from rec_export.data.vocab import UNKNOWN
 from rec_export.device import device_of
@@ -22,14 +24,16 @@ from rec_export.errors import UsageError
 from rec_export.files import new_directory, refuse_existing
 from rec_export.held_out import HeldOut, known_and_test
 from rec_export.metrics import Estimate, Float64, auc, coverage, estimates, hits, per_user
-from rec_export.progress import track
+from rec_export.progress import busy, track
 from rec_export.record import Record
 from rec_export.scorer import Model, Scorer, chunks
+from rec_export.tracking import Tracking
 from trainers.foreign import foreign, holds_lists
 from trainers.listers import Lister, by_model, listers
 from trainers.prediction_analysis import analysed
 from trainers.ratings import HeldOutValues, RatingEvaluation, judged_values
 from trainers.sampled import sampled_metrics
+from trainers.tracking import Tracker, tracked
 
 
 @final
@@ -44,6 +48,7 @@ class EvaluateJob(Record):
     bootstrap: int = Field(ge=0)
     negatives: int | None = Field(default=None, ge=1)  # of the sampled protocol; None: full ranking alone
     out: Path | None = None  # a new directory for what was found
+    tracking: Tracking | None = None  # None: as the checkpoint's own configuration has it
 
 
 @final
@@ -82,12 +87,34 @@ def run(job: EvaluateJob) -> Evaluation:
     """Score the judged users by the model, by another one if asked for, and by the baselines."""
     if job.out is not None:
         refuse_existing(job.out)
-    device = device_of(job.device)
     checkpoint = Checkpoint.read(job.checkpoint)
+    tracking = job.tracking or Config.load(job.checkpoint / "config.yaml").tracking
+    with tracked(tracking, f"evaluate {job.checkpoint.name}", "evaluate") as tracker:
+        result = evaluated(job, checkpoint)
+        tell(tracker, job, result)
+    return result
+
+
+def tell(tracker: Tracker, job: EvaluateJob, result: Evaluation) -> None:
+    """Tell MLflow the means over all users, of the model with their intervals, and the whole as a file."""
+    tracker.parameters(job.model_dump(mode="json", exclude={"tracking"}, exclude_none=True))
+    tracker.tag("weights", result.weights)
+    for lister, segments in result.results.items():
+        for metric, found in segments["all"].metrics.items():
+            low_high = {f"{metric} low": found.low, f"{metric} high": found.high} if lister == "model" else {}
+            figures = {metric: found.mean, **low_high}
+            tracker.metrics({f"{lister}/{name}": value for name, value in figures.items()})
+    tracker.text(result.as_json(), "evaluation.json")
+
+
+def evaluated(job: EvaluateJob, checkpoint: Checkpoint) -> Evaluation:
+    """What comes out, written to job.out if asked for."""
+    device = device_of(job.device)
     known, test = known_and_test(checkpoint, job.test)
-    held_out = HeldOut.of(checkpoint, known, test)
-    scorer = scorer_of(checkpoint, held_out, device)
-    who = listers(scorer)
+    with busy("preparing"):
+        held_out = HeldOut.of(checkpoint, known, test)
+        scorer = scorer_of(checkpoint, held_out, device)
+        who = listers(scorer)
     other = opponent(job, checkpoint)
     if other is not None:
         rival = HeldOut.of(other, *known_and_test(other, job.test))
@@ -95,6 +122,7 @@ def run(job: EvaluateJob) -> Evaluation:
     elif job.against is not None:
         who = {"model": who["model"], "against": foreign(job.against, held_out), **who}
     judged = {name: judge(lister, held_out, job, name) for name, lister in who.items()}
+    others = {name: one for name, one in judged.items() if name != "model"}
     rated = checkpoint.blueprint.rated
     result = Evaluation(
         model=checkpoint.blueprint.model["name"],
@@ -103,8 +131,13 @@ def run(job: EvaluateJob) -> Evaluation:
         test_rows=len(held_out.targets.user),
         items=len(scorer.items),
         k=job.k,
-        results={name: in_segments(lister, held_out, job) for name, lister in judged.items()},
-        paired={name: differences(judged["model"], judged[name], held_out, job) for name in judged if name != "model"},
+        results={
+            name: in_segments(one, held_out, job) for name, one in track(judged.items(), len(judged), "intervals")
+        },
+        paired={
+            name: differences(judged["model"], one, held_out, job)
+            for name, one in track(others.items(), len(others), "paired intervals")
+        },
         sampled=sampled(who, scorer, held_out, job),
         ratings=judged_values(checkpoint, known, test, device, job.bootstrap, other) if rated else None,
     )
@@ -149,19 +182,33 @@ def opponent(job: EvaluateJob, checkpoint: Checkpoint) -> Checkpoint | None:
     if job.against is None or holds_lists(job.against):
         return None
     other = Checkpoint.read(job.against)
-    if other.blueprint.inputs != checkpoint.blueprint.inputs:
-        raise UsageError(f"{job.against} and {job.checkpoint} did not learn from the same files; train both anew")
-    mine, theirs = ((one.data.split, one.data.interactions) for one in (checkpoint.blueprint, other.blueprint))
-    if mine != theirs:
+    mine, theirs = checkpoint.blueprint, other.blueprint
+    files = [name for name in {**mine.inputs, **theirs.inputs} if mine.inputs.get(name) != theirs.inputs.get(name)]
+    if files:
         raise UsageError(
-            f"{job.against} and {job.checkpoint} differ in data.split or data.interactions, so in what is held out"
+            f"{job.against} and {job.checkpoint} did not learn from the same files: data.{' and data.'.join(files)}"
+            f" {'is' if len(files) == 1 else 'are'} not the same; train both anew"
         )
-    if mine[0].by in PAIRS and checkpoint.blueprint.rated != other.blueprint.rated:
+    unlike = list(differing(theirs.data, mine.data))
+    if unlike:
         raise UsageError(
-            f"one of {job.against} and {job.checkpoint} predicts values, so its split by {mine[0].by} held out disliked"
-            " rows too; split both by time or by a column"
+            f"{job.against} and {job.checkpoint} differ in what is held out: {', '.join(unlike)}; train both alike"
+        )
+    if mine.data.split.by in PAIRS and mine.rated != theirs.rated:
+        raise UsageError(
+            f"one of {job.against} and {job.checkpoint} predicts values, so its split by {mine.data.split.by} held out"
+            " disliked rows too; split both by time or by a column"
         )
     return other
+
+
+def differing(one: DataConfig, other: DataConfig) -> Iterator[str]:
+    """The keys of data.split and data.interactions whose values differ, with both; a path may, as hashes tell."""
+    for section in ("split", "interactions"):
+        mine, theirs = (getattr(config, section).model_dump(mode="json", exclude={"path"}) for config in (one, other))
+        yield from (
+            f"data.{section}.{key} is {mine[key]} and {theirs[key]}" for key in mine if mine[key] != theirs[key]
+        )
 
 
 def scorer_of(checkpoint: Checkpoint, held_out: HeldOut, device: torch.device) -> Scorer:

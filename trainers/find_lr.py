@@ -15,7 +15,7 @@ from rec_export.config import Config
 from rec_export.errors import UsageError
 from rec_export.files import new_directory, refuse_existing
 from rec_export.models import spec_of
-from rec_export.progress import track
+from rec_export.progress import busy, track
 from rec_export.record import Record
 from trainers.examples import Batch
 from trainers.job import read_source, ready
@@ -61,7 +61,8 @@ def run(job: FindLrJob) -> RangeTest:
     result = RangeTest(rates=rates, losses=losses, suggested=suggestion(rates, losses))
     with new_directory(job.out) as folder:
         result.write(folder / "range.json")
-        draw(result, folder / "range.png")
+        with busy("drawing"):
+            draw(result, folder / "range.png")
     return result
 
 

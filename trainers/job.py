@@ -19,6 +19,7 @@ from rec_export.errors import UsageError
 from rec_export.files import files_below, new_directory, refuse_existing, sha256
 from rec_export.metrics import RATING_NAMES
 from rec_export.models import names, spec_class, spec_of
+from rec_export.progress import busy
 from rec_export.record import Record
 from rec_export.towers import ModelSpec, Sizes
 from rec_export.world import CONTEXT
@@ -29,6 +30,7 @@ from trainers.loop import Run, sizes_of
 from trainers.parallel import ALONE, Group
 from trainers.plan import Plan, metric_of, plan
 from trainers.rating_validation import Values
+from trainers.tracking import Tracker, settings_of, tracked
 from trainers.validation import Lists, Validation
 
 log = logging.getLogger("rec_export")
@@ -69,28 +71,48 @@ class Fitted(NamedTuple):
 
 
 def run(job: TrainJob, source: Source | None = None, group: Group = ALONE) -> Outcome:
-    """Train and write job.out, which is done by the first process of a group.
+    """Train and write job.out, which is done by the first process of a group; MLflow is told, if asked for.
 
     `source` is what job.config.data says, if it was read already.
     """
     if group.first:
         refuse_existing(job.out)
+    with tracked(job.config.tracking if group.first else None, job.out.name, "train") as tracker:
+        return learned(job, source, group, tracker)
+
+
+def learned(job: TrainJob, source: Source | None, group: Group, tracker: Tracker) -> Outcome:
+    """Train, and tell how it goes."""
     started = time.monotonic()
     config = job.config
     spec = spec_of(config.model, "the configuration")
     if trainer_of(spec) is not Run and group.size > 1:
         raise UsageError(f"the model {config.model['name']!r} learns in one process; train it without torchrun")
+    if group.size > 1 and config.training.shard and config.training.compile:
+        raise UsageError("training.shard asks other processes in the middle of a tower; leave training.compile out")
     group = group.on(config.training.device)
     source = source or read_source(config, spec)
-    facts = {"config": config.model_dump(mode="json"), "inputs": source.hashes}
+    facts = {"config": config.model_dump(mode="json", exclude={"tracking"}), "inputs": source.hashes}
     if facts != group.broadcast(facts):
         raise UsageError(f"process {group.rank} has another configuration or other inputs than the first one")
     with kept(job.out, facts, job.resume) if group.first else nullcontext() as journal, training_threads():
-        chosen, fitted = fit(config, spec, source, group, journal)
+        tracker.parameters(settings_of(config) | {"inputs": source.hashes})
+        chosen, fitted = fit(config, spec, source, group, journal, tracker)
         outcome = outcome_of(fitted, chosen, round(time.monotonic() - started, 1))
         if group.first:
-            write(job, spec, chosen, fitted, outcome, source)
+            with busy("writing the checkpoint"):
+                write(job, spec, chosen, fitted, outcome, source)
+    tell(tracker, job, outcome)
     return outcome
+
+
+def tell(tracker: Tracker, job: TrainJob, outcome: Outcome) -> None:
+    """Tell MLflow what came out."""
+    figures = outcome.model_dump(include={"best_epoch", "users", "items", "rows", "parameters", "seconds"})
+    for lister, metrics in outcome.held_out.items():
+        figures |= {f"validation/{lister}/{metric}": value for metric, value in metrics.items()}
+    tracker.metrics(figures)
+    tracker.checkpoint(job.out)
 
 
 def outcome_of(fitted: Fitted, chosen: Plan, seconds: float) -> Outcome:
@@ -157,6 +179,12 @@ class Ready(NamedTuple):
 
 def ready(config: Config, spec: ModelSpec, source: Source, group: Group) -> Ready:
     """Split if the configuration does not, plan, and make fresh towers."""
+    with busy("planning"):
+        return planned(config, spec, source, group)
+
+
+def planned(config: Config, spec: ModelSpec, source: Source, group: Group) -> Ready:
+    """The same, in silence."""
     everything = None
     if config.data.split.by == "none":  # what is held out depends on whether time matters, and on nothing else
         everything = Dataset.of(source, source.lessons(Part.TRAIN))
@@ -172,13 +200,17 @@ def ready(config: Config, spec: ModelSpec, source: Source, group: Group) -> Read
     return Ready(source, everything, dataset, chosen, validation, course)
 
 
-def fit(config: Config, spec: ModelSpec, source: Source, group: Group, journal: Journal | None) -> tuple[Plan, Fitted]:
+def fit(
+    config: Config, spec: ModelSpec, source: Source, group: Group, journal: Journal | None, tracker: Tracker
+) -> tuple[Plan, Fitted]:
     """Search with the validation part held out; then, if asked, learn from both parts for the best number of epochs.
 
     With several seeds the first one searches, and all learn for as many epochs.
     """
     made = ready(config, spec, source, group)
     ensemble([made.course.towers] * made.plan.seeds)  # refuses what cannot be one model before it is trained
+    tracker.parameters({"plan": made.plan.model_dump(mode="json", exclude_none=True)})
+    made.course.listen = tracker.epoch
     found = made.course.train(made.validation, "search", journal)
     dataset, epochs, held_out = made.dataset, found.epochs, {}
     members = [found.towers]
@@ -186,11 +218,13 @@ def fit(config: Config, spec: ModelSpec, source: Source, group: Group, journal: 
     if made.validation is not None:
         held_out = {"model": found.held_out, **made.validation.beside()}
         if config.training.refit:
-            dataset = made.everything or Dataset.of(made.source, made.source.lessons(Part.TRAIN, Part.VALID))
+            with busy("planning the refit"):
+                dataset = made.everything or Dataset.of(made.source, made.source.lessons(Part.TRAIN, Part.VALID))
             members = []
     for number in range(len(members), made.plan.seeds):
         mine = again.model_copy(update={"seed": again.seed + number})
         course = trainer_of(spec)(spec, sizes_of(dataset, mine, CONTEXT), dataset, mine, group)
+        course.listen = tracker.epoch
         refit = course.train(None, "refit" if number == 0 else f"refit {number + 1}", journal)
         members.append(refit.towers)
         epochs += refit.epochs

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from rec_export.checkpoint import modules
-from rec_export.errors import EnvironmentMissingError, TrainingError, UsageError
+from rec_export.errors import EnvironmentMissingError, TrainingError
 from rec_export.layers import HistoryEncoder
 from rec_export.progress import track
 from rec_export.towers import Head, ModelSpec, Sizes, Towers
@@ -46,8 +46,6 @@ class Run(Course):
         self.own = self.shards.weights
         self.weights = [weight for weight in self.roof.parameters() if all(weight is not own for own in self.own)]
         self.kept = Averaged(self.roof, plan.averaging, [*self.shards.tables.values()] or tables)
-        if plan.compile and self.own:
-            raise UsageError("training.shard asks other processes in the middle of a tower; leave training.compile out")
         if plan.compile:
             for tower in (towers.user_tower, towers.item_tower):
                 tower.compile(dynamic=True)
@@ -170,7 +168,8 @@ class Run(Course):
             "schedule": self.schedule.state(),
         }
         tensors = self.shards.gathered(tensors, self.shared())
-        return words, {name: value.detach().clone() for name, value in tensors.items() if name not in self.derived()}
+        derived = self.derived()
+        return words, {name: value.detach().clone() for name, value in tensors.items() if name not in derived}
 
     def restore(self, state: dict[str, Any], tensors: Tensors) -> None:
         """The same, put back."""

@@ -3,7 +3,7 @@
 import logging
 import re
 from pathlib import Path
-from typing import final
+from typing import Any, final
 
 from pydantic import Field
 
@@ -12,11 +12,13 @@ from rec_export.data.source import Source
 from rec_export.errors import EnvironmentMissingError, TrainingError, UsageError
 from rec_export.metrics import LOWER_IS_BETTER
 from rec_export.models import spec_of
+from rec_export.progress import track
 from rec_export.record import Record
 from trainers.course import Epoch
 from trainers.job import read_source, ready
 from trainers.parallel import ALONE
 from trainers.plan import metric_of
+from trainers.tracking import Tracker, settings_of, tracked
 
 try:
     import optuna
@@ -100,6 +102,36 @@ def run(job: TuneJob) -> Tuned:
     for choice in choices:  # a slip should not wait for the data
         Config.load(job.config, (*changes, f"{choice.key}={choice.values[0] if choice.values else choice.low}"))
     source = read_source(config, spec)
+    facts = {
+        "inputs": source.hashes,
+        "config": config.model_dump(mode="json", exclude={"tracking"}),
+        "search": [c.model_dump(mode="json") for c in choices],
+    }
+    with tracked(config.tracking, job.out.name, "tune") as tracker:
+        study = study_of(job, config, facts)
+        tracker.parameters(settings_of(config) | {"search": facts["search"]})
+
+        def objective(trial: optuna.Trial) -> float:
+            mine = tuple(choice.suggest(trial) for choice in choices) if base_of(study) else ()
+            trial.set_user_attr("changes", mine)
+            with tracker.within(f"trial {trial.number}", "tune") as inner:
+                value = tried(Config.load(job.config, (*changes, *mine)), source, trial, inner)
+            if value is None:
+                raise optuna.TrialPruned
+            return value
+
+        done = sum(trial.state.is_finished() for trial in study.trials)
+        left = max(0, job.trials - done)
+        for _ in track(range(left), left, "trials", logged=False):
+            study.optimize(objective, n_trials=1, catch=(TrainingError,))
+        tuned = told(job, study, config)
+        tracker.metrics({f"first/{tuned.metric}": tuned.first, f"best/{tuned.metric}": tuned.best})
+        tracker.text((job.out / "best.yaml").read_text(encoding="utf-8"), "best.yaml")
+    return tuned
+
+
+def study_of(job: TuneJob, config: Config, facts: dict[str, Any]) -> "optuna.Study":
+    """The study in job.out, begun or gone on with. Raises UsageError where it is another search's."""
     job.out.mkdir(parents=True, exist_ok=True)
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     study = optuna.create_study(
@@ -111,24 +143,11 @@ def run(job: TuneJob) -> Tuned:
     )
     # A sampler that is seeded as before would draw again what an earlier run has tried.
     study.sampler = optuna.samplers.TPESampler(seed=config.training.seed + len(study.trials))
-    facts = {
-        "inputs": source.hashes,
-        "config": config.model_dump(mode="json"),
-        "search": [c.model_dump(mode="json") for c in choices],
-    }
     if study.user_attrs and study.user_attrs != facts:
         raise UsageError(f"{job.out} holds a search on other data or with other settings; name a new --out")
     for name, fact in facts.items():
         study.set_user_attr(name, fact)
-
-    def objective(trial: optuna.Trial) -> float:
-        mine = tuple(choice.suggest(trial) for choice in choices) if base_of(study) else ()
-        trial.set_user_attr("changes", mine)
-        return tried(Config.load(job.config, (*changes, *mine)), source, trial)
-
-    done = sum(trial.state.is_finished() for trial in study.trials)
-    study.optimize(objective, n_trials=max(0, job.trials - done), catch=(TrainingError,))
-    return told(job, study, config)
+    return study
 
 
 def base_of(study: "optuna.Study") -> "optuna.trial.FrozenTrial | None":
@@ -147,20 +166,28 @@ def usual(path: Path, changes: tuple[str, ...]) -> tuple[Choice, ...]:
     )
 
 
-def tried(config: Config, source: Source, trial: "optuna.Trial") -> float:
-    """The best metric of one trial on the validation rows. Raises TrialPruned when it lags behind the others."""
+def tried(config: Config, source: Source, trial: "optuna.Trial", tracker: Tracker) -> float | None:
+    """The best metric of one trial on the validation rows; None when it lags behind the others."""
     spec = spec_of(config.model, "the configuration")
     made = ready(config, spec, source, ALONE.on(config.training.device))
     if made.validation is None:
         raise UsageError("nothing can be validated, so nothing can be tuned; give data.split.valid a share")
 
+    tracker.parameters(settings_of(config) | {"plan": made.plan.model_dump(mode="json", exclude_none=True)})
+
     def listen(epoch: Epoch) -> None:
+        tracker.epoch(epoch)
         trial.report(epoch.held_out[made.plan.metric], epoch.epoch)
         if trial.should_prune():
+            tracker.tag("pruned", f"after epoch {epoch.epoch}")
             raise optuna.TrialPruned
 
     made.course.listen = listen
-    found = made.course.train(made.validation, f"trial {trial.number}", None)
+    try:
+        found = made.course.train(made.validation, f"trial {trial.number}", None)
+    except optuna.TrialPruned:
+        return None
+    tracker.metrics({f"validation/{metric}": value for metric, value in found.held_out.items()})
     return found.held_out[made.plan.metric]
 
 

@@ -5,12 +5,13 @@ from itertools import islice
 from batch_jobs.maker import PartMaker
 from batch_jobs.parts import Shard
 from batch_jobs.task import Task
-from rec_export.progress import track
+from rec_export.progress import busy, track
 
 
 def make(task: Task, shards: list[Shard]) -> None:
     """Make the parts of some shards."""
-    maker = PartMaker(task)
+    with busy("preparing to score"):
+        maker = PartMaker(task)
     portions = {shard: maker.portions(shard) for shard in shards}
     todo = track((user for shard in shards for user in portions[shard]), sum(map(len, portions.values())), "scoring")
     for shard in shards:

@@ -1,5 +1,6 @@
 """One column at a time: from what a file holds to ids, times, numbers and words."""
 
+import re
 from datetime import UTC, datetime
 
 import numpy as np
@@ -187,9 +188,11 @@ def refuse_words(column: pa.ChunkedArray, where: str) -> None:
     strange = pd.to_numeric(texts, errors="coerce").isna() & texts.notna()
     if strange.any():
         place = int(strange.argmax())
+        comma = re.fullmatch(r"[+-]?\d+,\d+", str(texts[place]).strip())
+        remedy = "write them with a decimal point, as in 4.5" if comma else "repair them or leave the rows out"
         raise DataError(
             f"{int(strange.sum()):,} of {len(texts):,} values of {where} are no numbers, the first being"
-            f" {some([texts[place]])} in row {place + 1:,}; repair them or leave the rows out"
+            f" {some([texts[place]])} in row {place + 1:,}; {remedy}"
         )
 
 

@@ -8,7 +8,7 @@ import pyarrow.compute as pc
 
 from rec_export.data.columns import Float32, floats, times
 from rec_export.data.config import Attributes, DataConfig, Interactions, TimeUnit
-from rec_export.data.read import read_table
+from rec_export.data.read import names_in, parts_of, read_table
 from rec_export.errors import DataError, UsageError, nearest
 from rec_export.record import Record
 
@@ -83,6 +83,7 @@ def guess_log(
             raise UsageError(f"no column {name!r} in {path}{nearest(name, names)}")
     user = column_like("user", given["user"], USER, names, path)
     item = column_like("item", given["item"], ITEM, names, path)
+    refuse_other_tables(path, (user, item))
     time = given["time"] or match(TIME, names) or only_moments(table)
     value = given["value"] or match(RATING, names) or match(WEIGHT, names)
     fields = {"path": path, "user": user, "item": item, "time": time, "value": value, "time_unit": unit}
@@ -92,6 +93,17 @@ def guess_log(
     if value is not None and positive is None:
         positive = threshold(value, floats(table[value], f"column {value!r} of {path}"))
     return rest.model_copy(update={"positive": positive})
+
+
+def refuse_other_tables(folder: Path, needed: tuple[str, str]) -> None:
+    """Raise UsageError where a folder of parts holds a file that is no part of the log."""
+    for part in parts_of(folder):
+        missing = [name for name in needed if name not in names_in(part)]
+        if missing:
+            raise UsageError(
+                f"{part} has no column {missing[0]!r}, so the folder {folder} holds more than the parts of one log;"
+                " name the log's own file, and the tables of items and users by --items and --users"
+            )
 
 
 def threshold(name: str, values: Float32) -> float | None:

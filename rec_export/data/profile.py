@@ -5,9 +5,9 @@ from typing import Self, final
 
 import numpy as np
 
-from rec_export.data.columns import DAY, Float32, Int64, date
+from rec_export.data.columns import DAY, Bool, Float32, Int64, date
 from rec_export.data.log import Events
-from rec_export.data.source import Source
+from rec_export.data.source import Source, counted
 from rec_export.data.split import Part
 from rec_export.data.vocab import UNKNOWN, Vocab
 from rec_export.record import Record
@@ -70,6 +70,7 @@ class Profile(Record):
     repeats: int  # rows left out by data.interactions.repeats
     parts: dict[str, int]  # rows of train, valid and test
     below_minimum: int  # rows of train and valid left out by data.minimum
+    unliked: int | None = None  # other such rows left out, of users who like nothing and items that nobody likes
     catalogue: int | None  # rows of the table of items
     undescribed: int | None  # items of the log that are not in it
     first: str | None  # the oldest row, and the newest, ISO 8601 days
@@ -85,7 +86,7 @@ class Profile(Record):
         user, item = (keys.code.astype(np.int64) for keys in (whole.user_id, whole.item_id))
         pairs = len(np.unique(user * (item.max() + 1) + item))
         users, items = Tail.measured(user), Tail.measured(item)
-        known = source.rows(Part.TRAIN, Part.VALID)
+        known, lessons = source.rows(Part.TRAIN, Part.VALID), source.lessons(Part.TRAIN, Part.VALID)
         days, activity = activity_of(whole)
         named = whole.item_id.present()
         table = source.items
@@ -99,7 +100,8 @@ class Profile(Record):
             without_ids=whole.dropped,
             repeats=len(whole.positive) - len(events.positive),
             parts={part.name.lower(): int((source.parts == part).sum()) for part in Part},
-            below_minimum=int(known.sum() - source.lessons(Part.TRAIN, Part.VALID).sum()),
+            below_minimum=int(known.sum() - lessons.sum()),
+            unliked=int((lessons & ~of_likings(counted(events, source.rated), lessons)).sum()),
             catalogue=table and table.num_rows,
             undescribed=missing,
             first=None if whole.time is None else date(int(whole.time.min())),
@@ -108,6 +110,13 @@ class Profile(Record):
             activity=activity,
             values=None if whole.value is None else bars(whole.value),
         )
+
+
+def of_likings(events: Events, among: Bool) -> Bool:
+    """The rows whose user and whose item have a liking among some rows, bool [R]."""
+    liked = among & events.positive
+    user, item = events.user_id.code, events.item_id.code
+    return np.isin(user, np.unique(user[liked])) & np.isin(item, np.unique(item[liked]))
 
 
 def activity_of(events: Events) -> tuple[int | None, tuple[int, ...]]:

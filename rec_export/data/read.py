@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from rec_export.errors import DataError, MissingInputError, UsageError, nearest,
 from rec_export.files import sha256
 
 SEPARATORS = (";", "\t", "|")  # that other programs write into CSV files
+UNEVEN = re.compile(r"Expected (?P<expected>\d+) columns, got (?P<got>\d+): (?P<row>[^\n]*)")  # pyarrow's words
 BLOCK = 16 << 20  # bytes; one row of a text file must fit in a block
 
 
@@ -55,6 +57,9 @@ def parts_of(path: Path) -> list[Path]:
         siblings = [p.name for p in path.parent.iterdir()] if path.parent.is_dir() else []
         raise MissingInputError(f"{path} does not exist{nearest(path.name, siblings[:1000])}")
     if path.is_file():
+        if path.name.lower().endswith(".tsv"):
+            turned = f"pandas.read_csv({path.name!r}, sep='\\t').to_parquet({path.with_suffix('.parquet').name!r})"
+            raise UsageError(f"{path} has tabs between columns, which are not read; turn it into Parquet: {turned}")
         if reader_of(path) is None:
             raise UsageError(f"{path} is not .parquet, .csv or .jsonl (or .csv.gz, .jsonl.gz); convert or rename it")
         return [path]
@@ -126,14 +131,32 @@ def read_csv(path: Path, text: list[str]) -> pa.Table:
     convert = pa_csv.ConvertOptions(
         column_types={name: pa.string() for name in text}, strings_can_be_null=True, null_values=[""]
     )
-    table = pa_csv.read_csv(
-        path, read_options=pa_csv.ReadOptions(block_size=BLOCK), convert_options=convert,
-        parse_options=pa_csv.ParseOptions(newlines_in_values=True),
-    )  # fmt: skip
-    other = next((mark for mark in SEPARATORS if table.num_columns == 1 and mark in table.column_names[0]), None)
-    if other is not None:
-        raise DataError(f"the columns of {path} are separated by {other!r}; write it with commas")
+    try:
+        table = pa_csv.read_csv(
+            path, read_options=pa_csv.ReadOptions(block_size=BLOCK), convert_options=convert,
+            parse_options=pa_csv.ParseOptions(newlines_in_values=True),
+        )  # fmt: skip
+    except pa.ArrowInvalid as error:
+        uneven = UNEVEN.search(str(error))
+        if uneven is None or int(uneven["got"]) < int(uneven["expected"]):
+            raise
+        refuse_separators(path, [uneven["row"]] if uneven["expected"] == "1" else [])
+        raise DataError(
+            f"a row of {path} has {uneven['got']} columns where the header has {uneven['expected']}:"
+            f" {shorten(uneven['row'])}; write numbers with points (4.5, not 4,5), and put text with commas in quotes"
+        ) from error
+    refuse_separators(path, table.column_names if table.num_columns == 1 else [])
     return table
+
+
+def refuse_separators(path: Path, lines: list[str]) -> None:
+    """Raise DataError where a line, of what was read as one column, shows what else separates columns."""
+    other = next((mark for mark in SEPARATORS for line in lines if mark in line), None)
+    if other is not None:
+        raise DataError(
+            f"the columns of {path} are separated by {other!r}; write it with commas between columns, and with points"
+            " in numbers (4.5, not 4,5)"
+        )
 
 
 def read_json_lines(path: Path, text: list[str]) -> pa.Table:

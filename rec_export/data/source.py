@@ -13,6 +13,7 @@ from rec_export.data.read import fingerprint, refuse_changes
 from rec_export.data.split import Part, Parts, split
 from rec_export.data.vocab import UNKNOWN, Vocab
 from rec_export.errors import DataError, some
+from rec_export.progress import busy
 
 PAIRS = ("random", "user", "last")  # the splits that divide pairs of a user and an item; the others divide rows
 
@@ -36,6 +37,12 @@ class Source(NamedTuple):
 
         `rated`: values are to be predicted, so what was not liked is held out and counted as well.
         """
+        with busy(f"reading {config.interactions.path.name}"):
+            return cls.parsed(config, rated)
+
+    @classmethod
+    def parsed(cls, config: DataConfig, rated: bool) -> Self:
+        """The same, in silence."""
         hashes = {name: fingerprint(path) for name, path in config.paths().items()}
         whole = read_events(config.interactions, config.split.column)
         users = config.users and read_attributes(config.users)

@@ -10,6 +10,7 @@ from rec_export.recs import FOLDER
 from rec_export.sealed import MANIFEST
 
 STEPS = "checkpoint", "bundle", "recs"
+MARK = "job.json"  # in the directory of `rec-export run`
 
 
 def look(path: Path) -> Inspection:
@@ -38,7 +39,18 @@ def looked(path: Path) -> Inspection:
         return published.run(path.resolve())
     if any(FOLDER.fullmatch(inner.name) for inner in path.iterdir()):
         return published.root(path)
-    inside = [str(path / step) for step in STEPS if (path / step).is_dir()]
+    inside = [path / step for step in STEPS if (path / step).is_dir()]
+    if inside and (path / MARK).is_file():
+        return together(path, [looked(step) for step in inside])
     if inside:
-        raise UsageError(f"{path} holds several steps; inspect one of them: {', '.join(inside)}")
+        raise UsageError(f"{path} holds several steps; inspect one of them: {', '.join(map(str, inside))}")
     raise UsageError(f"{path} is neither a checkpoint nor a bundle, nor a read root with dates")
+
+
+def together(path: Path, steps: list[Inspection]) -> Inspection:
+    """What `rec-export run` has left so far, step by step."""
+    sections = tuple(
+        section._replace(title=f"{step.path.name}: {section.title}") for step in steps for section in step.sections
+    )
+    told = "; ".join(f"{step.path.name}: {step.verified}" for step in steps)
+    return Inspection("main job", path, told, {step.path.name: step.as_json() for step in steps}, sections)

@@ -34,7 +34,7 @@ def checkpoint(folder: Path) -> Inspection:
     sizes = [(name, size((folder / name).stat().st_size), digest[:12]) for name, digest in known.items()]
     sizes += [(path.name, size(path.stat().st_size), "not recorded") for path in others]
     sections = (
-        *table("Model", [*model(spec), ("parameters", f"{facts['weights']['numbers']:,}"), *course(training)]),
+        *table("Model", [*model(spec), *course(training), stored(facts["weights"])]),
         *table("Data", learned(spec)),
         *metrics(training.get("held_out", {})),
         *table("Files", sizes, FILE_HEAD),
@@ -108,9 +108,15 @@ def model(spec: Facts) -> Iterator[Row]:
     yield "trained users and items", f"{spec['sizes']['users']['rows']:,} and {spec['sizes']['items']['rows']:,}"
 
 
+def stored(weights: dict[str, Any]) -> Row:
+    """What the file of weights holds: parameters, and what follows from the data or from other weights."""
+    return "numbers in the file", f"{weights['numbers']:,} in {weights['tensors']:,} tensors, fixed ones among them"
+
+
 def course(training: Facts) -> Iterator[Row]:
     """How the training went."""
     if training:
+        yield "parameters", f"{training['parameters']:,}"
         yield "epochs", str(training["best_epoch"])
         yield "rows learned from", f"{training['rows']:,}"
 

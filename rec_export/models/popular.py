@@ -4,7 +4,7 @@ The score is the logarithm of a mixture of an item's popularities of late and of
 the shares of the mixture are all that is learned.
 """
 
-from typing import final
+from typing import ClassVar, final
 
 import torch
 from torch import Tensor, nn
@@ -16,6 +16,8 @@ from rec_export.towers import DotHead, Input, Inputs, ModelSpec, Sizes, Towers
 @final
 class Spec(ModelSpec):
     """Nothing to choose."""
+
+    epochs: ClassVar[int | None] = 1  # a few shares: more passes move no list
 
     def user_inputs(self, sizes: Sizes) -> tuple[Input, ...]:
         """A user is nobody in particular."""

@@ -8,6 +8,7 @@ from pydantic import Field
 
 from rec_export.errors import UsageError
 from rec_export.files import refuse_existing, storage_errors, write_whole
+from rec_export.progress import track
 from rec_export.record import Record
 from rec_export.report.found import Found, found
 from rec_export.report.page import Section, page
@@ -50,9 +51,10 @@ class Reported(NamedTuple):
 
 def run(job: ReportJob) -> Reported:
     """Write job.out, a new file. Raises MissingInputError or UsageError where there is nothing to show."""
-    refuse_existing(job.out)
+    refuse_existing(job.out, "file")
     there = found(job.paths)
-    sections = [section for ask in SECTIONS if (section := ask(there)) is not None]
+    asked = track(SECTIONS, len(SECTIONS), "drawing")
+    sections = [section for ask in asked if (section := ask(there)) is not None]
     if not sections:
         raise UsageError(f"{', '.join(map(str, job.paths))}: nothing there says anything that a report shows")
     now = datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
@@ -66,6 +68,10 @@ def run(job: ReportJob) -> Reported:
 def title(there: Found) -> str:
     """What the page is about."""
     labels = [one.label for one in there.subjects] or [*there.ablations, *there.ranges]
+    models = {label.partition(", ")[0] for label in labels}
+    if len(labels) > 1 and len(models) == 1:  # labels of one model differ in the path alone
+        labels = [label.partition(", ")[2] or label for label in labels]
+        labels[0] = f"{models.pop()}: {labels[0]}"
     return " and ".join([", ".join(labels[:-1]), labels[-1]] if len(labels) > 1 else labels)
 
 
@@ -73,8 +79,9 @@ def lead(there: Found) -> list[str]:
     """Where everything came from."""
     lines = []
     for one in there.subjects:
-        places = {"checkpoint": one.checkpoint, "bundle": one.bundle, "evaluation": one.evaluation}
-        told = [f"{kind} {path}" for kind, path in places.items() if path]
+        places = {"trained in": one.checkpoint, "exported to": one.bundle, "judged in": one.evaluation}
+        told = [f"{verb} {path}" for verb, path in places.items() if path]
         told += [f"lists of {one.night.date} in {one.night.recs.root}"] if one.night else []
-        lines.append(f"{one.label}: {', '.join(told)}")
+        name = one.label.partition(", ")[0]  # the rest of a label is one of the places
+        lines.append(f"{name}: {', '.join(told)}")
     return lines

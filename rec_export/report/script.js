@@ -23,3 +23,12 @@ for (const table of document.querySelectorAll("table")) {
     });
   });
 }
+
+// A table that is wider than its card says so.
+const measure = () => {
+  for (const scroll of document.querySelectorAll(".scroll")) {
+    scroll.parentElement.classList.toggle("wide", scroll.scrollWidth > scroll.clientWidth);
+  }
+};
+measure();
+addEventListener("resize", measure);

@@ -13,7 +13,7 @@ from rec_export.topk.single import SingleScores
 class Coarse(NamedTuple):
     """What the tiles take for the scores of a catalogue's items.
 
-    scores(user_vec float32 [B, D], first, last) -> float32 [B, last - first]: of the items first..last-1.
+    scores(user_vec float32 [B, D], first, last) -> [B, last - first], float32 or less: of the items first..last-1.
     bound(user_vec float32 [B, D]) -> float64 [B]: none of a user's scores is further off; inf: nothing is promised.
     """
 

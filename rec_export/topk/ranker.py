@@ -10,6 +10,7 @@ from rec_export.topk.contract import Seen, TopK
 from rec_export.topk.dot_engine import DotEngine
 from rec_export.topk.finite import check_vectors, check_weights
 from rec_export.topk.form import form_of
+from rec_export.topk.groups import GroupEngine
 from rec_export.topk.mlp_engine import MlpEngine
 from rec_export.topk.scalar_engine import ScalarEngine
 from rec_export.topk.tiles import Tile, TileEngine
@@ -45,13 +46,15 @@ class Ranker:
 
 def _engine(
     head: Head, item_vec: Tensor, tile: Tile
-) -> BlockEngine | TileEngine | DotEngine | MlpEngine | ScalarEngine:
+) -> BlockEngine | TileEngine | GroupEngine | DotEngine | MlpEngine | ScalarEngine:
     form = form_of(head, item_vec.shape[1])
     if form is None:
         return BlockEngine(head, item_vec)
     if form.scalar:
         return ScalarEngine(form, item_vec, _engine(DotHead(), item_vec, tile), tile)
     tiles = TileEngine(form, item_vec, tile)
+    if item_vec.device.type == "cuda":
+        return GroupEngine(form, item_vec, tiles)
     if DotEngine.knows(form, item_vec):
         return DotEngine(form, item_vec, tiles)
     return MlpEngine(form, item_vec, tiles) if MlpEngine.knows(form, item_vec) else tiles

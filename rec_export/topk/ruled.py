@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from rec_export.topk.approximate import ApproximateRanker, pays
 from rec_export.topk.caps import Caps, capped
 from rec_export.topk.contract import Allowed, Int64, Listed, Seen, TopK
 from rec_export.topk.definition import Float32
@@ -24,20 +25,27 @@ class RuledRanker:
     def __init__(
         self, head: Head, item_vec: Tensor, device: torch.device = CPU, *, penalty: Float32 | None = None,
         caps: Caps | None = None, diversity: Diversity | None = None, alike: Tensor | None = None,
+        pilot_vec: Tensor | None = None,
     ) -> None:  # fmt: skip
         """item_vec float32 [N, Di]; penalty float32 [N]; `caps` of N items.
 
         `alike` float32 [N, D] are the vectors whose cosines diversity looks at; None: item_vec.
+        `pilot_vec` float32 [n, Du], some users: with it the search is approximate, where that is faster.
         """
         self._items, self._caps, self._diversity = len(item_vec), caps, diversity
         if diversity is not None:
             vec = (item_vec if alike is None else alike).detach().cpu().contiguous().numpy()
             self._reranker = Reranker(vec, diversity.relevance)
         self._penalised = penalty is not None
+        approximate = pilot_vec is not None and len(pilot_vec) > 0 and pays(head, item_vec)
         if penalty is not None:
             head, item_vec = penalised(head), with_penalty(item_vec, torch.from_numpy(penalty))
         self._head, self._item_vec = head, item_vec
-        self._ranker = Ranker(head, item_vec, device)
+        if approximate and pilot_vec is not None:
+            pilot_vec = with_one(pilot_vec) if self._penalised else pilot_vec
+            self._ranker: Ranker | ApproximateRanker = ApproximateRanker(head, item_vec, pilot_vec, device)
+        else:
+            self._ranker = Ranker(head, item_vec, device)
 
     def top_k(self, user_vec: Tensor, k: int, seen: Seen, allowed: Allowed | None = None) -> Listed:
         """float32 [B, Du] -> the lists of the users, of k items at most."""

@@ -25,6 +25,7 @@ from rec_export.topk.tabulated import Tabulated
 from rec_export.topk.tiles import Tile, TileEngine
 
 SLACK = 8  # items fetched beyond K, so that what is left lies clearly lower
+WIDER = 64.0  # a table may reach so many times too far, which costs a little tightness: to make one may take seconds
 LEAST = 2.0**-100  # a range of dot products that is not empty
 
 
@@ -94,8 +95,9 @@ class ScalarEngine:
         return Tabulated(self._form, self._on_device)
 
     def _table(self, reach: float) -> Table:
-        """One that reaches so far; most users share a power of two."""
-        power = 2.0 ** ceil(log2(reach))
+        """One that reaches so far, and not much further; most users share a power of two."""
+        far_enough = [one for one in self._tables if reach <= one <= WIDER * reach]
+        power = min(far_enough, default=2.0 ** ceil(log2(reach)))
         if power not in self._tables:
             self._tables[power] = table_of(self._form.tail, power)
         return self._tables[power]

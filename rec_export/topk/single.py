@@ -9,6 +9,8 @@ from rec_export.topk.form import Form, Layer
 
 HIDDEN_BYTES = {"cpu": 1 << 20, "cuda": 1 << 27}  # of the first layer at once: it should stay in a cache
 
+GATHERED_BYTES = 1 << 27  # of the vectors of items that are looked up one by one
+
 
 @final
 class SingleScores:
@@ -43,6 +45,19 @@ class SingleScores:
             if self._dot > 0:
                 parts[-1] = parts[-1] + item_vec[:, self._hidden :] @ user_vec[self._hidden :]
         return torch.cat([*parts, user_vec[:0]])
+
+    def of_pairs(self, user_vec: Tensor, row: Tensor) -> Tensor:
+        """float32 [B, D], int64 [B, n] -> float32 [B, n]: of some items of each user."""
+        score = user_vec.new_empty(row.shape)
+        step = max(1, GATHERED_BYTES // (4 * max(1, row.shape[1]) * max(1, user_vec.shape[1])))
+        for user in range(0, len(row), step):
+            own, item_vec = user_vec[user : user + step, :, None], self._item_vec[row[user : user + step]]
+            some = score[user : user + step]
+            some.copy_((item_vec[:, :, self._hidden :] @ own[:, self._hidden :]).squeeze(2))
+            if self._tail:
+                hidden = torch.relu_(item_vec[:, :, : self._hidden] + own[:, : self._hidden].mT)
+                some += self._through_tail(hidden.flatten(0, 1)).view(some.shape)
+        return score
 
     def _tail_scores(self, user_part: Tensor, item_part: Tensor) -> Tensor:
         score = user_part.new_empty(len(user_part), len(item_part))

@@ -12,15 +12,18 @@ Task = TypeVar("Task")
 
 @contextmanager
 def whole_float32() -> Iterator[None]:
-    """Matrix products read all 24 bits of a float32: neither TF32 nor bfloat16, whatever the caller's setting."""
+    """Matrix products read all 24 bits of a float32, and sum those of bfloat16 in float32, whatever was set before."""
     # torch puts an object in the place of the module backends.mkldnn, unseen by mypy.
     backends = (torch.backends.cuda.matmul, torch.backends.mkldnn.matmul)  # type: ignore[attr-defined]
-    before = [backend.fp32_precision for backend in backends]
+    cuda, before = torch.backends.cuda.matmul, [backend.fp32_precision for backend in backends]
+    reduced = cuda.allow_bf16_reduced_precision_reduction
     try:
         for backend in backends:
             backend.fp32_precision = "ieee"
+        cuda.allow_bf16_reduced_precision_reduction = False
         yield
     finally:
+        cuda.allow_bf16_reduced_precision_reduction = reduced
         for backend, precision in zip(backends, before, strict=True):
             backend.fp32_precision = precision
 

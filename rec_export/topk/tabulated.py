@@ -42,6 +42,7 @@ class Tabulated:
             return product
 
         def bound(user_vec: Tensor) -> Tensor:
-            return 1.000001 * (steepest * self._product.bound(user_vec) + own)
+            error = 1.000001 * (steepest * self._product.bound(user_vec) + own)
+            return error.nan_to_num(nan=torch.inf, posinf=torch.inf)  # 0 times inf: flat, but nothing is known
 
         return Coarse(scores, bound)

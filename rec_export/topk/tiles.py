@@ -48,6 +48,21 @@ class Chunk(NamedTuple):
         begin, end = torch.searchsorted(self.seen_row, self.seen_row.new_tensor([first, last])).tolist()
         return self.seen_user[begin:end], self.seen_row[begin:end] - first
 
+    def has_seen(self, row: Tensor, items: int) -> Tensor:
+        """Which of some items each user has seen, int64 [b, n] -> bool [b, n]; `items`: more than any row."""
+        pair = torch.arange(len(row), device=row.device)[:, None] * items + row
+        seen = (self.seen_user * items + self.seen_row).sort().values
+        place = torch.searchsorted(seen, pair)
+        return torch.nn.functional.pad(seen, (0, 1), value=-1)[place] == pair
+
+
+def chunk_of(user_vec: Tensor, seen: Seen, user: Int64, device: torch.device) -> Chunk:
+    """Some users, int64 [b], of those with the vectors float32 [B, D]."""
+    own = seen.take(user)
+    order = np.argsort(own.item_row)
+    seen_user, seen_row = (torch.from_numpy(part[order]).to(device) for part in (own.user(), own.item_row))
+    return Chunk(user, user_vec[torch.from_numpy(user)].to(device), seen_user, seen_row)
+
 
 @final
 class TileEngine:
@@ -69,19 +84,13 @@ class TileEngine:
         step = min(self._tile.users, KEPT // max(1, keep) + 1, -(-len(user_vec) // threads))
 
         def settle(user: Int64) -> None:
-            short, least = self._offer_best(best, self._chunk(user_vec, seen, user), k, keep)
+            short, least = self._offer_best(best, chunk_of(user_vec, seen, user, self._device), k, keep)
             for some in _split(np.flatnonzero(short.numpy()), max(1, step // WIDE)):
-                self._offer_all(best, self._chunk(user_vec, seen, user[some]), least[some])
+                self._offer_all(best, chunk_of(user_vec, seen, user[some], self._device), least[some])
 
         with whole_float32():
             side_by_side(settle, _split(np.arange(len(user_vec)), max(1, step)), threads)
         return best.top
-
-    def _chunk(self, user_vec: Tensor, seen: Seen, user: Int64) -> Chunk:
-        own = seen.take(user)
-        order = np.argsort(own.item_row)
-        seen_user, seen_row = (torch.from_numpy(part[order]).to(self._device) for part in (own.user(), own.item_row))
-        return Chunk(user, user_vec[torch.from_numpy(user)].to(self._device), seen_user, seen_row)
 
     def _offer_best(self, best: Best, chunk: Chunk, k: int, keep: int) -> tuple[Tensor, Tensor]:
         """Offer the candidates of those users for whom `keep` items are enough.
@@ -91,7 +100,7 @@ class TileEngine:
         bound = self._coarse.bound(chunk.vec)
         value, row = self._best_singles(chunk, keep)
         kth = value[:, k - 1].double() if k <= keep else torch.full_like(bound, -torch.inf)
-        least = _rounded_down(torch.where(bound < torch.inf, kth - 2 * bound, -torch.inf))
+        least = rounded_down(torch.where(bound < torch.inf, kth - 2 * bound, -torch.inf))
         candidate = (value >= least[:, None]) & (value > -torch.inf)
         short = torch.isinf(bound)
         if keep < self._items:
@@ -143,7 +152,7 @@ def _split(user: Int64, step: int) -> Iterator[Int64]:
         yield user[first : first + step]
 
 
-def _rounded_down(number: Tensor) -> Tensor:
+def rounded_down(number: Tensor) -> Tensor:
     """float64 -> float32, never larger."""
     single = number.float()
     return torch.nextafter(single, torch.full_like(single, -torch.inf))

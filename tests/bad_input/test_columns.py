@@ -156,7 +156,41 @@ def test_times_that_overflow_in_the_unit_that_was_named(place: Path) -> None:
 def test_a_csv_file_without_commas(mark: str, place: Path) -> None:
     (place / "log.csv").write_text(f"user_id{mark}item_id\n1{mark}2\n")
     assert refusal(place, "run", place / "log.csv", "-o", place / "out") == error(
-        65, f"the columns of DIR/log.csv are separated by {mark!r}; write it with commas"
+        65,
+        f"the columns of DIR/log.csv are separated by {mark!r}; write it with commas between columns, and with points"
+        " in numbers (4.5, not 4,5)",
+    )
+
+
+@pytest.mark.parametrize(
+    ("rows", "sentence"),
+    [
+        ("user_id;item_id;rating\n1;2;4,5\n", "the columns of DIR/log.csv are separated by ';'; write it with commas"),
+        ("user_id,item_id,rating\n1,2,4,5\n", "a row of DIR/log.csv has 4 columns where the header has 3: 1,2,4,5;"),
+        ('user_id,item_id,rating\n1,2,"4,5"\n', "1 of 1 values of column 'rating' of DIR/log.csv are no numbers,"),
+    ],
+)
+def test_decimal_commas_are_called_what_they_are(rows: str, sentence: str, place: Path) -> None:
+    (place / "log.csv").write_text(rows)
+    code, err, changed = refusal(place, "run", place / "log.csv", "-o", place / "out")
+    assert (code, err.startswith(f"Error: {sentence}"), "4.5" in err, changed) == (65, True, True, [])
+
+
+def test_a_table_with_tabs_is_turned_into_parquet_by_one_line(place: Path) -> None:
+    (place / "log.tsv").write_text("user_id\titem_id\n1\t2\n")
+    assert refusal(place, "run", place / "log.tsv", "-o", place / "out") == error(
+        2,
+        "DIR/log.tsv has tabs between columns, which are not read; turn it into Parquet:"
+        " pandas.read_csv('log.tsv', sep='\\t').to_parquet('log.parquet')",
+    )
+
+
+def test_a_folder_with_a_log_and_a_table_is_no_log(place: Path) -> None:
+    (place / "config.yaml").unlink()
+    assert refusal(place, "run", place, "-o", place / "out") == error(
+        2,
+        "DIR/items.parquet has no column 'user_id', so the folder DIR holds more than the parts of one log;"
+        " name the log's own file, and the tables of items and users by --items and --users",
     )
 
 

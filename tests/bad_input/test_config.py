@@ -165,3 +165,8 @@ def test_a_split_by_time_of_a_log_without_time(by: str, place: Path) -> None:
     assert with_config(place, data={"interactions": {"path": "log.parquet"}, "split": {"by": by}}) == error(
         2, f"data.split.by is '{by}', but no time column is given; name it in data.interactions.time"
     )
+
+
+def test_a_tab_is_called_a_tab(place: Path) -> None:
+    (place / "config.yaml").write_text("data:\n\tinteractions: {path: log.parquet}\n")
+    assert train(place) == error(2, "line 2 of DIR/config.yaml has a tab where YAML wants blanks; indent by blanks")

@@ -11,7 +11,7 @@ from batch_jobs.report import Report
 from tests.conftest import Answer, command
 
 LAST, NEXT = "2026-10-30", "2026-10-31"
-EASY = {"short_lists": 1.0, "first_item": 1.0, "same_list": 1.0}  # a model that learned for one epoch
+EASY = {"short_lists": 1.0, "first_item": 1.0, "same_list": 1.0, "score_shift": 9.0}  # for one epoch and a short log
 
 
 @pytest.fixture

@@ -112,12 +112,8 @@ def test_a_table_that_cannot_be_written_harms_no_list_and_is_said(place: Path, m
     night(place, NEXT)
     assert same(place)
     assert (report(place).outcome, report(place).exit_code) == ("kept", 0)
-
-
-def test_a_table_that_was_moved_away_is_made_anew(place: Path) -> None:
-    night(place, LAST)
-    shutil.rmtree(place / "table")
-    night(place, NEXT)
+    shutil.rmtree(place / "table")  # moved away, it is made anew
+    done("delta", place / "recs", place / "table")
     assert same(place)
 
 
@@ -158,14 +154,13 @@ def test_on_another_disk_files_are_copies(place: Path, monkeypatch: pytest.Monke
         ("recs/table", 2, "lies in, at or above"),
         ("recs.control/table", 2, "lies in, at or above"),
         (".", 2, "lies in, at or above"),
-        ("bundle", 73, "is no Delta table"),
+        ("others", 73, "is no Delta table"),
     ],
 )
 def test_where_no_table_can_be_is_said_before_scoring(
     where: str, code: int, said: str, place: Path, exported: Path
 ) -> None:
-    (place / "bundle").mkdir()
-    (place / "bundle" / "x").touch()
+    (place / "others" / "run_date=2026-01-01").mkdir(parents=True)
     configured(place, exported, delta=where)
     assert said in night(place, LAST, code=code).err
     assert not (place / "recs").exists()
@@ -189,7 +184,6 @@ def test_an_empty_read_root_does_not_empty_a_table(place: Path, tmp_path: Path) 
 
 @pytest.mark.parametrize("name", RECIPES)
 def test_the_recipes_read_one_date(name: str, place: Path) -> None:
-    night(place, LAST)
     night(place, NEXT)
     recipe = textwrap.dedent(RECIPES[name]).replace("recs.delta", str(place / "table"))
     space: dict[str, Any] = {}

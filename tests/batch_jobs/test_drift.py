@@ -5,7 +5,7 @@ from math import log
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from batch_jobs.drift import score_counts, stability
@@ -18,18 +18,21 @@ def counted(*scores: float) -> pd.Series:
     return score_counts(np.array(scores, np.float32))
 
 
+@settings(max_examples=30)
 @given(scores=SCORES)
 def test_bins_are_in_the_order_of_scores(scores: list[float]) -> None:
     numbers = [int(counted(score).index[0]) for score in sorted(scores)]
     assert numbers == sorted(numbers)
 
 
+@settings(max_examples=30)
 @given(one=SCORES, other=SCORES)
 def test_counts_of_parts_add_up_to_those_of_the_whole(one: list[float], other: list[float]) -> None:
     parts = pd.concat([counted(*one), counted(*other)]).groupby(level=0).sum()
     assert parts.to_dict() == counted(*one, *other).to_dict()
 
 
+@settings(max_examples=30)
 @given(scores=SCORES)
 def test_the_same_scores_have_not_moved(scores: list[float]) -> None:
     assert stability(counted(*scores), counted(*scores)) == 0

@@ -105,8 +105,9 @@ def test_a_run_that_was_damaged_in_the_trash_is_not_put_back(twice: Recs) -> Non
 def test_a_date_is_withdrawn_by_its_name_alone_and_once(twice: Recs) -> None:
     assert command("rollback", twice.root, "--withdraw").code == 2
     words = "rollback", twice.root, "--run-date", LAST_DAY, "--withdraw"
-    assert done(*words).startswith(f"run_date={LAST_DAY}: nothing is live instead of ")
-    assert done(*words) == f"run_date={LAST_DAY}: nothing is live already\n"
+    run, newest = run_in(twice.live(LAST_DAY)), "nothing is published now"
+    assert done(*words) == f"run_date={LAST_DAY}: the run {run} is withdrawn; {newest}\n"
+    assert done(*words) == f"run_date={LAST_DAY}: withdrawn already; {newest}\n"
 
 
 def test_what_rec_export_did_not_write_is_left_alone(twice: Recs) -> None:

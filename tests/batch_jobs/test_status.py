@@ -4,13 +4,14 @@ import json
 import os
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from batch_jobs.holders import state
+from batch_jobs.holders import LOCKS, state
 from rec_export.files import is_locked, locked
 from tests.batch_jobs.conftest import LAST, NEXT, halve, night, report
 from tests.conftest import done
@@ -51,9 +52,13 @@ def test_status_tells_which_parts_of_how_many_are_finished(place: Path, begun: P
     assert (told["at_work"], told["stopped"][0]["missing"], told["lock"]) == ([], [1, 3], None)
 
 
+HOLD = "import fcntl, sys, time; file = open(sys.argv[1], 'w'); fcntl.flock(file, fcntl.LOCK_EX); time.sleep(60)"
+
+
+@pytest.mark.skipif(not LOCKS.exists(), reason="only Linux tells who holds a lock")
 def test_status_tells_who_holds_the_lock_and_that_it_was_stopped(place: Path, begun: Path) -> None:
     lock = begun.parents[1] / "lock"
-    with subprocess.Popen(["flock", lock, "sleep", "60"], start_new_session=True) as holder:
+    with subprocess.Popen([sys.executable, "-c", HOLD, lock]) as holder:
         try:
             wait_for(lambda: is_locked(lock))
             assert f"locked    by process {holder.pid}\n" in done("status", place / "recs")
@@ -63,7 +68,7 @@ def test_status_tells_who_holds_the_lock_and_that_it_was_stopped(place: Path, be
             assert f"locked    by process {holder.pid}, which is stopped" in said
             assert "WARNING   nothing goes on until it is continued" in said
         finally:
-            os.killpg(holder.pid, signal.SIGKILL)
+            holder.kill()
     wait_for(lambda: not is_locked(lock))
     assert "locked" not in done("status", place / "recs")  # the file alone is no lock
 

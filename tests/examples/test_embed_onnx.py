@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pytest
 import torch
 
 from exporters.parts import parts_of
@@ -37,19 +38,31 @@ def test_a_line_of_json_becomes_its_vector(exported: Path, trained: Path, tmp_pa
     )
     assert (done.returncode, done.stderr) == (0, "")
     vector, *others = done.stdout.splitlines()
-    expected = as_new(checkpoint, table)
+    nothing = pa.Table.from_pylist([{}], table.schema)
+    expected = as_new(checkpoint, pa.concat_tables([table, nothing]))
     np.testing.assert_allclose(json.loads(vector), expected[0], atol=1e-5)
-    unit = expected / np.linalg.norm(expected, axis=1, keepdims=True)
+    varied = expected[:, (expected != expected[0]).any(0)]
+    assert varied.shape[1] < expected.shape[1]  # the rest is popularity, which is the same for all that are new
+    unit = varied / np.linalg.norm(varied, axis=1, keepdims=True)
     cosine = dict(line.split("\t") for line in others)
-    found = [float(cosine[str(line)]) for line in range(2, 7)]
+    found = [float(cosine[str(line)]) for line in range(2, 8)]
     np.testing.assert_allclose(found, unit[1:] @ unit[0], atol=1e-3)
     assert sorted(map(int, cosine)) == [2, 3, 4, 5, 6, 7]
 
 
-def test_no_line_at_all_is_one_clear_line(exported: Path) -> None:
-    done = subprocess.run([sys.executable, EXAMPLE, exported], input="", capture_output=True, text=True)
-    assert (done.returncode, done.stdout) == (1, "")
-    assert done.stderr == "there is no item on stdin; write one JSON object a line\n"
+@pytest.mark.parametrize(
+    ("bundle", "lines", "said"),
+    [
+        ("BUNDLE", "", "there is no item on stdin; write one JSON object a line"),
+        ("BUNDLE", "title", "a line on stdin is no JSON: "),
+        ("nowhere", "{}", "nowhere is no bundle with ONNX whose items have attributes: "),
+    ],
+)
+def test_what_it_is_told_wrong_is_said_in_a_line(bundle: str, lines: str, said: str, exported: Path) -> None:
+    words = [sys.executable, str(EXAMPLE), bundle.replace("BUNDLE", str(exported))]
+    done = subprocess.run(words, input=lines, capture_output=True, text=True)
+    assert (done.returncode, done.stdout, len(done.stderr.splitlines())) == (1, "", 1)
+    assert done.stderr.startswith(said)
 
 
 def as_new(checkpoint: Checkpoint, table: pa.Table) -> Float32:

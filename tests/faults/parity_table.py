@@ -8,7 +8,8 @@ from pathlib import Path
 
 from exporters.evidence import read_case
 from tests.conftest import command
-from tests.faults.exports import FAULTS, Planted, dummy, fallible, optimum, verdict, verify
+from tests.faults.checkers import dummy, optimum, verdict, verify
+from tests.faults.exports import FAULTS, Planted, fallible
 
 HEAD = "| fault | planted | ours | smallest call | optimum's rule | torch's verify |\n|---|---|---|---|---|---|\n"
 

@@ -1,5 +1,6 @@
 """`run` does the whole main job, answers every user, says what it did, and goes on where it was stopped."""
 
+import json
 import shlex
 from pathlib import Path
 
@@ -21,6 +22,13 @@ def ran(shop: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, lis
     """The output directory of a run, and what it said."""
     out = tmp_path_factory.mktemp("ran") / "out"
     return out, done(*arguments(shop, out)).splitlines()
+
+
+def test_inspect_tells_all_steps_of_a_run(ran: tuple[Path, list[str]]) -> None:
+    told = json.loads(done("inspect", ran[0], "--json"))
+    kinds = {name: told[name]["kind"] for name in ("checkpoint", "bundle", "recs")}
+    assert (told["kind"], kinds) == ("main job", {"checkpoint": "checkpoint", "bundle": "bundle", "recs": "read root"})
+    assert {"checkpoint: Model", "bundle: Files", "recs: Dates"} <= set(done("inspect", ran[0]).splitlines())
 
 
 def test_every_user_is_answered(ran: tuple[Path, list[str]], shop: Path) -> None:

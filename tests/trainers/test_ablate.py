@@ -104,6 +104,8 @@ def test_one_command_judges_several_seeds_beside_the_lists_of_another_system(sho
 def test_a_checkpoint_is_no_list(trained: Path, shop: Path, tmp_path: Path) -> None:
     code, _, err = command("-q", *words(shop, tmp_path / "out", "--against", trained))
     assert (code, "compare checkpoints by `rec-export evaluate --against`" in err) == (2, True)
+    assert command("-q", *words(shop, tmp_path / "out", "--against", tmp_path / "none.parquet")).code == 66
+    assert not (tmp_path / "out").exists()
 
 
 def test_a_value_may_hold_a_colon() -> None:

@@ -152,7 +152,7 @@ def test_another_log_cannot_be_compared_with(split_off: Path, trained: Path, sho
     code, _, err = command(
         "-q", "evaluate", trained, "--test", shop / "future.parquet", "--against", split_off / "ckpt"
     )
-    assert (code, "did not learn from the same files" in err) == (2, True)
+    assert (code, "did not learn from the same files: data.interactions" in err) == (2, True)
 
 
 def test_another_split_cannot_be_compared_with(trained: Path, shop: Path, tmp_path: Path) -> None:
@@ -162,7 +162,7 @@ def test_another_split_cannot_be_compared_with(trained: Path, shop: Path, tmp_pa
     code, _, err = command(
         "-q", "evaluate", trained, "--test", shop / "future.parquet", "--against", tmp_path / "other"
     )
-    assert (code, "differ in data.split or data.interactions" in err) == (2, True)
+    assert (code, "differ in what is held out: data.split.by is random and none" in err) == (2, True)
 
 
 def test_segments_by_length_are_the_warm_users(trained: Path, held_out: pd.DataFrame, tmp_path: Path) -> None:

@@ -63,7 +63,8 @@ def test_perfect_lists_have_perfect_figures_also_where_the_catalogue_lacks_the_i
     known = pd.MultiIndex.from_frame(log[["user_id", "item_id"]])
     new = liked[~pd.MultiIndex.from_frame(liked[["user_id", "item_id"]]).isin(known)]
     lists = new.assign(rank=new.groupby("user_id").cumcount() + 1)[["user_id", "item_id", "rank"]]
-    code, out, err = judged(trained, written(tmp_path / "test.parquet", liked), written(tmp_path / "a.parquet", lists))
+    test, peer = written(tmp_path / "test.parquet", liked), written(tmp_path / "peer.parquet", lists)
+    code, out, err = judged(trained, test, peer, "--out", tmp_path / "kept")
     assert (code, err) == (0, "")
     metrics = json.loads(out)["results"]["against"]["all"]["metrics"]
     assert {metrics[name]["mean"] for name in ("hr@10", "ndcg@10", "mrr@10")} == {1.0}

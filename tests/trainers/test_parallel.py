@@ -165,6 +165,12 @@ def test_a_model_that_learns_in_one_process_is_refused_in_two(tmp_path: Path) ->
         run(TrainJob(config=Config.load(path), out=tmp_path / "out"), group=Group(0, 2, 0, torch.device("cpu")))
 
 
+def test_shared_tables_are_refused_with_compiled_towers(tmp_path: Path) -> None:
+    path = config(tmp_path, "pmf", {"name": "pmf"}, shard=True, compile=True)
+    with pytest.raises(UsageError, match=r"leave training\.compile out"):
+        run(TrainJob(config=Config.load(path), out=tmp_path / "out"), group=Group(0, 2, 0, torch.device("cpu")))
+
+
 def test_half_of_an_environment_is_no_torchrun(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WORLD_SIZE", "2")
     monkeypatch.delenv("RANK", raising=False)

@@ -11,6 +11,14 @@ from rec_export.report.page import Cell, Figure, Note, Section, Table, count, nu
 from rec_export.report.views import Night as NightReport
 from rec_export.run_lists import Run
 
+UNITS = {
+    "structure": "broken promises", "covered": "of users", "short_lists": "of users", "flat_lists": "of lists",
+    "same_list": "of lists by the model", "first_item": "of lists", "unknown_items": "of the log's rows",
+    "log_rows": "times the rows before", "users": "times the users before", "items": "times the items before",
+    "first_item_growth": "times the share before", "sources": "of users", "overlap": "of items",
+    "newest_event": "hours", "model_age": "days", "command": "exit code",
+}  # fmt: skip
+"""What the value of a gate counts; "of" says that it is a share."""
 TONES = {"passed": "good", "warned": "warn", "refused": "bad", "forced": "warn", "skipped": ""}
 
 
@@ -63,12 +71,13 @@ def verdict_table(caption: str, verdicts: tuple[Verdict, ...]) -> Table:
             text(one.gate),
             Cell(one.verdict, tone=TONES[one.verdict]),
             number(one.value),
+            text("" if one.value is None else UNITS.get(one.gate, "")),
             text(one.limit),
             text(one.reason or ""),
         )
         for one in verdicts
     ]
-    return Table(caption, ("gate", "verdict", "value", "should be", "reason"), rows)
+    return Table(caption, ("gate", "verdict", "value", "unit", "should be", "reason"), rows)
 
 
 def changes(found: Found) -> Section | None:

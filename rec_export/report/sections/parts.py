@@ -26,6 +26,8 @@ def headline(one: Ablation) -> str:
     gap = gaps[worst]
     unsure = [name for name, g in gaps.items() if g.low <= 0 <= g.high]
     interval = f"{gap.mean:+.4f} [{gap.low:+.4f}, {gap.high:+.4f}]"
+    if len(gaps) == 1:
+        return f"{worst} changes {metric} by {interval}" + ("; it cannot be told from the base." if unsure else ".")
     line = f"Of {len(gaps)} variants {worst} changes {metric} most downwards: {interval}"
     return f"{line}; {len(unsure)} cannot be told from the base." if unsure else f"{line}; all differ from the base."
 

@@ -26,10 +26,13 @@ def section(found: Found) -> Section | None:
         f"{first.rows:,} rows of {first.users.count:,} users and {first.items.count:,} items"
         f" ({first.density:.3%} of all pairs); the busiest {EVEN:.0%} of the items hold {share:.0%} of the rows."
     )
-    several = len(profiles) > 1
-    blocks: list[Figure | Table] = [facts(profiles), left_out(profiles)]
+    logs: dict[str, tuple[str, Profile]] = {}  # models that differ in what was held out share the figures of their log
     for label, profile in profiles.items():
-        blocks += figures(profile, f"{label}: " if several else "")
+        log = profile.model_copy(update={"parts": {}, "repeats": 0, "below_minimum": 0, "unliked": None})
+        logs.setdefault(log.as_json(), (label, profile))
+    blocks: list[Figure | Table] = [facts(profiles), left_out(profiles)]
+    for label, profile in logs.values():
+        blocks += figures(profile, f"{label}: " if len(logs) > 1 else "")
     return Section("data", "Data", headline, [*blocks])
 
 
@@ -55,12 +58,17 @@ def left_out(profiles: dict[str, Profile]) -> Table:
             "no user or no item in the row": one.without_ids,
             "repeats of a user and an item (data.interactions.repeats)": one.repeats,
             "fewer rows than data.minimum asks of a user or item": one.below_minimum,
+            "disliked rows of users or items without any liking": one.unliked or 0,
             "held out for validation (learned from in the refit, if there was one)": one.parts.get("valid", 0),
             "held out for the test": one.parts.get("test", 0),
         }
         total = max(one.rows + one.without_ids, 1)
-        rows += [(text(label), text(why), count(n), Cell(f"{n / total:.2%}", n / total)) for why, n in reasons.items()]
-        if one.undescribed is not None:
+        rows += [
+            (text(label), text(why), count(n), Cell(f"{n / total:.2%}", n / total)) for why, n in reasons.items() if n
+        ]
+        if one.unliked == 0 and not any(reasons.values()):
+            rows.append((text(label), text("nothing: every row was learned from"), count(0), Cell("0.00%", 0.0)))
+        if one.undescribed:
             share = one.undescribed / max(one.items.count, 1)
             rows.append(
                 (text(label), text("items of the log that the table of items lacks (kept, without attributes)"),

@@ -33,7 +33,9 @@ def section(found: Found) -> Section | None:
             f"{name} has {short(one.results['model']['all'].metrics[metric_of(one)].mean)}"
             for name, one in evaluations.items()
         )
-        line = f"{line} Of {metric}, {', '.join(means)}; `evaluate --against` pairs two by user."
+        alike = len({(one.test_rows, one.results["model"]["all"].users) for one in evaluations.values()}) == 1
+        how = "evaluate --against pairs two by user" if alike else "they were judged on different rows: do not compare"
+        line = f"{line} Of {metric}, {', '.join(means)}; {how}."
     return Section("quality", "Quality", line, blocks)
 
 

@@ -58,3 +58,10 @@ def test_plays_have_bars_by_their_logarithm() -> None:
 
 def test_a_day_is_told_by_its_distance() -> None:
     assert day_of("2020-02-28", 2) == "2020-03-01"
+
+
+def test_rows_of_who_likes_nothing_and_of_what_nobody_likes_are_counted(tmp_path: Path) -> None:
+    log = write_table(tmp_path / "log.parquet", user_id=list("aabb"), item_id=list("xyxz"), value=[5, 1, 1, 1])
+    config = DataConfig(interactions=Interactions(path=log, value="value", positive=4))
+    profile = Profile.measured(Source.read(config))
+    assert (profile.rows, profile.liked, profile.below_minimum, profile.unliked) == (4, 1, 0, 3)  # but a's of x

@@ -84,3 +84,20 @@ def test_tables_are_sorted_by_a_click_and_by_the_keyboard(browser: Any, report: 
     assert head.get_attribute("aria-sort") == "descending"
     assert len(set(cases())) > 1
     page.close()
+
+
+def test_a_table_that_is_cut_says_so_and_keeps_its_first_column(browser: Any, report: Path) -> None:
+    page = browser.new_page(viewport={"width": 390, "height": 900})
+    page.goto(report.as_uri())
+    hint = "(table) => getComputedStyle(table.querySelector('.caption'), '::after').content"
+    cards = [page.locator("div.table").nth(place) for place in range(page.locator("div.table").count())]
+    cut = [
+        card.evaluate("(e) => { const s = e.lastElementChild; return s.scrollWidth > s.clientWidth }") for card in cards
+    ]
+    assert any(cut)
+    assert ["Scroll sideways" in card.evaluate(hint) for card in cards] == cut
+    card = cards[cut.index(True)]
+    card.locator(".scroll").evaluate("(scroll) => { scroll.scrollLeft = 200 }")
+    first, whole = card.locator("tbody td").first.bounding_box(), card.bounding_box()
+    assert abs(first["x"] - whole["x"]) < 3
+    page.close()

@@ -12,6 +12,7 @@ import pytest
 
 from rec_export.report.drawing import figure
 from rec_export.report.found import found
+from rec_export.report.job import title
 from rec_export.report.page import Cell, Table, plain
 from rec_export.report.sections.shares import judged
 from rec_export.report.sections.training import history
@@ -114,6 +115,7 @@ def test_what_has_the_same_weights_is_one_model(gallery: Path, trained: Path, tm
         f"hybrid, {gallery / 'checkpoint'}",
         f"hybrid, {other}",
     ]
+    assert title(found((gallery, other))) == f"hybrid: {gallery / 'checkpoint'} and {other}"
 
 
 def test_a_directory_with_an_evil_name_is_text_too(gallery: Path, tmp_path: Path) -> None:
@@ -147,6 +149,8 @@ def test_what_holds_nothing_is_refused_and_nothing_is_written_over(gallery: Path
         " `ablate` or `find-lr` wrote, or a directory of such\n",
         [],
     )
+    taken = "DIR/r.html already exists; name a new file or remove it first"
+    assert refusal(tmp_path, "report", gallery, "--out", tmp_path / "r.html") == (73, f"Error: {taken}\n", [])
     assert refusal(tmp_path, "report", tmp_path / "no", "--out", tmp_path / "new.html").code == 66
     assert refusal(tmp_path, "report", gallery, "--out", tmp_path / "r.html").code == 73
 

@@ -1,0 +1,127 @@
+"""bfloat16 products find the groups, whatever the sizes: the lists are those of the definition, bit for bit."""
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor
+
+from rec_export.errors import DeviceError
+from rec_export.topk import Seen, groups
+from rec_export.topk.brief import BriefDots
+from rec_export.topk.definition import score_pairs
+from rec_export.topk.form import Form, form_of
+from rec_export.topk.groups import GroupEngine
+from rec_export.topk.reference import by_definition
+from rec_export.topk.single import SingleScores
+from rec_export.topk.tiles import Tile, TileEngine
+from rec_export.towers import AdditiveHead, DotHead, Head
+from tests.rec_export.topk.test_dot_engine import KINDS, SCALES, same, seen_of, vectors
+
+HEADS = {"dot": DotHead, "one layer": lambda: AdditiveHead((4,), 3), "two layers": lambda: AdditiveHead((5, 3), 2)}
+FREE = 1 << 20
+
+
+def made(head: Head, item_vec: Tensor, free: int = FREE) -> GroupEngine:
+    """The engine on the CPU, with so much memory."""
+    form = of(head, item_vec)
+    return GroupEngine(form, item_vec, TileEngine(form, item_vec, Tile(64, 1000)), lambda _: free)
+
+
+def of(head: Head, item_vec: Tensor) -> Form:
+    """The form of a head."""
+    form = form_of(head, item_vec.shape[1])
+    assert form is not None
+    return form
+
+
+@settings(derandomize=True, max_examples=60, deadline=None)
+@given(
+    head=st.sampled_from(sorted(HEADS)),
+    kind=st.sampled_from(KINDS),
+    scale=st.sampled_from(SCALES),
+    users=st.integers(1, 6),
+    items=st.integers(1, 120),
+    k=st.sampled_from((1, 2, 5)),
+    share=st.sampled_from((0.0, 0.1, 0.9, 5.0)),
+    group=st.sampled_from((1, 3, 8)),
+    tile=st.sampled_from((1, 5, 40)),
+    free=st.sampled_from((1, 1 << 15, FREE)),
+    seed=st.integers(0, 2**32 - 1),
+)
+def test_is_the_definition(
+    head: str, kind: str, scale: float, users: int, items: int, k: int, share: float, group: int, tile: int,
+    free: int, seed: int,
+) -> None:  # fmt: skip
+    torch.manual_seed(seed)
+    random, module = np.random.default_rng(seed), HEADS[head]()
+    user_vec, item_vec = vectors(kind, users, 7, random), vectors(kind, items, 7, random) * scale
+    seen = seen_of(users, items, share, random)
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in (("GROUP", group), ("ITEMS", tile * group), ("SLACK", 4)):
+            patch.setattr(groups, name, value)
+        got = made(module, item_vec, free).top_k(user_vec, k, seen)
+    assert same(got, by_definition(module, user_vec, item_vec, k, seen))
+
+
+def test_few_pairs_are_left_to_the_definition_and_nobody_to_the_tiles(monkeypatch: pytest.MonkeyPatch) -> None:
+    judged, offer = [], GroupEngine._offer
+
+    def counted(self: GroupEngine, best: object, chunk: object, kept: Tensor, row: Tensor) -> None:
+        judged.append(int(kept.sum()))
+        offer(self, best, chunk, kept, row)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(GroupEngine, "_offer", counted)
+    monkeypatch.setattr(TileEngine, "top_k", lambda *_: pytest.fail("a user is left to the tiles"))
+    torch.manual_seed(0)
+    user_vec, item_vec = torch.randn(20, 32), torch.randn(10_000, 32)
+    got = made(DotHead(), item_vec, 1 << 30).top_k(user_vec, 10, Seen.none(20))
+    assert 200 <= sum(judged) < 210
+    assert same(got, by_definition(DotHead(), user_vec, item_vec, 10, Seen.none(20)))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("scale", SCALES)
+def test_no_brief_product_is_further_from_the_score_than_its_bound(kind: str, scale: float) -> None:
+    random = np.random.default_rng(0)
+    user_vec, item_vec = vectors(kind, 9, 70, random), vectors(kind, 300, 70, random) * scale
+    brief = BriefDots(item_vec)
+    start, rows = np.arange(10) * 300, np.tile(np.arange(300), 9)
+    wanted = score_pairs(of(DotHead(), item_vec), user_vec.numpy(), item_vec.numpy(), start, rows).reshape(9, 300)
+    error = np.abs(brief.scores(user_vec, 0, 300).double().numpy() - wanted)
+    assert (error <= brief.bound(user_vec).numpy()[:, None]).all()
+
+
+def test_the_users_who_come_together_are_halved_until_the_memory_is_enough(monkeypatch: pytest.MonkeyPatch) -> None:
+    tried, scores = [], BriefDots.scores
+
+    def short(self: BriefDots, user_vec: Tensor, first: int, last: int) -> Tensor:
+        tried.append(len(user_vec))
+        if len(user_vec) > 20:
+            raise torch.OutOfMemoryError("no room")
+        return scores(self, user_vec, first, last)
+
+    monkeypatch.setattr(BriefDots, "scores", short)
+    torch.manual_seed(0)
+    user_vec, item_vec = torch.randn(90, 8), torch.randn(3000, 8)
+    monkeypatch.setattr(GroupEngine, "_users", lambda *_: 1570)
+    got = made(DotHead(), item_vec).top_k(user_vec, 5, Seen.none(90))
+    assert tried == [90] * 5 + [49, 24] + [12] * 7 + [6]
+    assert same(got, by_definition(DotHead(), user_vec, item_vec, 5, Seen.none(90)))
+
+
+def test_a_memory_too_small_for_one_user_is_one_clear_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    def none(*_: object) -> Tensor:
+        raise torch.OutOfMemoryError("no room")
+
+    monkeypatch.setattr(SingleScores, "of_pairs", none)
+    with pytest.raises(DeviceError, match="the memory of cpu is not enough to score one user against 3,000 items;"):
+        made(DotHead(), torch.ones(3000, 8)).top_k(torch.ones(5, 8), 5, Seen.none(5))
+
+
+def test_more_memory_takes_more_users() -> None:
+    item_vec = torch.ones(5000, 8)
+    users = [made(DotHead(), item_vec, free)._users(10) for free in (1, 1 << 24, 1 << 28, 1 << 60)]
+    assert users[0] == 1
+    assert 1 < users[1] < users[2] < users[3] == groups.MOST_USERS
