@@ -22,7 +22,8 @@ from batch_jobs.prior import Before, DoubtError, Prior
 from batch_jobs.work import Work
 from rec_export.data.columns import Bool, Int64
 from rec_export.data.vocab import Vocab
-from rec_export.recs import PartFile, Recs
+from rec_export.published import Published
+from rec_export.recs import PartFile
 from rec_export.scorer import Scorer
 from rec_export.topk.contract import Listed, TopK
 
@@ -35,7 +36,7 @@ LEAST = 20  # or so many of a part
 class Carrier:
     """What the parts of an incremental run share."""
 
-    def __init__(self, recs: Recs, plan: Plan, scorer: Scorer, work: Work) -> None:
+    def __init__(self, recs: Published, plan: Plan, scorer: Scorer, work: Work) -> None:
         assert work.mine is not None
         self.plan, self.scorer, self.work = plan, scorer, work
         self.ground = ground_of(plan, scorer, work.mine)

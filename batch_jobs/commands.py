@@ -13,10 +13,36 @@ if TYPE_CHECKING:  # it waits for torch
     from batch_jobs.job import ScoreJob
     from rec_export.forecast import Forecast
 
-PATH = click.Path(path_type=Path, readable=False)
+
+class LocalPath(click.Path):
+    """A path on this machine."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Raises UsageError for what is elsewhere, which would read as a folder named s3: here."""
+        from rec_export.errors import UsageError
+
+        if "://" in str(value):
+            raise UsageError(f"{value} is not on this machine, where it is read; copy it here first (docs/howto/s3.md)")
+        return super().convert(value, param, ctx)
+
+
+PATH = LocalPath(path_type=Path, readable=False)
 F = TypeVar("F", bound=Callable[..., Any])
 
 
+class PlaceType(click.ParamType[Path | str, Any]):
+    """A folder, or the URL of a place in an object store."""
+
+    name = "path"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Path | str:
+        """Raises UsageError for a URL that is none."""
+        from rec_export.objects import place_of  # here, so that --help does not wait for pydantic
+
+        return place_of(value)
+
+
+PLACE = PlaceType()
 DAY = click.DateTime(["%Y-%m-%d"])
 EXECUTORS = click.Choice(["local", "processes", "ray", "shards"])
 
@@ -40,7 +66,17 @@ SCORING = (
     click.option(
         "--users", type=PATH, help="Score these users only; their attributes are read where the columns are there."
     ),
-    click.option("--out", type=PATH, required=True, help="The read root; the run appears below it as run_date=..."),
+    click.option(
+        "--out",
+        type=PLACE,
+        required=True,
+        help="The read root; the run appears below it as run_date=... A folder, or s3://bucket/prefix.",
+    ),
+    click.option(
+        "--staging",
+        type=PATH,
+        help="Where a run for a bucket is made on this machine.  [default: ~/.cache/rec-export/...]",
+    ),
     click.option("--k", type=click.IntRange(1, 32_767), help="Items to keep for each user.  [default: score.k]"),
     click.option("--run-date", type=DAY, help="The day that the lists are of.  [default: today, UTC]"),
     click.option(
@@ -159,7 +195,7 @@ def publish_run(job: "ScoreJob", as_json: bool) -> None:
         click.echo(
             f"{manifest.carried:,} lists are carried over, of which {manifest.sampled:,} were scored again to the same"
         )
-    live = job.out / f"run_date={manifest.run_date}"
+    live = job.place().where(manifest.run_date)
     click.echo(f"{live}" if fresh else f"{live} was published before; nothing is written again")
 
 

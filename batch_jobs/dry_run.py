@@ -3,11 +3,11 @@
 from collections.abc import Callable, Iterator
 from functools import partial
 
+from batch_jobs.destinations import destination_at
 from batch_jobs.job import ScoreJob
 from batch_jobs.lists import lists_of
 from batch_jobs.night import NightlyJob, refuse_slips
 from batch_jobs.parts import shards_of
-from batch_jobs.place import refuse_open
 from batch_jobs.plan import Plan, planned, refuse_taken
 from batch_jobs.rules import ruled
 from batch_jobs.scoring import already, check_items
@@ -17,7 +17,7 @@ from rec_export.data.read import refuse_changes
 from rec_export.errors import nobody_named
 from rec_export.files import refuse_busy
 from rec_export.forecast import Forecast, Pace, pace, peak, read
-from rec_export.recs import Recs, run_in
+from rec_export.objects import place_of
 from rec_export.scorer import Model, Scorer, chunks
 
 CALIBRATED = 256  # users at a time
@@ -25,17 +25,17 @@ CALIBRATED = 256  # users at a time
 
 def dry_run(job: ScoreJob) -> Forecast:
     """Read, score for a few seconds, and write nothing. Raises what `score` raises before it scores."""
-    recs = Recs.at(job.out)
-    live = recs.live(job.run_date.isoformat())
+    place = destination_at(job.out, job.staging)
+    recs, run_date = place.recs, job.run_date.isoformat()
     if not job.allow_world_writable:
-        refuse_open(recs)
+        place.refuse_open()
     refuse_busy(recs.control / "lock")
     plan = planned(job)
-    before = run_in(live)
+    before = recs.run_id(run_date)
     does = f"score and publish the lists of {plan.run_date} as run {plan.run_id}"
     if before == plan.run_id and already(recs, plan, job.replace) is not None:
-        return Forecast.nothing(does, job.inputs(), live)
-    refuse_taken(recs, plan, before, job.replace)
+        return Forecast.nothing(does, job.inputs(), place_of(recs.where(run_date)))
+    refuse_taken(place, plan, before, job.replace)
     today = look(plan.bundle, job)
     ruling = ruled(today, job, plan.bundle.manifest.blueprint.data, plan.how)
     refuse_changes(plan.hashes, job.inputs())
@@ -65,7 +65,8 @@ def foretold(does: str, job: ScoreJob, plan: Plan, today: Today, scorer: Scorer,
             f"the model was exported at {plan.bundle.manifest.made_at}; {plan.how.runtime} on {plan.device}",
             f"{rows:,} rows at most ({plan.how.k} a user) in {len(shards_of(users))} Parquet files",
         ),
-        out=job.out / f"run_date={plan.run_date}",
+        out=place_of(job.place().where(plan.run_date)),
+        work=job.place().control,
         memory=peak(),
         disk=bytes_of(rows, items),
         seconds=(seconds, seconds),

@@ -18,7 +18,8 @@ from typing import NamedTuple, final
 from batch_jobs.audit import Evidence, one_in, overlap, step_for
 from batch_jobs.drift import stability
 from rec_export.errors import DataError, MissingInputError, ModelError, UsageError, nearest
-from rec_export.recs import SOURCES, Recs, RunManifest, Verdict, run_in
+from rec_export.published import Published
+from rec_export.recs import SOURCES, RunManifest, Verdict
 from rec_export.redact import redacted
 from rec_export.thresholds import Gates
 
@@ -36,7 +37,7 @@ COMPARED = ("log_rows", "users", "items", "first_item_growth", "sources", "overl
 class Candidate(NamedTuple):
     """A run that is written, but not published."""
 
-    recs: Recs
+    recs: Published
     folder: Path  # of its parts
     manifest: RunManifest  # with its audit, but without verdicts
     evidence: Evidence
@@ -121,8 +122,9 @@ class Gatekeeper:
     def beside(self, candidate: Candidate, before: RunManifest) -> Iterator[Verdict]:
         """Gates that read the lists of the night before."""
         step = step_for(sum(candidate.manifest.users.values()))
-        folder = candidate.recs.live(before.run_date)
+        folder = candidate.recs.local(before.run_date)
         try:
+            candidate.recs.bring(before.run_date)
             then = Evidence.together(Evidence.of(folder / part.name, one_in(step)) for part in before.files)
         except DataError as error:  # which is no fault of tonight's lists
             yield from (skipped(name, str(error)) for name in ("overlap", "score_shift"))
@@ -203,12 +205,12 @@ def words_of(command: str | None) -> list[str]:
     return words
 
 
-def last_before(recs: Recs, run_date: str) -> RunManifest | None:
+def last_before(recs: Published, run_date: str) -> RunManifest | None:
     """The manifest of the newest live run of an earlier date, of those whose manifest can be read; None without any."""
     for date in reversed(recs.dates()):
         if date < run_date:
             try:
-                return RunManifest.read(recs.manifest(date, str(run_in(recs.live(date)))))
+                return recs.told(date, str(recs.run_id(date)))
             except (MissingInputError, ModelError) as error:
                 log.warning("%s, so tonight is not compared with %s", error, date)
     return None

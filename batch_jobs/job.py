@@ -6,7 +6,10 @@ from typing import Literal, final
 
 from pydantic import Field
 
+from rec_export.bucket import place_at
 from rec_export.config import MOST_K, Scoring
+from rec_export.objects import Place
+from rec_export.published import Published
 from rec_export.record import Record
 from rec_export.rules import Rules
 from rec_export.runtime import Engine
@@ -21,7 +24,8 @@ class ScoreJob(Record):
     items: Path | None = None
     users: Path | None = None
     whom: Literal["listed", "all"] = "listed"  # whether `users` also says whom to score
-    out: Path
+    out: Place
+    staging: Path | None = None  # where runs for a bucket are made on this machine
     run_date: date
     k: int | None = Field(default=None, ge=1, le=MOST_K)
     seen: Literal["exclude", "keep"] | None = None
@@ -36,6 +40,10 @@ class ScoreJob(Record):
     expect_model_sha256: str | None = None  # of the bundle's manifest
     replace: bool = False  # where another run is live at that date
     allow_world_writable: bool = False  # of the place
+
+    def place(self) -> Published:
+        """The published runs that this one joins."""
+        return place_at(self.out, self.staging)
 
     def inputs(self) -> dict[str, Path]:
         """The files that are read, by what they are."""

@@ -15,7 +15,7 @@ from batch_jobs.task import Task
 from batch_jobs.work import MadeWith, Work
 from rec_export.data.columns import Int64
 from rec_export.errors import DataError
-from rec_export.recs import PartFile, Recs
+from rec_export.recs import PartFile
 from rec_export.scorer import Model, Scorer, chunks
 
 
@@ -32,7 +32,7 @@ class PartMaker:
         self.scorer = Scorer(
             model, today.catalogue, today.world, today.eligible, task.ruling.policy, plan.how.approximate
         )
-        self.carrier = Carrier(Recs.at(task.job.out), plan, self.scorer, task.work) if plan.how.incremental else None
+        self.carrier = Carrier(task.job.place(), plan, self.scorer, task.work) if plan.how.incremental else None
 
     @classmethod
     def elsewhere(cls, job: ScoreJob, run_id: str) -> Self:
@@ -43,7 +43,7 @@ class PartMaker:
                 f"the bundle or an input is not what it was where the run {run_id} was begun; give every process and"
                 " machine the same files, then run the command again"
             )
-        work = Work(Recs.at(job.out), plan.run_date, plan.run_id)
+        work = Work(job.place(), plan.run_date, plan.run_id)
         work.join(MadeWith.here(plan.device))
         return cls(Task.read(job, plan, work))
 

@@ -12,6 +12,8 @@ from pydantic import BaseModel
 
 from batch_jobs.clock import Clock
 from batch_jobs.delta import mirror, refuse_unfit
+from batch_jobs.destination import Destination
+from batch_jobs.destinations import destination_at
 from batch_jobs.executors.shards import Share, make_share
 from batch_jobs.gates import Gatekeeper
 from batch_jobs.heartbeat import Heart
@@ -19,7 +21,7 @@ from batch_jobs.job import ScoreJob
 from batch_jobs.ping import Ping
 from batch_jobs.prometheus import write_metrics
 from batch_jobs.publish import warned
-from batch_jobs.report import Report, write_report
+from batch_jobs.report import Report, report_in, write_report
 from batch_jobs.scoring import Scored
 from batch_jobs.scoring import run as score
 from rec_export.bundle import manifest_of
@@ -27,8 +29,6 @@ from rec_export.config import Config, Nightly
 from rec_export.errors import (
     BusyError,
     GateError,
-    MissingInputError,
-    ModelError,
     RecExportError,
     SinkError,
     UsageError,
@@ -74,8 +74,8 @@ class NightlyJob(Record):
         asked |= {name: value for name, value in given.items() if value is not None}
         return ScoreJob(
             bundle=section.bundle, interactions=data.interactions.path, items=data.items and data.items.path,
-            users=data.users and data.users.path, whom=section.users, out=section.out, run_date=self.run_date,
-            rules=self.config.rules, replace=self.replace,
+            users=data.users and data.users.path, whom=section.users, run_date=self.run_date,
+            out=section.out, staging=section.staging, rules=self.config.rules, replace=self.replace,
             expect_model_sha256=self.expect_model_sha256 or section.expect_model_sha256,
             allow_world_writable=section.allow_world_writable,
             **asked,
@@ -107,19 +107,20 @@ def share(job: NightlyJob, index: int, count: int) -> Share:
 
 def watched_over(job: NightlyJob) -> Report:
     """The night, of which others are told: who reads the report, Prometheus, the watchdog, the dead man's switch."""
-    judge, recs, clock = job.judge(), Recs.at(job.section.out), Clock()
-    refuse_busy(recs.control / "lock")  # of a night that is none nobody needs to know
+    judge, place, clock = job.judge(), destination_at(job.section.out, job.section.staging), Clock()
+    control = place.recs.control
+    refuse_busy(control / "lock")  # of a night that is none nobody needs to know
     watchers = Watchers.of(job)
-    with reported(recs, job, watchers), watched(watchers.heart.beat):
+    with reported(place, job, watchers), watched(watchers.heart.beat):
         refuse_slips(job)
         done = score(job.score_job(), judge, job.section.retention)
         if not done.fresh:
             warn_of_gates_not_asked(judge, done.manifest)
-        behind = sunk(recs, job)
+        behind = sunk(job)
     report = told(done, clock, behind)
     with warned("the report could not be written"):
-        if done.fresh or behind is not None or not said_well(recs):
-            write_report(report, recs.control)
+        if done.fresh or behind is not None or not said_well(place):
+            leave_report(place, report)
     watchers.tell(report)
     if behind is not None:
         raise behind
@@ -129,12 +130,12 @@ def watched_over(job: NightlyJob) -> Report:
     return report
 
 
-def sunk(recs: Recs, job: NightlyJob) -> SinkError | None:
+def sunk(job: NightlyJob) -> SinkError | None:
     """Bring the Delta table in line, where one was asked for; why it could not be. The lists are live all the same."""
     if job.section.delta is None:
         return None
     try:
-        mirror(recs, job.section.delta, anywhere=job.section.allow_world_writable)
+        mirror(folder_of(job), job.section.delta, anywhere=job.section.allow_world_writable)
     except RecExportError as error:
         return SinkError(
             f"run_date={job.run_date} is live, but its Delta table is not in line: {error}", error.exit_code
@@ -156,12 +157,10 @@ def warn_of_gates_not_asked(judge: Gatekeeper, run: RunManifest) -> None:
         log.warning("the run %s was published before, so --force-gate %s is not recorded", run.run_id, forced[0])
 
 
-def said_well(recs: Recs) -> bool:
+def said_well(place: Destination) -> bool:
     """Whether the last report is of a night that ended well."""
-    try:
-        return Report.read(recs.control / "report.json").exit_code == 0
-    except (MissingInputError, ModelError):
-        return False
+    last = report_in(place.report())
+    return last is not None and last.exit_code == 0
 
 
 class Watchers(NamedTuple):
@@ -191,7 +190,7 @@ class Watchers(NamedTuple):
 
 
 @contextmanager
-def reported(recs: Recs, job: NightlyJob, watchers: Watchers) -> Iterator[None]:
+def reported(place: Destination, job: NightlyJob, watchers: Watchers) -> Iterator[None]:
     """Leave a report when the block fails. Who finds another one at work leaves that one's report alone."""
     clock = Clock()
     try:
@@ -202,17 +201,20 @@ def reported(recs: Recs, job: NightlyJob, watchers: Watchers) -> Iterator[None]:
     except BaseException as error:
         report = failed(error, job, clock)
         with warned("the report could not be written"):
-            leave_report(recs, report, error)
+            leave_report(place, report, error)
         watchers.tell(report)
         raise
 
 
-def leave_report(recs: Recs, report: Report, error: BaseException) -> None:
+def leave_report(place: Destination, report: Report, error: BaseException | None = None) -> None:
     """Beside the lists, and with the evidence where the gates refused."""
-    recs.control.mkdir(mode=0o750, parents=True, exist_ok=True)
-    write_report(report, recs.control)
-    if isinstance(error, GateError):
-        write_report(report, Path(error.evidence))
+    control = place.recs.control
+    control.mkdir(mode=0o750, parents=True, exist_ok=True)
+    write_report(report, control)
+    evidence = Path(error.evidence) if isinstance(error, GateError) else None
+    if evidence is not None:
+        write_report(report, evidence)
+    place.keep_report(evidence)
 
 
 def told(done: Scored, clock: Clock, behind: SinkError | None) -> Report:
@@ -251,7 +253,15 @@ def refuse_slips(job: NightlyJob) -> None:
     """Raise what can be known before the lists: other columns than the training's, no place for a Delta table."""
     refuse_other_columns(job)
     if job.section.delta is not None:
-        refuse_unfit(Recs.at(job.section.out), job.section.delta, anywhere=job.section.allow_world_writable)
+        refuse_unfit(folder_of(job), job.section.delta, anywhere=job.section.allow_world_writable)
+
+
+def folder_of(job: NightlyJob) -> Recs:
+    """The read root of a night that also keeps a Delta table. Raises UsageError where it is none."""
+    out = job.section.out
+    if not isinstance(out, Path):
+        raise UsageError(f"nightly.delta follows a read root in a folder, but nightly.out is {out}; leave one out")
+    return Recs.at(out)
 
 
 def refuse_other_columns(job: NightlyJob) -> None:

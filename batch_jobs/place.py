@@ -14,10 +14,15 @@ PRIVATE = 0o750  # of folders that are made: the group may read, others may not
 
 def refuse_open(recs: Recs) -> None:
     """Raise UnsafePlaceError where anybody on this machine could put lists of their own in the place of ours."""
-    for folder in (recs.root.resolve(), recs.control):
+    refuse_folders([recs.root.resolve(), recs.control], recs.root)
+
+
+def refuse_folders(folders: list[Path], read: Path | str) -> None:
+    """Raise UnsafePlaceError where anybody could change what is made in some folders for those who read there."""
+    for folder in folders:
         for wrong in faults(folder):
             raise UnsafePlaceError(
-                f"{wrong}, so anybody here could change what readers of {recs.root} get; choose another place, mend its"
+                f"{wrong}, so anybody here could change what readers of {read} get; choose another place, mend its"
                 " mode, or say --allow-world-writable (nightly.allow_world_writable) where nobody else is"
             )
 

@@ -7,15 +7,16 @@ from typing import NamedTuple
 
 import torch
 
+from batch_jobs.destination import Destination
 from batch_jobs.job import ScoreJob
-from batch_jobs.publish import refuse_gap, withdrawal
 from rec_export.bundle import Bundle
 from rec_export.config import MEANS, Scoring
 from rec_export.data.read import fingerprint
 from rec_export.device import device_of
 from rec_export.errors import DataError, MissingInputError, ModelError, OutputExistsError, RecExportError, UsageError
 from rec_export.files import sha256
-from rec_export.recs import UNKNOWN_RUN, Facts, Recs, RunManifest, decided
+from rec_export.published import Published
+from rec_export.recs import UNKNOWN_RUN, Facts, decided
 from rec_export.sealed import MANIFEST, check_files, check_manifest
 
 
@@ -88,33 +89,31 @@ def identity(run_date: str, facts: Facts) -> str:
     return hashlib.sha256(json.dumps(whole, sort_keys=True).encode()).hexdigest()[:12]
 
 
-def facts_of(path: Path) -> Facts:
+def facts_of(recs: Published, run_date: str, run_id: str) -> Facts:
     """What a manifest says that decided its run; nothing where it is gone or damaged."""
     try:
-        return RunManifest.read(path).facts()
+        return recs.told(run_date, run_id).facts()
     except (MissingInputError, ModelError):
         return {}
 
 
-def refuse_taken(recs: Recs, plan: Plan, live: str | None, replace: bool) -> None:
+def refuse_taken(place: Destination, plan: Plan, live: str | None, replace: bool) -> None:
     """Raise OutputExistsError where readers have another run of that date, or had this one and it was taken back."""
-    where = recs.live(plan.run_date)
+    where = place.recs.where(plan.run_date)
     if live == UNKNOWN_RUN:
         raise OutputExistsError(f"{where} holds what rec-export did not write; move it away")
     if replace:
-        if live is not None:
-            refuse_gap(recs.control)
+        place.refuse_unfit(replaces=live is not None)
         return
     if live is not None:
-        path = recs.manifest(plan.run_date, live)
-        theirs = facts_of(path)
+        theirs = facts_of(place.recs, plan.run_date, live)
         names = [name for name in {**theirs, **plan.facts} if theirs.get(name) != plan.facts.get(name)]
         differs = f"another {', '.join(names)}" if theirs and names else "other inputs"
         raise OutputExistsError(
             f"{where} already holds the run {live}, made with {differs};"
             " put this one in its place with --replace, or choose another date or read root"
         )
-    if withdrawal(recs, plan.run_date, plan.run_id).is_file():
+    if place.is_withdrawn(plan.run_date, plan.run_id):
         raise OutputExistsError(
             f"this run, {plan.run_id}, was published at {where} and withdrawn; to publish it all the same: --replace"
         )

@@ -12,7 +12,8 @@ from batch_jobs.plan import Plan
 from rec_export.data.columns import Bool, Float32, Int64
 from rec_export.data.vocab import UNKNOWN, Vocab
 from rec_export.errors import DataError, RecExportError
-from rec_export.recs import PartFile, Recs, run_in, unchanged
+from rec_export.published import Published
+from rec_export.recs import PartFile, unchanged
 from rec_export.topk.contract import Listed, TopK
 from rec_export.world import ragged
 
@@ -76,11 +77,11 @@ class Prior(NamedTuple):
 class Before:
     """The newest published run. Raises DoubtError where it stood on another ground, or is not what it was."""
 
-    def __init__(self, recs: Recs, plan: Plan, ground: Ground) -> None:
+    def __init__(self, recs: Published, plan: Plan, ground: Ground) -> None:
         date = (recs.dates() or [""])[-1]
         if not date or date > plan.run_date:
             raise DoubtError("a later date is published" if date else "nothing was published before")
-        self.live, self.run_id = recs.live(date), str(run_in(recs.live(date)))
+        self.live, self.run_id = recs.local(date), str(recs.run_id(date))
         self.bases = recs.control / "basis" / self.run_id
         if not self.bases.is_dir():
             raise DoubtError(f"the newest run, {self.run_id}, was not incremental")

@@ -48,35 +48,49 @@ def claimed(recs: Recs, *, anywhere: bool = False) -> Iterator[None]:
     Raises UnsafePlaceError where everybody may write, but for `anywhere`. Where nothing was kept in the end, no control
     folder is left either.
     """
-    with storage_errors(recs.root), locked(lock_of(recs, anywhere)):
-        try:
-            settle(recs)
-            yield
-        finally:
-            remove_if_empty(recs.control / "work")
-            if [path.name for path in recs.control.iterdir()] == ["lock"]:
-                (recs.control / "lock").unlink()
-                remove_if_empty(recs.control)
+    with storage_errors(recs.root):
+        refuse_unfit(recs, anywhere)
+        with locked(lock_of(recs.control)):
+            try:
+                settle(recs)
+                yield
+            finally:
+                leave_clean(recs.control)
 
 
 @contextmanager
 def joined(recs: Recs, *, anywhere: bool = False) -> Iterator[None]:
     """Be one of several who make parts there. Raises BusyError where somebody publishes, who must be alone."""
-    with storage_errors(recs.root), locked(lock_of(recs, anywhere), shared=True):
-        yield
+    with storage_errors(recs.root):
+        refuse_unfit(recs, anywhere)
+        with locked(lock_of(recs.control), shared=True):
+            yield
 
 
-def lock_of(recs: Recs, anywhere: bool) -> Path:
-    """The lock file, in the control folder, which is made. Raises StorageError where nothing could be published."""
+def lock_of(control: Path) -> Path:
+    """The lock file, in the control folder, which is made."""
+    control.mkdir(mode=PRIVATE, parents=True, exist_ok=True)
+    return control / "lock"
+
+
+def leave_clean(control: Path) -> None:
+    """Where nothing was kept, no control folder stays."""
+    remove_if_empty(control / "work")
+    if [path.name for path in control.iterdir()] == ["lock"]:
+        (control / "lock").unlink()
+        remove_if_empty(control)
+
+
+def refuse_unfit(recs: Recs, anywhere: bool) -> None:
+    """Raise UnsafePlaceError or StorageError where nothing should or could be published."""
     if not anywhere:
         refuse_open(recs)
-    recs.control.mkdir(mode=0o750, parents=True, exist_ok=True)
+    recs.control.mkdir(mode=PRIVATE, parents=True, exist_ok=True)
     if recs.root.exists() and recs.root.stat().st_dev != recs.control.stat().st_dev:
         raise StorageError(
             f"{recs.root} and {recs.control} are on different disks, so a run cannot appear there at once;"
             f" name a directory below {recs.root} as --out"
         )
-    return recs.control / "lock"
 
 
 def publish(recs: Recs, work: Path, manifest: RunManifest) -> None:
@@ -149,7 +163,7 @@ def settle(recs: Recs) -> None:
             discard(recs, folder, folder.name if owner != folder else folder.parent.name)
     for work in recs.control.glob("work/*"):
         if is_live(recs, work.name):
-            keep_basis(recs, work)
+            keep_basis(recs.control, work)
             shutil.rmtree(work)
     for mark in recs.control.glob("withdrawn/run_date=*/*.json"):
         if run_in(recs.root / mark.parent.name) == mark.stem:  # it is live again, or still
@@ -167,10 +181,10 @@ def settle(recs: Recs) -> None:
         (recs.control / "latest.json").unlink(missing_ok=True)
 
 
-def keep_basis(recs: Recs, work: Path) -> None:
+def keep_basis(control: Path, work: Path) -> None:
     """What the lists of a run stand on outlives its work, so that lists can be carried over the next time."""
     if (work / "basis").is_dir():
-        kept = recs.control / "basis" / work.name
+        kept = control / "basis" / work.name
         shutil.rmtree(kept, ignore_errors=True)
         made(kept.parent)
         os.rename(work / "basis", kept)

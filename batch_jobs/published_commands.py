@@ -6,27 +6,27 @@ from typing import Any
 
 import click
 
-from batch_jobs.commands import DAY, PATH
+from batch_jobs.commands import DAY, PATH, PLACE
 
 
 @click.command()
-@click.argument("recs", type=PATH)
+@click.argument("recs", type=PLACE)
 @click.option("--run-date", type=DAY, help="The day whose lists are taken back.  [default: the newest]")
 @click.option("--to", metavar="RUN_ID", help="The run to put back.  [default: the last that was not withdrawn]")
 @click.option("--withdraw", is_flag=True, help="Take the date away; the one before is then the newest.")
 @click.option("--reason", default="", help="Why; recorded.")
-def rollback(recs: Path, run_date: datetime | None, to: str | None, withdraw: bool, reason: str) -> None:
+def rollback(recs: Path | str, run_date: datetime | None, to: str | None, withdraw: bool, reason: str) -> None:
     """Put the run back that was live before in the read root RECS, in one step, as publishing does."""
+    from batch_jobs.destinations import destination_at
     from batch_jobs.rollback import roll_back
     from rec_export.errors import UsageError
-    from rec_export.recs import Recs
 
     if withdraw and run_date is None:
         raise UsageError("--withdraw needs a --run-date, so that it takes no other date away when it is repeated")
-    place = Recs.at(recs)
-    day = run_date.date().isoformat() if run_date else place.date(None)
+    place = destination_at(recs)
+    day = run_date.date().isoformat() if run_date else place.recs.date(None)
     done = roll_back(place, day, to, withdraw, reason)
-    dates = place.dates()
+    dates = place.recs.dates()
     newest = f"the newest date is now {dates[-1]}" if dates else "nothing is published now"
     if done is None:
         click.echo(f"run_date={day}: {f'the run {to} is live already' if to else f'withdrawn already; {newest}'}")
@@ -38,29 +38,30 @@ def rollback(recs: Path, run_date: datetime | None, to: str | None, withdraw: bo
 
 
 @click.command()
-@click.argument("recs", type=PATH)
+@click.argument("recs", type=PLACE)
+@click.option("--staging", type=PATH, help="Where runs for a bucket are made.  [default: ~/.cache/rec-export/...]")
 @click.option("--json", "as_json", is_flag=True, help="Print it as JSON.")
-def status(recs: Path, as_json: bool) -> None:
+def status(recs: Path | str, staging: Path | None, as_json: bool) -> None:
     """Say what is live in the read root RECS, what is at work, and how the last night ended."""
+    from batch_jobs.destinations import destination_at
     from batch_jobs.status import status as look
-    from rec_export.recs import Recs
 
-    found = look(Recs.at(recs))
+    found = look(destination_at(recs, staging))
     click.echo(found.model_dump_json(indent=2) if as_json else "\n".join(found.lines()))
 
 
 @click.command()
-@click.argument("recs", type=PATH)
+@click.argument("recs", type=PLACE)
 @click.option("--run-date", "days", type=DAY, multiple=True, help="A day to check.  [default: all]")
-def verify_run(recs: Path, days: tuple[datetime, ...]) -> None:
+def verify_run(recs: Path | str, days: tuple[datetime, ...]) -> None:
     """Check the published files in the read root RECS: hashes, counts, order, ranks, duplicates, scores."""
     from rec_export.progress import busy
 
     with busy("starting"):
         from batch_jobs.verify import verify_run as verify
-        from rec_export.recs import Recs
+        from rec_export.bucket import place_at
 
-    place = Recs.at(recs)
+    place = place_at(recs)
     place.date(None)  # an empty root is a slip
     for day in [day.date().isoformat() for day in days] or place.dates():
         with busy(f"checking {day}"):

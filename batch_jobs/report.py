@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Literal, Self, final
 
-from pydantic import Field
+from pydantic import Field, ValidationError
 
 from rec_export.files import write_whole
 from rec_export.record import Record
@@ -107,6 +107,26 @@ def shortfall(told: Recall) -> str:
         f" {told.same:.1%} the same"
     )
     return said if told.searched else f"{said}; this model is not ranked faster so, and all lists are exact"
+
+
+def report_in(text: str | None) -> Report | None:
+    """A report from JSON; None where it is gone or damaged."""
+    try:
+        return None if text is None else Report.model_validate_json(text)
+    except ValidationError:
+        return None
+
+
+def refused_in(control: Path) -> dict[str, str | None]:
+    """The reports in failed/, in JSON, by run id; the newest first. None: a report is gone."""
+    folders = sorted(control.glob("failed/*"), key=changed, reverse=True)
+    paths = [folder / "report.json" for folder in folders]
+    return {path.parent.name: path.read_text(encoding="utf-8") if path.is_file() else None for path in paths}
+
+
+def changed(folder: Path) -> int:
+    """When something was put into a folder, or into one in it, last."""
+    return max((path.stat().st_mtime_ns for path in (folder, *folder.glob("*")) if path.exists()), default=0)
 
 
 def write_report(report: Report, folder: Path) -> None:

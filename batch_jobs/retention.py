@@ -28,8 +28,15 @@ def empty(recs: Recs, keep: Retention) -> None:
     """Remove what has lain in the trash or among the refused runs for too long."""
     with warned("what is older than the retention could not be removed"):
         gone = [path for where in ("trash/run_date=*/*", "gone/*") for path in recs.control.glob(where)]
-        for folder in [*aged(gone, keep.trash_hours), *aged(recs.control.glob("failed/*"), keep.failed_hours)]:
+        for folder in aged(gone, keep.trash_hours):
             shutil.rmtree(folder)
+        forget_refused(recs.control, keep)
+
+
+def forget_refused(control: Path, keep: Retention) -> None:
+    """Remove refused runs from this machine."""
+    for folder in aged(control.glob("failed/*"), keep.failed_hours):
+        shutil.rmtree(folder)
 
 
 def aged(folders: Iterable[Path], hours: float) -> list[Path]:

@@ -92,7 +92,8 @@ def places(config: Config) -> tuple[Path, ...]:
     assert nightly is not None
     tables = [table.path for table in (data.interactions, data.items, data.users) if table is not None]
     tables += config.rules.files().values()
-    return (*tables, nightly.bundle, nightly.out, *filter(None, (nightly.metrics, nightly.heartbeat)))
+    written = (nightly.out, nightly.staging, nightly.metrics, nightly.heartbeat)
+    return (*tables, nightly.bundle, *(path for path in written if isinstance(path, Path)))
 
 
 def refuse_unknown_zone(zone: str) -> None:

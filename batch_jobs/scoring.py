@@ -9,14 +9,14 @@ import pyarrow as pa
 
 from batch_jobs.audit import Evidence, one_in, step_for
 from batch_jobs.clock import Clock
+from batch_jobs.destination import Destination
+from batch_jobs.destinations import destination_at
 from batch_jobs.executors import make_parts
 from batch_jobs.gates import Candidate, Judge, sentence, structure
 from batch_jobs.job import ScoreJob
 from batch_jobs.parts import shards_of
 from batch_jobs.plan import Plan, planned, refuse_taken
-from batch_jobs.publish import claimed, publish
 from batch_jobs.recall import measured
-from batch_jobs.retention import empty, retire
 from batch_jobs.rules import broken, ruled
 from batch_jobs.space import refuse_full
 from batch_jobs.task import Task
@@ -28,7 +28,8 @@ from rec_export.data.read import refuse_changes
 from rec_export.errors import DataError, GateError, MissingInputError
 from rec_export.files import storage_errors
 from rec_export.progress import busy, track
-from rec_export.recs import Recs, RunManifest, matched, run_in
+from rec_export.published import Published
+from rec_export.recs import RunManifest, matched
 from rec_export.stages import Stages
 
 log = logging.getLogger("rec_export")
@@ -52,19 +53,19 @@ def run(job: ScoreJob, judge: Judge = structure, keep: Retention | None = None) 
     another run is live or this one was withdrawn.
     """
     clock, stages = Clock(), Stages()
-    recs = Recs.at(job.out)
-    live = recs.live(job.run_date.isoformat())
+    place = destination_at(job.out, job.staging)
+    recs, run_date = place.recs, job.run_date.isoformat()
     with busy("checking the bundle"):
         plan = planned(job)
     stages.end("check the bundle")
-    with claimed(recs, anywhere=job.allow_world_writable), storage_errors(live):
+    with place.claimed(anywhere=job.allow_world_writable), storage_errors(recs.local(run_date)):
         if keep is not None:
-            empty(recs, keep)  # also while nights are refused
-        before = run_in(live)
+            place.empty(keep)  # also while nights are refused
+        before = recs.run_id(run_date)
         done = already(recs, plan, job.replace) if before == plan.run_id else None
         if done is not None:
             return Scored(done, fresh=False)
-        refuse_taken(recs, plan, before, job.replace)
+        refuse_taken(place, plan, before, job.replace)
         with busy("reading the log and tables"):
             today = look(plan.bundle, job)
             ruling = ruled(today, job, plan.bundle.manifest.blueprint.data, plan.how)
@@ -84,27 +85,28 @@ def run(job: ScoreJob, judge: Judge = structure, keep: Retention | None = None) 
             if plan.how.approximate:
                 draft = draft.model_copy(update={"approximate": measured(task, evidence.sample)})
             draft = draft.model_copy(update={"stages": stages.until("read back")})
-            with busy("publishing"):
+            with busy("judging"):
                 manifest = judged(Candidate(recs, work.parts, draft, evidence), work, judge)
                 refuse_other_parts(work, manifest)
-                publish(recs, work.parts, manifest)
+            if not place.publish(work.parts, manifest):
+                return Scored(recs.told(run_date, plan.run_id), fresh=False)
             work.clear_others()
-            clear_up(recs, keep, plan.run_date)
+            clear_up(place, keep, run_date)
     return Scored(manifest, fresh=True, resumed=len(manifest.files) - len(left))
 
 
-def clear_up(recs: Recs, keep: Retention | None, run_date: str) -> None:
+def clear_up(place: Destination, keep: Retention | None, run_date: str) -> None:
     """Remove what is kept no longer."""
     if keep is not None:
-        retire(recs, keep, run_date)
-        empty(recs, keep)
+        place.retire(keep, run_date)
+        place.empty(keep)
 
 
-def already(recs: Recs, plan: Plan, replace: bool) -> RunManifest | None:
+def already(recs: Published, plan: Plan, replace: bool) -> RunManifest | None:
     """The manifest of the run that is live; None where it is damaged and may be replaced. Raises DataError if not."""
     try:
         manifest = recs.told(plan.run_date, plan.run_id)
-        matched(recs.live(plan.run_date), manifest)
+        recs.refuse_changed(manifest)
     except (DataError, MissingInputError):
         if not replace:
             raise
@@ -185,7 +187,7 @@ def judged(candidate: Candidate, work: Work, judge: Judge) -> RunManifest:
     if refused:
         manifest.write(work.folder / "manifest.json")
         dates = recs.dates()
-        stays = f"{recs.live(dates[-1])} stays the newest" if dates else "nothing is published"
+        stays = f"{recs.where(dates[-1])} stays the newest" if dates else "nothing is published"
         kept = work.fail()
         raise GateError(f"{refused}; {stays}, and the run is kept in {kept}", str(kept))
     return manifest

@@ -8,7 +8,8 @@ from batch_jobs.plan import Plan, facts_of
 from batch_jobs.task import Task
 from rec_export.errors import MissingInputError, ModelError, StorageError
 from rec_export.forecast import free_at, sized
-from rec_export.recs import Recs, RunManifest, run_in
+from rec_export.published import Published
+from rec_export.recs import RunManifest
 
 log = logging.getLogger("rec_export")
 SCORE = 4.2  # bytes of a row in Parquet beside the item: a float32 that packs badly, rank and source that pack well
@@ -21,7 +22,7 @@ def bytes_of(rows: int, items: int) -> int:
     return int(rows * (SCORE + log2(max(items, 2)) / 8))
 
 
-def refuse_full(recs: Recs, task: Task, left: list[Shard]) -> None:
+def refuse_full(recs: Published, task: Task, left: list[Shard]) -> None:
     """Raise StorageError where the parts that are left clearly cannot fit; a warning where they may not."""
     users, free = sum(shard.stop - shard.first for shard in left), free_at(task.work.folder)
     before = like_tonight(recs, task.plan)
@@ -41,16 +42,16 @@ def refuse_full(recs: Recs, task: Task, left: list[Shard]) -> None:
         log.warning("the disk may be too full: %s", need)
 
 
-def like_tonight(recs: Recs, plan: Plan) -> RunManifest | None:
+def like_tonight(recs: Published, plan: Plan) -> RunManifest | None:
     """The newest run that is live, if its lists were made as tonight's are; how large they are is known."""
     dates = recs.dates()
     if not dates:
         return None
-    path = recs.manifest(dates[-1], str(run_in(recs.live(dates[-1]))))
-    theirs = facts_of(path)
+    run_id = str(recs.run_id(dates[-1]))
+    theirs = facts_of(recs, dates[-1], run_id)
     if any(theirs.get(name) != plan.facts.get(name) for name in ("k", "seen", "rules")):
         return None
     try:
-        return RunManifest.read(path)
+        return recs.told(dates[-1], run_id)
     except (MissingInputError, ModelError):
         return None

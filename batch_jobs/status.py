@@ -5,13 +5,14 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Self, final
 
+from batch_jobs.destination import Destination
 from batch_jobs.holders import Holder, holders
-from batch_jobs.report import Report
-from batch_jobs.rollback import Withdrawal, kept
-from rec_export.errors import MissingInputError, ModelError
+from batch_jobs.report import Report, changed, report_in
+from rec_export.errors import MissingInputError
 from rec_export.forecast import lasting
+from rec_export.published import Withdrawal
 from rec_export.record import Record
-from rec_export.recs import FOLDER, Recs, run_in
+from rec_export.recs import FOLDER, Recs, RunManifest
 
 SIDECAR = re.compile(r"part-(\d{5})-of-(\d{5})-[0-9a-f]{12}\.json")
 QUIET = timedelta(hours=1)  # without a change in the folder of a run at work, from which a person should look
@@ -28,13 +29,12 @@ class Refused(Record):
     sentence: str = ""
 
     @classmethod
-    def kept_in(cls, folder: Path) -> Self:
-        """What its report says."""
-        try:
-            told = Report.read(folder / "report.json")
-        except (MissingInputError, ModelError):
-            return cls(run_id=folder.name)
-        return cls(run_id=folder.name, run_date=told.run_date, at=told.started_at, sentence=told.sentence)
+    def of(cls, run_id: str, report: str | None) -> Self:  # type: ignore[override]
+        """What its report says, in JSON."""
+        told = report_in(report)
+        if told is None:
+            return cls(run_id=run_id)
+        return cls(run_id=run_id, run_date=told.run_date, at=told.started_at, sentence=told.sentence)
 
     def line(self) -> str:
         """For a person."""
@@ -133,35 +133,22 @@ class Status(Record):
         return lines
 
 
-def withdrawn(recs: Recs) -> tuple[Withdrawal, ...]:
-    """The runs that were taken back; a run that is live again has lost its mark (publish.settle)."""
-    told = [Withdrawal.read(path) for path in recs.control.glob("withdrawn/run_date=*/*.json")]
-    return tuple(sorted(told, key=lambda one: one.at, reverse=True))
-
-
-def changed(folder: Path) -> int:
-    """When something was put into a folder, or into one in it, last."""
-    return max((path.stat().st_mtime_ns for path in (folder, *folder.glob("*")) if path.exists()), default=0)
-
-
 def moment(nanoseconds: int) -> datetime:
     """A file's time, to the second."""
     return datetime.fromtimestamp(nanoseconds // 10**9, UTC)
 
 
-def status(recs: Recs) -> Status:
+def status(place: Destination) -> Status:
     """Look. Raises MissingInputError where nothing was ever published or tried."""
-    if not recs.root.is_dir() and not recs.control.is_dir():
+    recs = place.recs
+    if isinstance(recs, Recs) and not recs.root.is_dir() and not recs.control.is_dir():
         raise MissingInputError(f"{recs.root} does not exist; name the --out of a run")
     dates = recs.dates()
     newest = dates[-1] if dates else None
-    run_id = None if newest is None else run_in(recs.live(newest))
-    known = newest and run_id and recs.manifest(newest, run_id).is_file()
-    manifest = recs.told(newest, run_id) if known and newest and run_id else None
-    last = recs.control / "report.json"
+    run_id = None if newest is None else recs.run_id(newest)
+    manifest = told(place, newest, run_id)
     begun, lock = sorted(recs.control.glob("work/*"), key=changed), holders(recs.control / "lock")
     cut = len(begun) - 1 if lock is not None and begun else len(begun)
-    failed = sorted(recs.control.glob("failed/*"), key=changed, reverse=True)
     return Status(
         newest=newest, run_id=run_id, dates=tuple(dates),
         users=manifest and sum(manifest.users.values()), rows=manifest and manifest.rows,
@@ -169,8 +156,18 @@ def status(recs: Recs) -> Status:
         at_work=tuple(UnderWay.at(path) for path in begun[cut:]),
         stopped=tuple(UnderWay.at(path) for path in begun[:cut]),
         lock=lock,
-        refused=tuple(Refused.kept_in(path) for path in failed),
-        withdrawn=withdrawn(recs),
-        kept=() if newest is None else tuple(kept(recs, f"run_date={newest}")),
-        last_night=Report.read(last) if last.is_file() else None,
+        refused=tuple(Refused.of(run, report) for run, report in place.refused().items()),
+        withdrawn=tuple(sorted(place.withdrawn(), key=lambda one: one.at, reverse=True)),
+        kept=() if newest is None else tuple(place.kept(newest)),
+        last_night=report_in(place.report()),
     )  # fmt: skip
+
+
+def told(place: Destination, newest: str | None, run_id: str | None) -> RunManifest | None:
+    """The manifest of the newest run; None where it is gone."""
+    if newest is None or run_id is None:
+        return None
+    try:
+        return place.recs.told(newest, run_id)
+    except MissingInputError:
+        return None

@@ -1,10 +1,12 @@
 """Hold a published run against its manifest, and its lists against the promises of docs/format.md; by files alone."""
 
+from pathlib import Path
 from typing import NamedTuple
 
 from batch_jobs.audit import Evidence, one_in
 from rec_export.errors import DataError
-from rec_export.recs import Recs, RunManifest, run_in, verified
+from rec_export.published import Published
+from rec_export.recs import PartFile, RunManifest
 
 
 class Verified(NamedTuple):
@@ -15,22 +17,25 @@ class Verified(NamedTuple):
     users: int  # with a list
 
 
-def verify_run(recs: Recs, run_date: str) -> Verified:
+def verify_run(recs: Published, run_date: str) -> Verified:
     """Check the live run of a date: names, sizes, hashes, page checksums, counts, order, ranks, duplicates, scores.
 
     Raises DataError with the first thing that is wrong.
     """
-    paths = verified(recs, run_date)
-    manifest = recs.told(run_date, str(run_in(recs.live(run_date))))
-    found = []
-    for path, part in zip(paths, manifest.files, strict=True):
-        one = Evidence.of(path, one_in(1 << 62))
-        counted, said = (one.rows, sum(one.users.values())), (part.rows, sum(part.users.values()) - part.empty_lists)
-        if counted != said:
-            raise DataError(f"{path} holds {counted[0]:,} rows of {counted[1]:,} users, but its manifest says {said}")
-        found.append(one)
+    with recs.opened(run_date) as paths:
+        manifest = recs.told(run_date, str(recs.run_id(run_date)))
+        found = [evidence_of(path, part) for path, part in zip(paths, manifest.files, strict=True)]
     whole = Evidence.together(found)
     broken = "; ".join(f"{count:,} {kind}" for kind, count in whole.broken.items() if count)
     if broken:
-        raise DataError(f"the lists in {recs.live(run_date)} break what was promised: {broken}")
+        raise DataError(f"the lists in {recs.where(run_date)} break what was promised: {broken}")
     return Verified(manifest, whole.rows, sum(whole.users.values()))
+
+
+def evidence_of(path: Path, part: PartFile) -> Evidence:
+    """What a part holds. Raises DataError where that is not as many rows and users as its record says."""
+    one = Evidence.of(path, one_in(1 << 62))
+    counted, said = (one.rows, sum(one.users.values())), (part.rows, sum(part.users.values()) - part.empty_lists)
+    if counted != said:
+        raise DataError(f"{path} holds {counted[0]:,} rows of {counted[1]:,} users, but its manifest says {said}")
+    return one

@@ -33,8 +33,9 @@ from batch_jobs.publish import made, warned
 from rec_export import __version__
 from rec_export.errors import DeviceError, MissingInputError, ModelError
 from rec_export.files import sync, write_whole
+from rec_export.published import Published
 from rec_export.record import Record
-from rec_export.recs import PartFile, Recs, unchanged
+from rec_export.recs import PartFile, unchanged
 
 DECIDING = torch, pa, np, ort  # packages that decide the bytes of a part
 KEPT = 7 * 86400.0  # seconds that another unfinished run is kept, if nothing is published at its date
@@ -70,7 +71,7 @@ class Everybody(Record):
 class Work:
     """The folder of one run: `begin` it alone, with the lock held, or `join` in as one of several."""
 
-    def __init__(self, recs: Recs, run_date: str, run_id: str) -> None:
+    def __init__(self, recs: Published, run_date: str, run_id: str) -> None:
         self.folder = recs.control / "work" / run_id
         self.parts = self.folder / f"run_date={run_date}"
         self.sidecars, self.bases = self.folder / "done", self.folder / "basis"
@@ -219,7 +220,7 @@ def told(made_with: MadeWith | None) -> str:
 
 
 @contextmanager
-def working(recs: Recs, plan: Plan) -> Iterator[Work]:
+def working(recs: Published, plan: Plan) -> Iterator[Work]:
     """The folder of a run; when the block ends, however it does, only finished parts are kept in it."""
     work = Work(recs, plan.run_date, plan.run_id)
     work.begin(None if plan.how.executor == "shards" else MadeWith.here(plan.device))

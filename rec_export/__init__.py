@@ -2,6 +2,7 @@
 
 import os
 from pathlib import Path
+from typing import overload
 
 # Or onnxruntime, once imported, looks for a server of Microsoft and keeps a list of events below ~/.cache.
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
@@ -9,13 +10,27 @@ os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 __version__ = "0.1.0"
 
 
-def recommendations(root: str | Path, run_date: str | None = None) -> list[Path]:
+@overload
+def recommendations(root: Path, run_date: str | None = None) -> list[Path]: ...
+@overload
+def recommendations(
+    root: str | Path, run_date: str | None = None, copies: str | Path | None = None
+) -> list[Path] | list[str]: ...
+def recommendations(
+    root: str | Path, run_date: str | None = None, copies: str | Path | None = None
+) -> list[Path] | list[str]:
     """The Parquet files of one published run, each verified against the run's manifest; of the newest date, or another.
 
     Pass the list to anything that reads Parquet. A date that is then published anew moves away: where a reader misses
-    a file, call again. Raises MissingInputError or DataError (rec_export.errors).
+    a file, call again. Of a bucket, s3://bucket/prefix, the list holds URLs, of which names and sizes are verified;
+    with the folder `copies` the files are fetched there, and verified by their sha256 as those of a folder are.
+    Raises MissingInputError or DataError (rec_export.errors).
     """
-    from rec_export.recs import Recs, verified  # here, so that `rec-export --help` does not wait for pydantic
+    from rec_export.bucket import Bucket, place_at  # here, so that `rec-export --help` does not wait for pydantic
+    from rec_export.recs import verified
 
-    recs = Recs.at(Path(root))
-    return verified(recs, recs.date(run_date))
+    place = place_at(root)
+    day = place.date(run_date)
+    if not isinstance(place, Bucket):
+        return verified(place, day)
+    return place.urls(day) if copies is None else place.copied(day, Path(copies))

@@ -11,6 +11,7 @@ from rec_export import strict_yaml
 from rec_export.data.config import DataConfig
 from rec_export.errors import MissingInputError, UsageError, nearest
 from rec_export.files import below
+from rec_export.objects import Place
 from rec_export.record import Record
 from rec_export.redact import redacted
 from rec_export.rules import Rules
@@ -135,7 +136,10 @@ class Nightly(Record):
     """What `nightly` does beside scoring: with which bundle, where to, and what it must not publish."""
 
     bundle: Path
-    out: Path = Field(description="the read root")
+    out: Place = Field(description="the read root: a folder, or s3://bucket/prefix")
+    staging: Path | None = Field(
+        default=None, description="where runs for a bucket are made on this machine; below ~/.cache if not said"
+    )
     users: Literal["all", "listed"] = Field(
         default="all", description="whom to score: everybody known, or the users in data.users alone"
     )
@@ -172,8 +176,9 @@ class Nightly(Record):
 
     def relative_to(self, folder: Path) -> Self:
         """With paths from a folder."""
-        paths = {name: getattr(self, name) for name in ("bundle", "out", "metrics", "heartbeat", "delta")}
-        return self.model_copy(update={name: path and below(folder, path) for name, path in paths.items()})
+        names = "bundle", "out", "staging", "metrics", "heartbeat", "delta"
+        paths = {name: path for name in names if isinstance(path := getattr(self, name), Path)}
+        return self.model_copy(update={name: below(folder, path) for name, path in paths.items()})
 
 
 @final

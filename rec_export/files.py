@@ -82,7 +82,7 @@ def refuse_existing(path: Path, kind: str = "directory") -> None:
 
 
 @contextmanager
-def storage_errors(path: Path) -> Iterator[None]:
+def storage_errors(path: Path | str) -> Iterator[None]:
     """Turn the operating system's refusals while writing `path` into one sentence."""
     try:
         yield

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import NamedTuple, Self, final
 
 from rec_export.files import files_below
+from rec_export.objects import Place
 from rec_export.record import Record
 
 ENOUGH = 3.0  # seconds of work, from which the rest is foretold
@@ -38,7 +39,8 @@ class Forecast(Record):
     does: str
     inputs: tuple[Input, ...]
     facts: tuple[str, ...]  # sizes, in words
-    out: Path
+    out: Place
+    work: Path | None = None  # where it is made, if that is elsewhere
     done: bool = False  # the same was done before, so nothing would be written
     memory: int | None = None  # bytes at the peak
     disk: int | None = None  # bytes of what stays
@@ -47,7 +49,7 @@ class Forecast(Record):
     untold: str = ""  # why no time is told
 
     @classmethod
-    def nothing(cls, does: str, inputs: Mapping[str, Path], out: Path) -> Self:
+    def nothing(cls, does: str, inputs: Mapping[str, Path], out: Path | str) -> Self:
         """The same was done before."""
         return cls(does=does, inputs=read(inputs), facts=(), out=out, done=True)
 
@@ -73,7 +75,7 @@ class Forecast(Record):
             if self.memory > whole:
                 yield "WARNING   that is more than this machine has"
         if self.disk is not None:
-            free = free_at(self.out)
+            free = free_at(self.work or Path(self.out))
             more = f", and {sized(self.meanwhile)} while it works" if self.meanwhile else ""
             yield f"Disk      about {sized(self.disk)}{more}; {sized(free)} are free"
             if self.disk + self.meanwhile > free:

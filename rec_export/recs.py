@@ -10,6 +10,8 @@ told by the names of its parts and by nothing else.
 import hashlib
 import json
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, Self, final
 
@@ -217,6 +219,30 @@ class Recs(NamedTuple):
         if not RUN_DATE.fullmatch(run_date):
             raise UsageError(f"the run date is {run_date!r}, but should be like 2026-11-20")
         return self.root / f"run_date={run_date}"
+
+    def where(self, run_date: str) -> str:
+        """The same, for sentences."""
+        return str(self.live(run_date))
+
+    def local(self, run_date: str) -> Path:
+        """The same: its parts are on this machine."""
+        return self.live(run_date)
+
+    def run_id(self, run_date: str) -> str | None:
+        """The run that is live at a date."""
+        return run_in(self.live(run_date))
+
+    def refuse_changed(self, manifest: RunManifest) -> None:
+        """Raise DataError where the parts of the live run are not what they were."""
+        matched(self.live(manifest.run_date), manifest)
+
+    def bring(self, run_date: str) -> None:
+        """They are there."""
+
+    @contextmanager
+    def opened(self, run_date: str) -> Iterator[list[Path]]:
+        """The parts of the live run, verified."""
+        yield verified(self, run_date)
 
     def dates(self) -> list[str]:
         """The dates that have a run, the oldest first."""

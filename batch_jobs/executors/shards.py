@@ -2,17 +2,16 @@
 
 from typing import NamedTuple
 
+from batch_jobs.destinations import destination_at
 from batch_jobs.job import ScoreJob
 from batch_jobs.maker import PartMaker
 from batch_jobs.parts import Shard, shards_of
 from batch_jobs.plan import planned, refuse_taken
-from batch_jobs.publish import joined
 from batch_jobs.task import Task
 from batch_jobs.work import MadeWith, Work
 from rec_export.errors import MissingPartsError
 from rec_export.files import storage_errors
 from rec_export.progress import track
-from rec_export.recs import Recs, run_in
 
 
 def make(task: Task, shards: list[Shard]) -> None:
@@ -39,14 +38,14 @@ def make_share(job: ScoreJob, index: int, count: int) -> Share:
 
     Raises BusyError where somebody publishes there, and OutputExistsError where another run is live at that date.
     """
-    recs, plan = Recs.at(job.out), planned(job)
-    live = recs.live(plan.run_date)
-    with joined(recs, anywhere=job.allow_world_writable), storage_errors(live):
-        before = run_in(live)
+    place, plan = destination_at(job.out, job.staging), planned(job)
+    recs = place.recs
+    with place.joined(anywhere=job.allow_world_writable), storage_errors(recs.local(plan.run_date)):
+        before = recs.run_id(plan.run_date)
         if before == plan.run_id:
             return Share(plan.run_id, [], [], published=True)
         if not job.replace:
-            refuse_taken(recs, plan, before, replace=False)
+            refuse_taken(place, plan, before, replace=False)
         work = Work(recs, plan.run_date, plan.run_id)
         work.join(MadeWith.here(plan.device))
         task = Task.read(job, plan, work)

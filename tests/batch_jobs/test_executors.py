@@ -49,12 +49,12 @@ def by(job: ScoreJob, executor: str, **more: Any) -> ScoreJob:
 
 def published(job: ScoreJob) -> dict[str, bytes | None]:
     """What the read root holds."""
-    return contents(job.out) if job.out.exists() else {}
+    return contents(Path(job.out)) if Path(job.out).exists() else {}
 
 
 def undisturbed(job: ScoreJob) -> dict[str, bytes | None]:
     """What a run by the local executor publishes elsewhere."""
-    other = job.model_copy(update={"out": job.out.with_name("whole") / "recs"})
+    other = job.model_copy(update={"out": Path(job.out).with_name("whole") / "recs"})
     run(other)
     return published(other)
 
@@ -102,7 +102,7 @@ def test_what_shards_began_the_local_executor_finishes(wanted: ScoreJob) -> None
 
 
 def test_several_make_parts_at_once_but_who_publishes_is_alone(wanted: ScoreJob) -> None:
-    recs = Recs.at(wanted.out)
+    recs = Recs.at(Path(wanted.out))
     with joined(recs):
         make_share(wanted, 0, 1)
         with pytest.raises(BusyError):
@@ -119,7 +119,7 @@ def test_parts_of_another_machine_or_version_are_refused_and_stay(
         made = make_share(wanted, 0, 2).made
     with pytest.raises(DeviceError, match="are made with another, torch 1, but this machine has cpu"):
         make_share(wanted, 1, 2)
-    parts = wanted.out.with_name("recs.control") / "work"
+    parts = Path(wanted.out).with_name("recs.control") / "work"
     assert sorted(path.name for path in parts.rglob("part-*.parquet")) == made
 
 
@@ -145,7 +145,7 @@ def test_publishing_another_run_by_a_slip_takes_no_part_away(wanted: ScoreJob) -
     with pytest.raises(MissingPartsError, match="4 of 4 parts"):
         run(by(wanted, "shards", k=6))
     assert run(by(wanted, "shards")).resumed == PARTS
-    assert not (wanted.out.with_name("recs.control") / "work").exists()
+    assert not (Path(wanted.out).with_name("recs.control") / "work").exists()
 
 
 def test_a_process_that_finds_other_inputs_refuses(wanted: ScoreJob) -> None:

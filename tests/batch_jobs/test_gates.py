@@ -170,7 +170,7 @@ def test_the_lists_of_the_day_before_as_todays_are_warned_of(tmp_path: Path) -> 
 
 def test_damage_to_the_night_before_is_said_and_no_reason_to_refuse_tonight(tmp_path: Path) -> None:
     tonight = nights(tmp_path)
-    before = min(tonight.recs.live("2026-11-19").iterdir())
+    before = min(tonight.recs.local("2026-11-19").iterdir())
     before.write_bytes(before.read_bytes()[:100])
     assert said(tonight) == {"overlap": "skipped", "score_shift": "skipped"}
 

@@ -62,15 +62,15 @@ def lose(cluster: Any, node: Any, recs: Path, lost_at: list[int]) -> None:
 @pytest.mark.long
 def test_a_node_that_is_lost_midway_changes_no_byte(wanted: ScoreJob, cluster: tuple[Any, Any]) -> None:
     lost_at: list[int] = []
-    whole = wanted.model_copy(update={"out": wanted.out.with_name("whole") / "recs", "executor": "local"})
+    whole = wanted.model_copy(update={"out": Path(wanted.out).with_name("whole") / "recs", "executor": "local"})
     run(whole)
-    loss = threading.Thread(target=lose, args=(*cluster, wanted.out, lost_at))
+    loss = threading.Thread(target=lose, args=(*cluster, Path(wanted.out), lost_at))
     loss.start()
     assert run(wanted.model_copy(update={"ray_address": cluster[0].address})).resumed == 0
     loss.join()
     assert len(lost_at) == 1
-    assert contents(wanted.out) == contents(whole.out)
-    assert len(list(wanted.out.rglob("*.parquet"))) == PARTS
+    assert contents(Path(wanted.out)) == contents(Path(whole.out))
+    assert len(list(Path(wanted.out).rglob("*.parquet"))) == PARTS
 
 
 def test_who_waits_for_ray_says_so_from_the_first_moment_on() -> None:

@@ -53,10 +53,10 @@ def test_a_broken_run_goes_on_to_the_bytes_of_an_undisturbed_one(
     job.run(score_job(exported, shop, tmp_path / "whole" / "recs"))
     wanted = score_job(exported, shop, tmp_path / "broken" / "recs")
     broken_off(wanted, parts)
-    assert not wanted.out.exists()
+    assert not Path(wanted.out).exists()
     assert job.run(wanted).resumed == parts
     assert contents(tmp_path / "broken" / "recs") == contents(tmp_path / "whole" / "recs")
-    assert len(list(wanted.out.rglob("*.parquet"))) == PARTS
+    assert len(list(Path(wanted.out).rglob("*.parquet"))) == PARTS
 
 
 def test_a_part_that_was_damaged_meanwhile_is_made_again(exported: Path, shop: Path, tmp_path: Path) -> None:
@@ -107,7 +107,7 @@ def test_a_run_that_is_terminated_keeps_what_is_finished(exported: Path, shop: P
     words = "score", exported, "--interactions", log, "--out", wanted.out, "--run-date", LAST_DAY, "--k", "5"
     environment = {**os.environ, "PYTHONPATH": os.getcwd()}
     ended = subprocess.run([sys.executable, "-c", TERMINATED, *map(str, words)], env=environment, check=False)
-    assert (ended.returncode, wanted.out.exists()) == (128 + 15, False)
+    assert (ended.returncode, Path(wanted.out).exists()) == (128 + 15, False)
     assert job.run(wanted).resumed == 1
 
 

@@ -89,7 +89,7 @@ def test_an_error_after_the_commit_does_not_ask_for_a_second_rollback(
             raise OSError(28, "no space left")
 
     before = run_in(twice.live(LAST_DAY))
-    monkeypatch.setattr("batch_jobs.rollback.settle", full)
+    monkeypatch.setattr("batch_jobs.publish.settle", full)
     answer = command("rollback", twice.root)
     assert (answer.code, longest(twice)) == (0, 3)
     assert "it is done, but what was replaced is not in the trash yet" in answer.err
