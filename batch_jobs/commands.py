@@ -84,7 +84,7 @@ SCORING = (
     ),
     click.option(
         "--runtime",
-        type=click.Choice(["torchscript", "onnx", "pt2", "onnx-fp16", "onnx-int8"]),
+        type=click.Choice(["torchscript", "onnx", "pt2", "aoti", "onnx-fp16", "onnx-int8"]),
         help="What runs the towers.  [default: score.runtime]",
     ),
     click.option("--device", help="auto, cpu or cuda.  [default: score.device]"),

@@ -35,6 +35,7 @@ CPU = torch.device("cpu")
 HISTORY = 10  # items that are shown
 HIDDEN = 5  # items that would stand in the list, but for a rule
 ENGINES: tuple[Engine, ...] = get_args(Runtime) + get_args(Lossy)  # the exact ones first
+PORTABLE = [form for form in ENGINES if form != "aoti"]  # native code is run where it made the lists alone
 CROWDED = "a cap or the re-rank for diversity gave its place to another item"
 NEXT = 5  # items that are told of where the log goes on after the run's date
 ALIKE = 50_000  # ids that a mistyped one is compared with
@@ -66,7 +67,8 @@ def run(job: ExplainJob) -> Explained:
     today = look(bundle, score_job)
     user, data = user_row(job.user, today), bundle.manifest.blueprint.data
     policy = ruled(today, score_job, data, how).policy
-    models = {form: Model.of_bundle(bundle, form, CPU) for form in ENGINES if form in bundle.manifest.runtimes}
+    there = [form for form in ENGINES if form in bundle.manifest.runtimes and form in (*PORTABLE, how.runtime)]
+    models = {form: Model.of_bundle(bundle, form, CPU) for form in there}
     scorers = {
         form: Scorer(model, today.catalogue, today.world, today.eligible, policy, how.approximate)
         for form, model in models.items()

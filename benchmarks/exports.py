@@ -28,7 +28,7 @@ from exporters.parts import Part, parts_of
 from exporters.recommender import item_vectors
 from rec_export.checkpoint import Checkpoint
 from rec_export.machine import prepare
-from rec_export.runtime import FILES, load_tower
+from rec_export.runtime import FILES, file_of, load_tower
 from rec_export.topk import Ranker, Seen
 from rec_export.towers import Head, Inputs
 
@@ -61,7 +61,11 @@ def timed(call: Call, repeats: int) -> float:
 
 def tower_calls(part: Part, inputs: Inputs, bundle: Path) -> dict[str, Call]:
     """The eager tower and its exports on one batch."""
-    towers = {form: load_tower(bundle, part.name, form, CPU) for form in FILES}
+    towers = {
+        form: load_tower(bundle, part.name, form, CPU)
+        for form in FILES
+        if (bundle / file_of(part.name, form)).is_file()
+    }
     return {"eager": lambda: part.run(inputs)} | {form: partial(tower, inputs) for form, tower in towers.items()}
 
 

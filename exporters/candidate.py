@@ -64,6 +64,23 @@ def pt2(folder: Path, part: str, device: str) -> Run:
     return run
 
 
+def aoti(folder: Path, part: str, device: str) -> Run:
+    """A program that was compiled for this machine; it reads memory as it lay in the export, row by row."""
+    import torch
+    from torch._inductor import aoti_load_package
+
+    if device != "cpu":
+        raise NoDeviceError("an AOTInductor package that was made on a CPU runs there alone")
+    module = aoti_load_package(str(folder / f"aoti/{part}.pt2"))
+
+    def run(inputs: Arrays) -> Arrays:
+        tensors = {name: torch.from_numpy(np.ascontiguousarray(value)) for name, value in inputs.items()}
+        with torch.inference_mode():
+            return {OUTPUT: module(**tensors).numpy()}
+
+    return run
+
+
 def onnx(folder: Path, part: str, device: str, kind: str = "") -> Run:
     """A file in ONNX Runtime on a device, or its smaller copy; optimised by default, as users run it."""
     import onnxruntime
@@ -82,7 +99,7 @@ def onnx(folder: Path, part: str, device: str, kind: str = "") -> Run:
     return lambda inputs: dict(zip(names, session.run(None, inputs), strict=True))
 
 
-FORMATS = {"torchscript": torchscript, "onnx": onnx, "pt2": pt2}
+FORMATS = {"torchscript": torchscript, "onnx": onnx, "pt2": pt2, "aoti": aoti}
 FORMATS |= {f"onnx-{kind}": partial(onnx, kind=f".{kind}") for kind in ("fp16", "int8")}
 
 

@@ -16,6 +16,7 @@ LOADING = {
     "torchscript": 'torch.jit.load("torchscript/user_tower.pt")(inputs)',
     "onnx": 'onnxruntime.InferenceSession("onnx/user_tower.onnx").run(None, inputs)',
     "pt2": 'torch.export.load("pt2/user_tower.pt2").module()(**inputs)',
+    "aoti": 'torch._inductor.aoti_load_package("aoti/user_tower.pt2")(**inputs)',
 }
 PRICE_HEAD = "copy", "size", "best 10 the same", "first item another", "NDCG@10", "HR@10", "time of 1 row", "of 4,096"
 WHOLE_LISTS = "", "`onnx/recommender.onnx` gives whole lists, as of the last row that was learned from."

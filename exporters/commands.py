@@ -12,13 +12,21 @@ if TYPE_CHECKING:
     from rec_export.runtime import Runtime
 
 FOLDER = click.Path(path_type=Path, readable=False)
+OPSET = click.option("--opset", type=click.IntRange(18, 23), default=20, show_default=True, help="Of the ONNX files.")
+LIMIT = click.option(
+    "--limit",
+    type=click.FloatRange(min=0, min_open=True),
+    default=600,
+    show_default=True,
+    help="Seconds that one call of an exported file may take; later it is refused.",
+)
 
 
 def export_options(command: Callable[..., None]) -> Callable[..., None]:
-    """CHECKPOINT --out BUNDLE --json."""
+    """CHECKPOINT --out BUNDLE --limit SECONDS --json."""
     json_flag = click.option("--json", "as_json", is_flag=True, help="Print the parity summary as JSON.")
     out = click.option("-o", "--out", type=FOLDER, required=True, help="The new directory to write.")
-    return click.argument("checkpoint", type=FOLDER)(out(json_flag(command)))
+    return click.argument("checkpoint", type=FOLDER)(out(LIMIT(json_flag(command))))
 
 
 @click.command()
@@ -29,15 +37,28 @@ def export_options(command: Callable[..., None]) -> Callable[..., None]:
     help="Keep the smallest copy that costs no more than this on held-out rows, as in ndcg=1%.",
 )
 @click.option("--test", type=FOLDER, help="Held-out rows for that, where the split has no test part.")
+@click.option(
+    "--format",
+    "formats",
+    type=click.Choice(["torchscript", "onnx", "pt2", "aoti"]),
+    multiple=True,
+    default=("torchscript", "onnx", "pt2"),
+    show_default=True,
+    help="What to write; may be given several times. aoti is compiled by g++, for machines like this one alone.",
+)
+@OPSET
 @click.option("--dry-run", is_flag=True, help="Say what would happen and what it needs; write nothing.")
 @export_options
 def export(
     checkpoint: Path,
     out: Path,
+    limit: float,
     as_json: bool,
     variants: str | None,
     budget: str | None,
     test: Path | None,
+    formats: "tuple[Runtime, ...]",
+    opset: int,
     dry_run: bool,
 ) -> None:
     """Write CHECKPOINT as TorchScript, ONNX and pt2, and prove that they compute the same as the trained model.
@@ -50,40 +71,49 @@ def export(
     with busy("starting"):
         from exporters.variants import wanted
 
-    smaller = wanted(variants, budget, test)
+    smaller, formats = wanted(variants, budget, test), tuple(dict.fromkeys(formats))
+    if smaller and "onnx" not in formats:
+        raise click.UsageError("--variants and --budget make copies of the ONNX towers; add --format onnx")
     if dry_run:
         from exporters.dry_run import dry_run as foretell
         from exporters.job import ExportJob
 
-        forecast = foretell(ExportJob(checkpoint=checkpoint, out=out, formats=("torchscript", "onnx", "pt2")))
+        forecast = foretell(ExportJob(checkpoint=checkpoint, out=out, formats=formats))
         click.echo(forecast.as_json() if as_json else "\n".join(forecast.lines()))
         return
-    run_and_say(checkpoint, out, ("torchscript", "onnx", "pt2"), as_json, smaller)
+    run_and_say(checkpoint, out, formats, limit, as_json, smaller, opset)
 
 
 @click.command()
 @export_options
-def torchscript(checkpoint: Path, out: Path, as_json: bool) -> None:
+def torchscript(checkpoint: Path, out: Path, limit: float, as_json: bool) -> None:
     """Write CHECKPOINT as TorchScript alone, with the same proof."""
-    run_and_say(checkpoint, out, ("torchscript",), as_json)
+    run_and_say(checkpoint, out, ("torchscript",), limit, as_json)
 
 
 @click.command()
+@OPSET
 @export_options
-def onnx(checkpoint: Path, out: Path, as_json: bool) -> None:
+def onnx(checkpoint: Path, out: Path, limit: float, as_json: bool, opset: int) -> None:
     """Write CHECKPOINT as ONNX alone, with the same proof."""
-    run_and_say(checkpoint, out, ("onnx",), as_json)
+    run_and_say(checkpoint, out, ("onnx",), limit, as_json, opset=opset)
 
 
 @click.command()
 @export_options
-def pt2(checkpoint: Path, out: Path, as_json: bool) -> None:
+def pt2(checkpoint: Path, out: Path, limit: float, as_json: bool) -> None:
     """Write CHECKPOINT as pt2 (torch.export) alone, with the same proof."""
-    run_and_say(checkpoint, out, ("pt2",), as_json)
+    run_and_say(checkpoint, out, ("pt2",), limit, as_json)
 
 
 def run_and_say(
-    checkpoint: Path, out: Path, formats: "tuple[Runtime, ...]", as_json: bool, smaller: "Wanted | None" = None
+    checkpoint: Path,
+    out: Path,
+    formats: "tuple[Runtime, ...]",
+    limit: float,
+    as_json: bool,
+    smaller: "Wanted | None" = None,
+    opset: int = 20,
 ) -> None:
     """Export, and say what was proved."""
     from rec_export.progress import busy
@@ -93,7 +123,9 @@ def run_and_say(
         from exporters.report import Report
         from exporters.variants import PRICES, Prices
 
-    manifest = run(ExportJob(checkpoint=checkpoint, out=out, formats=formats, smaller=smaller))
+    manifest = run(
+        ExportJob(checkpoint=checkpoint, out=out, formats=formats, smaller=smaller, opset=opset, limit=limit)
+    )
     if as_json:
         click.echo(as_text(manifest.parity))
         return
@@ -109,8 +141,9 @@ def run_and_say(
 @click.argument("bundle", type=FOLDER)
 @click.option("--device", type=click.Choice(["cpu", "cuda"]), default="cpu", show_default=True, help="Run them there.")
 @click.option("--case", type=FOLDER, help="Only this stored case; BUNDLE may then be a refused export.")
+@LIMIT
 @click.option("--json", "as_json", is_flag=True, help="Print the parity summary as JSON.")
-def verify(bundle: Path, device: str, case: Path | None, as_json: bool) -> None:
+def verify(bundle: Path, device: str, case: Path | None, limit: float, as_json: bool) -> None:
     """Check every file of BUNDLE, then prove again, on this machine, that it computes the same as the trained model."""
     from rec_export.progress import busy
 
@@ -119,9 +152,9 @@ def verify(bundle: Path, device: str, case: Path | None, as_json: bool) -> None:
         from exporters.job import verified
 
     if case is not None:
-        click.echo(f"[ok] {reproduced(bundle, case)}")
+        click.echo(f"[ok] {reproduced(bundle, case, limit)}")
         return
-    manifest, smaller, report = verified(bundle, device)
+    manifest, smaller, report = verified(bundle, device, limit)
     if as_json:
         click.echo(as_text(report.summaries()))
         return

@@ -25,7 +25,7 @@ from exporters.cases import Arrays, Case
 from exporters.corpus import CASES
 from exporters.featured import FeatureTrial, feature_fault, feature_trials
 from exporters.formats import FORMATS
-from exporters.fresh import CallError, Files, RefusalError, fresh, packed
+from exporters.fresh import LIMIT, CallError, Files, RefusalError, fresh, packed
 from exporters.minimal import minimal
 from exporters.parity import labels, part_fault, trained_parts
 from exporters.recommended import Truth, list_fault
@@ -64,6 +64,7 @@ class Opened(Record):
 
     folder: Path
     blueprint: Blueprint
+    limit: float = LIMIT  # seconds that one call of a file may take
 
     @property
     def catalogue(self) -> Catalogue:
@@ -72,15 +73,15 @@ class Opened(Record):
         return Catalogue.read(self.folder, sizes.users.rows, sizes.items.rows)
 
 
-def opened(folder: Path) -> Opened:
+def opened(folder: Path, limit: float = LIMIT) -> Opened:
     """Check the hashes of a bundle or of a refused export. Raises MissingInputError or ModelError."""
     if not (folder / REFUSAL).is_file():
-        return Opened(folder=folder, blueprint=Bundle.read(folder).manifest.blueprint)
+        return Opened(folder=folder, blueprint=Bundle.read(folder).manifest.blueprint, limit=limit)
     refusal = Refusal.read(folder / REFUSAL)
     if not refusal.files:
         raise UsageError(f"{folder} holds a case alone, found by verify; name the bundle that it was found in")
     check_files(folder / EXPORT, refusal.files)
-    return Opened(folder=folder / EXPORT, blueprint=refusal.blueprint)
+    return Opened(folder=folder / EXPORT, blueprint=refusal.blueprint, limit=limit)
 
 
 def check_bundle(folder: Path) -> None:
@@ -103,6 +104,12 @@ def check_place(out: Path) -> None:
     """Raise OutputExistsError where something stands in the evidence's place that is no evidence."""
     if not (place_of(out) / REFUSAL).is_file():
         refuse_existing(place_of(out))
+
+
+def withdraw(out: Path) -> None:
+    """Remove the evidence against an earlier export to `out`, as a good one stands there now."""
+    if (place_of(out) / REFUSAL).is_file():
+        shutil.rmtree(place_of(out), ignore_errors=True)
 
 
 def kept(error: RefusalError, exported: Opened, out: Path) -> ParityError:
@@ -144,8 +151,8 @@ def write_evidence(error: RefusalError, exported: Opened, out: Path) -> str:
 
 def smallest(error: RefusalError, exported: Opened) -> Case | None:
     """The refused case cut down; None where no single call shows the fault."""
-    if error.case is None:
-        return None
+    if error.case is None or not error.cut:
+        return error.case
     with asked(error.artefact, exported) as (ports, fault):
         if fault(error.case.inputs) is None:
             return None
@@ -170,7 +177,7 @@ def asked(artefact: str, exported: Opened) -> Iterator[tuple[tuple[Input, ...], 
     form, _, name = artefact.partition("/")
     if form not in FORMATS or not (exported.folder / FILES[form].format(name)).is_file():
         raise ModelError(f"{exported.folder} holds no {artefact}; name a case that was stored for it")
-    with fresh(exported.folder, form) as files:
+    with fresh(exported.folder, form, limit=exported.limit) as files:
         question = question_of(form, name, exported, files)
         fault = question.fault
         yield question.ports, question.answer if fault is None else lambda _: fault
@@ -211,10 +218,10 @@ def features_answer(trial: FeatureTrial, files: Files, inputs: Arrays) -> str | 
         return f"it {error}"
 
 
-def reproduced(folder: Path, path: Path) -> str:
+def reproduced(folder: Path, path: Path, limit: float = LIMIT) -> str:
     """Call the file that a stored case is about once more. What was the same, or ParityError."""
     artefact, case = read_case(path)
-    with asked(artefact, opened(folder)) as (_, fault):
+    with asked(artefact, opened(folder, limit)) as (_, fault):
         found = fault(case.inputs)
     if found is not None:
         raise ParityError(f"{artefact} is not the trained model: in {path} ({case.name}) {found}")

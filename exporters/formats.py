@@ -4,6 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple, final
 
+from exporters.aoti import aoti_fault, write_aoti
 from exporters.onnx import onnx_fault, write_onnx
 from exporters.parts import Part
 from exporters.pt2 import pt2_fault, write_pt2
@@ -23,4 +24,5 @@ FORMATS: dict[Runtime, Format] = {
     "torchscript": Format(write_torchscript, torchscript_fault),
     "onnx": Format(write_onnx, onnx_fault),
     "pt2": Format(write_pt2, pt2_fault),
+    "aoti": Format(write_aoti, aoti_fault),
 }

@@ -8,6 +8,8 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from subprocess import TimeoutExpired
+from threading import Event, Timer
 from typing import final
 
 import numpy as np
@@ -20,17 +22,22 @@ from rec_export.errors import DeviceError, ParityError, shorten
 from rec_export.runtime import Engine
 
 MOST_SAID = 10_000  # bytes of stderr that are looked at
+LIMIT = 600.0  # seconds that one call may take, the start of the process and the loading of the file with it
+LAST_BREATH = 10.0  # seconds in which a process must end once it is told to
 
 
 @final
 class RefusalError(ParityError):
-    """An artefact is not the trained model; `case` is the call that shows it, where it is not its structure."""
+    """An artefact is not the trained model; `case` is the call that shows it, where it is not its structure.
 
-    def __init__(self, artefact: str, fault: str, case: Case | None = None) -> None:
+    `cut`: whether the call may be made smaller. One that is never answered would take its limit each time.
+    """
+
+    def __init__(self, artefact: str, fault: str, case: Case | None = None, cut: bool = True) -> None:
         super().__init__(
             f"{artefact} is not the trained model: {fault}; use another format, and report what you see here"
         )
-        self.artefact, self.fault, self.case = artefact, fault, case
+        self.artefact, self.fault, self.case, self.cut = artefact, fault, case, cut
 
 
 class CallError(Exception):
@@ -41,28 +48,28 @@ class LoadError(CallError):
     """It cannot even be loaded."""
 
 
+class LateError(CallError):
+    """It has not answered in time, and was killed."""
+
+
 @final
 class Files:
     """The exported files of one format below a folder, in a process of their own that begins with the first call."""
 
-    def __init__(self, folder: Path, form: Engine, place: Path, device: str = "cpu") -> None:
-        self.folder, self.form, self.place, self.device = folder, form, place, device
+    def __init__(self, folder: Path, form: Engine, place: Path, device: str = "cpu", limit: float = LIMIT) -> None:
+        self.folder, self.form, self.place, self.device, self.limit = folder, form, place, device, limit
         self.process: subprocess.Popen[bytes] | None = None
 
     def __call__(self, part: str, inputs: Arrays) -> Arrays:
         """The outputs of a part by name. Raises CallError, and DeviceError where the device did not load."""
         process = self.process = self.process or self.begun()
-        assert process.stdin is not None
-        assert process.stdout is not None
         request = save(dict(packed(part, name, array) for name, array in inputs.items()))
         try:
-            process.stdin.write(len(request).to_bytes(8, "little") + request)
-            process.stdin.flush()
-        except BrokenPipeError:  # it has died; the answer that is missing says so
-            pass
-        size = int.from_bytes(process.stdout.read(8), "little")
-        told = process.stdout.read(size)
-        outputs = load(told) if size and len(told) == size else {}  # or it died while it wrote
+            told = exchanged(process, request, self.limit)
+        except LateError:
+            self.end()
+            raise
+        outputs = load(told) if told else {}
         if not outputs:
             raise CallError(f"ends its process with exit code {self.end()}{self.last_words()}")
         if NO_DEVICE in outputs:
@@ -87,7 +94,14 @@ class Files:
         process, self.process = self.process, None
         if process is None:
             return 0
-        with suppress(BrokenPipeError), process:  # it may be dead already
+        assert process.stdin is not None
+        with suppress(BrokenPipeError):  # it may be dead already
+            process.stdin.close()
+        try:
+            process.wait(LAST_BREATH)
+        except TimeoutExpired:
+            process.kill()
+        with suppress(BrokenPipeError), process:  # which closes the pipes
             pass
         return process.wait()
 
@@ -99,24 +113,51 @@ class Files:
         return f": {shorten(lines[-1], 200)}" if lines else ""
 
 
+def exchanged(process: "subprocess.Popen[bytes]", request: bytes, limit: float) -> bytes:
+    """The answer of a process; nothing where it dies before. Raises LateError, and kills it, after `limit` seconds."""
+    assert process.stdin is not None
+    assert process.stdout is not None
+    late = Event()
+
+    def stop() -> None:
+        late.set()
+        process.kill()
+
+    alarm = Timer(limit, stop)
+    alarm.start()
+    try:
+        with suppress(BrokenPipeError):  # it has died; the answer that is missing says so
+            process.stdin.write(len(request).to_bytes(8, "little") + request)
+            process.stdin.flush()
+        size = int.from_bytes(process.stdout.read(8), "little")
+        told = process.stdout.read(size)
+    finally:
+        alarm.cancel()
+    if late.is_set():
+        raise LateError(f"has not answered within {limit:g} seconds and was killed")
+    return told if len(told) == size else b""  # or it died while it wrote
+
+
 @contextmanager
-def fresh(folder: Path, form: Engine, device: str = "cpu") -> Iterator[Files]:
+def fresh(folder: Path, form: Engine, device: str = "cpu", limit: float = LIMIT) -> Iterator[Files]:
     """The exported files of a format below `folder`, until the block ends."""
     with tempfile.TemporaryDirectory() as place:
-        files = Files(folder, form, Path(place), device)
+        files = Files(folder, form, Path(place), device, limit)
         try:
             yield files
         finally:
             files.end()
 
 
-def outputs_of(folder: Path, form: Engine, cases: dict[str, list[Case]], device: str = "cpu") -> Arrays:
+def outputs_of(
+    folder: Path, form: Engine, cases: dict[str, list[Case]], device: str = "cpu", limit: float = LIMIT
+) -> Arrays:
     """What the exported files give for every case of every part, by part|case, and by part|case|output for lists.
 
     In the case of real rows the head reads what the exported towers gave, not what they should. Raises RefusalError.
     """
     found: Arrays = {}
-    with fresh(folder, form, device) as files:
+    with fresh(folder, form, device, limit) as files:
         for part, tried in cases.items():
             for case in tried:
                 whole = (part, case.name) == (HEAD, LISTS)
@@ -125,7 +166,8 @@ def outputs_of(folder: Path, form: Engine, cases: dict[str, list[Case]], device:
                 except LoadError as error:
                     raise RefusalError(f"{form}/{part}", f"it {error}") from error
                 except CallError as error:
-                    raise RefusalError(f"{form}/{part}", f"in the case {case.name!r} it {error}", case) from error
+                    cut = not isinstance(error, LateError)
+                    raise RefusalError(f"{form}/{part}", f"in the case {case.name!r} it {error}", case, cut) from error
                 found |= {named(part, case.name, name): array for name, array in outputs.items()}
     return found
 

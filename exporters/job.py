@@ -3,6 +3,7 @@
 import shutil
 from collections.abc import Iterable
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import final
 
@@ -14,20 +15,22 @@ import torch
 from pydantic import Field
 
 from exporters import parity
+from exporters.aoti import check_compiler
 from exporters.candidate import RECOMMENDER
 from exporters.card import card, metrics, unknown
 from exporters.corpus import write_corpus
-from exporters.evidence import Opened, check_bundle, check_place, kept
+from exporters.evidence import Opened, check_bundle, check_place, kept, withdraw
 from exporters.features import NAMES, feature_signature, write_features
 from exporters.formats import FORMATS
-from exporters.fresh import RefusalError
-from exporters.onnx import LEAST_RUNTIME, OPSET
+from exporters.fresh import LIMIT, RefusalError
+from exporters.onnx import LEAST_RUNTIME, OPSET, write_onnx
 from exporters.parts import Part, parts_of
 from exporters.quality import Judge
 from exporters.recommender import item_vectors, signature, write_recommender
 from exporters.report import Report
 from exporters.variants import PRICES, Bench, Prices, Wanted, again, held_out_of, listed_of, prices
 from rec_export import __version__
+from rec_export.aoti import SYSTEM, TORCH, machine
 from rec_export.bundle import Bundle, Manifest, Signature
 from rec_export.catalogue import Catalogue
 from rec_export.checkpoint import Blueprint, Checkpoint, read_trend, write_trend
@@ -52,11 +55,15 @@ class ExportJob(Record):
     out: Path
     formats: tuple[Runtime, ...] = Field(min_length=1)
     smaller: Wanted | None = None  # copies of the ONNX towers
+    opset: int = Field(default=OPSET, ge=18, le=23)  # of the ONNX parts and the recommender
+    limit: float = Field(default=LIMIT, gt=0)  # seconds that one call of an exported file may take in the proof
 
 
 def run(job: ExportJob) -> Manifest:
     """Write the bundle. Raises ParityError, and leaves OUT.refused, when it is not the trained model."""
     check_place(job.out)
+    if "aoti" in job.formats:
+        check_compiler()
     with new_directory(job.out) as folder:
         stages = Stages()
         with busy("reading the checkpoint"):
@@ -65,7 +72,7 @@ def run(job: ExportJob) -> Manifest:
         blueprint = checkpoint.blueprint
         held_out = job.smaller and held_out_of(checkpoint, job.smaller)
         parts = parts_of(checkpoint.towers, blueprint)
-        write_parts(parts, folder, job.formats, parity.labels(blueprint))
+        write_parts(parts, folder, job.formats, parity.labels(blueprint), job.opset)
         if "onnx" in job.formats:
             with busy("exporting the recommender"):
                 item_vec = item_vectors(parts[1], checkpoint.catalogue, checkpoint.trend)
@@ -78,7 +85,7 @@ def run(job: ExportJob) -> Manifest:
         stages.end("write the formats")
         with busy("choosing what to prove it with"):
             write_corpus(folder, parts, blueprint, checkpoint.catalogue)
-        report = proved(Opened(folder=folder, blueprint=blueprint), job.formats, job.out)
+        report = proved(Opened(folder=folder, blueprint=blueprint, limit=job.limit), job.formats, job.out)
         report.write(folder / REPORT)
         stages.end("prove them")
         training = metrics(job.checkpoint)
@@ -90,6 +97,7 @@ def run(job: ExportJob) -> Manifest:
         (folder / CARD).write_text(text, encoding="utf-8")
         manifest = manifest.model_copy(update={"files": listed(folder)})
         write_manifest(folder, manifest)
+    withdraw(job.out)
     return manifest
 
 
@@ -110,7 +118,7 @@ def bench_of(folder: Path, blueprint: Blueprint, catalogue: Catalogue, judge: Ju
     return Bench(folder, listed, judge, catalogue, history, parity.labels(blueprint))
 
 
-def verified(bundle: Path, device: str = "cpu") -> tuple[Manifest, list[str], Report]:
+def verified(bundle: Path, device: str = "cpu", limit: float = LIMIT) -> tuple[Manifest, list[str], Report]:
     """Check the hashes of a bundle, then its parity on a device of this machine, and its smaller copies on the CPU.
 
     Raises DeviceError where the device is not there, ModelError or ParityError.
@@ -119,7 +127,7 @@ def verified(bundle: Path, device: str = "cpu") -> tuple[Manifest, list[str], Re
     with busy("checking the files"):
         check_bundle(bundle)
         _, manifest, catalogue = Bundle.read(bundle)
-    exported = Opened(folder=bundle, blueprint=manifest.blueprint)
+    exported = Opened(folder=bundle, blueprint=manifest.blueprint, limit=limit)
     report = proved(exported, [form for form in FORMATS if form in manifest.formats], bundle, device)
     bench = bench_of(bundle, manifest.blueprint, catalogue) if manifest.variants else None
     return manifest, again(bench, manifest.variants) if bench else [], report
@@ -128,18 +136,22 @@ def verified(bundle: Path, device: str = "cpu") -> tuple[Manifest, list[str], Re
 def proved(exported: Opened, formats: Iterable[Runtime], out: Path, device: str = "cpu") -> Report:
     """Compare exported files with the trained model. Raises ParityError, and leaves the evidence beside `out`."""
     try:
-        return parity.check(exported.folder, exported.blueprint, exported.catalogue, formats, device)
+        return parity.check(exported.folder, exported.blueprint, exported.catalogue, formats, device, exported.limit)
     except RefusalError as error:
         raise kept(error, exported, out) from error
 
 
-def write_parts(parts: tuple[Part, ...], folder: Path, formats: tuple[Runtime, ...], labels: dict[str, str]) -> None:
+def write_parts(
+    parts: tuple[Part, ...], folder: Path, formats: tuple[Runtime, ...], labels: dict[str, str], opset: int = OPSET
+) -> None:
     """Write every part in every format."""
     pairs = [(form, part) for form in formats for part in parts]
     for form, part in track(pairs, len(pairs), "exporting"):
         path = folder / FILES[form].format(part.name)
         path.parent.mkdir(exist_ok=True)
-        FORMATS[form].write(part, path, labels)
+        other = form == "onnx" and opset != OPSET
+        write = partial(write_onnx, opset=opset) if other else FORMATS[form].write
+        write(part, path, labels)
 
 
 def manifest_of(
@@ -182,9 +194,13 @@ def signatures(parts: tuple[Part, ...], catalogue: Catalogue, report: Report) ->
 def versions(folder: Path, formats: tuple[Runtime, ...]) -> dict[str, str]:
     """What made the bundle and proved it, and what is needed to run it."""
     made_with = {"numpy": np.__version__, "torch": str(torch.__version__)}
+    if "aoti" in formats:
+        tied = machine()
+        made_with["aoti runs on"] = f"torch {tied[TORCH]}, {tied[SYSTEM]}, processors with all flags of this one"
     if "onnx" not in formats:
         return made_with
-    ir = onnx.load(folder / FILES["onnx"].format("pair_head")).ir_version
+    head = onnx.load(folder / FILES["onnx"].format("pair_head"))
+    opset = next(one.version for one in head.opset_import if not one.domain)
     tools = {"onnx": onnx.__version__, "onnxscript": onnxscript.__version__, "onnxruntime": onnxruntime.__version__}
-    return made_with | tools | {"onnx_opset": str(OPSET), "onnx_ir": str(ir),
+    return made_with | tools | {"onnx_opset": str(opset), "onnx_ir": str(head.ir_version),
                                 "least onnxruntime": LEAST_RUNTIME}  # fmt: skip

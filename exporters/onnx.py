@@ -19,14 +19,14 @@ MOST_BYTES = 1_500_000_000  # of weights in one file; protobuf's limit is 2 GiB
 DTYPES = {"INT64": "int64", "FLOAT": "float32", "BOOL": "bool", "STRING": "string"}
 
 
-def write_onnx(part: Part, path: Path, labels: dict[str, str]) -> None:
+def write_onnx(part: Part, path: Path, labels: dict[str, str], opset: int = OPSET) -> None:
     """Write {part}.onnx."""
     with quiet(), torch.no_grad():
         program = torch.onnx.export(
             by_name(part),
             **call_of(part),
             dynamo=True,
-            opset_version=OPSET,
+            opset_version=opset,
             input_names=[port.name for port in part.inputs],
             output_names=[part.output.name],
             verbose=False,

@@ -17,7 +17,7 @@ from exporters.compare import Tolerance, difference, tolerance_of
 from exporters.corpus import corpus
 from exporters.featured import check_features, feature_report, feature_trials
 from exporters.formats import FORMATS
-from exporters.fresh import CallError, Files, RefusalError, outputs_of
+from exporters.fresh import LIMIT, CallError, Files, RefusalError, outputs_of
 from exporters.lists import compared
 from exporters.parts import Part, parts_of, spelled
 from exporters.recommended import KS, Truth, recommender_report
@@ -41,11 +41,17 @@ class Trial(NamedTuple):
 
 
 def check(
-    folder: Path, blueprint: Blueprint, catalogue: Catalogue, formats: Iterable[Runtime], device: str = "cpu"
+    folder: Path,
+    blueprint: Blueprint,
+    catalogue: Catalogue,
+    formats: Iterable[Runtime],
+    device: str = "cpu",
+    limit: float = LIMIT,
 ) -> Report:
     """Compare every exported part below `folder`, run on a device, with the model of folder/weights.safetensors.
 
-    Raises ParityError at the first thing that is not the same, and ModelError when these are not the trained weights.
+    `limit`: the seconds that one call may take. Raises ParityError at the first thing that is not the same, and
+    ModelError when these are not the trained weights.
     """
     trained = trained_parts(folder, blueprint)
     trials = trials_of(trained, blueprint, catalogue, folder)
@@ -61,7 +67,7 @@ def check(
         if truth is not None:
             check_features(folder, features, labels(blueprint))
             cases |= {RECOMMENDER: truth.cases} | {one.name: one.cases for one in features}
-        outputs = outputs_of(folder, form, cases, device)
+        outputs = outputs_of(folder, form, cases, device, limit)
         tolerance = tolerance_of(form, device)
         parts += [part_report(trial, form, outputs, tolerance) for trial in trials]
         lists += list_reports(trials[-1].outputs[LISTS], outputs[f"{HEAD}|{LISTS}"], form, tolerance)

@@ -100,7 +100,7 @@ class Scoring(Record):
     k: int = Field(default=100, ge=1, le=MOST_K)
     seen: Literal["exclude", "keep"] = "exclude"
     device: str = "auto"
-    runtime: Literal["torchscript", "onnx", "pt2", "onnx-fp16", "onnx-int8"] = Field(
+    runtime: Literal["torchscript", "onnx", "pt2", "aoti", "onnx-fp16", "onnx-int8"] = Field(
         default="torchscript", description="what runs the towers; the last two are lossy (docs/exports.md)"
     )
     incremental: bool = Field(

@@ -1,6 +1,6 @@
 """Exported towers as functions: load a tower file in any format and call it with named inputs.
 
-On the CPU torch runs them on one thread: on several it may cut a long sum in as many parts, and so change its last bit.
+On the CPU they run on one thread: on several a long sum may be cut in as many parts, which changes its last bit.
 """
 
 from collections.abc import Callable
@@ -13,15 +13,21 @@ import onnxruntime as ort
 import torch
 from torch import Tensor
 
+from rec_export.aoti import check_machine
 from rec_export.errors import DeviceError, ModelError
 from rec_export.topk.switches import one_thread
 from rec_export.towers import Inputs
 
-Runtime = Literal["torchscript", "onnx", "pt2"]
+Runtime = Literal["torchscript", "onnx", "pt2", "aoti"]  # the last is tied to the machine that made it
 Lossy = Literal["onnx-fp16", "onnx-int8"]  # smaller copies of the ONNX towers, which nothing takes by itself
 Engine = Runtime | Lossy
 Tower = Callable[[Inputs], Tensor]
-FILES: dict[Runtime, str] = {"torchscript": "torchscript/{}.pt", "onnx": "onnx/{}.onnx", "pt2": "pt2/{}.pt2"}
+FILES: dict[Runtime, str] = {
+    "torchscript": "torchscript/{}.pt",
+    "onnx": "onnx/{}.onnx",
+    "pt2": "pt2/{}.pt2",
+    "aoti": "aoti/{}.pt2",
+}
 SMALLER: dict[Lossy, str] = {"onnx-fp16": "onnx/{}.fp16.onnx", "onnx-int8": "onnx/{}.int8.onnx"}
 
 
@@ -84,7 +90,24 @@ def pt2_tower(path: Path, device: torch.device) -> Tower:
 
     def run(inputs: Inputs) -> Tensor:
         with torch.inference_mode(), one_thread():
-            return module(**{name: value.to(device) for name, value in inputs.items()})
+            # past torch's check of the shapes, whose sympy takes half a millisecond a call; the inputs are our own
+            return module.forward(**{name: value.to(device) for name, value in inputs.items()})
+
+    return run
+
+
+def aoti_tower(path: Path, device: torch.device) -> Tower:
+    """A tower that was compiled for this machine. Raises EnvironmentMissingError on another one."""
+    from torch._inductor import aoti_load_package  # here, as it takes a second
+
+    check_machine(path)
+    if device.type != "cpu":
+        raise DeviceError(f"{path} was compiled for the CPU; use --device cpu, or another runtime")
+    module = aoti_load_package(str(path))
+
+    def run(inputs: Inputs) -> Tensor:
+        with torch.inference_mode(), one_thread():
+            return module(**{name: value.cpu().contiguous() for name, value in inputs.items()})
 
     return run
 
@@ -108,6 +131,7 @@ def session_of(model: Path | bytes, provider: str, place: int = 0) -> ort.Infere
     """
     options = ort.SessionOptions()
     options.log_severity_level = 3
+    options.intra_op_num_threads = 1  # more would spin while they wait, at the cost of whatever else runs
     choices = {"CUDAExecutionProvider": {"device_id": place}}
     wanted = dict.fromkeys((provider, "CPUExecutionProvider"))
     available = [(name, choices.get(name, {})) for name in wanted if name in ort.get_available_providers()]
@@ -122,6 +146,7 @@ LOADERS: dict[Engine, Callable[[Path, torch.device], Tower]] = {
     "torchscript": torchscript_tower,
     "onnx": onnx_tower,
     "pt2": pt2_tower,
+    "aoti": aoti_tower,
     "onnx-fp16": onnx_tower,
     "onnx-int8": onnx_tower,
 }

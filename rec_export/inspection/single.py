@@ -13,6 +13,7 @@ from rec_export.inspection.models import recorded
 from rec_export.inspection.shown import Inspection, Row, size, table, typed
 
 LABELS = "extra/rec_export.json"
+METADATA = ".wrapper_metadata.json"  # of an AOTInductor package
 PORT_HEAD = "", "name", "type"
 ONNX_TYPES = {"FLOAT": "float32", "DOUBLE": "float64", "FLOAT16": "float16"}  # the others are lower-case
 ATEN_TYPES = {5: "int64", 7: "float32", 12: "bool"}  # ScalarType of torch/_export/serde/schema.py
@@ -107,6 +108,9 @@ def archive(path: Path) -> tuple[str, Facts]:
             records = {name.partition("/")[2]: name for name in file.namelist()}
             facts = {"records": len(records), "labels": json.loads(file.read(records[LABELS]))} if LABELS in records \
                 else {"records": len(records), "labels": {}}  # fmt: skip
+            if compiled := [name for inner, name in records.items() if inner.endswith(METADATA)]:
+                labels: dict[str, str] = json.loads(file.read(compiled[0]))
+                return "AOTInductor package, native code for one kind of machine", {"labels": labels}
             if "models/model.json" in records:
                 return "pt2 file", facts | pt2_facts(json.loads(file.read(records["models/model.json"])))
             code = [name for inner, name in records.items() if inner.startswith("code/") and inner.endswith(".py")]

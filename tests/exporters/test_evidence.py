@@ -1,6 +1,9 @@
 """A refused export leaves what it takes to see the fault again, and nothing that could be scored from."""
 
 import shlex
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -14,17 +17,28 @@ from exporters.job import ExportJob, run
 from exporters.torchscript import write_torchscript
 from rec_export.errors import ParityError
 from tests.conftest import command, contents
-from tests.exporters.conftest import ITEMS, Make
+from tests.exporters.conftest import ITEMS, USERS, Make
 from tests.exporters.test_parity import plant, with_a_nan_row
 
 
+@pytest.fixture(scope="module")
+def first_refused(checkpoint: Make, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+    """The folder with the evidence against an export whose item tower has a row of NaN; the command that shows it."""
+    folder = tmp_path_factory.mktemp("refused")
+    job = ExportJob(checkpoint=checkpoint("everything"), out=folder / "bundle", formats=("torchscript",))
+    with pytest.MonkeyPatch.context() as patch:
+        plant(patch, "torchscript", "item_tower", with_a_nan_row)
+        with pytest.raises(ParityError) as error:
+            run(job)
+    return folder, str(error.value).rpartition("report what this shows: ")[2]
+
+
 @pytest.fixture
-def refused(checkpoint: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Path, str]:
-    """The evidence against an export whose item tower has a row of NaN, and the command that shows it."""
-    plant(monkeypatch, "torchscript", "item_tower", with_a_nan_row)
-    with pytest.raises(ParityError) as error:
-        run(ExportJob(checkpoint=checkpoint("everything"), out=tmp_path / "bundle", formats=("torchscript",)))
-    return tmp_path / "bundle.refused", str(error.value).rpartition("report what this shows: ")[2]
+def refused(first_refused: tuple[Path, str], tmp_path: Path) -> tuple[Path, str]:
+    """A copy of it, and the command that shows the fault there."""
+    folder, shows = first_refused
+    shutil.copytree(folder, tmp_path, dirs_exist_ok=True)
+    return tmp_path / "bundle.refused", shows.replace(str(folder), str(tmp_path))
 
 
 def test_the_command_of_the_error_shows_the_fault_again(refused: tuple[Path, str]) -> None:
@@ -57,8 +71,9 @@ def test_a_changed_file_is_found_before_it_is_loaded(refused: tuple[Path, str]) 
 
 
 def test_newer_evidence_takes_the_place_of_older_and_of_nothing_else(
-    refused: tuple[Path, str], checkpoint: Make
+    refused: tuple[Path, str], checkpoint: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    plant(monkeypatch, "torchscript", "item_tower", with_a_nan_row)
     job = ExportJob(checkpoint=checkpoint("everything"), out=refused[0].with_name("bundle"), formats=("torchscript",))
     (refused[0] / "old").touch()
     with pytest.raises(ParityError):
@@ -68,6 +83,34 @@ def test_newer_evidence_takes_the_place_of_older_and_of_nothing_else(
     before = contents(refused[0])
     assert command("torchscript", job.checkpoint, "--out", job.out).code == 73
     assert contents(refused[0]) == before
+
+
+def test_a_good_export_takes_the_evidence_against_an_earlier_one_away(
+    refused: tuple[Path, str], checkpoint: Make
+) -> None:
+    out = refused[0].with_name("bundle")
+    run(ExportJob(checkpoint=checkpoint("pmf"), out=out, formats=("torchscript",)))
+    assert [path.name for path in out.parent.iterdir()] == ["bundle"]
+
+
+def test_a_file_that_does_not_answer_in_time_is_refused_with_the_call_as_it_was(
+    checkpoint: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asleep = sys.executable, "-c", "import time; time.sleep(600)"
+    pipe = subprocess.PIPE
+    begun: list[subprocess.Popen[bytes]] = []
+
+    def begin(files: Files) -> subprocess.Popen[bytes]:
+        begun.append(subprocess.Popen(asleep, stdin=pipe, stdout=pipe))
+        return begun[-1]
+
+    monkeypatch.setattr(Files, "begun", begin)
+    code, _, err = command("-q", "torchscript", checkpoint("pmf"), "--out", tmp_path / "bundle", "--limit", 0.5)
+    said = "in the case 'real rows' it has not answered within 0.5 seconds and was killed"
+    assert (code, f"torchscript/user_tower is not the trained model: {said}" in err) == (81, True)
+    assert [process.returncode for process in begun] == [-9]
+    _, case = read_case(tmp_path / "bundle.refused/parity/cases/torchscript-user_tower.safetensors")
+    assert len(case.inputs["row"]) == USERS
 
 
 def test_verify_leaves_the_case_beside_a_bundle_that_fails_here(bundle: Make, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,6 +5,7 @@ import warnings
 from pathlib import Path
 from typing import Any
 
+import onnx
 import pytest
 import torch
 from hypothesis import given, settings
@@ -51,11 +52,11 @@ def test_a_bundle_can_be_read_and_says_what_it_holds(pristine: Make, checkpoint:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("model", [name for name in names() if name != "everything"])
-def test_every_model_exports(model: str, checkpoint: Make, tmp_path: Path) -> None:
-    manifest = run(ExportJob(checkpoint=checkpoint(model), out=tmp_path / "bundle", formats=ALL))
+def test_every_model_exports(model: str, pristine: Make) -> None:
+    bundle = Bundle.read(pristine(model))
     everywhere = {f"{form}/{part}" for form in ALL for part in ("user_tower", "item_tower", "pair_head")}
-    assert {"onnx/recommender", *everywhere} <= {proof.artefact for proof in manifest.parity}
-    head = Bundle.read(tmp_path / "bundle").pair_head()  # as `score` reads it
+    assert {"onnx/recommender", *everywhere} <= {proof.artefact for proof in bundle.manifest.parity}
+    head = bundle.pair_head()  # as `score` reads it
     assert all(weight.isfinite().all() for weight in head.parameters())
 
 
@@ -67,6 +68,16 @@ def test_every_model_exports(model: str, checkpoint: Make, tmp_path: Path) -> No
 def test_what_is_not_the_default_exports(model: str, numbers: dict[str, Any], tmp_path: Path) -> None:
     folder = write_checkpoint(tmp_path / "checkpoint", model, **numbers)
     assert len(run(ExportJob(checkpoint=folder, out=tmp_path / "bundle", formats=ALL)).parity) >= 10
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("model", "opset"), [("everything", 18), ("pmf", 23)])
+def test_another_opset_can_be_asked_for(model: str, opset: int, checkpoint: Make, tmp_path: Path) -> None:
+    job = ExportJob(checkpoint=checkpoint(model), out=tmp_path / "bundle", formats=("onnx",), opset=opset)
+    assert run(job).versions["onnx_opset"] == str(opset)
+    for name in ("user_tower", "recommender"):
+        imports = onnx.load(job.out / f"onnx/{name}.onnx", load_external_data=False).opset_import
+        assert [one.version for one in imports if not one.domain] == [opset]
 
 
 def test_one_format_can_be_written_alone(checkpoint: Make, tmp_path: Path) -> None:

@@ -155,7 +155,7 @@ def test_a_model_that_does_not_take_every_id_is_refused(
 def test_a_file_of_another_model_is_told_by_its_labels(checkpoint: Make, pristine: Make) -> None:
     parts, blueprint, _ = whole(checkpoint("pmf"))
     other = parity.labels(blueprint) | {"rec_export.weights_sha256": "of another training"}
-    for form in FORMATS:
+    for form in ("torchscript", "onnx", "pt2"):
         with pytest.raises(ParityError, match=f"{form}/user_tower .* its labels are"):
             parity.check_structure(pristine("pmf"), form, list(parts), other)
 
