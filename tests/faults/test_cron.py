@@ -14,8 +14,7 @@ import yaml
 
 from batch_jobs.schedule import program
 from rec_export.recs import Recs
-from tests.conftest import command
-from tests.faults.conftest import Tell
+from tests.conftest import Tell, command
 
 MINUTES = 4.0
 
