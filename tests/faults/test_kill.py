@@ -11,7 +11,6 @@ from tests.conftest import Tell, contents
 from tests.faults.experiments import (
     Scene,
     at,
-    killed_again_and_again,
     killed_midway,
     left_over,
     scenes,
@@ -51,17 +50,6 @@ def test_killed_before_every_change(
     tried, landed, bad = signalled_at(forge, scene, tmp_path, range(1, scene.changes + 1))
     told(tell, f"{name}, killed before its n-th change to the files, for every n", f"{landed} kills", bad)
     assert (bad, landed) == ([], tried)
-
-
-@pytest.mark.long
-@pytest.mark.parametrize("name", SCENES)
-def test_killed_again_and_again(
-    name: str, forge: Forge, all_scenes: dict[str, Scene], tmp_path: Path, tell: Tell
-) -> None:
-    states, landed, bad = killed_again_and_again(forge, all_scenes[name], tmp_path)
-    what = f"{name}, killed before every change from each state of the files that kills leave: all pairs, all series"
-    told(tell, what, f"{landed} kills, {states} states", bad)
-    assert (bad, states > 1) == ([], True)
 
 
 @pytest.mark.long
