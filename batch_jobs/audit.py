@@ -22,7 +22,7 @@ from rec_export.data.columns import Bool, Int64, comparable
 from rec_export.errors import DataError
 from rec_export.recs import SOURCES, Audit
 
-SAMPLE = 20_000  # users whose lists are compared with yesterday's
+SAMPLE = 10_000  # users, about, whose lists are compared with yesterday's
 BROKEN = (
     "users out of order",  # also a user who stands in two places
     "ranks not 1, 2, 3, ...",

@@ -1,6 +1,6 @@
 """What a night costs beside its scanning, how much memory it takes, and how soon it goes on after a kill.
 
-    python -m benchmarks.nightly overhead [--users 100000] [--items 160000] [--k 10 100] [--rounds 3]
+    python -m benchmarks.nightly overhead [--users 150000] [--items 160000] [--k 10 100] [--rounds 3] [--gaussian]
     python -m benchmarks.nightly memory [--users 10000 1000000]
     python -m benchmarks.nightly resume [--users 1000000]
 
@@ -53,14 +53,14 @@ class Place(NamedTuple):
     log: Path
 
     @classmethod
-    def made(cls, folder: Path, users: int, items: int, dim: int) -> "Place":
-        """Make the log up and learn from it."""
+    def made(cls, folder: Path, users: int, items: int, dim: int, lr: float = 0.1) -> "Place":
+        """Make the log up and learn from it; with a tiny `lr` vectors stay Gaussian."""
         folder.mkdir()
         write_log(folder / "log.parquet", max(ROWS * users, 2 * items), users, items)
         fields = {
             "data": {"interactions": {"path": str(folder / "log.parquet")}, "split": {"by": "none"}},
             "model": {"name": "bpr", "dim": dim},
-            "training": {"epochs": 1, "seeds": 1},
+            "training": {"epochs": 1, "seeds": 1, "lr": lr},
         }
         (folder / "config.yaml").write_text(yaml.safe_dump(fields), encoding="utf-8")
         train(TrainJob(config=Config.load(folder / "config.yaml"), out=folder / "checkpoint"))
@@ -105,8 +105,9 @@ def whole(job: ScoreJob) -> float:
 def overhead(options: argparse.Namespace, folder: Path) -> Iterator[str]:
     """What is not scanning, as a share of it."""
     users, items = options.users[0], options.items
-    place = Place.made(folder / "place", users, items, options.dim)
-    yield f"{users:,} users, {items:,} items, dim {options.dim}; seconds of processor time, least of {options.rounds}"
+    place = Place.made(folder / "place", users, items, options.dim, 1e-9 if options.gaussian else 0.1)
+    kind = "Gaussian" if options.gaussian else "trained"
+    yield f"{users:,} users, {items:,} items, {kind} vectors of {options.dim}; seconds of processor time"
     yield f"{'k':>5}{'scanning':>10}{'beside it':>11}{'share':>8}{'start':>8}"
     for k in options.k:
         starts, scans, alls = [], [], []
@@ -186,10 +187,11 @@ def main() -> None:
     parser.add_argument("table", choices=tables)
     parser.add_argument("--users", type=int, nargs="+")
     parser.add_argument("--k", type=int, nargs="+", default=[10, 100])
+    parser.add_argument("--gaussian", action="store_true")
     for name, value in {"items": 160_000, "dim": 64, "rounds": 3}.items():
         parser.add_argument(f"--{name}", type=int, default=value)
     options = parser.parse_args()
-    options.users = options.users or {"overhead": [100_000], "memory": [10_000, 1_000_000]}.get(options.table, [10**6])
+    options.users = options.users or {"overhead": [150_000], "memory": [10_000, 1_000_000]}.get(options.table, [10**6])
     with TemporaryDirectory() as folder:
         for line in tables[options.table](options, Path(folder)):
             sys.stdout.write(line + "\n")
