@@ -1,6 +1,7 @@
 """Run the tests of faults, and write what they tell into docs/reliability.md: python -m tests.faults.table [FILE ...]
 
-Each file of tests is a section of the page, written when its last test has ended. With names only those are made anew.
+Each file of tests is a section of the page, written when its last test has ended. With names only those are made anew;
+FILE::TEST makes the rows of one test anew and leaves the others of its section.
 """
 
 import ast
@@ -58,7 +59,8 @@ Row = tuple[str, str, str]
 class Pages:
     """A plugin that collects what the tests of each file tell, and writes the section when a file is done."""
 
-    def __init__(self) -> None:
+    def __init__(self, keep: bool) -> None:
+        self.keep = keep  # rows of other experiments
         self.file, self.rows, self.seconds = "", list[Row](), 0.0
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
@@ -85,8 +87,10 @@ class Pages:
     def write(self) -> None:
         """Put the section into the page."""
         if self.rows:
-            new = section(self.file, self.rows, self.seconds)
-            PAGE.write_text(with_section(PAGE.read_text(encoding="utf-8"), self.file, new), encoding="utf-8")
+            page, made = PAGE.read_text(encoding="utf-8"), [line_of(row) for row in self.rows]
+            kept = [line for line in lines_of(page, self.file) if experiment(line) not in map(experiment, made)]
+            new = section(self.file, [*(kept if self.keep else []), *made], self.seconds)
+            PAGE.write_text(with_section(page, self.file, new), encoding="utf-8")
 
 
 def title(file: str) -> str:
@@ -95,23 +99,44 @@ def title(file: str) -> str:
     return said.partition("\n\n")[0].replace("\n", " ").rstrip(".")
 
 
-def section(file: str, rows: list[Row], seconds: float) -> str:
-    """The rows of a file below the command that made them, how long that took, and when it was."""
-    table = "\n".join(f"| {' | '.join(word.replace('|', '/') for word in row)} |" for row in rows)
-    minutes, day = max(1, round(seconds / 60)), datetime.now(UTC).date()
+def line_of(row: Row) -> str:
+    """A row of a table."""
+    return f"| {' | '.join(word.replace('|', '/') for word in row)} |"
+
+
+def experiment(line: str) -> str:
+    """The first cell."""
+    return line.split("|")[1]
+
+
+def lines_of(page: str, file: str) -> list[str]:
+    """The rows that a section of the page has now."""
+    lines = sections(page).get(title(file), "").splitlines()
+    return [line for line in lines if line.startswith("| ") and not line.startswith("| experiment |")]
+
+
+def sections(page: str) -> dict[str, str]:
+    """The page by its headings."""
+    return dict(re.findall(r"^## (.*)\n\n(.*?)(?=^## |\Z)", page, re.MULTILINE | re.DOTALL))
+
+
+def section(file: str, lines: list[str], seconds: float) -> str:
+    """Some rows below the command that makes them, how long it took, and when that was."""
+    minutes, day, table = max(1, round(seconds / 60)), datetime.now(UTC).date(), "\n".join(lines)
     made = f"`python -m tests.faults.table {file}`, {minutes} min, {day}:"
     return f"{made}\n\n| experiment | tried | outcome |\n|---|---|---|\n{table}\n\n"
 
 
 def with_section(page: str, file: str, new: str) -> str:
     """The page with one section put in, the others as they are."""
-    there = dict(re.findall(r"^## (.*)\n\n(.*?)(?=^## |\Z)", page, re.MULTILINE | re.DOTALL))
-    found = {**there, title(file): new}
+    found = {**sections(page), title(file): new}
     body = "".join(f"## {title(name)}\n\n{found[title(name)]}" for name in FILES if title(name) in found)
     return HEAD + body + FOOT.format(machine=platform.platform(terse=True))
 
 
 if __name__ == "__main__":
     with contextlib.redirect_stdout(sys.stderr):
-        code = pytest.main(["-q", "-m", "not brief", *(sys.argv[1:] or FILES)], plugins=[Pages()])
+        code = pytest.main(
+            ["-q", "-m", "not brief", *(sys.argv[1:] or FILES)], plugins=[Pages(keep="::" in "".join(sys.argv[1:]))]
+        )
     sys.exit(code)
