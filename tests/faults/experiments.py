@@ -17,6 +17,7 @@ from tests.conftest import LAST_DAY, contents
 from tests.faults.killing import Forge
 
 KILLED = -SIGKILL  # as a process ends
+MOST_STATES = 500  # of the files, that kills of one command leave
 
 
 class Scene(NamedTuple):
@@ -86,6 +87,7 @@ def killed_again_and_again(forge: Forge, scene: Scene, folder: Path) -> Tally:
     starts, seen, landed = [scene.before], {state(scene.before)}, 0
     bad: list[str] = []
     for start in starts:  # which grows
+        assert len(starts) < MOST_STATES, f"every kill leaves something more: {[start.name for start in starts[-5:]]}"
         whole = Path(shutil.copytree(start, folder / "whole"))
         bad += [f"{scene.name} after kills, {start.name}: {wrong}" for wrong in ends_well(forge, scene, whole)]
         shutil.rmtree(whole)

@@ -15,7 +15,7 @@ import pytest
 from batch_jobs.verify import verify_run
 from rec_export.errors import RecExportError
 from rec_export.recs import Recs, RunManifest, run_in
-from tests.batch_jobs.test_nightly import LAST, NEXT, configured
+from tests.batch_jobs.conftest import LAST, NEXT, configured
 from tests.conftest import Tell, contents
 from tests.faults.killing import Forge
 

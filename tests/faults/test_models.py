@@ -17,7 +17,7 @@ from torch import Tensor
 from rec_export.bundle import manifest_of
 from rec_export.files import sha256
 from rec_export.sealed import listed, write_manifest
-from tests.batch_jobs.test_nightly import LAST, NEXT, configured, night
+from tests.batch_jobs.conftest import LAST, NEXT, configured, night
 from tests.conftest import Tell, command, contents, done
 
 Weights = dict[str, Tensor]
