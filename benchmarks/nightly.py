@@ -19,20 +19,18 @@ from datetime import date
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import NamedTuple
+from unittest.mock import patch
 
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # before torch is imported; see docs/decisions.md
 
 import yaml
 
+from batch_jobs import scoring
+from batch_jobs.executors import local, make_parts
 from batch_jobs.job import ScoreJob
-from batch_jobs.lists import lists_of
 from batch_jobs.maker import PartMaker
-from batch_jobs.parts import shards_of
-from batch_jobs.plan import planned
-from batch_jobs.publish import claimed
-from batch_jobs.scoring import run
+from batch_jobs.parts import Shard
 from batch_jobs.task import Task
-from batch_jobs.work import working
 from benchmarks.made_up import write_log
 from exporters.job import ExportJob
 from exporters.job import run as export
@@ -77,29 +75,37 @@ class Place(NamedTuple):
         return [sys.executable, "-m", "rec_export.cli", *words, "--run-date", DAY.isoformat(), "--device", "cpu"]
 
 
-def spent(since: float = 0.0) -> float:
-    """Processor seconds of all threads."""
-    return time.process_time() - since
+class Spent(NamedTuple):
+    """Seconds of processor time of one run."""
 
+    start: float  # reading, and the items' vectors
+    scanning: float  # the users' vectors too; made in other threads than the main one
+    beside: float  # writing in the main thread, then reading back, checking and publishing
 
-def apart(job: ScoreJob) -> tuple[float, float]:
-    """The seconds of a run until its first list, and of its lists, with nothing written."""
-    began, recs = spent(), Recs.at(job.out)
-    plan = planned(job)
-    with claimed(recs), working(recs, plan) as work:
-        maker = PartMaker(Task.read(job, plan, work))
-        start, began = spent(began), spent()
-        for shard in shards_of(len(maker.users)):
-            for user in maker.portions(shard):
-                lists_of(maker.scorer, user, plan.how)
-        return start, spent(began)
+    @classmethod
+    def by(cls, job: ScoreJob) -> "Spent":
+        """Run a job."""
+        marks: list[tuple[float, float]] = []
 
+        def mark() -> None:
+            marks.append((time.process_time(), time.thread_time()))
 
-def whole(job: ScoreJob) -> float:
-    """The seconds of a run."""
-    began = spent()
-    run(job)
-    return spent(began)
+        def maker(task: Task) -> PartMaker:
+            made = PartMaker(task)
+            mark()
+            return made
+
+        def parts(task: Task, left: list[Shard]) -> None:
+            make_parts(task, left)
+            mark()
+
+        mark()
+        with patch.object(local, "PartMaker", maker), patch.object(scoring, "make_parts", parts):
+            scoring.run(job)
+        mark()
+        begun, ready, made, ended = marks
+        writing = made[1] - ready[1]
+        return cls(ready[0] - begun[0], made[0] - ready[0] - writing, writing + ended[0] - made[0])
 
 
 def overhead(options: argparse.Namespace, folder: Path) -> Iterator[str]:
@@ -110,15 +116,10 @@ def overhead(options: argparse.Namespace, folder: Path) -> Iterator[str]:
     yield f"{users:,} users, {items:,} items, {kind} vectors of {options.dim}; seconds of processor time"
     yield f"{'k':>5}{'scanning':>10}{'beside it':>11}{'share':>8}{'start':>8}"
     for k in options.k:
-        starts, scans, alls = [], [], []
-        for number in range(options.rounds):
-            start, scan = apart(place.job(folder / f"{k}-{number}a" / "recs", k))
-            starts.append(start)
-            scans.append(scan)
-            alls.append(whole(place.job(folder / f"{k}-{number}b" / "recs", k)))
-        start, scan = min(starts), min(scans)
-        beside = min(alls) - start - scan
-        yield f"{k:>5}{scan:>10.2f}{beside:>11.2f}{beside / scan:>8.0%}{start:>8.2f}"
+        runs = [Spent.by(place.job(folder / f"{k}-{number}" / "recs", k)) for number in range(options.rounds)]
+        least = Spent(*(min(seconds) for seconds in zip(*runs, strict=True)))
+        share = least.beside / least.scanning
+        yield f"{k:>5}{least.scanning:>10.2f}{least.beside:>11.2f}{share:>8.0%}{least.start:>8.2f}"
 
 
 class Process:
