@@ -17,11 +17,12 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from batch_jobs.drift import score_counts
-from rec_export.data.columns import Int64, comparable
+from batch_jobs.one_pass import one_pass
+from rec_export.data.columns import Bool, Int64, comparable
 from rec_export.errors import DataError
 from rec_export.recs import SOURCES, Audit
 
-SAMPLE = 20_000  # users whose lists are compared with yesterday's
+SAMPLE = 10_000  # users, about, whose lists are compared with yesterday's
 BROKEN = (
     "users out of order",  # also a user who stands in two places
     "ranks not 1, 2, 3, ...",
@@ -31,6 +32,7 @@ BROKEN = (
     "missing values",
 )
 UInt64 = npt.NDArray[np.uint64]
+Int32 = npt.NDArray[np.int32]
 Keep = Callable[[UInt64], npt.NDArray[np.bool_]]
 
 
@@ -55,24 +57,21 @@ class Evidence(NamedTuple):
         Raises DataError where the file cannot be read.
         """
         lists = Lists.read(path)
-        table, start = lists.table, lists.start
-        size = np.diff(np.append(start, len(lists.score)))
-        source = lists.table["source"].combine_chunks().take(pa.array(start)).to_numpy(zero_copy_only=False)
+        start, size, found = lists.start, lists.size, lists.looked_at()
+        source = lists.table["source"].combine_chunks().take(pa.array(start)).cast(pa.string())
+        source = source.to_numpy(zero_copy_only=False)
         user = lists.user.take(pa.array(start))
-        mine = np.repeat(keep(hashes(user)), size)
-        level = (
-            np.maximum.reduceat(lists.score, start) == np.minimum.reduceat(lists.score, start) if len(start) else start
-        )
+        mine = pa.array(np.repeat(keep(hashes(user)), size))
         return cls(
             users={name: int((source == name).sum()) for name in SOURCES},
             rows=len(lists.score),
-            flat=int((level & (size > 1)).sum()),
-            broken=lists.broken(size),
-            item=counts(table["item_id"].combine_chunks()),
-            first=counts(table["item_id"].combine_chunks().take(pa.array(start))),
-            same=pd.Series(lists.hashes(size)[source == SOURCES[0]]).value_counts(),
+            flat=int((found.level & (size > 1)).sum()),
+            broken=lists.broken(found),
+            item=lists.counts(lists.item),
+            first=lists.counts(lists.item[start]),
+            same=pd.Series(found.hashed[source == SOURCES[0]]).value_counts(),
             scores=score_counts(lists.score[np.repeat(source == SOURCES[0], size)]),
-            sample=table.select(["user_id", "item_id"]).filter(pa.array(mine)),
+            sample=lists.table.select(["user_id", "item_id"]).filter(mine),
             ends=(user[0], user[-1]) if len(user) else None,
         )
 
@@ -112,14 +111,22 @@ class Evidence(NamedTuple):
         return self._replace(broken={**self.broken, **more})
 
 
+class Found(NamedTuple):
+    """What `one_pass` found in B lists."""
+
+    broken: Int64  # [4]
+    level: Bool  # [B]
+    hashed: UInt64  # [B] the same list has the same number in every part
+
+
 class Lists(NamedTuple):
     """A part's columns as arrays; R rows of B lists."""
 
     table: pa.Table
     user: pa.Array  # [R] int64 or large_string
-    item: Int64  # [R] places in `items`
+    item: Int32  # [R] places in `items`, beyond its end where there is none
     items: pa.Array
-    rank: Int64  # [R]
+    rank: npt.NDArray[np.int16]  # [R]
     score: npt.NDArray[np.float32]  # [R]
     start: Int64  # [B] where each list begins
 
@@ -127,40 +134,45 @@ class Lists(NamedTuple):
     def read(cls, path: Path) -> Self:
         """Read a part. Raises DataError where it is damaged, cut off or something else."""
         try:
-            table = pq.ParquetFile(path, page_checksum_verification=True).read()
+            table = pq.ParquetFile(path, page_checksum_verification=True, read_dictionary=["source"]).read()
             user = comparable(table["user_id"].combine_chunks())
             coded = pc.dictionary_encode(table["item_id"].combine_chunks())
-            rank, score = table["rank"].to_numpy().astype(np.int64), table["score"].to_numpy()
+            rank, score = table["rank"].to_numpy(), table["score"].to_numpy()
         except (OSError, KeyError, pa.ArrowException) as error:
             said = (str(error).splitlines() or [type(error).__name__])[0]
             raise DataError(f"{path} cannot be read, it is damaged or no part of a run: {said}") from error
         changes = pc.not_equal(user[1:], user[:-1]).to_numpy(zero_copy_only=False)
         start = np.concatenate([[0], np.flatnonzero(changes) + 1])[: len(user)].astype(np.int64)
-        return cls(table, user, coded.indices.to_numpy().astype(np.int64), coded.dictionary, rank, score, start)
+        item = pc.fill_null(coded.indices, len(coded.dictionary)).to_numpy()
+        return cls(table, user, item, coded.dictionary, rank, score, start)
 
-    def broken(self, size: Int64) -> dict[str, int]:
-        """How often each promise is broken, for lists of sizes int64 [B]."""
+    @property
+    def size(self) -> Int64:
+        """How long each list is, [B]."""
+        return np.diff(np.append(self.start, len(self.score)))
+
+    def looked_at(self) -> Found:
+        """What there is in the rows."""
+        size = self.size
+        weight = np.random.default_rng(0).integers(0, 2**64, int(size.max(initial=0)), np.uint64) | np.uint64(1)
+        known = np.append(hashes(self.items), np.uint64(0))
+        found = Found(np.zeros(4, np.int64), np.zeros(len(size), np.bool_), np.zeros(len(size), np.uint64))
+        one_pass(np.append(self.start, len(self.score)), self.item, self.rank, self.score, known, weight, *found)
+        return found
+
+    def broken(self, found: Found) -> dict[str, int]:
+        """How often each promise is broken."""
         user = self.user.take(pa.array(self.start))
-        owner = np.repeat(np.arange(len(size)), size)
-        pair = np.sort(owner * max(len(self.items), 1) + self.item)
-        inside = owner[1:] == owner[:-1]
-        counted = (
-            pc.sum(pc.less_equal(user[1:], user[:-1])).as_py() or 0,
-            (self.rank != np.arange(len(owner)) - self.start[owner] + 1).sum(),
-            (pair[1:] == pair[:-1]).sum(),
-            (~np.isfinite(self.score)).sum(),
-            (inside & (self.score[1:] > self.score[:-1])).sum(),
-            sum(column.null_count for column in self.table.columns),
-        )
+        unsorted = pc.sum(pc.less_equal(user[1:], user[:-1])).as_py() or 0
+        missing = sum(column.null_count for column in self.table.columns)
+        counted = unsorted, *found.broken.tolist(), missing
         return {kind: int(count) for kind, count in zip(BROKEN, counted, strict=True)}
 
-    def hashes(self, size: Int64) -> UInt64:
-        """A number for each list of items in their order, uint64 [B]: the same list has the same in every part."""
-        if len(size) == 0:
-            return np.zeros(0, np.uint64)
-        place = np.arange(len(self.item)) - np.repeat(self.start, size)
-        weight = np.random.default_rng(0).integers(0, 2**64, int(size.max()), np.uint64, endpoint=False) | np.uint64(1)
-        return np.add.reduceat(hashes(self.items)[self.item] * weight[place], self.start)
+    def counts(self, item: Int32) -> pd.Series:
+        """How often each of some items, places in `items`, occurs; by its id."""
+        times = np.bincount(item, minlength=len(self.items))[: len(self.items)]
+        there = np.flatnonzero(times)
+        return pd.Series(times[there], index=self.items.take(pa.array(there)).to_numpy(zero_copy_only=False))
 
 
 def hashes(ids: pa.Array) -> UInt64:
@@ -176,12 +188,6 @@ def one_in(step: int) -> Keep:
 def step_for(users: int) -> int:
     """Of how many users one is in the sample."""
     return max(1, users // SAMPLE)
-
-
-def counts(ids: pa.Array) -> pd.Series:
-    """How often each id occurs."""
-    found = pc.value_counts(ids)
-    return pd.Series(found.field("counts").to_numpy(), index=found.field("values").to_numpy(zero_copy_only=False))
 
 
 def added(series: Iterable[pd.Series]) -> pd.Series:

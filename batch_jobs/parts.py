@@ -9,6 +9,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from batch_jobs.ahead import ahead
 from rec_export.data.columns import Int64
 from rec_export.data.vocab import Vocab
 from rec_export.files import sha256
@@ -82,14 +83,18 @@ def table(lists: Lists, users: Vocab, items: Vocab) -> pa.Table:
 def write_part(
     path: Path, blocks: Iterable[Lists], users: Vocab, items: Vocab, k: int, footer: dict[str, str]
 ) -> PartFile:
-    """Write a part block by block, so that memory stays flat; what is in it, as sums that add up over parts.
+    """Write a part block by block, each while the next is made, so that memory stays flat; what is in it, as sums.
 
     The footer keeps a copied part self-describing.
     """
     rows = short = empty = capped = varied = 0
     sources = np.zeros(len(SOURCES), np.int64)
-    with pq.ParquetWriter(path, schema(users, items), compression="zstd", write_page_checksum=True) as writer:
-        for lists in blocks:
+    columns = schema(users, items)
+    repeated = [name for name in columns.names if name != "score"]  # a dictionary of scores costs more than it saves
+    with pq.ParquetWriter(
+        path, columns, compression="zstd", use_dictionary=repeated, write_page_checksum=True
+    ) as writer:
+        for lists in ahead(iter(blocks)):
             writer.write_table(table(lists, users, items))
             rows += int(lists.best.count.sum())
             short += int((lists.best.count < k).sum())

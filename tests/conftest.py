@@ -6,6 +6,7 @@ os.environ["OMP_WAIT_POLICY"] = "PASSIVE"  # before torch: threads that spin wou
 
 import io
 import shutil
+from collections.abc import Callable
 from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -23,6 +24,7 @@ settings.register_profile("rec-export", derandomize=True, deadline=None)
 settings.load_profile("rec-export")
 
 LAST_DAY = "2026-10-31"  # of the made-up shop's log
+Tell = Callable[[str, str, str], None]
 
 
 class Answer(NamedTuple):
@@ -87,6 +89,12 @@ def read_lists(recs: Path) -> pa.Table:
     """The rows below a read root, in the order of the files."""
     parts = sorted(recs.rglob("*.parquet"))
     return pa.concat_tables([pq.read_table(part) for part in parts])
+
+
+@pytest.fixture
+def tell(record_property: Callable[[str, object], None]) -> Tell:
+    """Tell docs/reliability.md an experiment, how often it was tried, and what came of it."""
+    return lambda *row: record_property("table", row)
 
 
 @pytest.fixture(scope="session")

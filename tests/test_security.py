@@ -19,7 +19,7 @@ from rec_export.data.read import read_table
 from rec_export.errors import ModelError
 from rec_export.runtime import onnx_session
 from tests.batch_jobs.conftest import LAST, configured, night, place
-from tests.conftest import command, config_file, contents, refusal
+from tests.conftest import Tell, command, config_file, contents, refusal
 
 __all__ = ["place"]
 ROOT = Path(__file__).resolve().parents[1]
@@ -108,14 +108,17 @@ def test_an_extension_type_of_a_parquet_file_runs_no_code(tmp_path: Path) -> Non
         "\u0662\u0660\u0662\u0666-\u0661\u0661-\u0662\u0660",
     ],
 )
-def test_a_hostile_date_or_run_makes_no_file(hostile: str, scored: Path) -> None:
+def test_a_hostile_date_or_run_makes_no_file(hostile: str, scored: Path, tell: Tell) -> None:
     before = contents(scored.parent)
     words = "--run-date", hostile
     assert command("status", scored).code == 0
     assert command("rollback", scored, *words).code in (2, 66)
     assert command("rollback", scored, "--to", hostile).code == 66
     assert command("verify-run", scored, *words).code in (2, 66)
-    assert contents(scored.parent) == before
+    kept = contents(scored.parent) == before
+    what = f"the date or run {hostile[:20]!a}, asked of `rollback` and `verify-run`"
+    tell(what, "3", f"refused, {'no file' if kept else 'a file'} made or changed")
+    assert kept
 
 
 def test_a_bundle_that_names_files_outside_itself_is_refused(bundle_copy: Path, shop: Path, tmp_path: Path) -> None:

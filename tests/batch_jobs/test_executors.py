@@ -24,7 +24,7 @@ from batch_jobs.work import MadeWith
 from rec_export.errors import BusyError, DataError, DeviceError, GateError, LostProcessError, MissingPartsError
 from rec_export.progress import watched
 from rec_export.recs import Recs, Verdict
-from tests.conftest import LAST_DAY, command, contents
+from tests.conftest import LAST_DAY, Tell, command, contents
 
 PARTS = 4
 
@@ -180,10 +180,14 @@ def deadly(monkeypatch: pytest.MonkeyPatch, times: int) -> None:
 
 
 @pytest.mark.slow
-def test_a_process_that_is_killed_is_started_again(wanted: ScoreJob, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_process_that_is_killed_is_started_again(
+    wanted: ScoreJob, monkeypatch: pytest.MonkeyPatch, tell: Tell
+) -> None:
     deadly(monkeypatch, 1)
     assert run(by(wanted, "processes", workers=2)).resumed == 0
-    assert published(wanted) == undisturbed(wanted)
+    same = published(wanted) == undisturbed(wanted)
+    tell("one of two processes is killed at its part", "1", f"started again; the same bytes: {same}")
+    assert same
 
 
 def test_who_waits_for_a_process_says_so_from_the_first_moment_on(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -206,14 +210,17 @@ def test_who_waits_for_a_process_says_so_from_the_first_moment_on(monkeypatch: p
 
 @pytest.mark.long
 def test_a_part_that_always_ends_its_process_ends_the_run_which_another_executor_finishes(
-    wanted: ScoreJob, monkeypatch: pytest.MonkeyPatch
+    wanted: ScoreJob, monkeypatch: pytest.MonkeyPatch, tell: Tell
 ) -> None:
     deadly(monkeypatch, processes.TRIES)
     with pytest.raises(LostProcessError, match=r"made part 1 of 4 ended by signal 9 \(Killed\), 3 times"):
         run(by(wanted, "processes", workers=1))
     assert (LostProcessError.exit_code, published(wanted)) == (75, {})
     assert run(wanted).resumed == 1
-    assert published(wanted) == undisturbed(wanted)
+    same = published(wanted) == undisturbed(wanted)
+    told = f"75, the part named; finished by another executor, the same bytes: {same}"
+    tell("a part that ends its process each time", f"{processes.TRIES} times", told)
+    assert same
 
 
 def test_processes_on_the_cpu_must_be_counted(wanted: ScoreJob, tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from batch_jobs.job import ScoreJob
 from batch_jobs.scoring import run
 from rec_export.errors import EnvironmentMissingError
 from rec_export.progress import watched
-from tests.conftest import LAST_DAY, contents
+from tests.conftest import LAST_DAY, Tell, contents
 
 PARTS = 20
 
@@ -60,7 +60,7 @@ def lose(cluster: Any, node: Any, recs: Path, lost_at: list[int]) -> None:
 
 
 @pytest.mark.long
-def test_a_node_that_is_lost_midway_changes_no_byte(wanted: ScoreJob, cluster: tuple[Any, Any]) -> None:
+def test_a_node_that_is_lost_midway_changes_no_byte(wanted: ScoreJob, cluster: tuple[Any, Any], tell: Tell) -> None:
     lost_at: list[int] = []
     whole = wanted.model_copy(update={"out": Path(wanted.out).with_name("whole") / "recs", "executor": "local"})
     run(whole)
@@ -68,8 +68,9 @@ def test_a_node_that_is_lost_midway_changes_no_byte(wanted: ScoreJob, cluster: t
     loss.start()
     assert run(wanted.model_copy(update={"ray_address": cluster[0].address})).resumed == 0
     loss.join()
-    assert len(lost_at) == 1
-    assert contents(Path(wanted.out)) == contents(Path(whole.out))
+    same = contents(Path(wanted.out)) == contents(Path(whole.out))
+    tell(f"a node of a Ray cluster of two is lost after {lost_at} of {PARTS} parts", "1", f"the same bytes: {same}")
+    assert (len(lost_at), same) == (1, True)
     assert len(list(Path(wanted.out).rglob("*.parquet"))) == PARTS
 
 

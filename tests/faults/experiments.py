@@ -1,18 +1,23 @@
 """Faults against the real command line, and what readers find after each. The tests run some, `make faults` all."""
 
+import hashlib
 import random
+import re
 import shutil
+import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from signal import SIGKILL
 from typing import NamedTuple
 
 from batch_jobs.verify import verify_run
-from rec_export.errors import RecExportError
+from rec_export.errors import BusyError, RecExportError
 from rec_export.recs import Recs, run_in
 from tests.conftest import LAST_DAY, contents
 from tests.faults.killing import Forge
 
-SIGKILL = -9
+KILLED = -SIGKILL  # as a process ends
+MOST_STATES = 500  # of the files, that kills of one command leave
 
 
 class Scene(NamedTuple):
@@ -28,7 +33,6 @@ class Scene(NamedTuple):
 class Tally(NamedTuple):
     """What came of an experiment."""
 
-    name: str
     tried: int
     landed: int  # kills that hit a process that was still at work
     bad: list[str]  # what should not have been
@@ -44,6 +48,7 @@ def scenes(forge: Forge, folder: Path, bundle: Path, log: Path) -> Iterator[Scen
         "rollback": ["rollback", "RECS", "--run-date", LAST_DAY, "--to", "FIRST"],
         "withdrawal": ["rollback", "RECS", "--run-date", LAST_DAY, "--withdraw"],
     }
+    forge.warm(*at([*score, "5"], folder / "warm"))
     first = ""
     for place, (name, words) in enumerate(steps.items()):
         before, now = folder / str(place), folder / str(place + 1)
@@ -60,39 +65,99 @@ def at(argv: list[str], folder: Path) -> list[str]:
     return [str(folder / "recs") if word == "RECS" else word for word in argv]
 
 
-def killed_at(forge: Forge, scene: Scene, folder: Path, kills: Iterable[tuple[int, ...]]) -> Tally:
-    """Kill the command before some of its changes, and once more when it is repeated, and so on; then let it end."""
+def signalled_at(forge: Forge, scene: Scene, folder: Path, changes: Iterable[int], sent: int = SIGKILL) -> Tally:
+    """Send the command a signal before one of its changes, then repeat it and let it end; for each of some changes."""
     bad, tried, landed = [], 0, 0
-    for kill in kills:
+    for number in changes:
         tried += 1
         here = Path(shutil.copytree(scene.before, folder / "here"))
-        for number in kill:
-            code = forge.run(*at(scene.argv, here), kill_at=number).code
-            landed += code == SIGKILL
-            bad += [f"{scene.name} killed at {kill}: {wrong}" for wrong in wrongs(scene, here)]
-        ended = forge.run(*at(scene.argv, here))
-        if (ended.code, contents(here / "recs")) != (0, scene.after):
-            bad.append(f"{scene.name} killed at {kill}: the next run ends with {ended.code} {ended.said}")
-        bad += [f"{scene.name} killed at {kill}, then ended: {wrong}" for wrong in left_over(here)]
+        code = forge.run(*at(scene.argv, here), at=number, sent=sent).code
+        landed += code in (-sent, 128 + sent)
+        found = [*wrongs(scene, here), *ends_well(forge, scene, here)]
+        bad += [f"{scene.name}, signal {sent} before change {number}: {wrong}" for wrong in found]
         shutil.rmtree(here)
-    return Tally(f"{scene.name}, killed before its n-th change to the files", tried, landed, bad)
+    return Tally(tried, landed, bad)
 
 
-def killed_after(forge: Forge, scene: Scene, folder: Path, times: int, longest: float) -> Tally:
-    """Kill the command after random times, ever later ones so that it ends on a slow machine too."""
-    bad, landed, random_times = [], 0, random.Random(0)
-    for number in range(times):
+def killed_again_and_again(forge: Forge, scene: Scene, folder: Path) -> Tally:
+    """Kill the command before each of its changes, from every state of the files that kills can leave.
+
+    What it does depends on the files alone. So this is each kill, each pair of kills, and each longer row of them.
+    """
+    starts, seen, landed = [scene.before], {state(scene.before)}, 0
+    bad: list[str] = []
+    for start in starts:  # which grows
+        assert len(starts) < MOST_STATES, f"every kill leaves something more: {[start.name for start in starts[-5:]]}"
+        whole = Path(shutil.copytree(start, folder / "whole"))
+        bad += [f"{scene.name} after kills, {start.name}: {wrong}" for wrong in ends_well(forge, scene, whole)]
+        shutil.rmtree(whole)
+        code, number = KILLED, 0
+        while code == KILLED:
+            number += 1
+            here = Path(shutil.copytree(start, folder / f"{start.name}-{number}"))
+            code = forge.run(*at(scene.argv, here), at=number).code
+            landed += code == KILLED
+            bad += [f"{scene.name} killed, {here.name}: {wrong}" for wrong in wrongs(scene, here)]
+            if code == KILLED and state(here) not in seen:
+                seen.add(state(here))
+                starts.append(here)
+            else:
+                shutil.rmtree(here)
+    return Tally(len(starts), landed, bad)
+
+
+def killed_midway(forge: Forge, scene: Scene, folder: Path, landings: int) -> Tally:
+    """Kill the command after random times until it ends, and all over, until so many kills came after a change."""
+    bad, tried, landed, random_times = [], 0, 0, random.Random(0)
+    whole = Path(shutil.copytree(scene.before, folder / "whole"))
+    began = time.monotonic()
+    forge.run(*at(scene.argv, whole))
+    longest = time.monotonic() - began
+    while landed < landings:
+        here = Path(shutil.copytree(scene.before, folder / f"{tried}"))
+        code, kills = KILLED, 0
+        while code == KILLED:  # ever later, so that it ends on a slow machine too
+            code, changes, _ = forge.run(*at(scene.argv, here), after=random_times.uniform(0, longest * 1.2**kills))
+            kills += code == KILLED
+            landed += code == KILLED and changes > 0
+            bad += [f"{scene.name}, try {tried}: {wrong}" for wrong in wrongs(scene, here)]
+        bad += [f"{scene.name}, try {tried}: {wrong}" for wrong in ends_well(forge, scene, here)]
+        tried += 1
+        shutil.rmtree(here)
+    return Tally(tried, landed, bad)
+
+
+def stopped_at(forge: Forge, scene: Scene, folder: Path) -> Tally:
+    """Stop the command before each of its changes, try it once more meanwhile, and let the first go on."""
+    bad, busy = [], 0
+    for number in range(1, scene.changes + 1):
         here = Path(shutil.copytree(scene.before, folder / "here"))
-        code, kills = SIGKILL, 0
-        while code == SIGKILL:
-            code = forge.run(*at(scene.argv, here), after=random_times.uniform(0.02, longest * 1.2**kills)).code
-            kills += code == SIGKILL
-            bad += [f"{scene.name}, try {number}: {wrong}" for wrong in wrongs(scene, here)]
-        landed += kills
-        if (code, contents(here / "recs")) != (0, scene.after):
-            bad.append(f"{scene.name}, try {number}: it ends with {code}")
+        first, other = forge.beside_stopped(number, *at(scene.argv, here))
+        busy += other.code == BusyError.exit_code
+        if first.code not in (0, BusyError.exit_code) or other.code not in (0, BusyError.exit_code):
+            bad.append(f"{scene.name} stopped before change {number}: {first.said} {other.said}")
+        bad += [f"{scene.name} stopped before change {number}: {wrong}" for wrong in ends_well(forge, scene, here)]
         shutil.rmtree(here)
-    return Tally(f"{scene.name}, killed after random times until it ends", times, landed, bad)
+    return Tally(scene.changes, busy, bad)
+
+
+def ends_well(forge: Forge, scene: Scene, here: Path) -> list[str]:
+    """Repeat the command and let it end; what is wrong then."""
+    ended = forge.run(*at(scene.argv, here))
+    if (ended.code, contents(here / "recs")) != (0, scene.after):
+        return [f"the next run ends with {ended.code} {ended.said}", *left_over(here)]
+    return left_over(here)
+
+
+def state(folder: Path) -> bytes:
+    """A digest of all files, their modes and names; without times, and without what is drawn by chance."""
+    found = []
+    for path in folder.rglob("*"):
+        name = re.sub(r"unfinished-[0-9a-f]{16}|(?<=gone/[0-9a-f]{12}-)\d+", "*", str(path.relative_to(folder)))
+        content = path.read_bytes() if path.is_file() else b""
+        timeless = re.sub(rb': ("\d{4}-\d\d-\d\dT[^"]*"|\d+\.\d+)', b"", content)
+        found.append((name, path.stat().st_mode, timeless))
+    return hashlib.sha256(repr(sorted(found)).encode()).digest()
 
 
 def wrongs(scene: Scene, here: Path) -> list[str]:

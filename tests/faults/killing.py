@@ -1,21 +1,24 @@
-"""Run the real command line in a process that is killed just before its n-th change to the files.
+"""Run the real command line in a process that gets a signal just before its n-th change to the files.
 
-A server process imports torch once and forks for every command, so that hundreds of kills take minutes. The n-th
+A server process imports torch once and forks for every command, so that thousands of kills take minutes. The n-th
 change is counted by Python's own audit events (PEP 578): the product has no hook for its tests, only the one event
 that `rec_export.swap` raises for the system call that Python does not know.
 """
 
+import gc
 import json
+import mmap
 import os
-import signal
 import subprocess
 import sys
 import time
+from contextlib import redirect_stdout
 from importlib import import_module
 from pathlib import Path
+from signal import SIGCONT, SIGKILL, SIGSTOP, SIGTERM, signal
 from typing import Any, NamedTuple, Self, final
 
-CHANGES = {"os.rename", "os.mkdir", "os.remove", "os.rmdir", "os.utime", "rec_export.renameat2"}
+CHANGES = {"os.rename", "os.mkdir", "os.remove", "os.rmdir", "os.utime", "os.chmod", "rec_export.renameat2"}
 ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -23,7 +26,7 @@ class Ended(NamedTuple):
     """How a command ended."""
 
     code: int  # negative: the signal that killed it
-    changes: int  # to the files, if it was not killed
+    changes: int  # to the files, the one that a signal forestalled among them
     said: str
 
 
@@ -31,27 +34,41 @@ class Ended(NamedTuple):
 class Forge:
     """The server."""
 
-    def __init__(self, users_per_part: int) -> None:
+    def __init__(self, users_per_part: int, **environment: str) -> None:
         words = [sys.executable, "-m", "tests.faults.killing", str(users_per_part)]
-        environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+        environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", **environment}
         self.server = subprocess.Popen(words, stdin=-1, stdout=-1, text=True, cwd=ROOT, env=environment)
 
-    def run(self, *arguments: object, kill_at: int | None = None, after: float | None = None) -> Ended:
-        """Run `rec-export ARGUMENTS`; kill it before its `kill_at`-th change, or `after` so many seconds."""
-        (ended,) = self.ask(argv=[str(word) for word in arguments], kill_at=kill_at, after=after, times=1)
+    def warm(self, *arguments: object) -> None:
+        """Run `rec-export ARGUMENTS` in the server itself, so that commands find loaded what it loads."""
+        (ended,) = self.ask(arguments, times=0)
+        assert ended.code == 0
+
+    def run(
+        self, *arguments: object, at: int | None = None, sent: int = SIGKILL, after: float | None = None, zone: str = ""
+    ) -> Ended:
+        """Run `rec-export ARGUMENTS` in a time zone.
+
+        Send a signal before its `at`-th change, or kill it `after` so many seconds.
+        """
+        (ended,) = self.ask(arguments, at=at, sent=sent, after=after, zone=zone)
         return ended
 
     def race(self, times: int, *arguments: object) -> list[Ended]:
         """Run `rec-export ARGUMENTS` so many times at once."""
-        return self.ask(argv=[str(word) for word in arguments], kill_at=None, after=None, times=times)
+        return self.ask(arguments, times=times)
 
-    def ask(self, **asked: Any) -> list[Ended]:
+    def beside_stopped(self, at: int, *arguments: object) -> list[Ended]:
+        """Stop the command before its `at`-th change, run another like it, let the first go on: how both ended."""
+        return self.ask(arguments, at=at, sent=SIGSTOP)
+
+    def ask(self, arguments: tuple[object, ...], **asked: object) -> list[Ended]:
         """What the server answers."""
         assert self.server.stdin
         assert self.server.stdout
-        self.server.stdin.write(json.dumps(asked) + "\n")
+        self.server.stdin.write(json.dumps({"argv": [str(word) for word in arguments], **asked}) + "\n")
         self.server.stdin.flush()
-        return [Ended(**one) for one in json.loads(self.server.stdout.readline())]
+        return [Ended(*one) for one in json.loads(self.server.stdout.readline())]
 
     def __enter__(self) -> Self:
         return self
@@ -65,49 +82,71 @@ class Forge:
 
 
 def serve(users_per_part: int) -> None:
-    """Answer each line of stdin with how its command ended."""
+    """Answer each line of stdin with how its commands ended."""
     for name in ("batch_jobs.night", "torch._dynamo"):  # which building a model needs three seconds to import
         import_module(name)
     import_module("batch_jobs.parts").USERS_PER_PART = users_per_part  # type: ignore[attr-defined]
     for line in sys.stdin:
-        asked = json.loads(line)
-        after = asked.pop("after")
-        children = [started(asked["argv"], asked["kill_at"]) for _ in range(asked["times"])]
-        sys.stdout.write(json.dumps([ended(child, after)._asdict() for child in children]) + "\n")
+        gc.freeze()  # so that children copy less of this process
+        answer = answered(**json.loads(line))
+        sys.stdout.write(json.dumps(answer) + "\n")
         sys.stdout.flush()
 
 
+def answered(
+    argv: list[str], times: int = 1, at: int | None = None, sent: int = SIGKILL, after: float | None = None,
+    zone: str = "",
+) -> list[Ended]:  # fmt: skip
+    """Run a command so many times at once, once more beside it where it is stopped; for no times, in this process."""
+    os.environ["TZ"] = zone or "UTC"
+    time.tzset()
+    if times == 0:
+        from rec_export.cli import run
+
+        with redirect_stdout(sys.stderr):
+            return [Ended(run(argv), 0, "")]
+    children = [started(argv, at, sent) for _ in range(times)]
+    if sent == SIGSTOP:
+        os.waitpid(children[0].number, os.WUNTRACED)
+        other = ended(started(argv, None, sent), None)
+        os.kill(children[0].number, SIGCONT)
+        return [ended(children[0], None), other]
+    return [ended(child, after) for child in children]
+
+
 class Child(NamedTuple):
-    """A process, and the pipe that it writes to."""
+    """A process, the pipe that it writes to, and where it counts its changes to the files."""
 
     number: int
     reading: int
+    changes: mmap.mmap
 
 
-def started(argv: list[str], kill_at: int | None) -> Child:
+def started(argv: list[str], at: int | None, sent: int) -> Child:
     """Run one command in a child."""
     reading, writing = os.pipe()
-    child = os.fork()
-    if child == 0:
+    changes = mmap.mmap(-1, mmap.PAGESIZE)
+    number = os.fork()
+    if number == 0:
         os.close(reading)
-        command(argv, kill_at, writing)
+        command(argv, at, sent, writing, changes)
     os.close(writing)
-    return Child(child, reading)
+    return Child(number, reading, changes)
 
 
 def ended(child: Child, after: float | None) -> Ended:
     """Wait for a child; kill it `after` so many seconds."""
     if after is not None:
         time.sleep(after)
-        os.kill(child.number, signal.SIGKILL)
+        os.kill(child.number, SIGKILL)
     with os.fdopen(child.reading, "rb") as pipe:
         said = pipe.read().decode()
     code = os.waitstatus_to_exitcode(os.waitpid(child.number, 0)[1])
-    *lines, last = said.rsplit("\n", 1)
-    return Ended(code, int(last) if last.isdigit() else 0, "".join(lines))
+    with child.changes:
+        return Ended(code, int.from_bytes(child.changes[:4], "little"), said)
 
 
-def command(argv: list[str], kill_at: int | None, writing: int) -> None:
+def command(argv: list[str], at: int | None, sent: int, writing: int, counted: mmap.mmap) -> None:
     """The child: it never returns."""
     changes = 0
 
@@ -115,17 +154,21 @@ def command(argv: list[str], kill_at: int | None, writing: int) -> None:
         nonlocal changes
         if event in CHANGES or (event == "open" and is_writing(arguments)):
             changes += 1
-            if changes == kill_at:
-                os.kill(os.getpid(), signal.SIGKILL)
+            counted[:4] = changes.to_bytes(4, "little")
+            if changes == at:
+                os.kill(os.getpid(), sent)
 
     os.dup2(writing, 1)
     os.dup2(writing, 2)
-    from rec_export.cli import run
+    from rec_export.cli import run, terminated
 
+    signal(SIGTERM, terminated)  # as main() has it
     sys.addaudithook(count)
-    code = run(argv)
+    try:
+        code = run(argv)
+    except SystemExit as error:
+        code = int(error.code or 0)
     sys.stdout.flush()
-    os.write(writing, f"\n{changes}".encode())
     os._exit(code)
 
 

@@ -1,13 +1,14 @@
 """Loss of power, replayed: what a disk holds where nothing has reached it but what was synced.
 
 strace records every change that the real command line makes to its files. The changes are then applied to a model of
-a disk, and the power goes after each of them, in two ways:
+a disk, and the power goes after each of them, in three ways:
 
     late    a change of names is on the disk once a folder that it touches was synced after it; data once its file was
     early   all changes of names are on the disk, and data still only where its file was synced
+    torn    as early, and of data that was not synced the first half
 
-The first is the least that POSIX promises (renames are whole, as on every file system with a journal), the second what
-a journal that is ahead of the data leaves: names of files that are empty, or as they were synced before.
+The first is the least that POSIX promises (renames are whole, as on every file system with a journal), the others what
+a journal that is ahead of the data leaves: names of files that are empty, half there, or as they were synced before.
 """
 
 import re
@@ -26,6 +27,7 @@ MAIN = (
     "import sys, batch_jobs.parts as parts; parts.USERS_PER_PART = int(sys.argv[1]);"
     " from rec_export.cli import run; sys.exit(run(sys.argv[2:]))"
 )
+WAYS = "late", "early", "torn"
 LINE = re.compile(r"^(\d+) +(\w+)\((.*)\) += (-?\d+)", re.DOTALL)
 TEXT = re.compile(r'"((?:\\x[0-9a-f]{2})*)"')
 
@@ -192,10 +194,10 @@ class Recording:
         self.events.append(Written(node, data))
 
     def cuts(self) -> Iterator[tuple[int, str, Tree]]:
-        """What the disk holds when the power goes before each event and after the last, in both ways, each once."""
+        """What the disk holds when the power goes before each event and after the last, in all ways, each once."""
         seen: list[Tree] = []
         for cut in range(len(self.events), -1, -1):
-            for way in ("late", "early"):
+            for way in WAYS:
                 tree = self.left(cut, way)
                 if tree not in seen:
                     seen.append(tree)
@@ -212,7 +214,7 @@ class Recording:
                 cached[event.file] = event.data
             elif isinstance(event, Synced):
                 data[event.node] = cached.get(event.node, data.get(event.node, b""))
-            elif way == "early" or any(
+            elif way != "late" or any(
                 later > number and node is folder for later, node in synced.items() for folder, _, _ in event.names
             ):
                 for folder, name, node in event.names:
@@ -220,6 +222,9 @@ class Recording:
                     inside.pop(name, None)
                     if node is not None:
                         inside[name] = node
+        for file, content in cached.items() if way == "torn" else ():
+            if data.get(file, b"") != content:
+                data[file] = content[: len(content) // 2]
         return dict(tree(self.root, names, data, ""))
 
 

@@ -1,4 +1,4 @@
-"""What happened to published files is found, and a full disk leaves readers what they had."""
+"""What happened to files is found, whoever reads them, and a full disk leaves readers what they had."""
 
 import random
 import shutil
@@ -9,11 +9,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from rec_export.files import files_below
 from tests.bad_input.test_full_disk import small_disk
-from tests.conftest import LAST_DAY, command, contents, done
-from tests.faults.conftest import Tell
+from tests.conftest import LAST_DAY, Tell, command, contents, done
 
-MANY = [30, pytest.param(300, marks=pytest.mark.long)]
+MANY = [pytest.param(30, marks=pytest.mark.brief), pytest.param(300, marks=pytest.mark.long)]
+CUTS = [pytest.param(10, marks=pytest.mark.brief), pytest.param(200, marks=pytest.mark.long)]
 
 
 @pytest.fixture
@@ -37,6 +38,13 @@ def reads_wrong(part: Path, right: pa.Table) -> bool:
         return False
 
 
+def flip(path: Path, bit: int) -> None:
+    """Turn one bit of a file round."""
+    whole = bytearray(path.read_bytes())
+    whole[bit // 8] ^= 1 << bit % 8
+    path.write_bytes(whole)
+
+
 def test_what_is_whole_is_said_to_be(recs: Path) -> None:
     assert done("verify-run", recs).startswith(f"run_date={LAST_DAY}: run ")
 
@@ -48,17 +56,20 @@ def test_every_flipped_bit_is_found(times: int, recs: Path, tell: Tell) -> None:
     missed, silent = [], []
     footer = len(whole) - 8 - int.from_bytes(whole[-8:-4], "little")
     for place in (places.randrange(8 * len(whole)) for _ in range(times)):
-        flipped = bytearray(whole)
-        flipped[place // 8] ^= 1 << place % 8
-        part.write_bytes(flipped)
+        flip(part, place)
         silent += [place // 8] if reads_wrong(part, right) else []
         missed += [] if is_found(recs) else [place]
-    tell("a flipped bit in a part", str(times), f"{len(missed)} missed by verify-run, {len(silent)} by a plain reader")
+        flip(part, place)
+    tell(
+        "a flipped bit in a part, then `verify-run` and a reader",
+        str(times),
+        f"{len(missed)} missed by verify-run, {len(silent)} by a plain reader",
+    )
     assert missed == []
     assert [place for place in silent if place < footer] == []  # the footer has no page checksums
 
 
-@pytest.mark.parametrize("times", [10, pytest.param(200, marks=pytest.mark.long)])
+@pytest.mark.parametrize("times", CUTS)
 def test_every_truncation_is_found(times: int, recs: Path, tell: Tell) -> None:
     (part,) = recs.rglob("*.parquet")
     whole, right, places = part.read_bytes(), pq.read_table(part), random.Random(2)
@@ -66,7 +77,41 @@ def test_every_truncation_is_found(times: int, recs: Path, tell: Tell) -> None:
     for length in (places.randrange(len(whole)) for _ in range(times)):
         part.write_bytes(whole[:length])
         missed += [] if is_found(recs) and not reads_wrong(part, right) else [length]
-    tell("a part cut off", str(times), f"{len(missed)} missed by verify-run or a plain reader")
+    tell(
+        "a part cut off, then `verify-run` and a reader",
+        str(times),
+        f"{len(missed)} missed by verify-run or a plain reader",
+    )
+    assert missed == []
+
+
+@pytest.mark.parametrize("times", MANY)
+def test_every_flipped_bit_of_a_bundle_is_refused(
+    times: int, bundle_copy: Path, shop: Path, tmp_path: Path, tell: Tell
+) -> None:
+    files, places, missed = files_below(bundle_copy), random.Random(3), list[str]()
+    for file in places.choices(files, k=times):
+        bit = places.randrange(8 * file.stat().st_size)
+        flip(file, bit)
+        code = command(*arguments(bundle_copy, shop, tmp_path / "recs", 1)).code
+        missed += [] if (code, (tmp_path / "recs").exists()) == (65, False) else [f"{file.name}, bit {bit}: {code}"]
+        flip(file, bit)
+    tell("a flipped bit in some file of a bundle, then `score`", str(times), f"{len(missed)} not refused with 65")
+    assert missed == []
+    assert command(*arguments(bundle_copy, shop, tmp_path / "recs", 1)).code == 0
+
+
+@pytest.mark.parametrize("times", CUTS)
+def test_every_truncation_of_the_log_is_refused(
+    times: int, exported: Path, shop_copy: Path, tmp_path: Path, tell: Tell
+) -> None:
+    log, places, missed = shop_copy / "interactions.parquet", random.Random(4), list[int]()
+    whole = log.read_bytes()
+    for length in (places.randrange(len(whole)) for _ in range(times)):
+        log.write_bytes(whole[:length])
+        code = command(*arguments(exported, shop_copy, tmp_path / "recs", 1)).code
+        missed += [] if (code, (tmp_path / "recs").exists()) == (65, False) else [length]
+    tell("the log cut off, then `score`", str(times), f"{len(missed)} not refused with 65")
     assert missed == []
 
 
@@ -76,7 +121,7 @@ def arguments(bundle: Path, shop: Path, out: Path, k: int) -> list[object]:
     return [*words, "--run-date", LAST_DAY, "--k", k]
 
 
-@pytest.mark.parametrize("percent", [20, 50, 95])
+@pytest.mark.parametrize("percent", [5, 20, 50, 95])
 def test_a_disk_that_fills_up_leaves_the_live_run_and_what_is_finished(
     percent: int, exported: Path, shop: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tell: Tell
 ) -> None:

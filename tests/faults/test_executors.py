@@ -10,9 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import LAST_DAY, contents
-from tests.faults.conftest import Tell
-from tests.faults.experiments import SIGKILL, left_over
+from tests.conftest import LAST_DAY, Tell, contents
+from tests.faults.experiments import KILLED, left_over
 from tests.faults.killing import ROOT, Forge
 
 SOME = [6, 15]  # changes to the files before which CI kills
@@ -44,11 +43,16 @@ def ends(forge: Forge, *arguments: object) -> None:
 def whole(forge: Forge, exported: Path, shop: Path, tmp_path_factory: pytest.TempPathFactory) -> Contents:
     """What an undisturbed run publishes."""
     folder = tmp_path_factory.mktemp("whole")
+    forge.warm("-q", "score", *words(exported, shop, folder / "warm"))
     ends(forge, "score", *words(exported, shop, folder))
     return contents(folder / "recs")
 
 
-@pytest.mark.parametrize("kills", [SOME, pytest.param(range(1, 60), marks=pytest.mark.long)], ids=["some", "all"])
+@pytest.mark.parametrize(
+    "kills",
+    [pytest.param(SOME, marks=pytest.mark.brief), pytest.param(range(1, 60), marks=pytest.mark.long)],
+    ids=["some", "all"],
+)
 @pytest.mark.parametrize("begun", ["a shard", "the local executor"])
 def test_killed_in_one_executor_and_finished_by_another(
     begun: str, kills: list[int], forge: Forge, whole: Contents, exported: Path, shop: Path,
@@ -57,8 +61,8 @@ def test_killed_in_one_executor_and_finished_by_another(
     bad, landed = [], 0
     for kill in kills:
         asked = words(exported, shop, tmp_path / str(kill))
-        code = forge.run("-q", "score", *asked, *(SHARE if begun == "a shard" else ()), kill_at=kill).code
-        if code != SIGKILL:
+        code = forge.run("-q", "score", *asked, *(SHARE if begun == "a shard" else ()), at=kill).code
+        if code != KILLED:
             break
         landed += 1
         if begun != "a shard":

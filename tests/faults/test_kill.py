@@ -2,15 +2,24 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from signal import SIGHUP, SIGINT, SIGTERM, Signals
 
 import pytest
 
-from tests.conftest import contents
-from tests.faults.conftest import Tell
-from tests.faults.experiments import Scene, Tally, at, killed_after, killed_at, left_over, scenes
+from rec_export.errors import BusyError
+from tests.conftest import Tell, contents
+from tests.faults.experiments import (
+    Scene,
+    at,
+    killed_midway,
+    left_over,
+    scenes,
+    signalled_at,
+    stopped_at,
+)
 from tests.faults.killing import Forge
 
-SLOW = ["first publish", "re-publish"]  # every kill is followed by a scoring
+SCENES = ["first publish", "re-publish", "rollback", "withdrawal"]
 
 
 @pytest.fixture(scope="module")
@@ -27,51 +36,64 @@ def all_scenes(forge: Forge, exported: Path, shop: Path, tmp_path_factory: pytes
     return {scene.name: scene for scene in scenes(forge, folder, exported, shop / "interactions.parquet")}
 
 
-def told(tally: Tally, tell: Tell) -> list[str]:
+def told(tell: Tell, what: str, tried: str, bad: list[str]) -> list[str]:
     """What went wrong, which the table says too."""
-    tell(tally.name, f"{tally.tried} ({tally.landed} kills)", f"{len(tally.bad)} wrong")
-    return tally.bad
+    tell(what, tried, f"{len(bad)} wrong")
+    return bad
 
 
-@pytest.mark.parametrize("name", ["rollback", "withdrawal", *(pytest.param(n, marks=pytest.mark.slow) for n in SLOW)])
+@pytest.mark.parametrize("name", SCENES)
 def test_killed_before_every_change(
     name: str, forge: Forge, all_scenes: dict[str, Scene], tmp_path: Path, tell: Tell
 ) -> None:
     scene = all_scenes[name]
-    tally = killed_at(forge, scene, tmp_path, [(n,) for n in range(1, scene.changes + 1)])
-    assert (told(tally, tell), tally.landed) == ([], scene.changes)
-
-
-def test_killed_around_the_commit(forge: Forge, all_scenes: dict[str, Scene], tmp_path: Path) -> None:
-    scene = all_scenes["re-publish"]
-    tally = killed_at(forge, scene, tmp_path, [(scene.changes - back,) for back in (2, 5)])
-    assert (tally.bad, tally.landed) == ([], 2)
+    tried, landed, bad = signalled_at(forge, scene, tmp_path, range(1, scene.changes + 1))
+    told(tell, f"{name}, killed before its n-th change to the files, for every n", f"{landed} kills", bad)
+    assert (bad, landed) == ([], tried)
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("name", ["rollback", "withdrawal"])
-def test_killed_twice(name: str, forge: Forge, all_scenes: dict[str, Scene], tmp_path: Path, tell: Tell) -> None:
-    scene = all_scenes[name]
-    every = range(1, scene.changes + 1)
-    tally = killed_at(forge, scene, tmp_path, [(one, other) for one in every for other in every])
-    assert told(tally._replace(name=tally.name.replace("killed", "killed twice")), tell) == []
-
-
-@pytest.mark.parametrize("times", [3, pytest.param(10, marks=pytest.mark.slow)])
-def test_of_several_at_once_one_publishes_and_the_others_are_told(
-    times: int, forge: Forge, all_scenes: dict[str, Scene], tmp_path: Path, tell: Tell
+@pytest.mark.parametrize("name", ["first publish", "re-publish"])
+def test_killed_midway_after_random_times(
+    name: str, forge: Forge, all_scenes: dict[str, Scene], tmp_path: Path, tell: Tell
 ) -> None:
-    scene = all_scenes["first publish"]
-    codes = [one.code for one in forge.race(times, *at(scene.argv, tmp_path))]
-    tell(
-        f"{times} runs at once", str(times), f"{codes.count(0)} published or found it published, {codes.count(75)} busy"
-    )
-    assert (set(codes) <= {0, 75}, 0 in codes) == (True, True)
-    assert contents(tmp_path / "recs") == scene.after
-    assert left_over(tmp_path) == []
+    tried, landed, bad = killed_midway(forge, all_scenes[name], tmp_path, 200)
+    what = f"{name}, killed after random times until it ends; kills after its first change to the files"
+    assert told(tell, what, f"{landed} kills, {tried} runs", bad) == []
 
 
 @pytest.mark.long
-def test_killed_after_random_times(forge: Forge, all_scenes: dict[str, Scene], tmp_path: Path, tell: Tell) -> None:
-    tally = killed_after(forge, all_scenes["re-publish"], tmp_path, 12, 1.5)
-    assert (told(tally, tell), tally.landed > 0) == ([], True)
+@pytest.mark.parametrize("sent", [SIGTERM, SIGINT, SIGHUP])
+def test_told_to_end_before_every_change(
+    sent: Signals, forge: Forge, all_scenes: dict[str, Scene], tmp_path: Path, tell: Tell
+) -> None:
+    scene = all_scenes["re-publish"]
+    tried, landed, bad = signalled_at(forge, scene, tmp_path, range(1, scene.changes + 1), sent)
+    told(tell, f"re-publish, {sent.name} before its n-th change, for every n", f"{tried} signals, {landed} heeded", bad)
+    assert (bad, landed > 0) == ([], True)
+
+
+@pytest.mark.long
+def test_stopped_while_another_tries(forge: Forge, all_scenes: dict[str, Scene], tmp_path: Path, tell: Tell) -> None:
+    tried, busy, bad = stopped_at(forge, all_scenes["re-publish"], tmp_path)
+    what = "re-publish, stopped before its n-th change while another like it tries, then let go on, for every n"
+    told(tell, what, f"{tried} stops, {busy} found it busy", bad)
+    assert (bad, busy > tried // 2) == ([], True)
+
+
+@pytest.mark.parametrize(
+    ("times", "rounds"), [pytest.param(3, 1, marks=pytest.mark.brief), pytest.param(10, 20, marks=pytest.mark.long)]
+)
+def test_of_several_at_once_one_publishes_and_the_others_are_told(
+    times: int, rounds: int, forge: Forge, all_scenes: dict[str, Scene], tmp_path: Path, tell: Tell
+) -> None:
+    scene, bad, busy = all_scenes["first publish"], list[str](), 0
+    for number in range(rounds):
+        here = tmp_path / str(number)
+        codes = [one.code for one in forge.race(times, *at(scene.argv, here))]
+        busy += codes.count(BusyError.exit_code)
+        if not set(codes) <= {0, BusyError.exit_code} or 0 not in codes or contents(here / "recs") != scene.after:
+            bad.append(f"they ended with {codes}")
+        bad += left_over(here)
+    what = f"{times} runs at once; one publishes, the others are told that it is busy, or done"
+    assert told(tell, what, f"{rounds} times, {busy} busy", bad) == []

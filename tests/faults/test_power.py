@@ -5,11 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import contents
-from tests.faults.conftest import Tell
+from tests.conftest import Tell, contents
 from tests.faults.experiments import Scene, at, left_over, wrongs
 from tests.faults.killing import Forge
-from tests.faults.power import Recording, recorded, written
+from tests.faults.power import WAYS, Recording, recorded, written
 from tests.faults.test_kill import all_scenes, forge
 
 __all__ = ["all_scenes", "forge"]
@@ -58,7 +57,7 @@ def hexed(path: Path | str) -> str:
 
 
 def play(recording: Recording, place: Path, sync_file: bool, sync_folder: bool) -> dict[str, dict[str, bytes | None]]:
-    """Write a file beside the old one and rename it into its place; what is left in both ways."""
+    """Write a file beside the old one and rename it into its place; what is left in all ways."""
     lines = [
         f'1 openat(AT_FDCWD, "{hexed(place / "new")}", O_WRONLY|O_CREAT|O_TRUNC, 0666) = 3',
         f'1 write(3, "{hexed("new")}", 3) = 3',
@@ -70,15 +69,21 @@ def play(recording: Recording, place: Path, sync_file: bool, sync_folder: bool) 
     ]
     for line in lines:
         recording.read(line)
-    return {way: recording.left(len(recording.events), way) for way in ("late", "early")}
+    return {way: recording.left(len(recording.events), way) for way in WAYS}
 
 
 @pytest.mark.parametrize(
-    ("sync_file", "sync_folder", "late", "early"),
-    [(False, False, b"old", b""), (True, False, b"old", b"new"), (False, True, b"", b""), (True, True, b"new", b"new")],
+    ("sync_file", "sync_folder", "late", "early", "torn"),
+    [
+        (False, False, b"old", b"", b"n"),
+        (True, False, b"old", b"new", b"new"),
+        (False, True, b"", b"", b"n"),
+        (True, True, b"new", b"new", b"new"),
+    ],
 )
 def test_the_model_of_a_disk_loses_what_was_not_synced(
-    sync_file: bool, sync_folder: bool, late: bytes, early: bytes, tmp_path: Path
+    sync_file: bool, sync_folder: bool, late: bytes, early: bytes, torn: bytes, tmp_path: Path
 ) -> None:
     place, recording = small(tmp_path)
-    assert play(recording, place, sync_file, sync_folder) == {"late": {"old": late}, "early": {"old": early}}
+    left = {"late": {"old": late}, "early": {"old": early}, "torn": {"old": torn}}
+    assert play(recording, place, sync_file, sync_folder) == left

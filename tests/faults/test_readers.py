@@ -21,7 +21,7 @@ from batch_jobs.publish import claimed, publish
 from rec_export.errors import DataError, MissingInputError
 from rec_export.files import sha256
 from rec_export.recs import PartFile, Recs, RunManifest, run_in
-from tests.faults.conftest import Tell
+from tests.conftest import Tell
 
 DAY = "2026-11-20"
 PARTS, USERS = 4, 50  # a part
@@ -118,7 +118,7 @@ def mixtures(recs: Recs, runs: int, recipe: str, pause: float = 0.0) -> tuple[in
 
 
 @pytest.mark.parametrize("name", [name for name in RECIPES if name != SPARK])
-@pytest.mark.parametrize("runs", [40, pytest.param(500, marks=pytest.mark.long)])
+@pytest.mark.parametrize("runs", [pytest.param(40, marks=pytest.mark.brief), pytest.param(500, marks=pytest.mark.long)])
 def test_a_recipe_of_the_page_never_reads_a_mixture(name: str, runs: int, tmp_path: Path, tell: Tell) -> None:
     recs = Recs.at(tmp_path / "recs")
     reads, missing, bad = mixtures(recs, runs, RECIPES[name])
