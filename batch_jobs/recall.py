@@ -5,7 +5,7 @@ import pyarrow as pa
 
 from batch_jobs.task import Task
 from rec_export.recs import Recall
-from rec_export.scorer import Model, Scorer, chunks
+from rec_export.scorer import Model, Scorer, chunks, spread
 from rec_export.topk.approximate import pays
 
 SAMPLE = 512  # users
@@ -21,7 +21,7 @@ def measured(task: Task, sample: pa.Table) -> Recall:
     item = today.catalogue.items.vocab.rows(sample["item_id"].combine_chunks())
     everybody = np.unique(row)
     served = everybody[exact.serves(everybody)]  # the others get popular items, which are exact
-    user = served[np.unique(np.linspace(0, max(len(served) - 1, 0), SAMPLE).astype(np.int64))[: len(served)]]
+    user = spread(served, SAMPLE)
     listed, shares = np.isin(row, user), []
     row, item = row[listed], item[listed]
     for some in chunks(user, AT_ONCE):

@@ -25,6 +25,7 @@ from rec_export.world import World
 
 USERS_AT_ONCE = 2048
 ITEMS_AT_ONCE = 16384
+LOOKED_AT = 8  # users for each pilot, as the model may serve few
 
 
 class Model(NamedTuple):
@@ -114,9 +115,10 @@ class Scorer:
         return self.model.user_tower(user_inputs(self.model.user_ports, features, self.world, user, length))
 
     def pilots(self) -> Tensor:
-        """The vectors of users who stand for all, float32 [n, Du]: the same whichever users are scored."""
-        count = len(self.catalogue.users.vocab)
-        return self.user_vectors(np.unique(np.linspace(0, max(count - 1, 0), PILOTS).astype(np.int64))[:count])
+        """The vectors of users who stand for all whom the model serves, float32 [n, Du], whoever is scored."""
+        some = spread(np.arange(len(self.catalogue.users.vocab)), LOOKED_AT * PILOTS)
+        served = some[self.serves(some)]
+        return self.user_vectors(spread(served if len(served) else some, PILOTS))
 
     def lists(self, user: Int64, k: int, keep_seen: bool = False, user_vec: Tensor | None = None) -> Listed:
         """The best k of users [B] by the model; `user_vec` float32 [B, Du]: their vectors, where they are known."""
@@ -194,6 +196,11 @@ def described(features: Features) -> Bool:
         | (features.tags != UNKNOWN).any(1)
         | (features.text != 0).any(1)
     )
+
+
+def spread(row: Int64, most: int) -> Int64:
+    """Rows spread evenly over all of them, `most` at most."""
+    return row[np.unique(np.linspace(0, len(row) - 1, most).astype(np.int64))] if len(row) else row
 
 
 def chunks(row: Int64, size: int = USERS_AT_ONCE) -> Iterator[Int64]:

@@ -8,7 +8,7 @@ from torch import Tensor
 from batch_jobs.report import Report
 from rec_export.recs import Recall, Recs, RunManifest
 from rec_export.topk import Ranker, Seen, TopK
-from tests.batch_jobs.test_nightly import LAST, configured, night, report
+from tests.batch_jobs.conftest import LAST, configured, night, report
 from tests.conftest import LAST_DAY, command, done, read_lists
 
 
@@ -30,12 +30,6 @@ def forgetful(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("rec_export.topk.ruled.pays", lambda *_: True)
     monkeypatch.setattr("batch_jobs.recall.pays", lambda *_: True)
     monkeypatch.setattr("rec_export.topk.ruled.ApproximateRanker", Forgetful)
-
-
-@pytest.fixture
-def place(exported: Path, shop_copy: Path) -> Path:
-    """A shop with a configuration for its nights."""
-    return configured(shop_copy, exported)
 
 
 def manifest(recs: Path) -> RunManifest:

@@ -1,5 +1,7 @@
 """bfloat16 products find the groups, whatever the sizes: the lists are those of the definition, bit for bit."""
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 import torch
@@ -19,7 +21,11 @@ from rec_export.topk.tiles import Tile, TileEngine
 from rec_export.towers import AdditiveHead, DotHead, Head
 from tests.rec_export.topk.test_dot_engine import KINDS, SCALES, same, seen_of, vectors
 
-HEADS = {"dot": DotHead, "one layer": lambda: AdditiveHead((4,), 3), "two layers": lambda: AdditiveHead((5, 3), 2)}
+HEADS: dict[str, Callable[[], Head]] = {
+    "dot": DotHead,
+    "one layer": lambda: AdditiveHead((4,), 3),
+    "two layers": lambda: AdditiveHead((5, 3), 2),
+}
 FREE = 1 << 20
 
 
