@@ -117,7 +117,7 @@ def lines_of(page: str, file: str) -> list[str]:
 
 def sections(page: str) -> dict[str, str]:
     """The page by its headings."""
-    return dict(re.findall(r"^## (.*)\n\n(.*?)(?=^## |\Z)", page, re.MULTILINE | re.DOTALL))
+    return dict(re.findall(r"^## ([^\n]*)\n\n(.*?)(?=^## |\Z)", page, re.MULTILINE | re.DOTALL))
 
 
 def section(file: str, lines: list[str], seconds: float) -> str:
