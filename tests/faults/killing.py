@@ -15,7 +15,7 @@ import time
 from contextlib import redirect_stdout
 from importlib import import_module
 from pathlib import Path
-from signal import SIGCONT, SIGKILL, SIGSTOP, SIGTERM, signal
+from signal import SIG_DFL, SIGCONT, SIGHUP, SIGINT, SIGKILL, SIGSTOP, SIGTERM, default_int_handler, signal
 from typing import Any, NamedTuple, Self, final
 
 CHANGES = {"os.rename", "os.mkdir", "os.remove", "os.rmdir", "os.utime", "os.chmod", "rec_export.renameat2"}
@@ -163,6 +163,8 @@ def command(argv: list[str], at: int | None, sent: int, writing: int, counted: m
     from rec_export.cli import run, terminated
 
     signal(SIGTERM, terminated)  # as main() has it
+    signal(SIGINT, default_int_handler)  # which who starts tests in the background has ignored
+    signal(SIGHUP, SIG_DFL)
     sys.addaudithook(count)
     try:
         code = run(argv)

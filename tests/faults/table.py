@@ -51,6 +51,8 @@ power: one that says "synced" and lies, or a file system that tears a rename, is
 
 Page checksums do not cover a part's footer: a flip there can reach a plain reader, `verify-run` finds it by the hash.
 
+Sections that were not made here, and are by `python -m tests.faults.table FILE`: {left}.
+
 Not tried: NFS, and disks other than those of the machine this was made on ({machine}).
 """
 Row = tuple[str, str, str]
@@ -117,7 +119,7 @@ def lines_of(page: str, file: str) -> list[str]:
 
 def sections(page: str) -> dict[str, str]:
     """The page by its headings."""
-    return dict(re.findall(r"^## (.*)\n\n(.*?)(?=^## |\Z)", page, re.MULTILINE | re.DOTALL))
+    return dict(re.findall(r"^## ([^\n]*)\n\n(.*?)(?=^## |\Z)", page, re.MULTILINE | re.DOTALL))
 
 
 def section(file: str, lines: list[str], seconds: float) -> str:
@@ -131,7 +133,8 @@ def with_section(page: str, file: str, new: str) -> str:
     """The page with one section put in, the others as they are."""
     found = {**sections(page), title(file): new}
     body = "".join(f"## {title(name)}\n\n{found[title(name)]}" for name in FILES if title(name) in found)
-    return HEAD + body + FOOT.format(machine=platform.platform(terse=True))
+    left = ", ".join(f"`{name}`" for name in FILES if title(name) not in found) or "none"
+    return HEAD + body + FOOT.format(machine=platform.platform(terse=True), left=left)
 
 
 if __name__ == "__main__":
