@@ -16,7 +16,7 @@ from rec_export.data.columns import DAY, Bool, Int64, comparable
 from rec_export.data.config import Attributes, DataConfig
 from rec_export.data.entities import read_attributes
 from rec_export.data.log import Events, make_log, read_events, select
-from rec_export.data.read import read_table
+from rec_export.data.read import names_in
 from rec_export.data.vocab import UNKNOWN, Vocab
 from rec_export.errors import DataError, some
 from rec_export.world import Timeline, World
@@ -85,7 +85,7 @@ def table_of(data: DataConfig, name: str, path: Path) -> pa.Table:
         key = data.interactions.item if name == "items" else data.interactions.user
         declared = Attributes(path=path, id=key)
     if name == "users":
-        present = read_table(path, None, text=[declared.id]).column_names
+        present = names_in(path, inside=True)
         told = any(column in present for column in declared.columns()[1:])
         declared = declared if told else Attributes(path=path, id=declared.id)
     return read_attributes(declared.model_copy(update={"path": path}))

@@ -9,23 +9,35 @@ import pyarrow.compute as pc
 from rec_export.data.columns import Float32, floats, times
 from rec_export.data.config import Attributes, DataConfig, Interactions, TimeUnit
 from rec_export.data.read import names_in, parts_of, read_table
-from rec_export.errors import DataError, UsageError, nearest
+from rec_export.errors import DataError, UsageError, shorten
 from rec_export.record import Record
 
 USER = (
     *("user_id", "user", "userid", "uid", "customer_id", "customer", "customerid", "member_id", "visitor_id"),
     *("visitorid", "account_id", "reviewer_id", "reviewerid", "client_id", "profile_id", "person_id", "listener_id"),
+    *("user_name", "username"),
 )
 ITEM = (
     *("item_id", "item", "itemid", "iid", "product_id", "product", "productid", "asin", "parent_asin", "sku"),
     *("stock_code", "stockcode", "article_id", "movie_id", "movieid", "track_id", "artist_id", "artistid", "song_id"),
-    *("book_id", "isbn", "business_id", "video_id", "content_id", "game_id", "anime_id", "news_id", "recipe_id"),
+    *(
+        "book_id",
+        "isbn",
+        "business_id",
+        "video_id",
+        "content_id",
+        "game_id",
+        "anime_id",
+        "news_id",
+        "recipe_id",
+        "recording_msid",
+    ),
 )
 TIME = (
     *("timestamp", "time", "ts", "datetime", "date", "event_time", "created_at", "unix_review_time"),
     *("unixreviewtime", "invoice_date", "invoicedate", "purchase_date", "timestamp_ms", "unix_timestamp", "t_dat"),
     *("occurred_at", "when", "event_timestamp", "eventtime", "event_date", "time_stamp", "order_date", "visit_time"),
-    *("viewed_at", "purchased_at", "clicked_at", "played_at", "updated_at"),
+    *("viewed_at", "purchased_at", "clicked_at", "played_at", "listened_at", "updated_at"),
 )
 RATING = ("rating", "stars", "overall", "score", "ratings", "star_rating")
 WEIGHT = (
@@ -77,10 +89,10 @@ def guess_log(
 ) -> Interactions:
     """The log's columns; `given` holds what the user said of user, item, time and value."""
     table = read_table(path, None)
+    inside = [name for name in dict.fromkeys(given.values()) if name and name not in table.column_names]
+    if inside:  # objects; or a slip, which is refused
+        table = pa.table([*table.columns, *read_table(path, inside).columns], [*table.column_names, *inside])
     names = table.column_names
-    for name in filter(None, given.values()):
-        if name not in names:
-            raise UsageError(f"no column {name!r} in {path}{nearest(name, names)}")
     user = column_like("user", given["user"], USER, names, path)
     item = column_like("item", given["item"], ITEM, names, path)
     refuse_other_tables(path, (user, item))
@@ -97,8 +109,10 @@ def guess_log(
 
 def refuse_other_tables(folder: Path, needed: tuple[str, str]) -> None:
     """Raise UsageError where a folder of parts holds a file that is no part of the log."""
-    for part in parts_of(folder):
-        missing = [name for name in needed if name not in names_in(part)]
+    parts = parts_of(folder)
+    for part in parts if len(parts) > 1 else []:  # of one part the names are known
+        there = names_in(part, inside=True)
+        missing = [name for name in needed if name not in there]
         if missing:
             raise UsageError(
                 f"{part} has no column {missing[0]!r}, so the folder {folder} holds more than the parts of one log;"
@@ -120,9 +134,8 @@ def column_like(what: str, given: str | None, known: tuple[str, ...], names: lis
     """The column that the user named, or the one whose name is known. Raises UsageError when there is none."""
     found = given or match(known, names)
     if found is None:
-        raise UsageError(
-            f"cannot tell which column of {path} is the {what}; name it with --{what}. It has: {', '.join(names)}"
-        )
+        has = shorten(", ".join(names_in(path, inside=True)), 400)
+        raise UsageError(f"cannot tell which column of {path} is the {what}; name it with --{what}. It has: {has}")
     return found
 
 

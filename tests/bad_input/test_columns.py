@@ -176,15 +176,6 @@ def test_decimal_commas_are_called_what_they_are(rows: str, sentence: str, place
     assert (code, err.startswith(f"Error: {sentence}"), "4.5" in err, changed) == (65, True, True, [])
 
 
-def test_a_table_with_tabs_is_turned_into_parquet_by_one_line(place: Path) -> None:
-    (place / "log.tsv").write_text("user_id\titem_id\n1\t2\n")
-    assert refusal(place, "run", place / "log.tsv", "-o", place / "out") == error(
-        2,
-        "DIR/log.tsv has tabs between columns, which are not read; turn it into Parquet:"
-        " pandas.read_csv('log.tsv', sep='\\t').to_parquet('log.parquet')",
-    )
-
-
 def test_a_folder_with_a_log_and_a_table_is_no_log(place: Path) -> None:
     (place / "config.yaml").unlink()
     assert refusal(place, "run", place, "-o", place / "out") == error(

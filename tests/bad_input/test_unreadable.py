@@ -73,7 +73,7 @@ def test_a_gz_that_is_not_one(place: Path) -> None:
 def test_a_file_of_another_kind(place: Path) -> None:
     with_log(place, path="config.yaml")
     assert train(place) == error(
-        2, "DIR/config.yaml is not .parquet, .csv or .jsonl (or .csv.gz, .jsonl.gz); convert or rename it"
+        2, "DIR/config.yaml is not .parquet, .csv, .tsv or .jsonl (or .csv.gz and the like); convert or rename it"
     )
 
 
@@ -81,4 +81,4 @@ def test_a_folder_without_data(place: Path) -> None:
     (place / "empty").mkdir()
     (place / "empty" / "_SUCCESS").touch()
     with_log(place, path="empty")
-    assert train(place) == error(66, "the folder DIR/empty holds no .parquet, .csv or .jsonl file")
+    assert train(place) == error(66, "the folder DIR/empty holds no .parquet, .csv, .tsv or .jsonl file")

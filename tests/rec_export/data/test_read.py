@@ -135,6 +135,18 @@ def test_a_csv_may_begin_with_a_byte_order_mark(tmp_path: Path) -> None:
     assert events_at(tmp_path / "log.csv") == EXPECTED
 
 
+def test_columns_between_tabs_keep_their_quotation_marks(tmp_path: Path) -> None:
+    (tmp_path / "artists.dat").write_bytes(b'id\tname\r\n007\tThe "Who\r\n8\t"Weird" Al, esq.\r\n')
+    expected = {"id": ["007", "8"], "name": ['The "Who', '"Weird" Al, esq.']}
+    assert read_table(tmp_path / "artists.dat", None, text=["id"]).to_pydict() == expected
+
+
+def test_other_marks_between_columns_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "log.tsv").write_text("user,item\n1,2\n")
+    with pytest.raises(DataError, match=r"log.tsv are separated by ','; write it with tabs, or with commas as .csv$"):
+        read_table(tmp_path / "log.tsv", None)
+
+
 def test_a_gz_that_is_cut_off_is_refused(tmp_path: Path) -> None:
     text = ROWS.to_csv(index=False).encode()
     (tmp_path / "log.csv.gz").write_bytes(gzip.compress(text)[:-12])
