@@ -17,7 +17,7 @@ ROWS: list[dict[str, Any]] = [
     {"user": "bob", "track": {"name": "y", "more": {"seconds": 2.5}}, "tags": []},
     {"user": "cleo", "track": None},
 ]
-EXPECTED = {"track.name": ["x", "y", None], "track.more.seconds": [1, 2.5, None]}
+EXPECTED: dict[str, list[Any]] = {"track.name": ["x", "y", None], "track.more.seconds": [1, 2.5, None]}
 
 
 def lines(rows: list[Any], path: Path) -> Path:
