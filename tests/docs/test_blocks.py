@@ -60,6 +60,7 @@ ELSEWHERE = {
     "OMP_NUM_THREADS": "makes a table that stands below it, in minutes",
     "python -m tests.faults": "makes a table that stands below it, in minutes",
     "python examples/results.py": "trains every model on data that is not in the repository",
+    "rec-export score bundle --interactions interactions.parquet --out s3://": "tests/batch_jobs/test_bucket.py",
     "rec-export nightly config.yaml --executor ray": "tests/batch_jobs/executors: a cluster of two nodes",
     "eval ": "tests/docs/test_site.py asks the completion for its answers",
     "_REC_EXPORT_COMPLETE": "tests/docs/test_site.py asks the completion for its answers",
