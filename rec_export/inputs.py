@@ -11,12 +11,13 @@ from rec_export.world import World
 def user_inputs(ports: tuple[Input, ...], features: Features, world: World, user: Int64, length: int) -> Inputs:
     """What a user tower with these ports reads about users [B]; histories hold at most `length` items.
 
-    `features` are those of the users [B].
+    `features` are those of the users [B]. Histories are padded to `length`, whoever is in the batch: a sum over fewer
+    places may end in another last bit, and the lists of a user must not depend on the part that they are made in.
     """
     names = {port.name for port in ports}
     inputs = attributes(names, features, user)
     if "history" in names:
-        history, size = world.history(user, length)
+        history, size = world.history(user, length, wide=True)
         inputs |= {"history": torch.from_numpy(history), "history_length": torch.from_numpy(size)}
     if "context" in names:
         inputs["context"] = torch.from_numpy(world.context(user))

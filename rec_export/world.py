@@ -109,11 +109,14 @@ class World(NamedTuple):
     date: int | None
     clock: Clock
 
-    def history(self, user: Int64, length: int) -> tuple[Int64, Int64]:
-        """The newest items that each user liked, int64 [B, L], newest last, right-padded; and how many, int64 [B]."""
+    def history(self, user: Int64, length: int, *, wide: bool = False) -> tuple[Int64, Int64]:
+        """The newest items that each user liked, int64 [B, L], newest last, right-padded; and how many, int64 [B].
+
+        L is what the longest of them needs, at most `length`; `wide`: always `length`.
+        """
         first = np.maximum(self.timeline.start[user], self.stop[user] - length)
         size = self.stop[user] - first
-        place = np.arange(max(1, size.max(initial=0)))
+        place = np.arange(length if wide else max(1, size.max(initial=0)))
         live = place < size[:, None]
         history = np.full(live.shape, UNKNOWN)
         history[live] = self.timeline.item_row[(first[:, None] + place)[live]]

@@ -1,0 +1,49 @@
+"""What a tower makes of one user is the same to the last bit, whoever else is in the batch: lists are made in parts."""
+
+from collections.abc import Callable
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from rec_export.layers import BagEncoder, HistoryEncoder, RecentEncoder
+from rec_export.towers import TableSizes
+
+ROWS = 50
+
+
+def histories(rates: int, dim: int) -> Callable[[Tensor, Tensor], Tensor]:
+    """A history encoder with vectors of its own."""
+    encoder = HistoryEncoder(TableSizes(rows=ROWS), dim, rates)
+    encoder.table = torch.cat([torch.randn(ROWS, dim), torch.zeros(1, dim)])
+    return encoder
+
+
+def recent(heads: int, dim: int) -> Callable[[Tensor, Tensor], Tensor]:
+    """Attention to the newest items of such histories."""
+    looked, attention = histories(1, dim), RecentEncoder(dim, heads, span=30)
+    assert isinstance(looked, HistoryEncoder)
+    return lambda history, length: attention(*looked.look_up(history, length))
+
+
+def bags(_: int, dim: int) -> Callable[[Tensor, Tensor], Tensor]:
+    """The mean of the same rows as a bag."""
+    encoder = BagEncoder(ROWS, dim, std=1.0)
+    nn.init.normal_(encoder.embedding.table.weight)
+    return lambda history, length: encoder(history)
+
+
+@pytest.mark.parametrize("dim", [8, 16, 64, 90])
+@pytest.mark.parametrize("count", [1, 2, 3, 5])
+@pytest.mark.parametrize("made", [histories, recent, bags])
+def test_a_user_does_not_depend_on_the_others_in_the_batch(
+    made: Callable[[int, int], Callable[[Tensor, Tensor], Tensor]], count: int, dim: int
+) -> None:
+    torch.manual_seed(dim + count)
+    length = torch.arange(140) % 67
+    history = torch.randint(ROWS, (140, 70)).masked_fill(torch.arange(70) >= length.unsqueeze(1), -1)
+    encoder = made(count, dim)
+    with torch.inference_mode():
+        whole = encoder(history, length)
+        for some in (torch.tensor([5]), torch.arange(3, 9), torch.arange(60, 140, 2), torch.arange(31)):
+            assert torch.equal(encoder(history[some], length[some]), whole[some])
