@@ -62,6 +62,7 @@ ELSEWHERE = {
     "python examples/results.py": "trains every model on data that is not in the repository",
     "rec-export score bundle --interactions interactions.parquet --out s3://": "tests/batch_jobs/test_bucket.py",
     "rec-export nightly config.yaml --executor ray": "tests/batch_jobs/executors: a cluster of two nodes",
+    "rec-export run interactions.parquet --items items.parquet -o first": "the line of the README",
     "eval ": "tests/docs/test_site.py asks the completion for its answers",
     "_REC_EXPORT_COMPLETE": "tests/docs/test_site.py asks the completion for its answers",
 }
