@@ -43,7 +43,7 @@ class HeldOut(NamedTuple):
         wanted = items.vocab.plus(test.item_id.present())
         liked = make_log(select(test, test.positive), users.vocab, wanted)
         width = items.table.num_rows + len(test.item_id.ids)
-        key = np.setdiff1d(liked.user_row * width + liked.item_row, log.user_row * width + log.item_row)
+        key = np.setdiff1d(liked.pairs(width), log.pairs(width))
         user = np.unique(key // width)
         if len(user) == 0:
             raise DataError("no held-out row is a liking that is new to its user; there is nothing to judge by")

@@ -5,6 +5,7 @@ from typing import final
 import torch
 from torch import Tensor, nn
 
+from rec_export.data.columns import Float32
 from rec_export.towers import Dense, Input, Inputs, Sizes, TableSizes
 
 
@@ -21,6 +22,11 @@ class SafeEmbedding(nn.Module):
         self.rows = rows
         self.table = nn.Embedding(rows + 1, dim)
         nn.init.normal_(self.table.weight, std=std) if std > 0 else nn.init.zeros_(self.table.weight)
+
+    def own(self) -> Float32:
+        """The rows of known ids, float32 [rows, D]: not a copy, so what is written there is learned."""
+        numbers: Float32 = self.table.weight.detach().numpy()
+        return numbers[:-1]
 
     def forward(self, row: Tensor) -> Tensor:
         """int64 [...] -> float32 [..., D]."""

@@ -1,4 +1,4 @@
-"""How the process uses the machine, and what is left of it. `prepare` is called once, before torch is loaded."""
+"""How the process uses the machine's threads and memory, and what is left of it."""
 
 import ctypes
 import os
@@ -11,9 +11,16 @@ CGROUP = Path("/sys/fs/cgroup")
 
 
 def prepare() -> None:
-    """Let threads sleep while they wait, and keep freed memory for the next step; docs/decisions.md has the figures."""
+    """Let threads sleep while they wait. Called once, by the command line, before torch is loaded."""
     # By default OpenMP's threads spin while they wait: on a shared machine a step then takes ten times as long.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
+
+def keep_freed() -> None:
+    """Keep freed memory for the next step: from here on the same tensors come and go. docs/decisions.md has figures.
+
+    Not before: what is read, sorted and joined once would leave gaps that no later table fits into.
+    """
     # By default glibc gives large tensors back at once, and every step pays for fresh pages again.
     with suppress(OSError, AttributeError):
         libc = ctypes.CDLL("libc.so.6")
@@ -32,3 +39,12 @@ def free_memory() -> int:
         cached = int(stat.get("inactive_file", 0))  # files that the kernel gives up at once
         return min(available, int(limit.read_text()) - int(used.read_text()) + cached)
     return available
+
+
+def give_back() -> None:
+    """Give freed memory back: after a log is read Arrow alone would keep some bytes for each byte that stays."""
+    import pyarrow as pa  # here, so that --help does not wait for it
+
+    pa.default_memory_pool().release_unused()
+    with suppress(OSError, AttributeError):
+        ctypes.CDLL("libc.so.6").malloc_trim(0)

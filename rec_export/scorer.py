@@ -14,6 +14,7 @@ from rec_export.data.columns import Bool, Int64
 from rec_export.data.features import Features
 from rec_export.data.vocab import UNKNOWN
 from rec_export.inputs import item_inputs, user_inputs
+from rec_export.machine import keep_freed
 from rec_export.policy import NO_RULES, Policy
 from rec_export.runtime import Engine, Tower, load_tower
 from rec_export.topk import Seen
@@ -81,6 +82,7 @@ class Scorer:
         self, model: Model, catalogue: Catalogue, world: World, eligible: Bool | None = None,
         policy: Policy = NO_RULES, approximate: bool = False,
     ) -> None:  # fmt: skip
+        keep_freed()
         self.model, self.catalogue, self.world, self.policy = model, catalogue, world, policy
         everything = rows(catalogue.items)
         self.offered = everything if eligible is None else everything[eligible]

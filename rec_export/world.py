@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from rec_export.data.clock import Clock
-from rec_export.data.columns import DAY, Bool, Float32, Int64
+from rec_export.data.columns import DAY, Bool, Float32, Int32, Int64
 from rec_export.data.log import Log
 from rec_export.data.vocab import UNKNOWN
 from rec_export.topk.contract import Seen
@@ -24,14 +24,15 @@ USUAL = 3  # log history length, log days since the last liking, nothing known
 class Timeline(NamedTuple):
     """A log by user and then by time."""
 
-    item_row: Int64  # [S] the first liking of each user and item, by user, then in time order
+    item_row: Int32  # [S] the first liking of each user and item, by user, then in time order
     time: Int64 | None  # [S]
     value: Float32 | None  # [S]
     start: Int64  # [U + 1] where each user's rows begin
-    event_item: Int64  # [R] every positive event, for the trends; in time order
+    event_item: Int32  # [R] every positive event, for the trends; in time order, or by user where there is no time
     event_time: Int64 | None  # [R]
-    visit: Int64  # [R] user_row x R + place in event_item of every positive event, ascending: by user, then by time
-    seen_item: Int64  # [Q] all that a user has met, liked or not
+    event_start: Int64  # [U + 1] where each user's begin, when they are by user and then by time
+    visit: Int64 | None  # [R] user_row x R + place in event_item of every positive event, ascending; None without time
+    seen_item: Int32  # [Q] all that a user has met, liked or not
     seen_start: Int64  # [U + 1]
     items: int
 
@@ -39,21 +40,28 @@ class Timeline(NamedTuple):
     def of(cls, log: Log, users: int, items: int) -> Self:
         """From a log whose rows lie in 0..users-1 and 0..items-1."""
         seen = np.argsort(log.user_row, kind="stable")  # the log is in time order already
+        seen_item = log.item_row[seen]
         liked = log.where(log.positive)
         order = seen if liked is log else np.argsort(liked.user_row, kind="stable")
-        first = order[firsts(liked.user_row[order] * items + liked.item_row[order])]
+        first = order[firsts(liked.pairs(items)[order])]
+        by_user = seen_item if liked is log else liked.item_row[order]
         return cls(
             item_row=liked.item_row[first],
             time=None if liked.time is None else liked.time[first],
             value=None if liked.value is None else liked.value[first],
             start=starts(liked.user_row[first], users),
-            event_item=liked.item_row,
+            event_item=by_user if liked.time is None else liked.item_row,
             event_time=liked.time,
-            visit=liked.user_row[order] * len(liked) + order,
-            seen_item=log.item_row[seen],
+            event_start=starts(liked.user_row, users),
+            visit=None if liked.time is None else liked.user_row[order] * np.int64(len(liked)) + order,
+            seen_item=seen_item,
             seen_start=starts(log.user_row, users),
             items=items,
         )
+
+    def item(self, place: Int64) -> Int64:
+        """The items of first likings, int64 [n] -> int64 [n]."""
+        return self.item_row[place].astype(np.int64)
 
     def as_of(self, date: int | None, clock: Clock) -> "World":
         """The world before `date` (microseconds; None: at the end of the log)."""
@@ -70,6 +78,7 @@ class Timeline(NamedTuple):
     def last_event(self, user: Int64, date: int) -> Int64:
         """When users [B] last liked anything before `date`, again or for the first time, int64 [B]; `date` if never."""
         assert self.event_time is not None
+        assert self.visit is not None
         if len(self.visit) == 0:
             return np.full(len(user), date)
         rows = len(self.visit)
@@ -79,9 +88,10 @@ class Timeline(NamedTuple):
 
     def events(self, user: Int64, date: int | None) -> Int64:
         """How often users [B] liked anything before `date` (None: ever), again or for the first time, int64 [B]."""
-        rows = max(len(self.visit), 1)
-        stop = rows if date is None or self.event_time is None else int(np.searchsorted(self.event_time, date))
-        return np.searchsorted(self.visit, user * rows + stop) - np.searchsorted(self.visit, user * rows)
+        if date is None or self.event_time is None or self.visit is None:
+            return self.event_start[user + 1] - self.event_start[user]
+        stop = np.searchsorted(self.event_time, date)
+        return np.searchsorted(self.visit, user * len(self.visit) + stop) - self.event_start[user]
 
     def before(self, date: int) -> Int64:
         """Where each user's rows at or after `date` begin, int64 [U]."""
@@ -159,7 +169,7 @@ class World(NamedTuple):
     def seen(self, user: Int64) -> Seen:
         """All that each user has met. Only for a world at the end of its log: the past has no list of the disliked."""
         lists = ragged(self.timeline.seen_start[user], self.timeline.seen_start[user + 1])
-        return Seen(lists.start, self.timeline.seen_item[lists.place])
+        return Seen(lists.start, self.timeline.seen_item[lists.place].astype(np.int64))
 
 
 class Ragged(NamedTuple):
@@ -178,7 +188,7 @@ def ragged(first: Int64, stop: Int64) -> Ragged:
     return Ragged(np.arange(start[-1]) - start[owner] + first[owner], owner, start)
 
 
-def starts(user: Int64, users: int) -> Int64:
+def starts(user: Int32, users: int) -> Int64:
     """Where the rows of each user begin when they are sorted by user, int64 [U + 1]."""
     return np.concatenate([[0], np.cumsum(np.bincount(user, minlength=users))])
 
@@ -186,8 +196,9 @@ def starts(user: Int64, users: int) -> Int64:
 def firsts(key: Int64) -> Bool:
     """Which rows hold a key for the first time, bool [R]."""
     order = np.argsort(key, kind="stable")
+    key = key[order]
     new = np.ones(len(key), bool)
-    new[order[1:]] = key[order[1:]] != key[order[:-1]]
+    new[order[1:]] = key[1:] != key[:-1]
     return new
 
 

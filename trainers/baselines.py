@@ -9,6 +9,7 @@ from rec_export.config import Target
 from rec_export.data.columns import Bool, Int64
 from rec_export.data.log import Log
 from rec_export.metrics import Float64
+from trainers.dataset import Dataset
 from trainers.targets import targets_of
 
 RIDGES = (1.0, 2.0, 5.0, 10.0, 20.0, 50.0)
@@ -28,7 +29,13 @@ class Pairs(NamedTuple):
     @classmethod
     def of(cls, log: Log, target: Target) -> Self:
         """From a log with values."""
-        return cls(log.user_row, log.item_row, targets_of(log.value, target))
+        return cls(log.user_row.astype(np.int64), log.item_row.astype(np.int64), targets_of(log.value, target))
+
+    @classmethod
+    def learned(cls, dataset: Dataset, target: Target) -> Self:
+        """From the rows of a dataset whose values are to be predicted."""
+        assert dataset.rated is not None
+        return cls.of(dataset.rated, target)
 
     def at(self, row: Bool | Int64) -> "Pairs":
         """The rows that are kept, bool [R], or the rows at these places, int64 [n]."""

@@ -5,9 +5,8 @@ from typing import Any, final
 
 import numpy as np
 import torch
-from torch import nn
 
-from rec_export.data.columns import DAY, Float32
+from rec_export.data.columns import DAY
 from rec_export.errors import TrainingError
 from rec_export.models.bpr import ItemFactors, Spec, UserFactors
 from rec_export.progress import track
@@ -36,16 +35,17 @@ class BprRun(Course):
         self.rng = np.random.default_rng(plan.seed)
         world = dataset.timeline.as_of(None, plan.clock)
         held = Device(dataset, spec, sizes, [world], plan.recent, torch.device("cpu"))
-        super().__init__(plan, held, spec.build(sizes), group)
         if len(dataset.timeline.item_row) == 0:
             raise TrainingError("nobody likes anything, so there is nothing to learn; check data.interactions.positive")
-        self.likings = likings_of(dataset.timeline, plan.recency)
+        self.likings = likings_of(dataset.timeline, plan.recency)  # before there are tables beside what it sorts
+        super().__init__(plan, held, spec.build(sizes), group)
         self.decay = np.float32(spec.regularization)
         self.tables = tables_of(self.towers)
 
     def epoch(self, number: int) -> float:
         """A step for each liking, in a new order; the mean loss. Raises TrainingError when it is not finite."""
-        order = self.rng.permutation(np.arange(len(self.likings.user), dtype=np.int32))
+        order = np.arange(len(self.likings.user), dtype=np.int32)
+        self.rng.shuffle(order)
         portions = range(0, len(order), PORTION)
         rate, total = np.float32(self.plan.lr), 0.0
         for first in track(portions, len(portions), f"epoch {number}"):
@@ -85,28 +85,23 @@ def tables_of(towers: Towers) -> Tables:
     users, items = towers.user_tower, towers.item_tower
     assert isinstance(users, UserFactors)
     assert isinstance(items, ItemFactors)
-    user, item = own_rows(users.factors.table), own_rows(items.factors.table)
+    user, item = users.factors.own(), items.factors.own()
     squares = np.full(len(user), START, np.float32), np.full(len(item), START, np.float32)
-    return Tables(user, item, own_rows(items.bias.table)[:, 0], *squares)
-
-
-def own_rows(table: nn.Embedding) -> Float32:
-    """The numbers of a table without its last row, not a copy."""
-    numbers: Float32 = table.weight.detach().numpy()
-    return numbers[:-1]
+    return Tables(user, item, items.bias.own()[:, 0], *squares)
 
 
 def likings_of(timeline: Timeline, recency: float | None) -> Likings:
-    """Who likes what, and how much: by value, and half as much for every `recency` days of age; 1 in the mean."""
+    """Who likes what, and how much: by value, and half as much for every `recency` days of age; 1 in the mean.
+
+    Where there is neither value nor time to weigh by, one weight stands for all.
+    """
     user = np.repeat(np.arange(len(timeline.start) - 1, dtype=np.int32), np.diff(timeline.start))
-    item = timeline.item_row.astype(np.int32)
-    order = np.lexsort((item, user))
+    order = np.lexsort((timeline.item_row, user))  # which leaves the users where they are
+    item = timeline.item_row[order]
+    fades = None if recency is None or timeline.time is None else (timeline.end - timeline.time) / DAY / recency
+    if timeline.value is None and fades is None:
+        return Likings(user, item, np.ones(1, np.float32), timeline.start)
     weight = worth(timeline)
-    if recency is not None and timeline.time is not None:
-        weight = weight * 0.5 ** ((timeline.end - timeline.time) / DAY / recency)
-    return Likings(
-        user[order],
-        item[order],
-        (weight / weight.mean())[order].astype(np.float32),
-        timeline.start,
-    )
+    if fades is not None:
+        weight = weight * 0.5**fades
+    return Likings(user, item, (weight / weight.mean())[order].astype(np.float32), timeline.start)

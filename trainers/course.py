@@ -38,7 +38,7 @@ class Epoch(Record):
 
 
 class Trained(NamedTuple):
-    """The towers with the best weights, on the CPU in eval mode, and how they came about."""
+    """The towers with the best weights (or the last, if those are not kept), on the CPU in eval mode, and their way."""
 
     towers: Towers
     best_epoch: int
@@ -78,9 +78,10 @@ class Course(ABC):
     def restore(self, state: dict[str, Any], tensors: Tensors) -> None:
         """Go on from what `state` gave."""
 
-    def train(self, validation: Validation | None, phase: str, journal: Journal | None) -> Trained:
+    def train(self, validation: Validation | None, phase: str, journal: Journal | None, keep: bool = True) -> Trained:
         """Epochs until the metric on `validation` stops growing; without one, all of plan.epochs.
 
+        `keep`: whether the best epoch's weights are wanted; a copy of all weights is spared where only its number is.
         Goes on where the journal's progress of this phase ends. Of several processes the first one alone validates, and
         has a journal; all go through the same epochs to the same weights.
         """
@@ -109,7 +110,7 @@ class Course(ABC):
             for name in idle(shares):
                 log.warning("the gate has collapsed: the component %r is hardly used; raise model.balance", name)
             if validation is None or best == 0 or self.better(epochs[-1], epochs[best - 1]):
-                best, weights = number, weights_of(towers) if validation and self.group.first else {}
+                best, weights = number, weights_of(towers) if validation and keep and self.group.first else {}
             ending = number == self.plan.epochs or (validation is not None and number - best >= self.plan.patience)
             if self.group.broadcast(journal is not None and journal.due(last=ending)):
                 state = self.state()

@@ -12,6 +12,7 @@ from rec_export.data.features import Features, FeatureState
 from rec_export.data.log import Log, make_log, select, vocabularies
 from rec_export.data.source import Source, counted
 from rec_export.data.vocab import Vocab
+from rec_export.machine import give_back
 from rec_export.world import Timeline
 
 
@@ -20,7 +21,8 @@ class Dataset(NamedTuple):
     """What a model may learn from, as arrays."""
 
     catalogue: Catalogue
-    log: Log
+    rows: int  # of the log that are learned from
+    rated: Log | None  # they, where their values are to be predicted; else the timeline tells all
     timeline: Timeline
     user_features: Features
     item_features: Features
@@ -34,8 +36,11 @@ class Dataset(NamedTuple):
             side(items, source.items, source.config.items, source.config.interactions.item),
         )
         log = rows_known(make_log(select(source.events, learn), catalogue.users.vocab, catalogue.items.vocab))
+        give_back()
         timeline = Timeline.of(log, catalogue.users.table.num_rows, catalogue.items.table.num_rows)
-        return cls(catalogue, log, timeline, catalogue.users.features(), catalogue.items.features())
+        features = catalogue.users.features(), catalogue.items.features()
+        give_back()
+        return cls(catalogue, len(log), log if source.rated else None, timeline, *features)
 
 
 def side(trained: Vocab, attributes: pa.Table | None, config: Attributes | None, name: str) -> Side:

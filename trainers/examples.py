@@ -144,10 +144,10 @@ class Snapshots(Examples):
             size=size,
             context=world.context(user),
             owner=liked.owner,
-            target=self.timeline.item_row[liked.place],
+            target=self.timeline.item(liked.place),
             weight=(self.value[liked.place] * shared(liked.owner, len(user))).astype(np.float32),
             seen_owner=past.owner,
-            seen=self.timeline.item_row[past.place],
+            seen=self.timeline.item(past.place),
             worth=self.worth[moment],
         )
 
@@ -196,10 +196,10 @@ class Bags(Examples):
             size=size,
             context=context,
             owner=owner,
-            target=self.timeline.item_row[liked.place[hidden]],
+            target=self.timeline.item(liked.place[hidden]),
             weight=(self.value[liked.place[hidden]] * shared(owner, len(user))).astype(np.float32),
             seen_owner=liked.owner[~hidden],
-            seen=self.timeline.item_row[liked.place[~hidden]],
+            seen=self.timeline.item(liked.place[~hidden]),
         )
 
 

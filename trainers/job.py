@@ -123,7 +123,7 @@ def outcome_of(fitted: Fitted, chosen: Plan, seconds: float) -> Outcome:
         plan=chosen,
         users=fitted.dataset.catalogue.users.trained,
         items=fitted.dataset.catalogue.items.trained,
-        rows=len(fitted.dataset.log),
+        rows=fitted.dataset.rows,
         parameters=sum(w.numel() for part in fitted.trained.towers for w in part.parameters()),
         seconds=seconds,
     )

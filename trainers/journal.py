@@ -4,6 +4,7 @@ import json
 import logging
 import shutil
 import time
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -31,7 +32,7 @@ class Progress(NamedTuple):
     best: int  # the best epoch so far, 0 before the first
     state: dict[str, Any]  # what JSON holds
     tensors: Tensors  # weights, and what else are tensors
-    weights: Tensors  # the best epoch's weights; empty where the last ones are kept
+    weights: Tensors  # the best epoch's weights; empty where they are not wanted, or are the last ones
 
 
 @final
@@ -130,5 +131,10 @@ def kept(out: Path, facts: dict[str, Any], resume: bool) -> Iterator[Journal]:
 
 
 def write_tensors(tensors: Tensors, path: Path) -> None:
-    """Write tensors, each on its own: a safetensors file has none that share memory."""
-    save_file({name: value.clone().contiguous() for name, value in tensors.items()}, path)
+    """Write tensors, each on its own: a safetensors file has none that share memory, so of those copies are made."""
+    times = Counter(value.untyped_storage().data_ptr() for value in tensors.values())
+    alone = {
+        name: value if times[value.untyped_storage().data_ptr()] == 1 else value.clone()
+        for name, value in tensors.items()
+    }
+    save_file({name: value.contiguous() for name, value in alone.items()}, path)

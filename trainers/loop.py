@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from rec_export.checkpoint import modules
 from rec_export.errors import EnvironmentMissingError, TrainingError
 from rec_export.layers import HistoryEncoder
+from rec_export.machine import keep_freed
 from rec_export.progress import track
 from rec_export.towers import Head, ModelSpec, Sizes, Towers
 from trainers.averaging import Averaged, part_of, prefixed
@@ -36,6 +37,7 @@ class Run(Course):
 
     def __init__(self, spec: ModelSpec, sizes: Sizes, dataset: Dataset, plan: Plan, group: Group) -> None:
         torch.manual_seed(plan.seed)
+        keep_freed()
         towers = spec.build(sizes)
         self.roof = modules(towers)
         tables = long_tables(self.roof, plan.row_wise)
@@ -169,7 +171,7 @@ class Run(Course):
         }
         tensors = self.shards.gathered(tensors, self.shared())
         derived = self.derived()
-        return words, {name: value.detach().clone() for name, value in tensors.items() if name not in derived}
+        return words, {name: value.detach() for name, value in tensors.items() if name not in derived}
 
     def restore(self, state: dict[str, Any], tensors: Tensors) -> None:
         """The same, put back."""

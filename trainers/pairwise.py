@@ -30,7 +30,7 @@ class Likings(NamedTuple):
 
     user: Int32  # [S]
     item: Int32  # [S]
-    weight: Float32  # [S] of the gradient
+    weight: Float32  # [S] of the gradient; or [1], of all alike
     start: npt.NDArray[np.int64]  # [U + 1] where each user's begin
 
 
@@ -135,6 +135,7 @@ def learn(
     With `reject` no item is drawn that the user likes; a user who likes everything is passed over.
     """
     total = 0.0
+    alike = len(likings.weight) == 1
     other = np.empty(AHEAD, np.int64)
     for first in range(0, len(order), AHEAD):
         ahead = order[first : first + AHEAD]
@@ -150,5 +151,5 @@ def learn(
         for n, place in enumerate(ahead):
             if other[n] >= 0:
                 u, i = likings.user[place], likings.item[place]
-                total += step(tables, u, i, other[n], likings.weight[place], rate, decay)
+                total += step(tables, u, i, other[n], likings.weight[0 if alike else place], rate, decay)
     return total

@@ -128,7 +128,7 @@ def plan_of_values(dataset: Dataset, training: Training, history: int, spec: Mod
     """Where values are predicted, each row is an example, and ids are drawn to the mean as biases alone should be."""
     users, items = dataset.catalogue.users.trained, dataset.catalogue.items.trained
     ridge = Ridge(training.prior, training.prior) if training.prior is not None else None
-    ridge = ridge or chosen_ridge(Pairs.of(dataset.log, training.target), users, items)
+    ridge = ridge or chosen_ridge(Pairs.learned(dataset, training.target), users, items)
     defaults = {
         "epochs": 60,
         "patience": 6,
@@ -201,7 +201,7 @@ def window_targets(timeline: Timeline, world: World, stop: int, rng: np.random.G
     user = np.flatnonzero((until > world.stop) & (world.stop > timeline.start[:-1]))
     user = np.sort(rng.permutation(user)[:USERS])
     liked = ragged(world.stop[user], until[user])
-    return user, Targets(liked.owner, timeline.item_row[liked.place])
+    return user, Targets(liked.owner, timeline.item(liked.place))
 
 
 def contest_window(world: World, user: Int64, targets: Targets) -> Float64:

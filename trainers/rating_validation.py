@@ -29,7 +29,7 @@ class Values(Validation):
 
     def __init__(self, dataset: Dataset, plan: Plan, held_out: Pairs) -> None:
         self.dataset, self.plan, self.held_out = dataset, plan, held_out
-        self.learned = Pairs.of(dataset.log, plan.target)
+        self.learned = Pairs.learned(dataset, plan.target)
         self.scale = Scale.of(self.learned.target)
 
     @classmethod

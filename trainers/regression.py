@@ -25,7 +25,7 @@ class Rows(Examples):
     """Each row of a log is an example: its user, its item, and its target as a z-score."""
 
     def __init__(self, dataset: Dataset, plan: Plan) -> None:
-        self.pairs = Pairs.of(dataset.log, plan.target)
+        self.pairs = Pairs.learned(dataset, plan.target)
         self.scale = Scale.of(self.pairs.target)
         self.value = ((self.pairs.target - self.scale.mean) / self.scale.std).astype(np.float32)
         self.moments = [dataset.timeline.as_of(None, Clock())]

@@ -184,7 +184,7 @@ def tried(config: Config, source: Source, trial: "optuna.Trial", tracker: Tracke
 
     made.course.listen = listen
     try:
-        found = made.course.train(made.validation, f"trial {trial.number}", None)
+        found = made.course.train(made.validation, f"trial {trial.number}", None, keep=False)
     except optuna.TrialPruned:
         return None
     tracker.metrics({f"validation/{metric}": value for metric, value in found.held_out.items()})

@@ -14,7 +14,6 @@ from rec_export.data.vocab import UNKNOWN
 from rec_export.inputs import item_inputs, user_inputs
 from rec_export.metrics import Targets, hits, per_user
 from rec_export.towers import Towers
-from rec_export.world import ragged
 from trainers.batches import Device
 from trainers.dataset import Dataset
 from trainers.plan import Plan
@@ -58,8 +57,9 @@ class Lists(Validation):
         known = (held_out.user_row != UNKNOWN) & (held_out.item_row != UNKNOWN)
         held_out = held_out.where(known & (held_out.user_row < users.trained) & (held_out.item_row < items.trained))
         width = dataset.timeline.items
-        key = held_out.user_row * width + held_out.item_row
-        key = np.setdiff1d(key, dataset.log.user_row * width + dataset.log.item_row)
+        user = np.unique(held_out.user_row).astype(np.int64)
+        seen = dataset.timeline.as_of(None, plan.clock).seen(user)
+        key = np.setdiff1d(held_out.pairs(width), user[seen.user()] * width + seen.item_row)
         user = np.unique(key // width)
         if len(user) == 0:
             return None
@@ -94,14 +94,13 @@ class Lists(Validation):
     def judge(self, score: Callable[[Int64], Tensor]) -> dict[str, float]:
         """The metrics of the lists by scores, float32 [B, N]; what users have met is left out."""
         trained = self.dataset.catalogue.items.trained
-        timeline = self.world.timeline
         lists = []
         for at in range(0, len(self.user), self.at_once):
             user = self.user[at : at + self.at_once]
             scores = score(user)
-            past = ragged(timeline.seen_start[user], timeline.seen_start[user + 1])
-            seen = timeline.seen_item[past.place]
-            scores[past.owner[seen < trained], seen[seen < trained]] = -torch.inf
+            seen = self.world.seen(user)
+            there = seen.item_row < trained
+            scores[seen.user()[there], seen.item_row[there]] = -torch.inf
             lists.append(torch.topk(scores, min(max(self.ks), trained)).indices.numpy())
         hit = hits(np.concatenate(lists), self.targets, trained)
         count = self.targets.counts(len(self.user))

@@ -13,6 +13,7 @@ from rec_export.data.config import TimeUnit
 from rec_export.errors import DataError, some
 
 Int64 = npt.NDArray[np.int64]
+Int32 = npt.NDArray[np.int32]  # rows of long columns, which take half the memory
 Float32 = npt.NDArray[np.float32]
 Bool = npt.NDArray[np.bool_]
 

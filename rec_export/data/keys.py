@@ -3,13 +3,10 @@
 from typing import NamedTuple, Self, final
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 
-from rec_export.data.columns import Int64, ids, refuse_kind
+from rec_export.data.columns import Int32, Int64, ids, refuse_kind
 from rec_export.data.vocab import Vocab
-
-Int32 = npt.NDArray[np.int32]
 
 
 @final
@@ -49,9 +46,9 @@ class Keys(NamedTuple):
         """How many rows hold each id, int64 [V]."""
         return np.bincount(self.code, minlength=len(self.ids))
 
-    def rows_in(self, vocab: Vocab) -> Int64:
-        """The row of each row's id in a vocabulary, int64 [R]; UNKNOWN where there is none."""
-        return vocab.rows(self.ids)[self.code]
+    def rows_in(self, vocab: Vocab) -> Int32:
+        """The row of each row's id in a vocabulary, int32 [R]; UNKNOWN where there is none."""
+        return vocab.rows(self.ids).astype(np.int32)[self.code]
 
     def column(self) -> pa.Array:
         """The id of each row, written out."""

@@ -6,7 +6,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from rec_export.data.columns import Bool, Float32, Int64, comparable, floats, times
+from rec_export.data.columns import Bool, Float32, Int32, Int64, comparable, floats, times
 from rec_export.data.config import Interactions, Minimum
 from rec_export.data.keys import Keys
 from rec_export.data.read import read_table
@@ -30,14 +30,18 @@ class Events(NamedTuple):
 class Log(NamedTuple):
     """Interactions in time order (in the order of the file without time); every array is [R]."""
 
-    user_row: Int64
-    item_row: Int64
+    user_row: Int32
+    item_row: Int32
     time: Int64 | None
     value: Float32 | None
     positive: Bool
 
     def __len__(self) -> int:
         return len(self.user_row)
+
+    def pairs(self, width: int) -> Int64:
+        """A number for each row's user and item, whose rows lie below `width`: user_row x width + item_row."""
+        return self.user_row * np.int64(width) + self.item_row
 
     def where(self, keep: Bool) -> "Log":
         """The rows that are kept; the same arrays where all are."""

@@ -13,6 +13,7 @@ from rec_export.data.read import fingerprint, refuse_changes
 from rec_export.data.split import Part, Parts, split
 from rec_export.data.vocab import UNKNOWN, Vocab
 from rec_export.errors import DataError, some
+from rec_export.machine import give_back
 from rec_export.progress import busy
 
 PAIRS = ("random", "user", "last")  # the splits that divide pairs of a user and an item; the others divide rows
@@ -51,6 +52,7 @@ class Source(NamedTuple):
             if table is not None and declared is not None:
                 refuse_strangers(table, keys.ids, declared, config)
         refuse_changes(hashes, config.paths())
+        give_back()
         events, parts = divided(whole, config.interactions.repeats, config.split, rated)
         return cls(events, parts, whole, rated, users, items, config, hashes)
 

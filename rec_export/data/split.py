@@ -6,8 +6,8 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from rec_export.data.columns import Int32
 from rec_export.data.config import Split
-from rec_export.data.keys import Int32
 from rec_export.data.log import Events
 from rec_export.errors import DataError, UsageError, some
 

@@ -7,7 +7,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from rec_export.data.columns import Int64, comparable
+from rec_export.data.columns import Int32, Int64, comparable
 from rec_export.errors import DataError, some
 
 UNKNOWN = -1  # the row of an id that is not in a vocabulary; towers send it to their out-of-vocabulary row
@@ -47,7 +47,7 @@ class Vocab:
             f" {self.ids.type}, such as {some(self.ids[:1].to_pylist())}; write both in the same way"
         )
 
-    def take(self, rows: Int64) -> pa.Array:
+    def take(self, rows: Int64 | Int32) -> pa.Array:
         """The ids of rows, in the type they came in."""
         return self.ids.take(pa.array(rows))
 

@@ -41,7 +41,8 @@ DATE = st.integers(0, 42).map(lambda half: half / 2)
 def timeline(rows: list[Row]) -> Timeline:
     """The rows, which are in time order, as arrays."""
     user, item, day, liked = (np.array(column) for column in zip(*rows, strict=True))
-    return Timeline.of(Log(user, item, (day * DAY).astype(np.int64), None, liked), USERS, ITEMS)
+    log = Log(user.astype(np.int32), item.astype(np.int32), (day * DAY).astype(np.int64), None, liked)
+    return Timeline.of(log, USERS, ITEMS)
 
 
 def world(rows: list[Row], date: float) -> World:

@@ -9,6 +9,7 @@ import pytest
 from safetensors.numpy import load_file
 
 from rec_export.checkpoint import Checkpoint
+from rec_export.data.log import Log
 from rec_export.models.bpr import ItemFactors
 from rec_export.world import Timeline
 from tests.conftest import config_file, done, refusal, write_table
@@ -62,8 +63,10 @@ def test_a_log_without_likings_is_refused(log: Path, tmp_path: Path) -> None:
 def test_likings_weigh_by_value_and_half_as_much_for_each_half_life() -> None:
     time = np.array([0, 10, 0, 10]) * DAY
     value = np.array([1.0, 1.0, 1.0, 7.0], np.float32)
-    none = np.zeros(0, np.int64)
-    timeline = Timeline(np.array([2, 1, 0, 2]), time, value, np.array([0, 2, 4]), none, time, none, none, none, 3)
+    rows = np.array([0, 0, 1, 1], np.int32), np.array([2, 1, 0, 2], np.int32)
+    order = np.array([0, 2, 1, 3])  # in time
+    log = Log(*rows, time, value, np.ones(4, bool)).at(order)
+    timeline = Timeline.of(log, users=2, items=3)
     found = likings_of(timeline, recency=10.0)
     assert (found.user.tolist(), found.item.tolist()) == ([0, 0, 1, 1], [1, 2, 0, 2])
     old, large = 0.5, np.log1p(7) + 1

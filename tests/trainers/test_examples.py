@@ -18,8 +18,8 @@ def timeline() -> Timeline:
     """A made-up log of a hundred days; values are from 1 to 9."""
     rng = np.random.default_rng(5)
     log = Log(
-        user_row=rng.integers(0, USERS, ROWS),
-        item_row=rng.integers(0, ITEMS, ROWS),
+        user_row=rng.integers(0, USERS, ROWS).astype(np.int32),
+        item_row=rng.integers(0, ITEMS, ROWS).astype(np.int32),
         time=np.sort(rng.integers(0, 100 * DAY, ROWS)),
         value=rng.integers(1, 10, ROWS).astype(np.float32),
         positive=np.ones(ROWS, bool),
