@@ -1,9 +1,11 @@
-"""Speed and memory of training beside the `implicit` library, and what a step costs as the catalogue grows.
+"""Speed and memory of training beside other libraries, what a step costs as the catalogue grows, and time to accuracy.
 
-    python -m benchmarks.training --shared ../shared > docs/training_speed.md
+    benchmarks/peers/install.sh PEERS
+    python -m benchmarks.training --shared ../shared --peers PEERS > docs/training_speed.md
 
-Every case runs in a process of its own, on one thread pinned to one core. Speed is likings learned from in a second of
-CPU time, the first epoch (which compiles) not counted; memory is the peak of the whole process, reading included.
+Every case runs in a process of its own, on one thread pinned to one core, as many at a time as there are cores. Speed
+is likings learned from in a second of CPU time, the first epoch (which compiles) not counted; memory is the peak of the
+whole process, reading included.
 """
 
 import argparse
@@ -12,181 +14,53 @@ import os
 import subprocess
 import sys
 import tempfile
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, NamedTuple
-
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # before torch is imported; see docs/decisions.md
-
-import numpy as np
-import pyarrow.parquet as pq
-import torch
-from scipy.sparse import csr_matrix
-from torch import Tensor, nn
+from queue import SimpleQueue
+from typing import Any
 
 from benchmarks.made_up import write_log
+from benchmarks.peers.measured import DIM
+from benchmarks.training_cases import BATCH, USERS, WAYS
 from rec_export.config import Config
-from rec_export.data.source import Source
-from rec_export.data.split import Part
 from rec_export.machine import prepare
-from rec_export.models import spec_of
-from rec_export.world import CONTEXT
-from trainers.averaging import Averaged
-from trainers.course import Course
-from trainers.dataset import Dataset
-from trainers.job import trainer_of
-from trainers.loop import Run, sizes_of
-from trainers.optimizer import BETAS, RowWiseAdamW
-from trainers.parallel import ALONE
-from trainers.plan import plan
 
 ROOT = Path(__file__).resolve().parents[1]
 SETS = {"electronics": "amazon-electronics-2023", "retail": "online-retail-ii"}
 MADE_UP = {"rows": 5_000_000, "users": 500_000, "items": 150_000}
-DIM = 64
-SECONDS = 3.0  # of CPU time, at least, that are measured
 TABLES = (10_000, 150_000, 1_000_000)  # items
-BATCH, USERS = 4096, 100_000
-KEEP = 0.98
-
-
-class Speed(NamedTuple):
-    """What a case found out."""
-
-    likings: float  # a second of CPU time
-    megabytes: float = 0.0
-
-
-def course_of(config: Path, model: dict[str, Any]) -> tuple[Course, int]:
-    """Our way of training a model on all rows of a configuration, and how many likings they are."""
-    read = Config.load(config)
-    spec, source = spec_of(model, "benchmark"), Source.read(read.data)
-    dataset = Dataset.of(source, source.lessons(Part.TRAIN))
-    chosen = plan(dataset, read.training, read.data.history, spec)
-    sizes = sizes_of(dataset, chosen, CONTEXT)
-    course = trainer_of(spec)(spec, sizes, dataset, chosen, ALONE)
-    return course, len(dataset.timeline.item_row)
-
-
-def by_epochs(config: Path, model: dict[str, Any]) -> float:
-    """Likings a second of what learns by whole passes."""
-    course, likings = course_of(config, model)
-    numbers = iter(range(1, 1 << 30))
-    return rate(lambda: course.epoch(next(numbers)), likings)
-
-
-def by_batches(config: Path) -> float:
-    """Likings a second of the default model with the default settings; an epoch holds more than is to be measured."""
-    course, _ = course_of(config, {"name": "hybrid"})
-    assert isinstance(course, Run)
-    course.roof.train()
-    done, started = 0, 0.0
-    while True:
-        for number, batch in enumerate(course.examples.batches(course.plan.batch, course.rng)):
-            if number == 5 and done == 0:
-                started = time.process_time()
-            course.step(batch)
-            course.kept.after_step(last=False)
-            done += len(batch.target) if started else 0
-            if started and time.process_time() - started > SECONDS:
-                return done / (time.process_time() - started)
-
-
-def implicit(config: Path, kind: str) -> float:
-    """Likings a second of the library, with as many factors as ours."""
-    from implicit.cpu.als import AlternatingLeastSquares
-    from implicit.cpu.bpr import BayesianPersonalizedRanking
-
-    liked = matrix(Config.load(config).data.interactions.path)
-    common = {"factors": 32 if kind == "als" else DIM, "iterations": 1, "num_threads": 1, "random_state": 0}
-    solver = (AlternatingLeastSquares if kind == "als" else BayesianPersonalizedRanking)(**common)
-    return rate(lambda: solver.fit(liked, show_progress=False), liked.nnz)
-
-
-def matrix(path: Path) -> csr_matrix:
-    """Who liked what, float32 [users, items]."""
-    table = pq.read_table(path, columns=["user_id", "item_id"])
-    codes = [table[name].combine_chunks().dictionary_encode().indices.to_numpy() for name in table.column_names]
-    liked = csr_matrix((np.ones(len(table), np.float32), codes))
-    liked.data[:] = 1
-    return liked
-
-
-def rate(epoch: Callable[[], object], likings: int) -> float:
-    """Likings a second of CPU time, over whole epochs after a first one."""
-    epoch()
-    started, epochs = time.process_time(), 0
-    while time.process_time() - started < SECONDS:
-        epoch()
-        epochs += 1
-    return likings * epochs / (time.process_time() - started)
-
-
-WAYS: dict[str, Callable[[Path], float]] = {
-    "bpr of ours": lambda config: by_epochs(config, {"name": "bpr", "dim": DIM}),
-    "bpr of implicit": lambda config: implicit(config, "bpr"),
-    "als of ours": lambda config: by_epochs(config, {"name": "als", "factors": 32}),
-    "als of implicit": lambda config: implicit(config, "als"),
-    "hybrid": by_batches,
+PEERS = {  # the environment, the script and its words
+    "bpr of implicit": ("", "with_implicit.py", "bpr"),
+    "als of implicit": ("", "with_implicit.py", "als"),
+    "warp of lightfm": ("lightfm", "with_lightfm.py", "warp"),
+    "bpr of RecBole": ("recbole", "with_recbole.py"),
 }
 
 
-def step_ms(items: int, row_wise: bool) -> float:
-    """Milliseconds of CPU time of a step on two tables, the median: ours with its running mean, or torch's AdamW."""
-    torch.manual_seed(0)
-    tables = nn.ModuleList([nn.Embedding(rows, DIM, sparse=row_wise) for rows in (USERS, items)])
-    if row_wise:
-        kept = Averaged(tables, KEEP, [t for t in tables if isinstance(t, nn.Embedding)])
-        optimizer: torch.optim.Optimizer = RowWiseAdamW(tables.parameters(), lr=1e-3, betas=BETAS, fused=True)
-    else:
-        optimizer = torch.optim.AdamW(tables.parameters(), lr=1e-3, betas=BETAS, fused=True)
-    seconds = []
-    for number in range(40):
-        user, item = torch.randint(USERS, (BATCH,)), torch.randint(items, (2 * BATCH,))
-        started = time.process_time()
-        pair_loss(tables[0](user), tables[1](item)).backward()
-        if row_wise:
-            for weight in tables.parameters():
-                assert weight.grad is not None
-                weight.grad = weight.grad.coalesce()
-            kept.before_step()
-        optimizer.step()
-        if row_wise:
-            kept.after_step(last=False)
-        optimizer.zero_grad(set_to_none=True)
-        if number >= 10:
-            seconds.append(time.process_time() - started)
-    return 1e3 * float(np.median(seconds))
-
-
-def pair_loss(user: Tensor, item: Tensor) -> Tensor:
-    """Pairwise, float32 [B, D], float32 [2 B, D] -> float32 []."""
-    liked, other = item.chunk(2)
-    return nn.functional.softplus(((other - liked) * user).sum(1)).mean()
-
-
-def in_process(*words: object) -> Speed:
-    """Run one case in a process of its own: what it found, and its peak memory."""
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    command = [sys.executable, "-m", "benchmarks.training", "--case", *map(str, words)]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT, env=environment)
+def in_process(core: int, command: list[str]) -> tuple[Any, float]:
+    """Run a command on one core: what it printed as JSON, and its peak memory in MB."""
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+    pinned = ["taskset", "--cpu-list", str(core), *command]
+    process = subprocess.Popen(pinned, stdout=subprocess.PIPE, text=True, cwd=ROOT, env=environment)
     assert process.stdout is not None
     told = process.stdout.read()
     _, status, usage = os.wait4(process.pid, 0)
     if os.waitstatus_to_exitcode(status) != 0:
         raise SystemExit(f"failed: {' '.join(command)}")
-    return Speed(json.loads(told), usage.ru_maxrss / 1024)
+    return json.loads(told.splitlines()[-1]), usage.ru_maxrss / 1024
 
 
-def case(words: list[str]) -> float:
-    """What one process finds."""
-    prepare()
-    os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
-    torch.set_num_threads(1)
-    if words[0] == "step":
-        return step_ms(int(words[1]), words[2] == "row-wise")
-    return WAYS[words[0]](Path(words[1]))
+def own(*words: object) -> list[str]:
+    """The command of one case of ours."""
+    return [sys.executable, "-m", "benchmarks.training_cases", *map(str, words)]
+
+
+def peer(name: str, peers: Path, log: Path) -> list[str]:
+    """The command of one case of a peer, in an environment of its own if it needs one."""
+    home, script, *words = PEERS[name]
+    python = peers / home / "bin" / "python" if home else Path(sys.executable)
+    return [str(python), str(ROOT / "benchmarks" / "peers" / script), *words, str(log)]
 
 
 def configs(shared: Path, work: Path) -> Iterator[tuple[str, Path]]:
@@ -204,11 +78,13 @@ def configs(shared: Path, work: Path) -> Iterator[tuple[str, Path]]:
 
 HEAD = """# Speed of training
 
-Made by `python -m benchmarks.training --shared ../shared > docs/training_speed.md` on {cores} shared cores without a
-GPU, everything in one run, each case in a process of its own on one thread pinned to one core. Speed is likings learned
-from in a second of CPU time (an epoch of `als` is one iteration; `hybrid` reads histories and learns from many items at
-once, with its default settings); memory is the peak of the whole process, reading the log included. `bpr` has {dim}
-factors, `als` 32. The made-up log has {rows:,} rows of {users:,} users and {items:,} items (benchmarks/made_up.py).
+Made by `benchmarks/peers/install.sh PEERS` and `python -m benchmarks.training --shared ../shared --peers PEERS >
+docs/training_speed.md` on {cores} shared cores without a GPU, everything in one run, each case in a process of its own
+on one thread pinned to one core, {cores} at a time. Speed is likings learned from in a second of CPU time (an epoch of
+`als` is one iteration; `pmf` and `hybrid` learn from many items at once, and `hybrid` reads the user's history); memory
+is the peak of the whole process, reading the log included. `als` has 32 factors, `hybrid by default` 64 or 128, all
+others {dim}.
+The made-up log has {rows:,} rows of {users:,} users and {items:,} items (benchmarks/made_up.py).
 
 | log | what | likings / CPU second | peak MB |
 |---|---|---|---|
@@ -220,6 +96,13 @@ moves the rows of the batch, and their running mean; AdamW is torch's own, fused
 | items | row by row | AdamW |
 |---|---|---|
 """
+REACH = """
+CPU seconds of learning (validation apart) until NDCG@10 on our validation rows was 99% of the best that the model
+reached, and 99% of the best of `als`, whose factors are those of implicit's own solver to the last bit.
+
+| log | model | best NDCG@10 | seconds to 99% of it | seconds to 99% of the best of als |
+|---|---|---|---|---|
+"""
 
 
 def say(text: str) -> None:
@@ -228,27 +111,60 @@ def say(text: str) -> None:
     sys.stdout.flush()
 
 
-def main() -> None:
-    """Print the page, or do one case of it."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--shared", type=Path, help="the folder with data/ and tools/holdout.py")
-    parser.add_argument("--case", nargs="+", help=argparse.SUPPRESS)
-    options = parser.parse_args()
-    if options.case:
-        say(json.dumps(case(options.case)))
-        return
-    if options.shared is None:
-        parser.error("--shared must be given")
+def until(curve: list[tuple[float, float]], goal: float) -> str:
+    """The first second at which a curve is at 99% of a goal."""
+    return next((f"{seconds:.1f}" for seconds, ndcg in curve if ndcg >= 0.99 * goal), "never")
+
+
+def page(shared: Path, peers: Path | None, work: Path) -> None:
+    """Measure everything, and print what was found in a fixed order."""
+    cores: SimpleQueue[int] = SimpleQueue()
+    for core in sorted(os.sched_getaffinity(0)):
+        cores.put(core)
+
+    def measured(command: list[str]) -> tuple[Any, float]:
+        core = cores.get()
+        try:
+            return in_process(core, command)
+        finally:
+            cores.put(core)
+
     say(HEAD.format(cores=os.cpu_count(), dim=DIM, **MADE_UP))
+    with ThreadPoolExecutor(cores.qsize()) as pool:
+        speeds: dict[tuple[str, str], Future[tuple[Any, float]]] = {}
+        reaches: dict[tuple[str, str], Future[tuple[Any, float]]] = {}
+        for name, config in configs(shared, work):
+            log = config.parent / Config.load(config).data.interactions.path
+            commands = {way: own(way, config) for way in WAYS}
+            commands |= {way: peer(way, peers or Path(), log) for way in PEERS if peers or not PEERS[way][0]}
+            speeds |= {(name, way): pool.submit(measured, command) for way, command in commands.items()}
+            if name in SETS:
+                reaches |= {(name, m): pool.submit(measured, own("reach", m, config)) for m in ("als", "bpr", "hybrid")}
+        steps = {
+            items: [pool.submit(measured, own("step", items, how)) for how in ("row-wise", "dense")] for items in TABLES
+        }
+        for (name, way), speed in speeds.items():
+            likings, megabytes = speed.result()
+            say(f"| {name} | {way} | {likings:,.0f} | {megabytes:,.0f} |\n")
+        say(STEPS.format(batch=BATCH, users=USERS, dim=DIM))
+        for items, pair in steps.items():
+            say("| {:,} | {:.1f} | {:.1f} |\n".format(items, *(step.result()[0] for step in pair)))
+        say(REACH)
+        for (name, model), curve in reaches.items():
+            mine, als = curve.result()[0], reaches[name, "als"].result()[0]
+            best, theirs = (max(ndcg for _, ndcg in told) for told in (mine, als))
+            say(f"| {name} | {model} | {best:.4f} | {until(mine, best)} | {until(mine, theirs)} |\n")
+
+
+def main() -> None:
+    """Print the page."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--shared", type=Path, required=True, help="the folder with data/ and tools/holdout.py")
+    parser.add_argument("--peers", type=Path, help="the folder that benchmarks/peers/install.sh made")
+    options = parser.parse_args()
+    prepare()  # what each case inherits
     with tempfile.TemporaryDirectory() as work:
-        for name, config in configs(options.shared.resolve(), Path(work)):
-            for way in WAYS:
-                found = in_process(way, config)
-                say(f"| {name} | {way} | {found.likings:,.0f} | {found.megabytes:,.0f} |\n")
-    say(STEPS.format(batch=BATCH, users=USERS, dim=DIM))
-    for items in TABLES:
-        ours, dense = (in_process("step", items, how).likings for how in ("row-wise", "dense"))
-        say(f"| {items:,} | {ours:.1f} | {dense:.1f} |\n")
+        page(options.shared.resolve(), options.peers and options.peers.resolve(), Path(work))
 
 
 if __name__ == "__main__":

@@ -21,9 +21,9 @@ from rec_export.metrics import RATING_NAMES
 from rec_export.models import names, spec_class, spec_of
 from rec_export.progress import busy
 from rec_export.record import Record
-from rec_export.towers import ModelSpec, Sizes
+from rec_export.towers import ModelSpec, Sizes, Towers
 from rec_export.world import CONTEXT
-from trainers.course import Course, Epoch, Trained
+from trainers.course import Course, Epoch
 from trainers.dataset import Dataset
 from trainers.journal import Journal, kept
 from trainers.loop import Run, sizes_of
@@ -64,8 +64,9 @@ class Outcome(Record):
 class Fitted(NamedTuple):
     """A trained model and the dataset it knows."""
 
-    trained: Trained
+    towers: Towers
     dataset: Dataset
+    best_epoch: int
     epochs: tuple[Epoch, ...]
     held_out: dict[str, dict[str, float]]
 
@@ -97,11 +98,12 @@ def learned(job: TrainJob, source: Source | None, group: Group, tracker: Tracker
         raise UsageError(f"process {group.rank} has another configuration or other inputs than the first one")
     with kept(job.out, facts, job.resume) if group.first else nullcontext() as journal, training_threads():
         tracker.parameters(settings_of(config) | {"inputs": source.hashes})
+        profile = Profile.measured(source) if group.first else None  # before there are tables beside what it counts
         chosen, fitted = fit(config, spec, source, group, journal, tracker)
         outcome = outcome_of(fitted, chosen, round(time.monotonic() - started, 1))
-        if group.first:
+        if profile is not None:
             with busy("writing the checkpoint"):
-                write(job, spec, chosen, fitted, outcome, source)
+                write(job, spec, chosen, fitted, outcome, source.hashes, profile)
     tell(tracker, job, outcome)
     return outcome
 
@@ -118,13 +120,13 @@ def tell(tracker: Tracker, job: TrainJob, outcome: Outcome) -> None:
 def outcome_of(fitted: Fitted, chosen: Plan, seconds: float) -> Outcome:
     """How training went."""
     return Outcome(
-        best_epoch=fitted.trained.best_epoch,
+        best_epoch=fitted.best_epoch,
         held_out=fitted.held_out,
         plan=chosen,
         users=fitted.dataset.catalogue.users.trained,
         items=fitted.dataset.catalogue.items.trained,
         rows=fitted.dataset.rows,
-        parameters=sum(w.numel() for part in fitted.trained.towers for w in part.parameters()),
+        parameters=sum(w.numel() for part in fitted.towers for w in part.parameters()),
         seconds=seconds,
     )
 
@@ -200,6 +202,39 @@ def planned(config: Config, spec: ModelSpec, source: Source, group: Group) -> Re
     return Ready(source, everything, dataset, chosen, validation, course)
 
 
+class Found(NamedTuple):
+    """What a search leaves. Its tables do not stay where all rows are to be learned from again."""
+
+    plan: Plan
+    source: Source
+    dataset: Dataset | None  # that the exported model knows; None: of all rows, and not made yet
+    members: list[Towers]
+    best_epoch: int
+    epochs: tuple[Epoch, ...]
+    held_out: dict[str, dict[str, float]]
+
+
+def search(
+    config: Config, spec: ModelSpec, source: Source, group: Group, journal: Journal | None, tracker: Tracker
+) -> Found:
+    """Search for the best epoch with the validation part held out."""
+    made = ready(config, spec, source, group)
+    ensemble([made.course.towers] * made.plan.seeds)  # refuses what cannot be one model before it is trained
+    tracker.parameters({"plan": made.plan.model_dump(mode="json", exclude_none=True)})
+    made.course.listen = tracker.epoch
+    again = made.validation is not None and config.training.refit
+    found = made.course.train(made.validation, "search", journal, keep=not again)
+    return Found(
+        plan=made.plan,
+        source=made.source,
+        dataset=made.everything if again else made.dataset,
+        members=[] if again else [found.towers],
+        best_epoch=found.best_epoch,
+        epochs=found.epochs,
+        held_out={} if made.validation is None else {"model": found.held_out, **made.validation.beside()},
+    )
+
+
 def fit(
     config: Config, spec: ModelSpec, source: Source, group: Group, journal: Journal | None, tracker: Tracker
 ) -> tuple[Plan, Fitted]:
@@ -207,32 +242,31 @@ def fit(
 
     With several seeds the first one searches, and all learn for as many epochs.
     """
-    made = ready(config, spec, source, group)
-    ensemble([made.course.towers] * made.plan.seeds)  # refuses what cannot be one model before it is trained
-    tracker.parameters({"plan": made.plan.model_dump(mode="json", exclude_none=True)})
-    made.course.listen = tracker.epoch
-    found = made.course.train(made.validation, "search", journal)
-    dataset, epochs, held_out = made.dataset, found.epochs, {}
-    members = [found.towers]
-    again = made.plan.model_copy(update={"epochs": found.best_epoch})
-    if made.validation is not None:
-        held_out = {"model": found.held_out, **made.validation.beside()}
-        if config.training.refit:
-            with busy("planning the refit"):
-                dataset = made.everything or Dataset.of(made.source, made.source.lessons(Part.TRAIN, Part.VALID))
-            members = []
-    for number in range(len(members), made.plan.seeds):
-        mine = again.model_copy(update={"seed": again.seed + number})
+    found = search(config, spec, source, group, journal, tracker)
+    dataset = found.dataset
+    if dataset is None:
+        with busy("planning the refit"):
+            dataset = Dataset.of(found.source, found.source.lessons(Part.TRAIN, Part.VALID))
+    members, epochs = found.members, found.epochs
+    for number in range(len(members), found.plan.seeds):
+        mine = found.plan.model_copy(update={"epochs": found.best_epoch, "seed": found.plan.seed + number})
         course = trainer_of(spec)(spec, sizes_of(dataset, mine, CONTEXT), dataset, mine, group)
         course.listen = tracker.epoch
         refit = course.train(None, "refit" if number == 0 else f"refit {number + 1}", journal)
         members.append(refit.towers)
         epochs += refit.epochs
-    trained = found._replace(towers=ensemble(members))
-    return made.plan, Fitted(trained, dataset, epochs, held_out)
+    return found.plan, Fitted(ensemble(members), dataset, found.best_epoch, epochs, found.held_out)
 
 
-def write(job: TrainJob, spec: ModelSpec, chosen: Plan, fitted: Fitted, outcome: Outcome, source: Source) -> None:
+def write(
+    job: TrainJob,
+    spec: ModelSpec,
+    chosen: Plan,
+    fitted: Fitted,
+    outcome: Outcome,
+    inputs: dict[str, str],
+    profile: Profile,
+) -> None:
     """Write the checkpoint, whole or not at all."""
     config = job.config
     with new_directory(job.out) as out:
@@ -249,12 +283,12 @@ def write(job: TrainJob, spec: ModelSpec, chosen: Plan, fitted: Fitted, outcome:
             target=chosen.target,
             recent=chosen.recent,
             score=config.score,
-            inputs=source.hashes,
-            weights=write_weights(fitted.trained.towers, out / "weights.safetensors"),
+            inputs=inputs,
+            weights=write_weights(fitted.towers, out / "weights.safetensors"),
             tables={path.relative_to(out).as_posix(): sha256(path) for path in tables},
         )
         blueprint.write(out / "spec.json")
         outcome.write(out / "metrics.json")
-        Profile.measured(source).write(out / "profile.json")
+        profile.write(out / "profile.json")
         (out / "config.yaml").write_text(config.dump(), encoding="utf-8")
         (out / "history.jsonl").write_text("".join(e.model_dump_json() + "\n" for e in fitted.epochs), encoding="utf-8")
