@@ -80,7 +80,7 @@ HEAD = """# Speed of training
 
 Made by `benchmarks/peers/install.sh PEERS` and `python -m benchmarks.training --shared ../shared --peers PEERS >
 docs/training_speed.md` on {cores} shared cores without a GPU, everything in one run, each case in a process of its own
-on one thread pinned to one core, {cores} at a time. Speed is likings learned from in a second of CPU time (an epoch of
+on one thread pinned to one core, {lanes} at a time. Speed is likings learned from in a second of CPU time (an epoch of
 `als` is one iteration; `pmf` and `hybrid` learn from many items at once, and `hybrid` reads the user's history); memory
 is the peak of the whole process, reading the log included. `als` has 32 factors, `hybrid by default` 64 or 128, all
 others {dim}.
@@ -111,16 +111,23 @@ def say(text: str) -> None:
     sys.stdout.flush()
 
 
+def there(name: str, peers: Path | None) -> bool:
+    """Whether the environment that a peer needs was made."""
+    home = PEERS[name][0]
+    return not home or (peers is not None and (peers / home / "ready").exists())
+
+
 def until(curve: list[tuple[float, float]], goal: float) -> str:
     """The first second at which a curve is at 99% of a goal."""
     return next((f"{seconds:.1f}" for seconds, ndcg in curve if ndcg >= 0.99 * goal), "never")
 
 
-def page(shared: Path, peers: Path | None, work: Path) -> None:
-    """Measure everything, and print what was found in a fixed order."""
+def page(shared: Path, peers: Path | None, work: Path, lanes: int) -> None:
+    """Measure everything, `lanes` cases at a time, and print what was found in a fixed order."""
     cores: SimpleQueue[int] = SimpleQueue()
-    for core in sorted(os.sched_getaffinity(0)):
-        cores.put(core)
+    own_cores = sorted(os.sched_getaffinity(0))
+    for lane in range(lanes):
+        cores.put(own_cores[lane % len(own_cores)])
 
     def measured(command: list[str]) -> tuple[Any, float]:
         core = cores.get()
@@ -129,20 +136,21 @@ def page(shared: Path, peers: Path | None, work: Path) -> None:
         finally:
             cores.put(core)
 
-    say(HEAD.format(cores=os.cpu_count(), dim=DIM, **MADE_UP))
-    with ThreadPoolExecutor(cores.qsize()) as pool:
+    say(HEAD.format(cores=os.cpu_count(), lanes=lanes, dim=DIM, **MADE_UP))
+    with ThreadPoolExecutor(lanes) as pool:
         speeds: dict[tuple[str, str], Future[tuple[Any, float]]] = {}
         reaches: dict[tuple[str, str], Future[tuple[Any, float]]] = {}
         for name, config in configs(shared, work):
             log = config.parent / Config.load(config).data.interactions.path
             commands = {way: own(way, config) for way in WAYS}
-            commands |= {way: peer(way, peers or Path(), log) for way in PEERS if peers or not PEERS[way][0]}
+            commands |= {way: peer(way, peers or Path(), log) for way in PEERS if there(way, peers)}
             speeds |= {(name, way): pool.submit(measured, command) for way, command in commands.items()}
-            if name in SETS:
-                reaches |= {(name, m): pool.submit(measured, own("reach", m, config)) for m in ("als", "bpr", "hybrid")}
         steps = {
             items: [pool.submit(measured, own("step", items, how)) for how in ("row-wise", "dense")] for items in TABLES
         }
+        for name in SETS:  # last, as they take longest
+            config = work / f"{name}.yaml"
+            reaches |= {(name, m): pool.submit(measured, own("reach", m, config)) for m in ("als", "bpr", "hybrid")}
         for (name, way), speed in speeds.items():
             likings, megabytes = speed.result()
             say(f"| {name} | {way} | {likings:,.0f} | {megabytes:,.0f} |\n")
@@ -161,10 +169,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--shared", type=Path, required=True, help="the folder with data/ and tools/holdout.py")
     parser.add_argument("--peers", type=Path, help="the folder that benchmarks/peers/install.sh made")
+    cores = len(os.sched_getaffinity(0))
+    parser.add_argument("--lanes", type=int, default=cores, help="cases at a time; more than cores on a busy machine")
     options = parser.parse_args()
     prepare()  # what each case inherits
     with tempfile.TemporaryDirectory() as work:
-        page(options.shared.resolve(), options.peers and options.peers.resolve(), Path(work))
+        page(options.shared.resolve(), options.peers and options.peers.resolve(), Path(work), options.lanes)
 
 
 if __name__ == "__main__":

@@ -12,8 +12,10 @@ common=("numpy<2" "pandas<3" "pyarrow<22" "scipy<1.16" "setuptools<81" wheel)
 
 "$python" -m venv "$peers/lightfm"
 "$peers/lightfm/bin/pip" install --quiet "${common[@]}" rectools-lightfm==1.17.3
+touch "$peers/lightfm/ready"
 
 "$python" -m venv "$peers/recbole"
 "$peers/recbole/bin/pip" install --quiet "${common[@]}" torch==2.13.0
 "$peers/recbole/bin/pip" install --quiet --no-deps recbole==1.2.1
 "$peers/recbole/bin/pip" install --quiet colorama colorlog pyyaml tqdm scikit-learn tabulate texttable thop tensorboard psutil requests
+touch "$peers/recbole/ready"
