@@ -21,8 +21,7 @@ from queue import SimpleQueue
 from typing import Any
 
 from benchmarks.made_up import write_log
-from benchmarks.peers.measured import DIM
-from benchmarks.training_cases import BATCH, USERS, WAYS
+from benchmarks.peers.measured import BATCH, DIM, OURS, USERS
 from rec_export.config import Config
 from rec_export.machine import prepare
 
@@ -142,7 +141,7 @@ def page(shared: Path, peers: Path | None, work: Path, lanes: int) -> None:
         reaches: dict[tuple[str, str], Future[tuple[Any, float]]] = {}
         for name, config in configs(shared, work):
             log = config.parent / Config.load(config).data.interactions.path
-            commands = {way: own(way, config) for way in WAYS}
+            commands = {way: own(way, config) for way in OURS}
             commands |= {way: peer(way, peers or Path(), log) for way in PEERS if there(way, peers)}
             speeds |= {(name, way): pool.submit(measured, command) for way, command in commands.items()}
         steps = {

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from benchmarks.peers.measured import DIM, SECONDS, rate
+from benchmarks.peers.measured import BATCH, DIM, OURS, SECONDS, USERS, rate
 from rec_export.config import Config
 from rec_export.data.source import Source
 from rec_export.data.split import Part
@@ -30,7 +30,6 @@ from trainers.optimizer import BETAS, RowWiseAdamW
 from trainers.parallel import ALONE
 from trainers.plan import plan
 
-BATCH, USERS = 4096, 100_000  # of the step
 KEEP = 0.98
 FIRST = 3  # steps that are not counted
 SAMPLED = ("training.candidates=512", "training.batch=4096")
@@ -72,13 +71,13 @@ def by_batches(config: Path, model: dict[str, Any], *changes: str) -> float:
                 return likings / (time.process_time() - started)
 
 
-WAYS: dict[str, Callable[[Path], float]] = {
-    "bpr of ours": lambda config: by_epochs(config, {"name": "bpr", "dim": DIM}),
-    "als of ours": lambda config: by_epochs(config, {"name": "als", "factors": 32}),
-    "pmf of ours, 512 candidates": lambda config: by_batches(config, {"name": "pmf", "dim": DIM}, *SAMPLED),
-    "hybrid, 512 candidates": lambda config: by_batches(config, {"name": "hybrid", "dim": DIM}, *SAMPLED),
-    "hybrid by default": lambda config: by_batches(config, {"name": "hybrid"}),
-}
+WAYS: tuple[Callable[[Path], float], ...] = (
+    lambda config: by_epochs(config, {"name": "bpr", "dim": DIM}),
+    lambda config: by_epochs(config, {"name": "als", "factors": 32}),
+    lambda config: by_batches(config, {"name": "pmf", "dim": DIM}, *SAMPLED),
+    lambda config: by_batches(config, {"name": "hybrid", "dim": DIM}, *SAMPLED),
+    lambda config: by_batches(config, {"name": "hybrid"}),
+)
 
 
 def step_ms(items: int, row_wise: bool) -> float:
@@ -142,7 +141,7 @@ def case(words: list[str]) -> object:
         return step_ms(int(words[1]), words[2] == "row-wise")
     if words[0] == "reach":
         return reached(Path(words[2]), {"name": words[1]})
-    return WAYS[words[0]](Path(words[1]))
+    return dict(zip(OURS, WAYS, strict=True))[words[0]](Path(words[1]))
 
 
 if __name__ == "__main__":

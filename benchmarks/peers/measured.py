@@ -11,6 +11,9 @@ from scipy.sparse import csr_matrix
 
 SECONDS = 2.0  # of CPU time, at least, that are measured
 DIM = 64
+BATCH, USERS = 4096, 100_000  # of the step whose cost is measured
+# The cases of benchmarks/training_cases.py, by name: what starts them must be small, as its memory is in their peak.
+OURS = ("bpr of ours", "als of ours", "pmf of ours, 512 candidates", "hybrid, 512 candidates", "hybrid by default")
 
 
 def matrix(path: str) -> csr_matrix:
