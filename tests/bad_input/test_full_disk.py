@@ -52,7 +52,7 @@ def test_a_disk_that_is_full_while_exporting(kilobytes: int, trained: Path, tmp_
     assert counted(answer) == full("new")
 
 
-@pytest.mark.parametrize("kilobytes", [20, 28])
+@pytest.mark.parametrize("kilobytes", [16, 20])
 def test_a_disk_that_is_full_while_scoring(kilobytes: int, shop: Path, exported: Path, tmp_path: Path) -> None:
     with small_disk(tmp_path / "disk", kilobytes) as disk:
         where = "--out", disk / "recs", "--run-date", "2026-10-31"
