@@ -146,7 +146,7 @@ def score(shard_index: int | None, shard_count: int | None, dry_run: bool, as_js
 @click.command()
 @with_options(*SCORING, *JSON)
 def publish(as_json: bool, **options: Any) -> None:
-    """Publish the run whose parts were made by `score ... --shard-index I --shard-count N`; the options are the same.
+    """Publish the run whose parts `score --shard-index I --shard-count N` has made; the options are the same.
 
     Nothing is scored. While parts are missing it names them, and ends with 75.
     """
