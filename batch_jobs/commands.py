@@ -8,25 +8,13 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from rec_export.local import PATH
+
 if TYPE_CHECKING:  # it waits for torch
     from batch_jobs.executors.shards import Share
     from batch_jobs.job import ScoreJob
     from rec_export.forecast import Forecast
 
-
-class LocalPath(click.Path):
-    """A path on this machine."""
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """Raises UsageError for what is elsewhere, which would read as a folder named s3: here."""
-        from rec_export.errors import UsageError
-
-        if "://" in str(value):
-            raise UsageError(f"{value} is not on this machine, where it is read; copy it here first (docs/howto/s3.md)")
-        return super().convert(value, param, ctx)
-
-
-PATH = LocalPath(path_type=Path, readable=False)
 F = TypeVar("F", bound=Callable[..., Any])
 
 
@@ -146,7 +134,7 @@ def score(shard_index: int | None, shard_count: int | None, dry_run: bool, as_js
 @click.command()
 @with_options(*SCORING, *JSON)
 def publish(as_json: bool, **options: Any) -> None:
-    """Publish the run whose parts were made by `score ... --shard-index I --shard-count N`; the options are the same.
+    """Publish the run whose parts `score --shard-index I --shard-count N` has made; the options are the same.
 
     Nothing is scored. While parts are missing it names them, and ends with 75.
     """

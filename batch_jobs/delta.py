@@ -99,7 +99,7 @@ def package() -> ModuleType:
     try:
         import deltalake  # here, as it is an extra
     except ImportError as error:
-        raise EnvironmentMissingError("a Delta table needs deltalake: pip install 'rec-export[delta]'") from error
+        raise EnvironmentMissingError("a Delta table needs deltalake: pip install deltalake") from error
     return deltalake
 
 

@@ -6,7 +6,8 @@ from typing import Any
 
 import click
 
-from batch_jobs.commands import DAY, PATH, PLACE
+from batch_jobs.commands import DAY, PLACE
+from rec_export.local import PATH
 
 
 @click.command()

@@ -143,6 +143,8 @@ def status(place: Destination) -> Status:
     recs = place.recs
     if isinstance(recs, Recs) and not recs.root.is_dir() and not recs.control.is_dir():
         raise MissingInputError(f"{recs.root} does not exist; name the --out of a run")
+    if isinstance(recs, Recs) and not recs.control.is_dir() and (recs.root / "recs.control").is_dir():
+        raise MissingInputError(f"{recs.root} is no read root; did you mean {str(recs.root / 'recs')!r}?")
     dates = recs.dates()
     newest = dates[-1] if dates else None
     run_id = None if newest is None else recs.run_id(newest)

@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from rec_export.local import PATH
+
 if TYPE_CHECKING:
     from exporters.variants import Wanted
     from rec_export.runtime import Runtime
 
-FOLDER = click.Path(path_type=Path, readable=False)
 OPSET = click.option("--opset", type=click.IntRange(18, 23), default=20, show_default=True, help="Of the ONNX files.")
 LIMIT = click.option(
     "--limit",
@@ -25,8 +26,8 @@ LIMIT = click.option(
 def export_options(command: Callable[..., None]) -> Callable[..., None]:
     """CHECKPOINT --out BUNDLE --limit SECONDS --json."""
     json_flag = click.option("--json", "as_json", is_flag=True, help="Print the parity summary as JSON.")
-    out = click.option("-o", "--out", type=FOLDER, required=True, help="The new directory to write.")
-    return click.argument("checkpoint", type=FOLDER)(out(LIMIT(json_flag(command))))
+    out = click.option("-o", "--out", type=PATH, required=True, help="The new directory to write.")
+    return click.argument("checkpoint", type=PATH)(out(LIMIT(json_flag(command))))
 
 
 @click.command()
@@ -36,7 +37,7 @@ def export_options(command: Callable[..., None]) -> Callable[..., None]:
     metavar="METRIC=PERCENT",
     help="Keep the smallest copy that costs no more than this on held-out rows, as in ndcg=1%.",
 )
-@click.option("--test", type=FOLDER, help="Held-out rows for that, where the split has no test part.")
+@click.option("--test", type=PATH, help="Held-out rows for that, where the split has no test part.")
 @click.option(
     "--format",
     "formats",
@@ -138,9 +139,9 @@ def run_and_say(
 
 
 @click.command()
-@click.argument("bundle", type=FOLDER)
+@click.argument("bundle", type=PATH)
 @click.option("--device", type=click.Choice(["cpu", "cuda"]), default="cpu", show_default=True, help="Run them there.")
-@click.option("--case", type=FOLDER, help="Only this stored case; BUNDLE may then be a refused export.")
+@click.option("--case", type=PATH, help="Only this stored case; BUNDLE may then be a refused export.")
 @LIMIT
 @click.option("--json", "as_json", is_flag=True, help="Print the parity summary as JSON.")
 def verify(bundle: Path, device: str, case: Path | None, limit: float, as_json: bool) -> None:

@@ -248,13 +248,19 @@ def read_fields(path: Path) -> dict[str, Any]:
         raise UsageError(f"{path} is a folder; name a YAML file in it") from error
     except strict_yaml.RepeatedKeyError as error:
         raise UsageError(f"{path}: {error}") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except UnicodeDecodeError as error:
+        raise UsageError(
+            f"{path} is not YAML: it is no UTF-8 text; `rec-export init LOG` writes a YAML file"
+        ) from error
+    except yaml.YAMLError as error:
         if "character '\\t'" in str(error) and isinstance(error, yaml.MarkedYAMLError) and error.problem_mark:
             line = error.problem_mark.line + 1
             raise UsageError(f"line {line} of {path} has a tab where YAML wants blanks; indent by blanks") from error
         raise UsageError(f"{path} is not YAML: {' '.join(str(error).split())}") from error
     if not isinstance(fields, dict):
-        raise UsageError(f"{path} holds no keys; it needs at least data.interactions.path")
+        raise UsageError(
+            f"{path} holds no keys; it needs at least data.interactions.path: `rec-export init LOG` writes it"
+        )
     return fields
 
 

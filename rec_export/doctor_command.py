@@ -1,16 +1,17 @@
 """The command `doctor`."""
 
 import json
-from pathlib import Path
 from typing import Any
 
 import click
+
+from rec_export.local import PATH
 
 
 @click.command()
 @click.option("--device", type=click.Choice(["cpu", "cuda"]), help="What must work: without it exit code 69.")
 @click.option("--runtime", type=click.Choice(["torchscript", "onnx", "pt2"]), help="The same, of what runs the towers.")
-@click.option("--recs", type=click.Path(path_type=Path, readable=False), help="A read root: try its filesystem too.")
+@click.option("--recs", type=PATH, help="A read root: try its filesystem too.")
 @click.option("--json", "as_json", is_flag=True, help="Print the findings as JSON.")
 def doctor(as_json: bool, **options: Any) -> None:
     """Try what this machine really does: packages, engines, kernels, CUDA, and the filesystem of a read root.

@@ -23,7 +23,8 @@ def first_look(path: Path, data: DataConfig, source: Source) -> Iterator[str]:
     """The sizes, the columns and what they are taken for, and what a careful person would want to know."""
     events = source.events
     users, items = len(events.user_id.present()), len(events.item_id.present())
-    parts = f" ({len(parts_of(path))} files)" if path.is_dir() else ""
+    count = len(parts_of(path)) if path.is_dir() else 0
+    parts = f" ({count} file{'s' if count > 1 else ''})" if count else ""
     yield f"Read      {len(events.positive):,} events, {users:,} users, {items:,} items from {path}{parts}"
     yield f"Columns   {'  '.join(columns(data.interactions, source))}"
     yield "          change with --user --item --time --time-unit --value --positive"

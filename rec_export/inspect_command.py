@@ -5,9 +5,11 @@ from pathlib import Path
 
 import click
 
+from rec_export.local import PATH
+
 
 @click.command("inspect")
-@click.argument("path", type=click.Path(path_type=Path, readable=False))
+@click.argument("path", type=PATH)
 @click.option("--json", "as_json", is_flag=True, help="Print all that is known as JSON.")
 def inspect(path: Path, as_json: bool) -> None:
     """Tell what PATH is: a checkpoint, a bundle, a read root, a run, or an .onnx, .pt2 or TorchScript file.

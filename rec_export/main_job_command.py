@@ -9,7 +9,8 @@ from typing import Any
 
 import click
 
-PATH = click.Path(path_type=Path, readable=False)
+from rec_export.local import PATH
+
 FILES = (
     click.argument("log", type=PATH),
     click.option("--items", type=PATH, help="A table of items; its columns are guessed."),

@@ -177,7 +177,5 @@ def obstore() -> ModuleType:
         import obstore.exceptions
         import obstore.store
     except ImportError as error:
-        raise EnvironmentMissingError(
-            "a place in an object store needs obstore: pip install 'rec-export[s3]'"
-        ) from error
+        raise EnvironmentMissingError("a place in an object store needs obstore: pip install obstore") from error
     return obstore

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-PATH = click.Path(path_type=Path, readable=False)
+from rec_export.local import PATH
 
 
 @click.command()

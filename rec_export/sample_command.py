@@ -5,9 +5,11 @@ from pathlib import Path
 
 import click
 
+from rec_export.local import PATH
+
 
 @click.command("sample-data")
-@click.argument("directory", type=click.Path(path_type=Path, readable=False))
+@click.argument("directory", type=PATH)
 @click.option(
     "--seed", type=click.IntRange(min=0), default=42, show_default=True, help="The same seed gives the same files."
 )

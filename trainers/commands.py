@@ -5,7 +5,8 @@ from typing import Any
 
 import click
 
-PATH = click.Path(path_type=Path, readable=False)  # what cannot be read is refused by name, not by click
+from rec_export.local import PATH
+
 TRACK = click.option("--track", metavar="STORE", help="Tell MLflow: a file such as mlflow.db, or the URL of a server.")
 
 

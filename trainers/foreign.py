@@ -2,7 +2,7 @@
 
 import logging
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 import numpy.typing as npt
@@ -33,7 +33,8 @@ def foreign(path: Path, held_out: HeldOut) -> Lister:
     """The lists in `path` for the judged users; who has none there counts as missed, and a warning says how many.
 
     What is at a rank is what is judged: an item that its user had met is not taken out, and is a miss. Of a read root
-    the newest date is read. Raises DataError where a rank is below 1 or a user has a rank or an item twice.
+    the newest date is read. Raises DataError where a rank is below 1, a user has a rank or an item twice, or
+    no judged user or no known item is there.
     """
     table = lists_in(path)
     user, item = (Keys.of(table[name], f"{path}, column {name}") for name in COLUMNS[:2])
@@ -42,9 +43,13 @@ def foreign(path: Path, held_out: HeldOut) -> Lister:
         refuse_twice(user, other, name, path)
     rows = held_out.catalogue.users.vocab.rows(user.ids)[user.code]
     missing = int((~np.isin(held_out.user, rows)).sum())
+    if missing == len(held_out.user):
+        refuse_strangers("judged user has a list", user, path)
     if missing:
-        log.warning("%d of %d judged users have no list in %s: missed", missing, len(held_out.user), path)
+        log.warning("%d of %d judged users have no list in %s; they count as misses", missing, len(held_out.user), path)
     items = item.rows_in(held_out.wanted)
+    if (items == UNKNOWN).all():
+        refuse_strangers("item of the catalogue stands", item, path)
     items = np.where(items == UNKNOWN, held_out.width, items)  # a place in the list is taken, by no target
     order = np.argsort(rows, kind="stable")
     rows, rank, items = rows[order], rank[order], items[order]
@@ -58,6 +63,12 @@ def foreign(path: Path, held_out: HeldOut) -> Lister:
         return best
 
     return Lister(lists)
+
+
+def refuse_strangers(who: str, keys: Keys, path: Path) -> NoReturn:
+    """Raise DataError, as lists that name nobody or nothing that is judged would be misses alone."""
+    first = some(keys.ids.slice(0, 1).to_pylist())
+    raise DataError(f"no {who} in {path}, which has {first}; check that they are ids of the same kind")
 
 
 def refuse_twice(user: Keys, other: npt.NDArray[np.integer[Any]], name: str, path: Path) -> None:

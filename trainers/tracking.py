@@ -33,10 +33,11 @@ IMPATIENT = {
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "10",
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
     "MLFLOW_DISABLE_TELEMETRY": "true",
+    "MLFLOW_LOGGING_LEVEL": "ERROR",
     "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
 }
 """Where the user's environment says nothing else. By itself MLflow waits for a server for minutes, prints links to
-stdout, and calls home."""
+stdout, calls home, and says on stderr, past `logs.set_up`, that it made its tables."""
 MOST_AT_ONCE = {"params": 100, "metrics": 1000}  # that MLflow takes in one call
 LONGEST = 6000  # characters of a parameter
 UNTRAINED = {"score", "rules", "nightly", "tracking"}  # sections that say nothing of what was learned

@@ -88,7 +88,7 @@ def cluster(address: str | None) -> Iterator[ModuleType]:
     try:
         import ray  # here, as it is an extra
     except ImportError as error:
-        raise EnvironmentMissingError("--executor ray needs Ray: pip install 'rec-export[ray]'") from error
+        raise EnvironmentMissingError("--executor ray needs Ray: pip install ray") from error
     try:
         ray.init(address=address, include_dashboard=False, log_to_driver=False, configure_logging=False)
     except ConnectionError as error:

@@ -142,7 +142,14 @@ def test_a_key_that_overrides_what_is_merged_in_is_no_slip(place: Path) -> None:
 @pytest.mark.parametrize("text", ["", "- a\n", "data\n"])
 def test_a_config_without_keys(text: str, place: Path) -> None:
     (place / "config.yaml").write_text(text)
-    assert train(place) == error(2, "DIR/config.yaml holds no keys; it needs at least data.interactions.path")
+    said = "DIR/config.yaml holds no keys; it needs at least data.interactions.path: `rec-export init LOG` writes it"
+    assert train(place) == error(2, said)
+
+
+def test_a_log_in_place_of_a_config_is_pointed_to_init(place: Path) -> None:
+    (place / "config.yaml").write_bytes(b"PAR1\x15\x04\x15\xe4")
+    said = "DIR/config.yaml is not YAML: it is no UTF-8 text; `rec-export init LOG` writes a YAML file"
+    assert train(place) == error(2, said)
 
 
 @pytest.mark.parametrize("text", [b"a: [b\nc: }", b"\xff\xfe\x00a\x80", b"a: *b"])

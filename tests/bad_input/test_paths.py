@@ -83,6 +83,20 @@ def test_a_path_or_device_that_cannot_be(arguments: str, code: int, sentence: st
     assert refusal(place, *words) == error(code, sentence.replace("@", str(torch.cuda.device_count())))
 
 
+@pytest.mark.parametrize(
+    "arguments",
+    ["run DIR/log.parquet -o URL", "train DIR/config.yaml --out URL", "report URL --out DIR/page.html", "inspect URL"],
+)
+def test_a_url_is_no_folder_named_s3(arguments: str, place: Path) -> None:
+    url = "s3://bucket/shop"
+    words = [word.replace("DIR", str(place)).replace("URL", url) for word in arguments.split()]
+    assert refusal(place, *words) == error(
+        2,
+        f"{url} is not on this machine; copy here what is to be read, and name a folder here for what is made"
+        " (docs/howto/s3.md)",
+    )
+
+
 def test_run_refuses_duplicate_items_before_it_writes_anything(place: Path) -> None:
     write_table(place / "items.parquet", **{**item_columns(), "item_id": ["i1"] * ITEMS})
     answer = refusal(place, "run", place / "log.parquet", "--items", place / "items.parquet", "-o", place / "out")

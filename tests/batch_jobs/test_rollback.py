@@ -146,3 +146,10 @@ def test_status_of_nothing_says_so(tmp_path: Path) -> None:
 def test_status_of_a_mistyped_folder_is_one_line(tmp_path: Path) -> None:
     answer = command("status", tmp_path / "resc")
     assert (answer.code, answer.err) == (66, f"Error: {tmp_path / 'resc'} does not exist; name the --out of a run\n")
+
+
+def test_status_of_the_folder_above_a_read_root_names_the_read_root(tmp_path: Path) -> None:
+    (tmp_path / "recs.control").mkdir()
+    answer = command("status", tmp_path)
+    said = f"Error: {tmp_path} is no read root; did you mean '{tmp_path / 'recs'}'?\n"
+    assert (answer.code, answer.err) == (66, said)

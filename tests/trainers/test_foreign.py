@@ -77,7 +77,8 @@ def test_a_user_without_a_list_is_a_miss_and_is_told_of(
     users = pd.read_parquet(later).query("rating >= 4").user_id.unique()
     path = written(tmp_path / "lists.parquet", lists[lists.user_id != users[0]])
     code, out, err = judged(trained, later, path)
-    assert (code, "1 of " in err, f"judged users have no list in {path}: missed" in err) == (0, True, True)
+    said = f"judged users have no list in {path}; they count as misses"
+    assert (code, "1 of " in err, said in err) == (0, True, True)
     assert json.loads(out)["results"]["against"]["all"]["users"] == json.loads(out)["results"]["model"]["all"]["users"]
 
 
@@ -94,14 +95,25 @@ ONE: dict[str, list[Any]] = {"user_id": ["u1", "u1"], "item_id": ["a", "b"], "ra
             {"item_id": ["a", "a"]},
             "1 rows of DIR/lists.parquet repeat the item of a user, such as 'u1'; mend the lists",
         ),
+        (
+            {},
+            "no judged user has a list in DIR/lists.parquet, which has 'u1'; check that they are ids of the same kind",
+        ),
     ],
-    ids=["from 0", "halves", "a rank twice", "an item twice"],
+    ids=["from 0", "halves", "a rank twice", "an item twice", "nobody that is judged"],
 )
 def test_what_are_no_lists_is_one_clear_line(
     change: dict[str, list[Any]], sentence: str, trained: Path, later: Path, tmp_path: Path
 ) -> None:
     code, _, err = judged(trained, later, written(tmp_path / "lists.parquet", pd.DataFrame({**ONE, **change})))
     assert (code, err.count("\n"), sentence in err.replace(str(tmp_path), "DIR")) == (65, 1, True), err
+
+
+def test_lists_of_items_of_another_kind_are_refused(trained: Path, scored: Path, later: Path, tmp_path: Path) -> None:
+    lists = pd.concat(map(pd.read_parquet, scored.rglob("*.parquet")))
+    path = written(tmp_path / "lists.parquet", lists.assign(item_id=lists.item_id.astype("category").cat.codes))
+    code, _, err = judged(trained, later, path)
+    assert (code, "no item of the catalogue stands in" in err, "ids of the same kind" in err) == (65, True, True)
 
 
 def test_a_file_of_something_else_names_the_column(trained: Path, later: Path) -> None:
