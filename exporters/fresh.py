@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from subprocess import TimeoutExpired
-from threading import Event, Timer
+from threading import TIMEOUT_MAX, Event, Timer
 from typing import final
 
 import numpy as np
@@ -123,7 +123,7 @@ def exchanged(process: "subprocess.Popen[bytes]", request: bytes, limit: float) 
         late.set()
         process.kill()
 
-    alarm = Timer(limit, stop)
+    alarm = Timer(min(limit, TIMEOUT_MAX), stop)  # inf is no limit
     alarm.start()
     try:
         with suppress(BrokenPipeError):  # it has died; the answer that is missing says so

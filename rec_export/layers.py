@@ -75,9 +75,9 @@ class CategoryEncoder(nn.Module):
 def weighted_sums(weight: Tensor, vectors: Tensor) -> Tensor:
     """float32 [B, R, L], [B, L, D] -> float32 [B, R, D]: R weighted sums of the L vectors of each row.
 
-    A row's sums must not depend on who else is in the batch, as lists are made in parts. A product keeps every bit where
-    each row of vectors fills whole lines of the cache, so narrower ones are filled up with zeros; elsewhere its kernel
-    begins by where a line begins. ONNX Runtime takes twice as long for an einsum or a sum over the middle axis.
+    A row's sums must not depend on who else is in the batch, as lists are made in parts. A product keeps every bit
+    where each row of vectors fills whole lines of the cache, so narrower ones are filled up with zeros; elsewhere its
+    kernel begins by where a line begins. ONNX Runtime takes twice as long for an einsum or a sum over the middle axis.
     """
     width, line = vectors.shape[2], 16  # numbers
     if width % line != 0:

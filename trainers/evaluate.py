@@ -4,7 +4,9 @@ With `out`, a new directory keeps what was found, for `report`: evaluation.json;
 of a model that predicts values predictions.json, how its predictions err.
 """
 
+import logging
 from collections.abc import Iterator
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated, NamedTuple, final
 
@@ -34,6 +36,8 @@ from trainers.prediction_analysis import analysed
 from trainers.ratings import HeldOutValues, RatingEvaluation, judged_values
 from trainers.sampled import sampled_metrics
 from trainers.tracking import Tracker, tracked
+
+log = logging.getLogger("rec_export")
 
 
 @final
@@ -88,11 +92,21 @@ def run(job: EvaluateJob) -> Evaluation:
     if job.out is not None:
         refuse_existing(job.out)
     checkpoint = Checkpoint.read(job.checkpoint)
-    tracking = job.tracking or Config.load(job.checkpoint / "config.yaml").tracking
+    tracking = job.tracking or usual_tracking(job.checkpoint)
     with tracked(tracking, f"evaluate {job.checkpoint.name}", "evaluate") as tracker:
         result = evaluated(job, checkpoint)
         tell(tracker, job, result)
     return result
+
+
+def usual_tracking(checkpoint: Path) -> Tracking | None:
+    """Where the training told of itself; None where the checkpoint does not say, or nothing here can tell MLflow."""
+    path = checkpoint / "config.yaml"
+    tracking = Config.load(path).tracking if path.is_file() else None
+    if tracking is not None and find_spec("mlflow") is None:
+        log.warning("MLflow at %s is told nothing of this, as the package mlflow is not here", tracking.store)
+        return None
+    return tracking
 
 
 def tell(tracker: Tracker, job: EvaluateJob, result: Evaluation) -> None:

@@ -33,10 +33,13 @@ def foreign(path: Path, held_out: HeldOut) -> Lister:
     """The lists in `path` for the judged users; who has none there counts as missed, and a warning says how many.
 
     What is at a rank is what is judged: an item that its user had met is not taken out, and is a miss. Of a read root
-    the newest date is read. Raises DataError where a rank is below 1, a user has a rank or an item twice, or
-    no judged user or no known item is there.
+    the newest date is read. Raises DataError where an id is missing, a rank is below 1, a user has a rank or an item
+    twice, or no judged user or no known item is there.
     """
     table = lists_in(path)
+    for name in COLUMNS[:2]:
+        if table[name].null_count:
+            raise DataError(f"{table[name].null_count:,} rows of {path} have no {name}; mend the lists")
     user, item = (Keys.of(table[name], f"{path}, column {name}") for name in COLUMNS[:2])
     rank = ranks_of(table["rank"], path)
     for name, other in (("rank", rank), ("item", item.code)):

@@ -10,6 +10,7 @@ import re
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, final
 
@@ -53,15 +54,13 @@ class Store:
         for name, value in IMPATIENT.items():
             os.environ.setdefault(name, value)
         try:
-            from alembic.util import CommandError
-            from mlflow.exceptions import MlflowException
-            from sqlalchemy.exc import SQLAlchemyError
+            for package in ("alembic", "mlflow", "sqlalchemy"):
+                import_module(package)
         except ImportError as error:
             raise EnvironmentMissingError(
                 f"tracking needs the package {error.name}, which is not here; install it with"
                 " `pip install mlflow-skinny sqlalchemy alembic`, or leave tracking out"
             ) from error
-        self.errors = (MlflowException, SQLAlchemyError, CommandError, OSError)
         self.opened: tuple[MlflowClient, str] | None = None
 
     def open(self) -> "tuple[MlflowClient, str]":
@@ -114,7 +113,7 @@ class Tracker:
                 self.waiting[0](self.store.open()[0], run)
                 del self.waiting[0]
             self.store.failing = False
-        except self.store.errors as error:
+        except Exception as error:  # the clients of S3 and others raise errors of their own, where they are installed
             self.store.failed(error)
 
     def begun(self) -> str:
@@ -131,15 +130,21 @@ class Tracker:
     def end(self, status: str) -> None:
         """Nothing more will be told; a run that was told nothing was none.
 
-        One message that the store refuses does not keep the others from it; who is killed waits for no store.
+        Messages that the store refuses do not keep the others from it; who is killed waits for no store.
         """
         if self.store is None or not (self.run or self.waiting) or (status == "KILLED" and self.store.failing):
             return
         self.waiting.append(lambda client, run: client.set_terminated(run, status))
         self.flush()
-        if self.waiting and self.run:  # so it is the message, and not the store
-            del self.waiting[0]
-            self.flush()
+        if len(self.waiting) < 2 or not self.run:
+            return
+        rest, self.waiting = self.waiting[1:-1], self.waiting[-1:]
+        self.flush()
+        if not self.waiting:  # so it is a message, and not the store
+            for message in rest:
+                self.waiting, self.store.failing = [message], True  # of which one line was said
+                self.flush()
+            self.waiting, self.store.failing = [], False
 
     def parameters(self, values: Mapping[str, Any]) -> None:
         """What the run depends on, nested as in YAML."""

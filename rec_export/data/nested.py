@@ -70,7 +70,7 @@ def note(value: object, at: Steps, seen: dict[Steps, set[str]]) -> None:
     if value is None:
         return
     if isinstance(value, list):
-        kind = "texts" if all(isinstance(one, str) for one in value) else "list"
+        kind = "texts" if all(one is None or isinstance(one, str) for one in value) else "list"
     else:
         kind = "object" if isinstance(value, dict) else KINDS[type(value)]
     seen.setdefault(at, set()).add(kind)

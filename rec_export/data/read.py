@@ -33,7 +33,7 @@ def read_table(
         table = pa.concat_tables(tables, promote_options="permissive")
     except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
         raise DataError(f"the parts of {path} do not fit together: {first_line(error)}") from error
-    if table.num_rows == 0 and not may_be_empty:
+    if table.num_rows == 0 and table.num_columns > 0 and not may_be_empty:  # pyarrow counts rows by columns
         raise DataError(f"{path} has no rows; nothing can be learned from it")
     if reader_of(parts[0]) in (read_csv, read_tabs):  # only here does a number look like text
         for name in set(text or []) & set(table.column_names):
@@ -86,7 +86,9 @@ def read_part(path: Path, columns: list[str] | None, text: list[str]) -> pa.Tabl
     there = names(table.schema)
     missing = [name for name in columns or [] if name not in there]
     if missing:
-        raise UsageError(f"no column {missing[0]!r} in {path}{nearest(missing[0], there)}")
+        known = nearest(missing[0], there)
+        hint = "; a field is left out where its values change their type" if reader_of(path) is read_json_lines else ""
+        raise UsageError(f"no column {missing[0]!r} in {path}{known}{hint}")
     twice = [name for name in columns or there if there.count(name) > 1]
     if twice:
         raise DataError(f"{there.count(twice[0])} columns of {path} are called {twice[0]!r}; rename or remove one")
@@ -115,6 +117,7 @@ def damage_told(path: Path) -> Iterator[None]:
         pa.ArrowKeyError,
         UnicodeDecodeError,
         JSONDecodeError,
+        RecursionError,
     ) as error:
         raise DataError(
             f"{path} cannot be read, it is damaged or not what its name says: {first_line(error)}"

@@ -57,7 +57,6 @@ ELSEWHERE = {
     "torchrun --nnodes": "needs two machines with eight GPUs each",
     "rec-export export checkpoint --out compiled": "half a minute of g++; tests/exporters/test_aoti.py",
     "rec-export score compiled": "the same",
-    "rec-export score bundle --interactions interactions.parquet --out s3://": "tests/batch_jobs/test_bucket.py",
     "rec-export bench": "two minutes; tests/rec_export/bench",
     "python -m benchmarks": "makes a table that stands below it, in minutes",
     "OMP_NUM_THREADS": "makes a table that stands below it, in minutes",

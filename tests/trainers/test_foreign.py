@@ -99,8 +99,10 @@ ONE: dict[str, list[Any]] = {"user_id": ["u1", "u1"], "item_id": ["a", "b"], "ra
             {},
             "no judged user has a list in DIR/lists.parquet, which has 'u1'; check that they are ids of the same kind",
         ),
+        ({"user_id": ["u1", None]}, "1 rows of DIR/lists.parquet have no user_id; mend the lists"),
+        ({"item_id": [None, "b"]}, "1 rows of DIR/lists.parquet have no item_id; mend the lists"),
     ],
-    ids=["from 0", "halves", "a rank twice", "an item twice", "nobody that is judged"],
+    ids=["from 0", "halves", "a rank twice", "an item twice", "nobody that is judged", "no user", "no item"],
 )
 def test_what_are_no_lists_is_one_clear_line(
     change: dict[str, list[Any]], sentence: str, trained: Path, later: Path, tmp_path: Path

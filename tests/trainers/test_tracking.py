@@ -113,15 +113,20 @@ def test_what_the_store_refuses_keeps_nothing_else_from_it(told: Told, caplog: p
     def refused(client: MlflowClient, run: str) -> None:
         raise OSError("not this")
 
+    def lacking(client: MlflowClient, run: str) -> None:
+        raise ModuleNotFoundError("No module named 'boto3'")
+
     store = Tracking(store=str(told.folder / "new" / "mlflow.db"), experiment="stubborn")
     with tracked(store, "stubborn", "train") as tracker:
+        tracker.tell(refused)
+        tracker.tell(lacking)
         tracker.tell(refused)
         tracker.metrics({"after@10": 0.5})
     experiment = told.client.get_experiment_by_name("stubborn")
     assert experiment is not None
     (run,) = told.client.search_runs([experiment.experiment_id])
     assert (run.info.status, run.data.metrics) == ("FINISHED", {"after_at_10": 0.5})
-    assert [message for message in caplog.messages if "takes nothing (not this)" in message] == caplog.messages[:1]
+    assert ["takes nothing (not this)" in message for message in caplog.messages] == [True]
 
 
 @pytest.mark.slow
@@ -158,3 +163,16 @@ def test_mlflow_is_needed_only_by_who_asks_for_it(shop: Path, tmp_path: Path, mo
     code, _, err = command("-q", *words, "--track", tmp_path / "mlflow.db")
     assert (code, "pip install mlflow-skinny" in err, list(tmp_path.iterdir())) == (78, True, [])
     done(*words)
+
+
+@pytest.mark.slow
+def test_a_judgement_needs_neither_mlflow_nor_the_configuration_of_the_training(
+    shop: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trained = tmp_path / "checkpoint"
+    done("train", shop / "config.yaml", "--out", trained, *SMALL, "--track", tmp_path / "mlflow.db")
+    monkeypatch.setitem(sys.modules, "mlflow", None)
+    code, _, err = command("-q", "evaluate", trained, "--bootstrap", 10)
+    assert (code, err.count("\n"), "as the package mlflow is not here" in err) == (0, 1, True), err
+    (trained / "config.yaml").unlink()
+    assert command("-q", "evaluate", trained, "--bootstrap", 10)[::2] == (0, "")

@@ -45,13 +45,16 @@ def test_a_field_of_several_types_is_left_out_and_the_rest_is_read(number: objec
         "user": ["ann", "bob", "cleo", None, None],
     }
     assert names_in(path, inside=True) == ["user", "track", "track.name", "track.more", "track.more.seconds", "tags"]
-    with pytest.raises(UsageError, match=r"^no column 'track.number' in .*log.jsonl"):
+    with pytest.raises(
+        UsageError, match=r"^no column 'track.number' in .*log.jsonl.* left out where its values change"
+    ):
         read_table(path, ["track.number"])
 
 
 def test_objects_themselves_are_not_among_all_columns(tmp_path: Path) -> None:
     path = lines([{**ROWS[0], "images": [{"url": "u"}]}], tmp_path / "log.jsonl")
     assert read_table(path, None).column_names == ["user", "tags"]
+    assert read_table(lines([{"user": {"id": 1}}], tmp_path / "objects.jsonl"), None).column_names == []
 
 
 def test_parts_that_differ_in_what_nobody_asked_for_fit_together(tmp_path: Path) -> None:
@@ -59,6 +62,18 @@ def test_parts_that_differ_in_what_nobody_asked_for_fit_together(tmp_path: Path)
         lines([{"user": name, "track": {"name": "x", "number": number}}], tmp_path / f"{name}.listens")
     assert read_table(tmp_path, ["user", "track.name"]).to_pydict() == {"user": ["1", "2"], "track.name": ["x", "x"]}
     assert read_table(tmp_path, None).to_pydict() == {"user": ["1", "2"]}
+
+
+def test_lists_of_words_may_have_gaps_where_other_fields_change_their_type(tmp_path: Path) -> None:
+    path = lines([{"a": 1, "tags": ["x", None]}, {"a": "y", "tags": []}], tmp_path / "log.jsonl")
+    assert read_table(path, ["tags"]).to_pydict() == {"tags": [["x", None], []]}
+
+
+def test_a_line_without_end_among_several_types_is_refused(tmp_path: Path) -> None:
+    path = lines([{"a": 1}, {"a": "x"}], tmp_path / "log.jsonl")
+    path.write_text(path.read_text() + '{"b": ' + "[" * 100_000 + "]" * 100_000 + "}\n", encoding="utf-8")
+    with pytest.raises(DataError, match="cannot be read, it is damaged or not what its name says"):
+        read_table(path, ["a"])
 
 
 def test_a_damaged_line_among_several_types_is_refused(tmp_path: Path) -> None:
