@@ -108,10 +108,16 @@ class InBucket(Destination):
     def point(
         self, run_date: str, replaced: str | None, live: Version | None, *, back: Withdrawal | None = None
     ) -> bool:
-        """The one step that readers see, and what is recorded with it. False where another run is there by now."""
+        """The one step that readers see, and what is recorded with it. False where another run is there by now, or the
+        one to put `back` is kept no longer.
+        """
         read = self.recs.read(run_date)
         was, now = read.pointer, datetime.now(UTC).isoformat(timespec="seconds")
+        if live is not None and was.live is not None and was.live.folder == live.folder:
+            return True  # a write that was given up has come after all
         if (was.live and was.live.run_id) != replaced:
+            return False
+        if back is not None and live is not None and live not in [one.version for one in was.past]:
             return False
         past = [one for one in was.past if live is None or one.version.folder != live.folder]
         if was.live is not None:

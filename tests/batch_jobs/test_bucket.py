@@ -417,6 +417,43 @@ def test_an_answer_that_is_lost_on_its_way_does_not_undo_the_commit(
     assert (place.publish(1), place.found()) == (True, 1)
 
 
+def test_a_commit_that_lands_after_it_was_given_up_is_found_and_keeps_its_parts(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    late: list[tuple[str, bytes]] = []
+    create = Objects.create
+
+    def lost(self: Objects, key: str, content: bytes | Path) -> bool:
+        if isinstance(content, bytes) and key.startswith("current"):
+            late.append((key, content))
+            raise StorageError("no answer")
+        return create(self, key, content)
+
+    with monkeypatch.context() as patched, pytest.raises(StorageError):
+        patched.setattr(Objects, "create", lost)
+        place.publish(1)
+    assert place.publish(1, before=lambda: Objects(place.url).put(*late[0]))
+    assert (place.seen(), len(place.stored("data"))) == ((1, PARTS, False), PARTS)
+
+
+def test_a_run_that_is_removed_while_it_is_put_back_is_not_made_live(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place.publish(1)
+    place.publish(2)
+    aged(place.bucket().recs, DAY, timedelta(hours=2))
+    point = InBucket.point
+
+    def late(self: InBucket, *asked: Any, **more: Any) -> bool:
+        place.bucket().empty(KEEP)  # by another machine
+        return point(self, *asked, **more)
+
+    monkeypatch.setattr(InBucket, "point", late)
+    with pytest.raises(OutputExistsError, match="was changed meanwhile"):
+        roll_back(place.bucket(), DAY, f"{1:012x}", withdraw=False, reason="")
+    assert place.found() == 2
+
+
 @pytest.mark.parametrize(
     "wrong", ["s3://", "s3://b", "s3://bucket//a", "s3://bucket/../a", "s3://bucket/a b", "gs://bucket/a"]
 )
