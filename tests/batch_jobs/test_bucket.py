@@ -429,9 +429,10 @@ def test_a_commit_that_lands_after_it_was_given_up_is_found_and_keeps_its_parts(
             raise StorageError("no answer")
         return create(self, key, content)
 
-    with monkeypatch.context() as patched, pytest.raises(StorageError):
-        patched.setattr(Objects, "create", lost)
+    monkeypatch.setattr(Objects, "create", lost)
+    with pytest.raises(StorageError):
         place.publish(1)
+    monkeypatch.setattr(Objects, "create", create)
     assert place.publish(1, before=lambda: Objects(place.url).put(*late[0]))
     assert (place.seen(), len(place.stored("data"))) == ((1, PARTS, False), PARTS)
 
@@ -452,6 +453,24 @@ def test_a_run_that_is_removed_while_it_is_put_back_is_not_made_live(
     with pytest.raises(OutputExistsError, match="was changed meanwhile"):
         roll_back(place.bucket(), DAY, f"{1:012x}", withdraw=False, reason="")
     assert place.found() == 2
+
+
+def test_a_view_that_cannot_be_written_keeps_no_other_from_it(place: Place) -> None:
+    place.publish(1, "2026-11-19")
+    place.publish(2)
+    objects = Objects(place.url)
+    objects.delete([*place.stored("views"), *place.stored("manifests/run_date=2026-11-19")])
+    with place.bucket().claimed():
+        assert (place.view("2026-11-19"), len(place.view())) == ([], PARTS)
+
+
+def test_without_a_home_the_staging_folder_must_be_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    def nowhere() -> Path:
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.setattr(Path, "home", nowhere)
+    with pytest.raises(EnvironmentMissingError, match="set HOME, or name --staging"):
+        Bucket("s3://lists/recs")
 
 
 @pytest.mark.parametrize(
