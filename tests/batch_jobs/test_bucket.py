@@ -5,6 +5,7 @@ import sys
 import textwrap
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
@@ -453,6 +454,22 @@ def test_a_run_that_is_removed_while_it_is_put_back_is_not_made_live(
     with pytest.raises(OutputExistsError, match="was changed meanwhile"):
         roll_back(place.bucket(), DAY, f"{1:012x}", withdraw=False, reason="")
     assert place.found() == 2
+
+
+def test_a_run_that_is_replaced_while_it_is_verified_is_left_for_the_one_in_its_place(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place.publish(1)
+    opened = Bucket.opened
+
+    @contextmanager
+    def late(self: Bucket, run_date: str) -> Iterator[list[Path]]:
+        with opened(self, run_date) as paths:
+            place.publish(2)
+            yield paths
+
+    monkeypatch.setattr(Bucket, "opened", late)
+    assert verify_run(Bucket(place.url, place.staging), DAY).manifest.run_id == f"{2:012x}"
 
 
 def test_a_view_that_cannot_be_written_keeps_no_other_from_it(place: Place) -> None:
