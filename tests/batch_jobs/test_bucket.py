@@ -183,7 +183,7 @@ def test_the_recipes_of_the_page_read_the_run(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     place.publish(1)
-    known: dict[str, Any] = {"files": rec_export.recommendations(place.url, DAY)}
+    known: dict[str, Any] = {"rec_export": rec_export, "files": rec_export.recommendations(place.url, DAY)}
     exec(textwrap.dedent(RECIPES[name]).replace("s3://bucket/shop/recs", place.url), known)
     assert len(known["lists"]) == PARTS * USERS
 
