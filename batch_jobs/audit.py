@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 
 from batch_jobs.drift import score_counts
 from batch_jobs.one_pass import one_pass
-from rec_export.data.columns import Bool, Int64, comparable
+from rec_export.data.columns import Bool, Int64, comparable, whole
 from rec_export.errors import DataError
 from rec_export.recs import SOURCES, Audit
 
@@ -135,8 +135,8 @@ class Lists(NamedTuple):
         """Read a part. Raises DataError where it is damaged, cut off or something else."""
         try:
             table = pq.ParquetFile(path, page_checksum_verification=True, read_dictionary=["source"]).read()
-            user = comparable(table["user_id"].combine_chunks())
-            coded = pc.dictionary_encode(table["item_id"].combine_chunks())
+            user = whole(table["user_id"])
+            coded = pc.dictionary_encode(table["item_id"]).combine_chunks()
             rank, score = table["rank"].to_numpy(), table["score"].to_numpy()
         except (OSError, KeyError, pa.ArrowException) as error:
             said = (str(error).splitlines() or [type(error).__name__])[0]
@@ -192,8 +192,8 @@ def step_for(users: int) -> int:
 
 def added(series: Iterable[pd.Series]) -> pd.Series:
     """Counts of parts as one."""
-    whole = pd.concat(list(series))
-    return whole.groupby(level=0).sum()
+    every = pd.concat(list(series))
+    return every.groupby(level=0).sum()
 
 
 def overlap(one: pa.Table, other: pa.Table) -> float | None:
@@ -209,6 +209,6 @@ def frame(sample: pa.Table) -> pd.DataFrame:
     """Hashes of users and items, uint64."""
     columns = {}
     for name in ("user", "item"):
-        coded = pc.dictionary_encode(sample[f"{name}_id"].combine_chunks())
+        coded = pc.dictionary_encode(sample[f"{name}_id"]).combine_chunks()
         columns[name] = hashes(coded.dictionary)[coded.indices.to_numpy()]
     return pd.DataFrame(columns)

@@ -132,17 +132,18 @@ def put(recs: Recs, table: Path, date: str, held: set[str]) -> bool:
     """Put the live run of a date into the table in one commit; whether it was not there yet, as `held` tells."""
     manifest = recs.told(date, str(run_in(recs.live(date))))
     parts = {name_of(part): part for part in manifest.files}
-    if parts.keys() == held:
+    folder = table / f"{DATE}={date}"
+    if parts.keys() == held and all((folder / name).is_file() for name in parts):
         return False
     files = matched(recs.live(date), manifest)
     schema = schema_of(table, files[0])
-    folder = table / f"{DATE}={date}"
     made(folder)
     for (name, part), file in zip(parts.items(), files, strict=True):
         if not unchanged(folder, part.model_copy(update={"name": name})):
             link(file, folder / name)
     sync(folder)
-    commit(table, schema, [added(folder / name) for name in parts], manifest)
+    if parts.keys() != held:  # or files of the table were gone, and are there again
+        commit(table, schema, [added(folder / name) for name in parts], manifest)
     return True
 
 

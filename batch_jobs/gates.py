@@ -126,7 +126,7 @@ class Gatekeeper:
         try:
             candidate.recs.bring(before.run_date)
             then = Evidence.together(Evidence.of(folder / part.name, one_in(step)) for part in before.files)
-        except DataError as error:  # which is no fault of tonight's lists
+        except (DataError, MissingInputError, ModelError) as error:  # which is no fault of tonight's lists
             yield from (skipped(name, str(error)) for name in ("overlap", "score_shift"))
             return
         yield self.churn(candidate, then)

@@ -108,10 +108,16 @@ class InBucket(Destination):
     def point(
         self, run_date: str, replaced: str | None, live: Version | None, *, back: Withdrawal | None = None
     ) -> bool:
-        """The one step that readers see, and what is recorded with it. False where another run is there by now."""
+        """The one step that readers see, and what is recorded with it. False where another run is there by now, or the
+        one to put `back` is kept no longer.
+        """
         read = self.recs.read(run_date)
         was, now = read.pointer, datetime.now(UTC).isoformat(timespec="seconds")
+        if live is not None and was.live is not None and was.live.folder == live.folder:
+            return True  # a write that was given up has come after all
         if (was.live and was.live.run_id) != replaced:
+            return False
+        if back is not None and live is not None and live not in [one.version for one in was.past]:
             return False
         past = [one for one in was.past if live is None or one.version.folder != live.folder]
         if was.live is not None:
@@ -139,8 +145,7 @@ class InBucket(Destination):
             attempt, run_date = read_or_none(Attempt, parts.parent / ATTEMPT), parts.name.removeprefix("run_date=")
             if attempt is not None:
                 self.settle_attempt(attempt, parts, run_date)
-        with forgiven("a view is not of what is live yet"):
-            self.renew_views()
+        self.renew_views()
 
     def settle_attempt(self, attempt: Attempt, parts: Path, run_date: str) -> None:
         """What was committed and then killed is done; where it was replaced since, its folder is no longer ours."""
@@ -164,13 +169,15 @@ class InBucket(Destination):
         shutil.rmtree(work)
 
     def renew_views(self) -> None:
-        """Write the views that are older than their pointer."""
-        pointers, views = self.objects.list(POINTERS), self.objects.list(VIEWS)
-        for key, pointer in pointers.items():
-            run_date = key.rpartition("/run_date=")[2].removesuffix(".json")
-            view = views.get(view_key(run_date))
-            if view is None or view.modified <= pointer.modified:
-                self.renew_view(run_date)
+        """Write the views that are older than their pointer; one that cannot be written keeps no other from it."""
+        with forgiven("views may not be of what is live yet"):
+            pointers, views = self.objects.list(POINTERS), self.objects.list(VIEWS)
+            for key, pointer in pointers.items():
+                run_date = key.rpartition("/run_date=")[2].removesuffix(".json")
+                view = views.get(view_key(run_date))
+                if view is None or view.modified <= pointer.modified:
+                    with forgiven(f"the view of {run_date} is not of what is live yet"):
+                        self.renew_view(run_date)
 
     def renew_view(self, run_date: str) -> None:
         """Write a view; once more where the pointer was changed meanwhile."""
@@ -214,8 +221,7 @@ class InBucket(Destination):
         if not self.point(done.run_date, done.run_id or None, instead, back=done):
             where = self.recs.where(done.run_date)
             raise OutputExistsError(f"{where} was changed meanwhile; look at it, then run the command again")
-        with forgiven("it is done, but its view is not renewed yet"):
-            self.renew_views()
+        self.renew_views()
 
     def withdrawn(self) -> tuple[Withdrawal, ...]:
         """As the pointers say."""
@@ -236,13 +242,13 @@ class InBucket(Destination):
     def report(self) -> str | None:
         """What the last night left, on whatever machine."""
         found = self.objects.get("report.json")
-        return found and found.content.decode()
+        return found and found.content.decode(errors="replace")
 
     def refused(self) -> dict[str, str | None]:
         """Those whose report is in the bucket."""
         told = {key: one.modified for key, one in self.objects.list("failed").items() if key.endswith("/report.json")}
         found = {key: self.objects.get(key) for key in sorted(told, key=lambda key: told[key], reverse=True)}
-        return {key.split("/")[1]: one and one.content.decode() for key, one in found.items()}
+        return {key.split("/")[1]: one and one.content.decode(errors="replace") for key, one in found.items()}
 
 
 def attempt_at(work: Path, manifest: RunManifest) -> Attempt:

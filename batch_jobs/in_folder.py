@@ -90,7 +90,7 @@ class InFolder(Destination):
     def report(self) -> str | None:
         """What `nightly` left."""
         path = self.recs.control / "report.json"
-        return path.read_text(encoding="utf-8") if path.is_file() else None
+        return path.read_text(encoding="utf-8", errors="replace") if path.is_file() else None
 
     def refused(self) -> dict[str, str | None]:
         """Those in failed/."""

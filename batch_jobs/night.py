@@ -158,8 +158,11 @@ def warn_of_gates_not_asked(judge: Gatekeeper, run: RunManifest) -> None:
 
 
 def said_well(place: Destination) -> bool:
-    """Whether the last report is of a night that ended well."""
-    last = report_in(place.report())
+    """Whether the last report is of a night that ended well; not so where none can be read."""
+    try:
+        last = report_in(place.report())
+    except RecExportError:
+        return False
     return last is not None and last.exit_code == 0
 
 

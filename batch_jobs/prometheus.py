@@ -19,7 +19,7 @@ def write_metrics(report: Report, path: Path) -> None:
 def last_success(path: Path) -> str | None:
     """What the file says of the nights before."""
     try:
-        found = re.search(rf"^{SUCCESS} (\S+)$", path.read_text(encoding="utf-8"), re.MULTILINE)
+        found = re.search(rf"^{SUCCESS} (\S+)$", path.read_text(encoding="utf-8", errors="replace"), re.MULTILINE)
     except OSError:
         return None
     return found and found[1]

@@ -4,6 +4,7 @@ import numpy as np
 import pyarrow as pa
 
 from batch_jobs.task import Task
+from rec_export.data.columns import whole
 from rec_export.recs import Recall
 from rec_export.scorer import Model, Scorer, chunks, spread
 from rec_export.topk.approximate import pays
@@ -17,8 +18,8 @@ def measured(task: Task, sample: pa.Table) -> Recall:
     plan, today = task.plan, task.today
     model = Model.of_bundle(plan.bundle, plan.how.runtime, plan.device)
     exact = Scorer(model, today.catalogue, today.world, today.eligible, task.ruling.policy)
-    row = today.catalogue.users.vocab.rows(sample["user_id"].combine_chunks())
-    item = today.catalogue.items.vocab.rows(sample["item_id"].combine_chunks())
+    row = today.catalogue.users.vocab.rows(whole(sample["user_id"]))
+    item = today.catalogue.items.vocab.rows(whole(sample["item_id"]))
     everybody = np.unique(row)
     served = everybody[exact.serves(everybody)]  # the others get popular items, which are exact
     user = spread(served, SAMPLE)

@@ -120,8 +120,11 @@ def report_in(text: str | None) -> Report | None:
 def refused_in(control: Path) -> dict[str, str | None]:
     """The reports in failed/, in JSON, by run id; the newest first. None: a report is gone."""
     folders = sorted(control.glob("failed/*"), key=changed, reverse=True)
-    paths = [folder / "report.json" for folder in folders]
-    return {path.parent.name: path.read_text(encoding="utf-8") if path.is_file() else None for path in paths}
+    found = {folder.name: folder / "report.json" for folder in folders}
+    return {
+        run_id: path.read_text(encoding="utf-8", errors="replace") if path.is_file() else None
+        for run_id, path in found.items()
+    }
 
 
 def changed(folder: Path) -> int:

@@ -184,7 +184,7 @@ def met_or_gone(sample: pa.Table, task: Task) -> dict[str, int]:
 
 def rows_of(column: pa.ChunkedArray, vocab: Vocab) -> Int64:
     """The row of each id of a column, in which ids are repeated often; int64 [R]."""
-    coded = pc.dictionary_encode(column.combine_chunks())
+    coded = pc.dictionary_encode(column).combine_chunks()
     return vocab.rows(coded.dictionary)[coded.indices.to_numpy()]
 
 

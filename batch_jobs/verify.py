@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from batch_jobs.audit import Evidence, one_in
-from rec_export.errors import DataError
+from rec_export.errors import DataError, MissingInputError
 from rec_export.published import Published
 from rec_export.recs import PartFile, RunManifest
 
@@ -20,10 +20,24 @@ class Verified(NamedTuple):
 def verify_run(recs: Published, run_date: str) -> Verified:
     """Check the live run of a date: names, sizes, hashes, page checksums, counts, order, ranks, duplicates, scores.
 
-    Raises DataError with the first thing that is wrong.
+    A run that is replaced meanwhile is left for the one in its place. Raises DataError with the first thing that is
+    wrong.
     """
+    run_id = recs.run_id(run_date)
+    try:
+        return held(recs, run_date)
+    except (DataError, MissingInputError):
+        if recs.run_id(run_date) == run_id:
+            raise
+    return verify_run(recs, run_date)
+
+
+def held(recs: Published, run_date: str) -> Verified:
+    """The same of a run that stays. Raises DataError or MissingInputError where it does not, too."""
     with recs.opened(run_date) as paths:
         manifest = recs.told(run_date, str(recs.run_id(run_date)))
+        if [path.name for path in paths] != [part.name for part in manifest.files]:
+            raise DataError(f"{recs.where(run_date)} was changed while it was read; run the command again")
         found = [evidence_of(path, part) for path, part in zip(paths, manifest.files, strict=True)]
     whole = Evidence.together(found)
     broken = "; ".join(f"{count:,} {kind}" for kind, count in whole.broken.items() if count)

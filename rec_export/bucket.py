@@ -20,7 +20,14 @@ from urllib.parse import quote
 
 from pydantic import Field, ValidationError
 
-from rec_export.errors import DataError, MissingInputError, ModelError, StorageError, UsageError
+from rec_export.errors import (
+    DataError,
+    EnvironmentMissingError,
+    MissingInputError,
+    ModelError,
+    StorageError,
+    UsageError,
+)
 from rec_export.objects import SCHEME, Objects, place_of
 from rec_export.published import Withdrawal
 from rec_export.record import Record
@@ -252,7 +259,14 @@ def digest(content: bytes) -> str:
 
 def staging_of(url: str) -> Path:
     """Where runs for a URL are made, if nothing else is said: one folder of this user for each place."""
-    return Path.home() / ".cache" / "rec-export" / quote(url.removeprefix(SCHEME), safe="")
+    try:
+        home = Path.home()
+    except RuntimeError as error:  # HOME is not set, and this user is in no list
+        raise EnvironmentMissingError(
+            f"no home folder is known, in which runs for {url} could be made; set HOME, or name --staging"
+            " (nightly.staging)"
+        ) from error
+    return home / ".cache" / "rec-export" / quote(url.removeprefix(SCHEME), safe="")
 
 
 def place_at(root: Path | str, staging: Path | None = None) -> Recs | Bucket:

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from rec_export.data.columns import Float32, Int64, comparable
+from rec_export.data.columns import Float32, Int64, whole
 from rec_export.errors import DataError, MissingInputError
 from rec_export.recs import PART, SOURCES, Recs, RunManifest, run_in, verified
 
@@ -106,7 +106,7 @@ class Coded(NamedTuple):
 
 def coded(columns: list[pa.ChunkedArray]) -> Coded:
     """Ids of several tables as places in one array of distinct ids."""
-    arrays = [comparable(column.combine_chunks()) for column in columns]
+    arrays = [whole(column) for column in columns]
     if len({array.type for array in arrays}) > 1:
         arrays = [array.cast(pa.large_string()) for array in arrays]
     both = pc.dictionary_encode(pa.concat_arrays(arrays))
@@ -128,7 +128,7 @@ def read(run: Run, step: int) -> pa.Table:
     for part in run.parts:
         table = read_part(part, COLUMNS)
         if step > 1:
-            ids = comparable(table["user_id"].combine_chunks()).to_numpy(zero_copy_only=False)
+            ids = whole(table["user_id"]).to_numpy(zero_copy_only=False)
             kept = pd.util.hash_array(ids, categorize=False) % np.uint64(step) == 0
             table = table.filter(pa.array(kept))
         tables.append(table)

@@ -60,7 +60,7 @@ def numbers_where_possible(column: pa.ChunkedArray) -> pa.ChunkedArray:
     return numbers if pc.all(pc.equal(pc.cast(numbers, column.type), column)).as_py() else column
 
 
-def comparable(array: pa.Array) -> pa.Array:
+def comparable(array: pa.Array | pa.ChunkedArray) -> pa.Array | pa.ChunkedArray:
     """Ids in the one type in which they are looked up: int64 or large_string."""
     if pa.types.is_integer(array.type):
         try:
@@ -68,6 +68,11 @@ def comparable(array: pa.Array) -> pa.Array:
         except pa.ArrowInvalid as error:
             raise DataError(f"an id is beyond int64 ({some([pc.max(array).as_py()])}); write ids as strings") from error
     return array.cast(pa.large_string())
+
+
+def whole(column: pa.ChunkedArray) -> pa.Array:
+    """Ids as one array, comparable; of several texts each array may hold 2 GB, so they may be more together."""
+    return comparable(column).combine_chunks()
 
 
 def times(column: pa.ChunkedArray, unit: TimeUnit, where: str) -> Int64:

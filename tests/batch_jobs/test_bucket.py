@@ -5,6 +5,7 @@ import sys
 import textwrap
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
@@ -415,6 +416,78 @@ def test_an_answer_that_is_lost_on_its_way_does_not_undo_the_commit(
 
     monkeypatch.setattr(Objects, "create", lost)
     assert (place.publish(1), place.found()) == (True, 1)
+
+
+def test_a_commit_that_lands_after_it_was_given_up_is_found_and_keeps_its_parts(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    late: list[tuple[str, bytes]] = []
+    create = Objects.create
+
+    def lost(self: Objects, key: str, content: bytes | Path) -> bool:
+        if isinstance(content, bytes) and key.startswith("current"):
+            late.append((key, content))
+            raise StorageError("no answer")
+        return create(self, key, content)
+
+    monkeypatch.setattr(Objects, "create", lost)
+    with pytest.raises(StorageError):
+        place.publish(1)
+    monkeypatch.setattr(Objects, "create", create)
+    assert place.publish(1, before=lambda: Objects(place.url).put(*late[0]))
+    assert (place.seen(), len(place.stored("data"))) == ((1, PARTS, False), PARTS)
+
+
+def test_a_run_that_is_removed_while_it_is_put_back_is_not_made_live(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place.publish(1)
+    place.publish(2)
+    aged(place.bucket().recs, DAY, timedelta(hours=2))
+    point = InBucket.point
+
+    def late(self: InBucket, *asked: Any, **more: Any) -> bool:
+        place.bucket().empty(KEEP)  # by another machine
+        return point(self, *asked, **more)
+
+    monkeypatch.setattr(InBucket, "point", late)
+    with pytest.raises(OutputExistsError, match="was changed meanwhile"):
+        roll_back(place.bucket(), DAY, f"{1:012x}", withdraw=False, reason="")
+    assert place.found() == 2
+
+
+def test_a_run_that_is_replaced_while_it_is_verified_is_left_for_the_one_in_its_place(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place.publish(1)
+    opened = Bucket.opened
+
+    @contextmanager
+    def late(self: Bucket, run_date: str) -> Iterator[list[Path]]:
+        with opened(self, run_date) as paths:
+            place.publish(2)
+            yield paths
+
+    monkeypatch.setattr(Bucket, "opened", late)
+    assert verify_run(Bucket(place.url, place.staging), DAY).manifest.run_id == f"{2:012x}"
+
+
+def test_a_view_that_cannot_be_written_keeps_no_other_from_it(place: Place) -> None:
+    place.publish(1, "2026-11-19")
+    place.publish(2)
+    objects = Objects(place.url)
+    objects.delete([*place.stored("views"), *place.stored("manifests/run_date=2026-11-19")])
+    with place.bucket().claimed():
+        assert (place.view("2026-11-19"), len(place.view())) == ([], PARTS)
+
+
+def test_without_a_home_the_staging_folder_must_be_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    def nowhere() -> Path:
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.setattr(Path, "home", nowhere)
+    with pytest.raises(EnvironmentMissingError, match="set HOME, or name --staging"):
+        Bucket("s3://lists/recs")
 
 
 @pytest.mark.parametrize(

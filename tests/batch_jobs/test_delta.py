@@ -65,6 +65,14 @@ def test_each_date_is_one_commit_and_the_same_night_again_makes_none(place: Path
     assert contents(place) == before
 
 
+def test_a_file_of_the_table_that_is_gone_is_put_there_again_without_a_commit(place: Path) -> None:
+    night(place, LAST)
+    (file,) = (place / "table").glob("run_date=*/*.parquet")
+    file.unlink()
+    assert done("delta", place / "recs", place / "table") == f"put run_date={LAST}\n"
+    assert (same(place), operations(place)) == (True, ["CREATE TABLE", "WRITE"])
+
+
 def test_a_date_that_is_replaced_or_taken_back_is_so_in_the_table_too(place: Path) -> None:
     night(place, LAST)
     night(place, NEXT)

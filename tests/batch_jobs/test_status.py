@@ -26,6 +26,13 @@ def test_status_says_why_and_when_a_night_was_refused(place: Path) -> None:
     assert line.startswith(f"refused   run_date={NEXT}, run {told.run_id}, begun {told.started_at}: log_rows is 0.")
 
 
+def test_status_of_reports_that_are_no_text(place: Path) -> None:
+    for folder in (place / "recs.control", place / "recs.control" / "failed" / "0123456789ab"):
+        folder.mkdir(parents=True)
+        (folder / "report.json").write_bytes(b"\xff\xfe")
+    assert "refused   run 0123456789ab, its report is gone\n" in done("status", place / "recs")
+
+
 @pytest.mark.parametrize("shared", [True, False])
 def test_status_tells_a_run_at_work_from_one_that_was_killed(shared: bool, place: Path) -> None:
     (place / "recs.control" / "work" / "0123456789ab" / "done").mkdir(parents=True)
