@@ -63,7 +63,7 @@ ELSEWHERE = {
     "python -m tests.faults": "makes a table that stands below it, in minutes",
     "python examples/results.py": "trains every model on data that is not in the repository",
     "rec-export score bundle --interactions interactions.parquet --out s3://": "tests/batch_jobs/test_bucket.py",
-    "rec-export nightly config.yaml --executor ray": "tests/batch_jobs/executors: a cluster of two nodes",
+    "rec-export nightly config.yaml --executor ray": "tests/batch_jobs/test_ray.py: a cluster of two nodes",
     "rec-export run interactions.parquet --items items.parquet -o first": "the line of the README",
     "eval ": "tests/docs/test_site.py asks the completion for its answers",
     "_REC_EXPORT_COMPLETE": "tests/docs/test_site.py asks the completion for its answers",
@@ -84,6 +84,7 @@ def follow(line: str) -> None:
 
 
 def run(line: str) -> None:
+    """Run one command, smaller where `QUICKER` says so; it must end with 0, or as `ENDS` says."""
     words = shlex.split(line, comments=True)
     if words[0] == "rm":
         shutil.rmtree(words[1])
@@ -113,9 +114,8 @@ def left(tmp_path_factory: pytest.TempPathFactory) -> Path:
             follow(line)
         config = Path("shop/config.yaml").read_text(encoding="utf-8")
         here = config.replace("path: ", "path: shop/").replace("../", "")
-        here = here.replace(
-            "nightly: {", "nightly: {gates: {newest_event_hours: 1000}, "
-        )  # as if the log were of the day
+        # as if the log were of the day
+        here = here.replace("nightly: {", "nightly: {gates: {newest_event_hours: 1000}, ")
         for name in ("config.yaml", "lastfm.yaml", "SET.yaml"):
             Path(name).write_text(here, encoding="utf-8")
         shutil.copy("shop/future.parquet", "test.parquet")

@@ -22,10 +22,8 @@ from tests.conftest import Tell, command, contents, done
 
 Weights = dict[str, Tensor]
 
-
-OVERLAP = (
-    0.8  # of 0.92 on a usual night of this shop, which is small: popular items and fallback lists stay in any case
-)
+# Of 0.92 on a usual night of this shop, which is small: popular items and fallback lists stay in any case.
+OVERLAP = 0.8
 USERS, ITEMS = "user_tower.factors.table.weight", "item_tower.factors.table.weight"
 
 
