@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     from batch_jobs.job import ScoreJob
     from batch_jobs.night import NightlyJob
     from batch_jobs.report import Report
-    from rec_export.recs import RunManifest
+    from rec_export.run_manifest import RunManifest
 
 
 def score(job: "ScoreJob") -> "RunManifest":

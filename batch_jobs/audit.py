@@ -20,7 +20,7 @@ from batch_jobs.drift import score_counts
 from batch_jobs.one_pass import one_pass
 from rec_export.data.columns import Bool, Int64, comparable, whole
 from rec_export.errors import DataError
-from rec_export.recs import SOURCES, Audit
+from rec_export.run_manifest import SOURCES, Audit
 
 SAMPLE = 10_000  # users, about, whose lists are compared with yesterday's
 BROKEN = (

@@ -23,7 +23,7 @@ from batch_jobs.work import Work
 from rec_export.data.columns import Bool, Int64
 from rec_export.data.vocab import Vocab
 from rec_export.published import Published
-from rec_export.recs import PartFile
+from rec_export.run_manifest import PartFile
 from rec_export.scorer import Scorer
 from rec_export.topk.contract import Listed, TopK
 

@@ -32,7 +32,8 @@ from rec_export.errors import (
     UsageError,
 )
 from rec_export.files import storage_errors, sync, sync_tree
-from rec_export.recs import FOLDER, UNKNOWN_RUN, PartFile, Recs, RunManifest, matched, run_in, unchanged
+from rec_export.recs import FOLDER, UNKNOWN_RUN, Recs, matched, run_in, unchanged
+from rec_export.run_manifest import PartFile, RunManifest
 
 if TYPE_CHECKING:
     from deltalake import Schema

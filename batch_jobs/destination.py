@@ -10,7 +10,7 @@ from pathlib import Path
 
 from rec_export.config import Retention
 from rec_export.published import Published, Withdrawal
-from rec_export.recs import RunManifest
+from rec_export.run_manifest import RunManifest
 
 
 class Destination(ABC):

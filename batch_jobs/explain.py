@@ -25,7 +25,7 @@ from rec_export.errors import UsageError, nearest, shorten
 from rec_export.inputs import user_inputs
 from rec_export.metrics import Float64
 from rec_export.policy import Policy
-from rec_export.recs import SOURCES
+from rec_export.run_manifest import SOURCES
 from rec_export.runtime import Engine, Lossy, Runtime
 from rec_export.scorer import Model, Scorer
 from rec_export.terms import gate_shares, term_names, terms

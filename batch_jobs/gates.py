@@ -19,8 +19,8 @@ from batch_jobs.audit import Evidence, one_in, overlap, step_for
 from batch_jobs.drift import stability
 from rec_export.errors import DataError, MissingInputError, ModelError, UsageError, nearest
 from rec_export.published import Published
-from rec_export.recs import SOURCES, RunManifest, Verdict
 from rec_export.redact import redacted
+from rec_export.run_manifest import SOURCES, RunManifest, Verdict
 from rec_export.thresholds import Gates
 
 log = logging.getLogger("rec_export")

@@ -28,7 +28,7 @@ from rec_export.files import locked, storage_errors
 from rec_export.progress import track
 from rec_export.published import Withdrawal
 from rec_export.record import Record
-from rec_export.recs import RunManifest
+from rec_export.run_manifest import RunManifest
 
 log = logging.getLogger("rec_export")
 FRESH = timedelta(days=1)  # an attempt goes on, long before anybody takes its parts for left over (sweeping.py)

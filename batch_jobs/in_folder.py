@@ -9,7 +9,8 @@ from batch_jobs.destination import Destination
 from batch_jobs.report import refused_in
 from rec_export.config import Retention
 from rec_export.published import Withdrawal
-from rec_export.recs import Recs, RunManifest, run_in, unchanged
+from rec_export.recs import Recs, run_in, unchanged
+from rec_export.run_manifest import RunManifest
 
 
 @final

@@ -15,7 +15,7 @@ from batch_jobs.task import Task
 from batch_jobs.work import MadeWith, Work
 from rec_export.data.columns import Int64
 from rec_export.errors import DataError
-from rec_export.recs import PartFile
+from rec_export.run_manifest import PartFile
 from rec_export.scorer import Model, Scorer, chunks
 
 

@@ -38,8 +38,9 @@ from rec_export.files import refuse_busy
 from rec_export.logs import bound, is_json
 from rec_export.progress import watched
 from rec_export.record import Record
-from rec_export.recs import Recs, RunManifest
+from rec_export.recs import Recs
 from rec_export.redact import redacted
+from rec_export.run_manifest import RunManifest
 
 log = logging.getLogger("rec_export")
 UNASKED = {"path", "repeats", "text_dim"}  # keys of the section data that scoring does not read

@@ -13,7 +13,8 @@ from batch_jobs.ahead import ahead
 from rec_export.data.columns import Int64
 from rec_export.data.vocab import Vocab
 from rec_export.files import sha256
-from rec_export.recs import SCHEMA, SOURCES, PartFile
+from rec_export.recs import SCHEMA
+from rec_export.run_manifest import SOURCES, PartFile
 from rec_export.topk.contract import Listed, TopK
 
 USERS_PER_PART = 50_000

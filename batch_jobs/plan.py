@@ -16,7 +16,8 @@ from rec_export.device import device_of
 from rec_export.errors import DataError, MissingInputError, ModelError, OutputExistsError, RecExportError, UsageError
 from rec_export.files import sha256
 from rec_export.published import Published
-from rec_export.recs import UNKNOWN_RUN, Facts, decided
+from rec_export.recs import UNKNOWN_RUN
+from rec_export.run_manifest import Facts, decided
 from rec_export.sealed import MANIFEST, check_files, check_manifest
 
 

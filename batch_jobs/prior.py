@@ -13,7 +13,8 @@ from rec_export.data.columns import Bool, Float32, Int64
 from rec_export.data.vocab import UNKNOWN, Vocab
 from rec_export.errors import DataError, RecExportError
 from rec_export.published import Published
-from rec_export.recs import PartFile, unchanged
+from rec_export.recs import unchanged
+from rec_export.run_manifest import PartFile
 from rec_export.topk.contract import Listed, TopK
 from rec_export.world import ragged
 

@@ -27,7 +27,8 @@ from batch_jobs.place import PRIVATE, readable_as, refuse_open
 from rec_export.errors import OutputExistsError, StorageError
 from rec_export.files import locked, storage_errors, sync, sync_tree, write_whole
 from rec_export.record import Record
-from rec_export.recs import MARK, UNKNOWN_RUN, Recs, RunManifest, run_in
+from rec_export.recs import MARK, UNKNOWN_RUN, Recs, run_in
+from rec_export.run_manifest import RunManifest
 from rec_export.swap import exchange, place
 
 log = logging.getLogger("rec_export")

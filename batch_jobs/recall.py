@@ -5,7 +5,7 @@ import pyarrow as pa
 
 from batch_jobs.task import Task
 from rec_export.data.columns import whole
-from rec_export.recs import Recall
+from rec_export.run_manifest import Recall
 from rec_export.scorer import Model, Scorer, chunks, spread
 from rec_export.topk.approximate import pays
 

@@ -7,7 +7,7 @@ from pydantic import Field, ValidationError
 
 from rec_export.files import write_whole
 from rec_export.record import Record
-from rec_export.recs import Recall, RunManifest, Verdict
+from rec_export.run_manifest import Recall, RunManifest, Verdict
 
 
 @final

@@ -18,8 +18,8 @@ from rec_export.data.config import DataConfig
 from rec_export.data.vocab import UNKNOWN
 from rec_export.errors import DataError
 from rec_export.policy import NO_RULES, Policy
-from rec_export.recs import RulesRun
 from rec_export.rules import Rules
+from rec_export.run_manifest import RulesRun
 from rec_export.scorer import chunks
 from rec_export.topk.contract import Allowed, Seen
 from rec_export.topk.mmr import Diversity

@@ -32,7 +32,8 @@ from rec_export.errors import DataError, GateError, MissingInputError
 from rec_export.files import storage_errors
 from rec_export.progress import busy, track
 from rec_export.published import Published
-from rec_export.recs import RunManifest, matched
+from rec_export.recs import matched
+from rec_export.run_manifest import RunManifest
 from rec_export.stages import Stages
 
 log = logging.getLogger("rec_export")

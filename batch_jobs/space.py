@@ -9,7 +9,7 @@ from batch_jobs.task import Task
 from rec_export.errors import MissingInputError, ModelError, StorageError
 from rec_export.forecast import free_at, sized
 from rec_export.published import Published
-from rec_export.recs import RunManifest
+from rec_export.run_manifest import RunManifest
 
 log = logging.getLogger("rec_export")
 SCORE = 4.2  # bytes of a row in Parquet beside the item: a float32 that packs badly, rank and source that pack well

@@ -12,7 +12,8 @@ from rec_export.errors import MissingInputError
 from rec_export.forecast import lasting
 from rec_export.published import Withdrawal
 from rec_export.record import Record
-from rec_export.recs import FOLDER, Recs, RunManifest
+from rec_export.recs import FOLDER, Recs
+from rec_export.run_manifest import RunManifest
 
 SIDECAR = re.compile(r"part-(\d{5})-of-(\d{5})-[0-9a-f]{12}\.json")
 QUIET = timedelta(hours=1)  # without a change in the folder of a run at work, from which a person should look

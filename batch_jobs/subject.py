@@ -13,8 +13,9 @@ from rec_export.bundle import Bundle
 from rec_export.data.read import fingerprint
 from rec_export.errors import DataError, MissingInputError, UsageError
 from rec_export.files import sha256
-from rec_export.recs import FOLDER, Recs, RunManifest, run_in
+from rec_export.recs import FOLDER, Recs, run_in
 from rec_export.run_lists import Run, read_part
+from rec_export.run_manifest import RunManifest
 from rec_export.sealed import MANIFEST
 
 log = logging.getLogger("rec_export")

@@ -6,7 +6,7 @@ from typing import NamedTuple
 from batch_jobs.audit import Evidence, one_in
 from rec_export.errors import DataError, MissingInputError
 from rec_export.published import Published
-from rec_export.recs import PartFile, RunManifest
+from rec_export.run_manifest import PartFile, RunManifest
 
 
 class Verified(NamedTuple):

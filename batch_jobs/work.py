@@ -35,7 +35,8 @@ from rec_export.errors import DeviceError, MissingInputError, ModelError
 from rec_export.files import sync, write_whole
 from rec_export.published import Published
 from rec_export.record import Record
-from rec_export.recs import PartFile, unchanged
+from rec_export.recs import unchanged
+from rec_export.run_manifest import PartFile
 
 DECIDING = torch, pa, np, ort  # packages that decide the bytes of a part
 KEPT = 7 * 86400.0  # seconds that another unfinished run is kept, if nothing is published at its date

@@ -31,7 +31,8 @@ from rec_export.errors import (
 from rec_export.objects import SCHEME, Objects, place_of
 from rec_export.published import Withdrawal
 from rec_export.record import Record
-from rec_export.recs import PART, RUN_DATE, Recs, RunManifest, unchanged
+from rec_export.recs import PART, RUN_DATE, Recs, unchanged
+from rec_export.run_manifest import RunManifest
 
 POINTERS = "current"
 AT_ONCE = 16  # pointers are read

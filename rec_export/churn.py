@@ -10,8 +10,8 @@ import pyarrow as pa
 from rec_export.data.columns import Bool, Float32, Int64
 from rec_export.metrics import Float64
 from rec_export.record import Record
-from rec_export.recs import SOURCES
 from rec_export.run_lists import Lists, Pair, Run, coded
+from rec_export.run_manifest import SOURCES
 
 PERSISTENCE = 0.9  # p of rank-biased overlap: the first ten places have 86% of the weight
 SHOWN = 15  # items that enter and leave most

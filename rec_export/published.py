@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Protocol, final
 
 from rec_export.record import Record
-from rec_export.recs import RunManifest
+from rec_export.run_manifest import RunManifest
 
 
 @final

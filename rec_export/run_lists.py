@@ -11,7 +11,8 @@ import pyarrow.parquet as pq
 
 from rec_export.data.columns import Float32, Int64, whole
 from rec_export.errors import DataError, MissingInputError
-from rec_export.recs import PART, SOURCES, Recs, RunManifest, run_in, verified
+from rec_export.recs import PART, Recs, run_in, verified
+from rec_export.run_manifest import SOURCES, RunManifest
 
 SAMPLE = 50_000  # users whose lists are compared, about; all where there are not many more
 COLUMNS = ["user_id", "rank", "item_id", "score", "source"]

@@ -5,7 +5,8 @@ from pathlib import Path
 
 from rec_export.errors import DataError, MissingInputError
 from rec_export.inspection.shown import Inspection, Row, size, table
-from rec_export.recs import FOLDER, Recs, RunManifest, run_in, verified
+from rec_export.recs import FOLDER, Recs, run_in, verified
+from rec_export.run_manifest import RunManifest
 
 RUN_HEAD = "date", "run", "users", "rows", "k", "model made at", "size", "gates"
 GATE_HEAD = "gate", "verdict", "value", "limit"

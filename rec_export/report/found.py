@@ -6,8 +6,9 @@ from typing import NamedTuple
 
 from rec_export.errors import MissingInputError, UsageError
 from rec_export.files import sha256
-from rec_export.recs import FOLDER, Recs, RunManifest, run_in
+from rec_export.recs import FOLDER, Recs, run_in
 from rec_export.report import views
+from rec_export.run_manifest import RunManifest
 
 EVALUATION, ABLATION, RANGE = "evaluation.json", "ablation.json", "range.json"
 

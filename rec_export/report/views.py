@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from rec_export.errors import ModelError
 from rec_export.metrics import Estimate
-from rec_export.recs import Verdict
+from rec_export.run_manifest import Verdict
 
 Metrics = dict[str, Estimate]
 Shares = dict[str, dict[str, float]]  # by segment and component

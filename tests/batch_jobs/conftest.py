@@ -1,5 +1,6 @@
 """A shop with a configuration for its nights, and what tests do to it."""
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +9,8 @@ import pytest
 import yaml
 
 from batch_jobs.report import Report
+from tests.batch_jobs.machine import Machine
+from tests.batch_jobs.store import new_bucket, store
 from tests.conftest import Answer, command
 
 LAST, NEXT = "2026-10-30", "2026-10-31"
@@ -18,6 +21,25 @@ EASY = {"short_lists": 1.0, "first_item": 1.0, "same_list": 1.0, "score_shift": 
 def place(exported: Path, shop_copy: Path) -> Path:
     """A shop with a configuration for its nights."""
     return configured(shop_copy, exported)
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[str]:
+    """An S3 server."""
+    with store() as url:
+        yield url
+
+
+@pytest.fixture
+def url(server: str) -> str:
+    """A place in a bucket that holds nothing."""
+    return new_bucket(server)
+
+
+@pytest.fixture
+def machine(url: str, tmp_path: Path) -> Machine:
+    """A machine that publishes to it."""
+    return Machine(url, tmp_path / "staging")
 
 
 def configured(shop: Path, bundle: Path, gates: dict[str, Any] | None = None, **nightly: Any) -> Path:

@@ -23,7 +23,8 @@ from batch_jobs.scoring import run
 from batch_jobs.work import MadeWith
 from rec_export.errors import BusyError, DataError, DeviceError, GateError, LostProcessError, MissingPartsError
 from rec_export.progress import watched
-from rec_export.recs import Recs, Verdict
+from rec_export.recs import Recs
+from rec_export.run_manifest import Verdict
 from tests.conftest import LAST_DAY, Tell, command, contents
 
 PARTS = 4

@@ -17,7 +17,8 @@ from hypothesis import strategies as st
 from batch_jobs.audit import BROKEN, Evidence, one_in, overlap
 from batch_jobs.gates import COMPARED, Candidate, Gatekeeper
 from rec_export.errors import UsageError
-from rec_export.recs import PartFile, Recs, RunManifest
+from rec_export.recs import Recs
+from rec_export.run_manifest import PartFile, RunManifest
 from rec_export.thresholds import Gates
 
 Frame = pd.DataFrame

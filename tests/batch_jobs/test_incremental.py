@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from batch_jobs.job import ScoreJob
 from batch_jobs.prior import Prior
 from batch_jobs.scoring import run
-from rec_export.recs import RunManifest
 from rec_export.rules import Rules
+from rec_export.run_manifest import RunManifest
 from rec_export.topk.contract import Listed
 from tests.conftest import LAST_DAY, config_file, contents, done, write_table
 

@@ -4,7 +4,6 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pandas as pd
@@ -14,23 +13,10 @@ import rec_export
 from rec_export.bucket import Bucket
 from rec_export.objects import Objects
 from tests.batch_jobs.conftest import LAST, NEXT, configured, halve, night
-from tests.batch_jobs.store import CANARY, new_bucket, store
+from tests.batch_jobs.store import CANARY
 from tests.conftest import LAST_DAY, command, contents, done
 
 pytestmark = pytest.mark.slow
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[str]:
-    """An S3 server."""
-    with store() as url:
-        yield url
-
-
-@pytest.fixture
-def url(server: str) -> str:
-    """A place in a bucket that holds nothing."""
-    return new_bucket(server)
 
 
 @pytest.fixture

@@ -21,7 +21,8 @@ from batch_jobs.today import Today, look
 from rec_export.bundle import Bundle
 from rec_export.errors import DataError, MissingInputError, OutputExistsError, StorageError, UsageError
 from rec_export.files import sha256
-from rec_export.recs import Recs, RunManifest
+from rec_export.recs import Recs
+from rec_export.run_manifest import RunManifest
 from rec_export.scorer import Scorer
 from tests.conftest import LAST_DAY, command, contents, done, read_lists
 

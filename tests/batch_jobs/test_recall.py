@@ -6,7 +6,8 @@ import pytest
 from torch import Tensor
 
 from batch_jobs.report import Report
-from rec_export.recs import Recall, Recs, RunManifest
+from rec_export.recs import Recs
+from rec_export.run_manifest import Recall, RunManifest
 from rec_export.topk import Ranker, Seen, TopK
 from tests.batch_jobs.conftest import LAST, configured, night, report
 from tests.conftest import LAST_DAY, command, done, read_lists

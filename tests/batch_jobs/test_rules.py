@@ -15,7 +15,7 @@ from rec_export.bundle import Bundle
 from rec_export.data.log import make_log, read_events
 from rec_export.device import device_of
 from rec_export.policy import Policy
-from rec_export.recs import RunManifest
+from rec_export.run_manifest import RunManifest
 from rec_export.scorer import Model, Scorer
 from rec_export.topk.caps import Caps
 from rec_export.topk.contract import Allowed, Seen

@@ -14,7 +14,8 @@ import pytest
 
 from batch_jobs.verify import verify_run
 from rec_export.errors import RecExportError
-from rec_export.recs import Recs, RunManifest, run_in
+from rec_export.recs import Recs, run_in
+from rec_export.run_manifest import RunManifest
 from tests.batch_jobs.conftest import LAST, NEXT, configured
 from tests.conftest import Tell, contents
 from tests.faults.killing import Forge

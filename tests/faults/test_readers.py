@@ -10,18 +10,16 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
-import numpy as np
 import polars
 import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 
 import rec_export
 from batch_jobs.publish import claimed, publish
 from rec_export.errors import DataError, MissingInputError
-from rec_export.files import sha256
-from rec_export.recs import PartFile, Recs, RunManifest, run_in
+from rec_export.recs import Recs, run_in
 from tests.conftest import Tell
+from tests.made_up_run import made_up_run
 
 DAY = "2026-11-20"
 PARTS, USERS = 4, 50  # a part
@@ -37,27 +35,7 @@ def publish_run(recs: Recs, number: int) -> None:
     with claimed(recs):
         work = recs.control / "work" / run_id / f"run_date={DAY}"
         work.mkdir(parents=True)
-        files = []
-        for part in range(PARTS):
-            path = work / f"part-{part:05d}-of-{PARTS:05d}-{run_id}.parquet"
-            users = [f"u{user:05d}" for user in range(part * USERS, (part + 1) * USERS)]
-            columns = {
-                "user_id": users, "rank": pa.array([1] * USERS, pa.int16()), "item_id": users,
-                "score": np.full(USERS, number, np.float32), "source": ["model"] * USERS,
-            }  # fmt: skip
-            pq.write_table(pa.table(columns), path, write_page_checksum=True)
-            counts = {"model": USERS, "cold": 0, "fallback": 0}
-            size, digest = path.stat().st_size, sha256(path)
-            files.append(
-                PartFile(
-                    name=path.name, users=counts, rows=USERS, bytes=size, sha256=digest, short_lists=0, empty_lists=0
-                )
-            )
-        fields: dict[str, Any] = {"bundle": "", "inputs": {}, "k": 1, "seen": "keep", "runtime": "onnx", "items": 1}
-        told = RunManifest(
-            run_id=run_id, run_date=DAY, made_by="a test", started_at="", seconds=0.0, as_of=None, device="cpu",
-            replaces=run_in(recs.live(DAY)), files=tuple(files), **fields,
-        )  # fmt: skip
+        told = made_up_run(work, DAY, number, PARTS, USERS, replaces=run_in(recs.live(DAY)))
         publish(recs, work, told)
 
 

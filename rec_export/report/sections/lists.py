@@ -7,11 +7,11 @@ import pyarrow.compute as pc
 from matplotlib.axes import Axes
 
 from rec_export.analysis import HEADS, SHARES, ListShapes
-from rec_export.recs import SOURCES
 from rec_export.report.drawing import MUTED, bare, colour, dashes, figure, whole_numbers
 from rec_export.report.found import Found, Night
 from rec_export.report.page import Cell, Figure, Note, Section, Table, count, number, text
 from rec_export.run_lists import Run, read_part
+from rec_export.run_manifest import SOURCES
 
 GROUPS = tuple(
     f"{low:.0%} to {high:.0%}" if low else f"top {high:.0%}" for low, high in zip((0, *HEADS[:-1]), HEADS, strict=True)

@@ -4,12 +4,12 @@ from matplotlib.axes import Axes
 
 from rec_export.churn import Churn, Moved, churn
 from rec_export.errors import RecExportError
-from rec_export.recs import Verdict
 from rec_export.report.drawing import bare, clipped, colour, figure
 from rec_export.report.found import Found, Night
 from rec_export.report.page import Cell, Figure, Note, Section, Table, count, number, text
 from rec_export.report.views import Night as NightReport
 from rec_export.run_lists import Run
+from rec_export.run_manifest import Verdict
 
 UNITS = {
     "structure": "broken promises", "covered": "of users", "short_lists": "of users", "flat_lists": "of lists",
