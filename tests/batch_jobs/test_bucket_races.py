@@ -1,4 +1,4 @@
-"""Runs in a bucket: readers find the old one, the new one or nothing, whoever is killed, comes first or hears nothing."""
+"""Runs in a bucket: readers find the old one, the new one or nothing, whoever is killed or comes first."""
 
 import sys
 from collections.abc import Callable, Iterator
