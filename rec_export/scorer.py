@@ -1,6 +1,6 @@
 """Scorer: towers on a device, ready to rank the whole catalogue for any users as of a date."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import NamedTuple, Self, final
 
 import numpy as np
@@ -21,11 +21,13 @@ from rec_export.topk import Seen
 from rec_export.topk.approximate import PILOTS
 from rec_export.topk.contract import Allowed, Listed
 from rec_export.topk.ruled import RuledRanker
+from rec_export.topk.switches import side_by_side
 from rec_export.towers import DotHead, Head, Input, Inputs
 from rec_export.world import World
 
 USERS_AT_ONCE = 2048
-ITEMS_AT_ONCE = 16384
+BLOCK = 256  # rows of a call of a tower on the CPU: what it computes stays in the cache, 2 times as fast as 2,048 rows
+CUDA_BLOCK = 8192
 LOOKED_AT = 8  # users for each pilot, as the model may serve few
 
 
@@ -75,7 +77,6 @@ class Scorer:
     """The best items of users, among the eligible ones, as of the date of a world.
 
     `eligible` bool [N]: the items that may be recommended; None: all. Item rows in results are those of the catalogue.
-    Those that a rule leaves out get their vectors too, as what is together in a batch decides the last bits of it.
     """
 
     def __init__(
@@ -85,8 +86,8 @@ class Scorer:
         keep_freed()
         self.model, self.catalogue, self.world, self.policy = model, catalogue, world, policy
         everything = rows(catalogue.items)
-        self.offered = everything if eligible is None else everything[eligible]
-        self.items = self.offered if policy.kept is None else self.offered[policy.kept[self.offered]]
+        offered = everything if eligible is None else everything[eligible]
+        self.items = offered if policy.kept is None else offered[policy.kept[offered]]
         self.place = np.full(len(everything), UNKNOWN)
         self.place[self.items] = np.arange(len(self.items))
         trend = torch.from_numpy(world.trend())
@@ -101,20 +102,23 @@ class Scorer:
         self.popularity = RuledRanker(DotHead(), self.recent, caps=caps, diversity=policy.diversity, alike=vec)
 
     def item_vectors(self, trend: Tensor) -> Tensor:
-        """The vectors of the eligible items, float32 [N, Di], from the trends of all items, float32 [all, W]."""
-        parts = []
-        for item in chunks(self.offered, ITEMS_AT_ONCE) if len(self.offered) else [self.offered]:
+        """The vectors of the items that are scored, float32 [N, Di], from the trends of all items, float32 [all, W]."""
+
+        def told(item: Int64) -> Inputs:
             features = self.catalogue.items.features(item)
-            inputs = item_inputs(self.model.item_ports, features, trend[torch.from_numpy(item)], item)
-            parts.append(self.model.item_tower(inputs))
-        vec, kept = torch.cat(parts), self.policy.kept
-        return vec if kept is None else vec[torch.from_numpy(kept[self.offered])]
+            return item_inputs(self.model.item_ports, features, trend[torch.from_numpy(item)], item)
+
+        return in_blocks(self.model.item_tower, told, self.items, self.model.device)
 
     def user_vectors(self, user: Int64) -> Tensor:
         """The vectors of users [B], float32 [B, Du]."""
         length = self.model.blueprint.data.history
-        features = self.catalogue.users.features(user)
-        return self.model.user_tower(user_inputs(self.model.user_ports, features, self.world, user, length))
+
+        def told(user: Int64) -> Inputs:
+            features = self.catalogue.users.features(user)
+            return user_inputs(self.model.user_ports, features, self.world, user, length)
+
+        return in_blocks(self.model.user_tower, told, user, self.model.device)
 
     def pilots(self) -> Tensor:
         """The vectors of users who stand for all whom the model serves, float32 [n, Du], whoever is scored."""
@@ -203,6 +207,26 @@ def described(features: Features) -> Bool:
 def spread(row: Int64, most: int) -> Int64:
     """Rows spread evenly over all of them, `most` at most."""
     return row[np.unique(np.linspace(0, len(row) - 1, most).astype(np.int64))] if len(row) else row
+
+
+def in_blocks(tower: Tower, told: Callable[[Int64], Inputs], row: Int64, device: torch.device) -> Tensor:
+    """The vectors of rows [B], float32 [B, D], by a tower and `told`, which puts together what it reads of some rows.
+
+    The vector of a row has the same bits whatever rows are with it and however many threads there are, so that lists
+    can be made in parts: the kernels of a tower differ by the number of rows and of threads, so every call has one
+    thread and as many rows, the last block being filled up with its own.
+    """
+    cpu = device.type == "cpu"
+    size = BLOCK if cpu else CUDA_BLOCK
+    blocks = list(chunks(row, size)) or [row]
+    made = dict.fromkeys(range(len(blocks)), torch.empty(0))
+
+    def make(place: int) -> None:
+        some = blocks[place]
+        made[place] = tower(told(np.resize(some, size) if len(some) else some))[: len(some)]
+
+    side_by_side(make, made, torch.get_num_threads() if cpu else 1)
+    return torch.cat(list(made.values()))
 
 
 def chunks(row: Int64, size: int = USERS_AT_ONCE) -> Iterator[Int64]:

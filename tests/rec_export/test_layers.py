@@ -2,14 +2,18 @@
 
 from collections.abc import Callable
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
 
+from rec_export.data.columns import Int64
 from rec_export.layers import BagEncoder, HistoryEncoder, RecentEncoder
-from rec_export.towers import TableSizes
+from rec_export.scorer import in_blocks
+from rec_export.towers import Inputs, TableSizes
 
 ROWS = 50
+CPU = torch.device("cpu")
 
 
 def histories(rates: int, dim: int) -> Callable[[Tensor, Tensor], Tensor]:
@@ -40,10 +44,17 @@ def test_a_user_does_not_depend_on_the_others_in_the_batch(
     made: Callable[[int, int], Callable[[Tensor, Tensor], Tensor]], count: int, dim: int
 ) -> None:
     torch.manual_seed(dim + count)
-    length = torch.arange(140) % 67
-    history = torch.randint(ROWS, (140, 70)).masked_fill(torch.arange(70) >= length.unsqueeze(1), -1)
+    length = torch.arange(600) % 67
+    history = torch.randint(ROWS, (600, 70)).masked_fill(torch.arange(70) >= length.unsqueeze(1), -1)
     encoder = made(count, dim)
-    with torch.inference_mode():
-        whole = encoder(history, length)
-        for some in (torch.tensor([5]), torch.arange(3, 9), torch.arange(60, 140, 2), torch.arange(31)):
-            assert torch.equal(encoder(history[some], length[some]), whole[some])
+
+    def tower(inputs: Inputs) -> Tensor:
+        with torch.inference_mode():
+            return encoder(inputs["history"], inputs["length"])
+
+    def vectors(row: Int64) -> Tensor:
+        return in_blocks(tower, lambda some: {"history": history[some], "length": length[some]}, row, CPU)
+
+    whole = vectors(np.arange(600))
+    for some in (np.array([5]), np.arange(3, 9), np.arange(60, 540, 2), np.arange(600)[::-1].copy()):
+        assert torch.equal(vectors(some), whole[some])
