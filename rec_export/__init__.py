@@ -6,6 +6,9 @@ from typing import overload
 
 # Or onnxruntime, once imported, looks for a server of Microsoft and keeps a list of events below ~/.cache.
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+# Or a row of a matrix product may end in another last bit where it begins elsewhere in a line of the cache; it costs no
+# time. Intel MKL reads it at its first product.
+os.environ.setdefault("MKL_CBWR", "AUTO")
 
 __version__ = "0.1.0"
 

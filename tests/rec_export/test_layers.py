@@ -37,9 +37,15 @@ def bags(_: int, dim: int) -> Callable[[Tensor, Tensor], Tensor]:
     return lambda history, length: encoder(history)
 
 
-@pytest.mark.parametrize("dim", [8, 16, 64, 90])
+def projected(width: int, dim: int) -> Callable[[Tensor, Tensor], Tensor]:
+    """A product with rows of so many numbers, and one more, that begin anywhere in a line of the cache."""
+    linear = nn.Linear(71 + width, dim + 1)
+    return lambda history, length: linear(torch.cat([history, length.unsqueeze(1).expand(-1, 1 + width)], 1).float())
+
+
+@pytest.mark.parametrize("dim", [1, 8, 16, 64, 90])
 @pytest.mark.parametrize("count", [1, 2, 3, 5])
-@pytest.mark.parametrize("made", [histories, recent, bags])
+@pytest.mark.parametrize("made", [histories, recent, bags, projected])
 def test_a_user_does_not_depend_on_the_others_in_the_batch(
     made: Callable[[int, int], Callable[[Tensor, Tensor], Tensor]], count: int, dim: int
 ) -> None:
