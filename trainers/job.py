@@ -11,7 +11,7 @@ from rec_export.checkpoint import Blueprint, write_trend, write_weights
 from rec_export.config import Config
 from rec_export.data.log import Events, select
 from rec_export.data.profile import Profile
-from rec_export.data.source import Source
+from rec_export.data.source import PAIRS, Source
 from rec_export.data.split import Part
 from rec_export.device import training_threads
 from rec_export.ensemble import ensemble
@@ -193,7 +193,7 @@ def planned(config: Config, spec: ModelSpec, source: Source, group: Group) -> Re
         timed = plan(everything, config.training, config.data.history, spec).clock.timed
         source = source.with_validation("time" if timed else "random")
     dataset = Dataset.of(source, source.lessons(Part.TRAIN))
-    chosen = plan(dataset, config.training, config.data.history, spec)
+    chosen = plan(dataset, config.training, config.data.history, spec, ahead=config.data.split.by not in PAIRS)
     validation = validation_of(dataset, chosen, select(source.events, source.rows(Part.VALID)), spec)
     if validation is None and config.training.refit and source.rows(Part.VALID).any():
         log.warning("nobody who is learned from likes anything new in the validation rows; %d epochs", chosen.epochs)

@@ -80,16 +80,18 @@ class Contest(NamedTuple):
         return bool(gain.mean() > 0.05 * self.scores[:, other].mean() and gain.mean() > 3 * error)
 
 
-def plan(dataset: Dataset, training: Training, history: int, spec: ModelSpec) -> Plan:
+def plan(dataset: Dataset, training: Training, history: int, spec: ModelSpec, ahead: bool = True) -> Plan:
     """Time is looked at where recent popularity foretells more than that of all time.
 
-    Where a pair holds many numbers in the model's head, targets are told from fewer items.
+    `ahead`: what is held out comes after all that is learned from. Elsewhere it is of any time, and the newest date,
+    as of which lists are made, tells nothing about it. Where a pair holds many numbers in the model's head, targets are
+    told from fewer items.
     """
     if training.loss == "mse":
         return plan_of_values(dataset, training, history, spec)
     timeline, trained_items = dataset.timeline, dataset.catalogue.items.trained
     clock, recent = Clock(), 0
-    if timeline.time is not None and len(timeline.time) > 1:
+    if ahead and timeline.time is not None and len(timeline.time) > 1:
         timed = clock_of(timeline)
         contest = popularity_contest(timeline, timed)
         if len(contest.scores) and contest.beats(contest.best(), timed.counts - 1):

@@ -86,11 +86,16 @@ class Minimum(Record):
 class Split(Record):
     """Which rows are held out for validation and test."""
 
-    by: Literal["time", "random", "user", "last", "column", "none"] = "none"
-    valid: float = Field(default=0.1, ge=0, lt=1)
-    test: float = Field(default=0.1, ge=0, lt=1)
-    column: str | None = None
-    seed: int = Field(default=42, ge=0, lt=2**63)
+    by: Literal["time", "random", "user", "last", "column", "none"] = Field(
+        default="none",
+        description="time: the newest rows; random: any; user: a share of each user's; last: each user's newest two;"
+        " column: what a column says; none: no test, and what is validated by is chosen. After random, user and last a"
+        " model looks at no time, as what is held out is of any",
+    )
+    valid: float = Field(default=0.1, ge=0, lt=1, description="share of the rows that chooses the epoch")
+    test: float = Field(default=0.1, ge=0, lt=1, description="share of the rows that `evaluate` judges by")
+    column: str | None = Field(default=None, description="holds train, valid or test")
+    seed: int = Field(default=42, ge=0, lt=2**63, description="of what is drawn")
 
     @model_validator(mode="after")
     def column_is_named(self) -> Self:

@@ -18,10 +18,12 @@ from rec_export.config import Config, Training
 from rec_export.data.config import DataConfig, Interactions, Split
 from rec_export.data.source import Source
 from rec_export.data.split import Part
-from rec_export.models import music, names
+from rec_export.models import music, names, spec_of
 from rec_export.towers import ModelSpec
 from tests.conftest import command, config_file, contents, done, read_lists, write_table
 from trainers.dataset import Dataset
+from trainers.job import ready
+from trainers.parallel import ALONE
 from trainers.plan import plan
 
 GROUPS, USERS, ITEMS, LIKED = 4, 40, 15, 12  # users and items of each group, and what each user likes of its own group
@@ -226,3 +228,14 @@ def test_a_model_is_a_final_spec_whose_defaults_are_enough(name: str) -> None:
     spec = rec_export.models.spec_class(name)
     assert isinstance(spec(), ModelSpec)
     assert getattr(spec, "__final__", False)
+
+
+def test_time_is_looked_at_only_where_what_is_held_out_comes_after_what_is_known(shop: Path) -> None:
+    def timed(by: str) -> bool:
+        config = Config.load(shop / "config.yaml", (f"data.split.by={by}",))
+        spec = spec_of(config.model, "the configuration")
+        return ready(config, spec, Source.read(config.data), ALONE.on("cpu")).plan.clock.timed
+
+    assert {by: timed(by) for by in ("none", "time", "random", "user", "last")} == {
+        "none": True, "time": True, "random": False, "user": False, "last": False,
+    }  # fmt: skip
