@@ -4,7 +4,7 @@ The gates judge these, and `verify-run` repeats them. Nothing of the run that ma
 checked is what readers will get.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple, Self
@@ -18,9 +18,10 @@ import pyarrow.parquet as pq
 
 from batch_jobs.drift import score_counts
 from batch_jobs.one_pass import one_pass
-from rec_export.data.columns import Bool, Int64, comparable, whole
+from rec_export.data.columns import Bool, Float32, Int32, Int64, comparable, whole
 from rec_export.errors import DataError
 from rec_export.run_manifest import SOURCES, Audit
+from rec_export.topk.contract import portions
 
 SAMPLE = 10_000  # users, about, whose lists are compared with yesterday's
 BROKEN = (
@@ -31,8 +32,8 @@ BROKEN = (
     "scores that rise",
     "missing values",
 )
+ROWS_AT_ONCE = 1 << 20
 UInt64 = npt.NDArray[np.uint64]
-Int32 = npt.NDArray[np.int32]
 Keep = Callable[[UInt64], npt.NDArray[np.bool_]]
 
 
@@ -43,8 +44,8 @@ class Evidence(NamedTuple):
     rows: int
     flat: int  # lists of several items with one and the same score
     broken: dict[str, int]
-    item: pd.Series  # item_id -> lists that hold it
-    first: pd.Series  # item_id -> lists that begin with it
+    item: pd.Series  # hash of an item's id -> lists that hold it
+    first: pd.Series  # the same -> lists that begin with it
     same: pd.Series  # hash of a list by the model -> how often
     scores: pd.Series  # bin of a score by the model (drift.py) -> rows
     sample: pa.Table  # user_id, item_id of some users
@@ -56,27 +57,30 @@ class Evidence(NamedTuple):
 
         Raises DataError where the file cannot be read.
         """
-        lists = Lists.read(path)
-        start, size, found = lists.start, lists.size, lists.looked_at()
-        source = lists.table["source"].combine_chunks().take(pa.array(start)).cast(pa.string())
-        source = source.to_numpy(zero_copy_only=False)
-        user = lists.user.take(pa.array(start))
-        mine = pa.array(np.repeat(keep(hashes(user)), size))
+        return cls.together(cls.of_lists(lists, keep) for lists in Lists.read(path))
+
+    @classmethod
+    def of_lists(cls, lists: "Lists", keep: Keep) -> Self:
+        """Of some lists of a part."""
+        size, hashed = lists.size, np.append(hashes(lists.items), np.uint64(0))
+        found = lists.looked_at(hashed)
+        by_model = lists.source == SOURCES[0]
+        kept = np.repeat(keep(hashes(lists.user)), size)
         return cls(
-            users={name: int((source == name).sum()) for name in SOURCES},
+            users={name: int((lists.source == name).sum()) for name in SOURCES},
             rows=len(lists.score),
             flat=int((found.level & (size > 1)).sum()),
             broken=lists.broken(found),
-            item=lists.counts(lists.item),
-            first=lists.counts(lists.item[start]),
-            same=pd.Series(found.hashed[source == SOURCES[0]]).value_counts(),
-            scores=score_counts(lists.score[np.repeat(source == SOURCES[0], size)]),
-            sample=lists.table.select(["user_id", "item_id"]).filter(mine),
-            ends=(user[0], user[-1]) if len(user) else None,
+            item=counted(hashed, found.times),
+            first=counted(hashed, np.bincount(lists.item[lists.start], minlength=len(hashed))),
+            same=pd.Series(found.hashed[by_model]).value_counts(),
+            scores=score_counts(lists.score if by_model.all() else lists.score[np.repeat(by_model, size)]),
+            sample=lists.rows(np.flatnonzero(kept)),
+            ends=(lists.user[0], lists.user[-1]) if len(lists.user) else None,
         )
 
     @classmethod
-    def together(cls, parts: Iterable["Evidence"]) -> "Evidence":
+    def together(cls, parts: Iterable[Self]) -> Self:
         """Of all parts, in their order."""
         parts = list(parts)
         ends = [part.ends for part in parts if part.ends is not None]
@@ -112,67 +116,99 @@ class Evidence(NamedTuple):
 
 
 class Found(NamedTuple):
-    """What `one_pass` found in B lists."""
+    """What `one_pass` found in B lists of I items."""
 
     broken: Int64  # [4]
+    times: Int64  # [I + 1] how many rows hold each item; the last for those without any
     level: Bool  # [B]
     hashed: UInt64  # [B] the same list has the same number in every part
 
 
 class Lists(NamedTuple):
-    """A part's columns as arrays; R rows of B lists."""
+    """Some rows of a part as arrays; R rows of B lists."""
 
-    table: pa.Table
-    user: pa.Array  # [R] int64 or large_string
-    item: Int32  # [R] places in `items`, beyond its end where there is none
-    items: pa.Array
-    rank: npt.NDArray[np.int16]  # [R]
-    score: npt.NDArray[np.float32]  # [R]
+    user: pa.Array  # [B] int64 or large_string
+    source: npt.NDArray[np.object_]  # [B]
     start: Int64  # [B] where each list begins
+    item: Int32  # [R] places in `items`, I where there is none
+    items: pa.Array  # [I] int64 or large_string
+    rank: npt.NDArray[np.int16]  # [R]
+    score: Float32  # [R]
+    missing: int  # values that are null
 
     @classmethod
-    def read(cls, path: Path) -> Self:
-        """Read a part. Raises DataError where it is damaged, cut off or something else."""
+    def read(cls, path: Path) -> Iterator[Self]:
+        """Read a part, some row groups at a time, as what is read into memory that was used before takes half the time.
+
+        Raises DataError where it is damaged, cut off or something else.
+        """
         try:
-            table = pq.ParquetFile(path, page_checksum_verification=True, read_dictionary=["source"]).read()
-            user = whole(table["user_id"])
-            coded = pc.dictionary_encode(table["item_id"]).combine_chunks()
-            rank, score = table["rank"].to_numpy(), table["score"].to_numpy()
+            file = pq.ParquetFile(
+                path, page_checksum_verification=True, read_dictionary=["user_id", "item_id", "source"]
+            )
+            rows = np.array([file.metadata.row_group(group).num_rows for group in range(file.num_row_groups)])
+            for groups in list(portions(rows, ROWS_AT_ONCE)) or [rows]:
+                yield cls.of(file.read_row_groups(groups, use_threads=False))
         except (OSError, KeyError, pa.ArrowException) as error:
             said = (str(error).splitlines() or [type(error).__name__])[0]
             raise DataError(f"{path} cannot be read, it is damaged or no part of a run: {said}") from error
-        changes = pc.not_equal(user[1:], user[:-1]).to_numpy(zero_copy_only=False)
-        start = np.concatenate([[0], np.flatnonzero(changes) + 1])[: len(user)].astype(np.int64)
-        item = pc.fill_null(coded.indices, len(coded.dictionary)).to_numpy()
-        return cls(table, user, item, coded.dictionary, rank, score, start)
+
+    @classmethod
+    def of(cls, table: pa.Table) -> Self:
+        """Of a table whose text is read as dictionaries."""
+        user = table["user_id"]
+        number = coded(user).indices.to_numpy() if pa.types.is_dictionary(user.type) else user.to_numpy()
+        start = np.flatnonzero(np.append(True, number[1:] != number[:-1])[: len(number)])
+        item = coded(table["item_id"])
+        items = len(item.dictionary)
+        return cls(
+            user=whole(user.take(pa.array(start))),
+            source=whole(table["source"].take(pa.array(start))).to_numpy(zero_copy_only=False),
+            start=start,
+            item=(item.indices.fill_null(items) if item.null_count else item.indices).to_numpy(),
+            items=comparable(item.dictionary),
+            rank=table["rank"].to_numpy(),
+            score=table["score"].to_numpy(),
+            missing=sum(column.null_count for column in table.columns),
+        )
 
     @property
     def size(self) -> Int64:
         """How long each list is, [B]."""
         return np.diff(np.append(self.start, len(self.score)))
 
-    def looked_at(self) -> Found:
-        """What there is in the rows."""
+    def rows(self, row: Int64) -> pa.Table:
+        """The users and items of some rows."""
+        owner = np.searchsorted(self.start, row, side="right") - 1
+        item = pa.array(self.item[row], mask=self.item[row] == len(self.items))
+        return pa.table({"user_id": self.user.take(pa.array(owner)), "item_id": self.items.take(item)})
+
+    def looked_at(self, hashed: UInt64) -> Found:
+        """What there is in the rows, with a number for each item and for none, uint64 [I + 1]."""
         size = self.size
         weight = np.random.default_rng(0).integers(0, 2**64, int(size.max(initial=0)), np.uint64) | np.uint64(1)
-        known = np.append(hashes(self.items), np.uint64(0))
-        found = Found(np.zeros(4, np.int64), np.zeros(len(size), np.bool_), np.zeros(len(size), np.uint64))
-        one_pass(np.append(self.start, len(self.score)), self.item, self.rank, self.score, known, weight, *found)
+        kinds = {np.int64: (4, len(hashed)), np.bool_: (len(size),), np.uint64: (len(size),)}
+        found = Found(*(np.zeros(length, kind) for kind, lengths in kinds.items() for length in lengths))
+        one_pass(np.append(self.start, len(self.score)), self.item, self.rank, self.score, hashed, weight, *found)
         return found
 
     def broken(self, found: Found) -> dict[str, int]:
         """How often each promise is broken."""
-        user = self.user.take(pa.array(self.start))
-        unsorted = pc.sum(pc.less_equal(user[1:], user[:-1])).as_py() or 0
-        missing = sum(column.null_count for column in self.table.columns)
-        counted = unsorted, *found.broken.tolist(), missing
-        return {kind: int(count) for kind, count in zip(BROKEN, counted, strict=True)}
+        unsorted = pc.sum(pc.less_equal(self.user[1:], self.user[:-1])).as_py() or 0
+        counts = unsorted, *found.broken.tolist(), self.missing
+        return {kind: int(count) for kind, count in zip(BROKEN, counts, strict=True)}
 
-    def counts(self, item: Int32) -> pd.Series:
-        """How often each of some items, places in `items`, occurs; by its id."""
-        times = np.bincount(item, minlength=len(self.items))[: len(self.items)]
-        there = np.flatnonzero(times)
-        return pd.Series(times[there], index=self.items.take(pa.array(there)).to_numpy(zero_copy_only=False))
+
+def coded(column: pa.ChunkedArray) -> pa.DictionaryArray:
+    """A column as places in its distinct values."""
+    encoded = column if pa.types.is_dictionary(column.type) else column.dictionary_encode()
+    return encoded.unify_dictionaries().combine_chunks()
+
+
+def counted(hashed: UInt64, times: Int64) -> pd.Series:
+    """How often each of I items occurs, if it does, by its hash; [I + 1] each, the last for rows without any."""
+    there = np.flatnonzero(times[:-1])
+    return pd.Series(times[there], index=hashed[there])
 
 
 def hashes(ids: pa.Array) -> UInt64:
@@ -193,7 +229,7 @@ def step_for(users: int) -> int:
 def added(series: Iterable[pd.Series]) -> pd.Series:
     """Counts of parts as one."""
     every = pd.concat(list(series))
-    return every.groupby(level=0).sum()
+    return every.groupby(level=0, sort=False).sum()
 
 
 def overlap(one: pa.Table, other: pa.Table) -> float | None:

@@ -9,6 +9,7 @@ import numpy.typing as npt
 import pandas as pd
 
 SHIFT = 16  # bits of a float32 that a bin leaves out
+ZERO = 1 << 31 >> SHIFT  # the bin of 0
 GROUPS = 10  # quantiles of the night before
 LEAST = 1e-4  # share that an empty group counts as
 
@@ -16,8 +17,8 @@ LEAST = 1e-4  # share that an empty group counts as
 def score_counts(score: npt.NDArray[np.float32]) -> pd.Series:
     """float32 [R] -> how many scores lie in each bin; bins are numbered in the order of scores."""
     bits = (score + np.float32(0)).view(np.uint32)  # there is no -0 any more
-    ordered = np.where(bits >> 31, ~bits, bits | np.uint32(1 << 31))
-    count = np.bincount(ordered >> np.uint32(SHIFT))
+    count = np.bincount(bits >> np.uint32(SHIFT), minlength=2 * ZERO)
+    count = np.concatenate([count[ZERO:][::-1], count[:ZERO]])  # the more negative, the larger the bits
     number = np.flatnonzero(count)
     return pd.Series(count[number], index=number)
 

@@ -12,13 +12,14 @@ UInt64 = npt.NDArray[np.uint64]
 @compiled
 def one_pass(
     start: Int64, item: npt.NDArray[np.int32], rank: npt.NDArray[np.int16], score: Float32, item_hash: UInt64,
-    weight: UInt64, broken: Int64, level: Bool, hashed: UInt64,
+    weight: UInt64, broken: Int64, times: Int64, level: Bool, hashed: UInt64,
 ) -> None:  # fmt: skip
     """Fill in what the lists of B users with R rows hold.
 
     start int64 [B + 1]; item int32 [R], places among I items; rank int16 [R]; score float32 [R]; item_hash uint64 [I];
     weight uint64 [longest list]. Results: broken int64 [4], ranks that are not 1, 2, 3, ..., items twice in a list,
-    scores that are not finite, scores that rise; level bool [B], lists with one and the same score; hashed uint64 [B].
+    scores that are not finite, scores that rise; times int64 [I], rows that hold an item; level bool [B], lists with
+    one and the same score; hashed uint64 [B].
     """
     seen_by = np.full(len(item_hash), -1)
     for user in range(len(start) - 1):
@@ -27,6 +28,7 @@ def one_pass(
         level[user] = True
         for at in range(first, start[user + 1]):
             mine = item[at]
+            times[mine] += 1
             broken[0] += rank[at] != at - first + 1
             broken[1] += seen_by[mine] == user
             broken[2] += not np.isfinite(score[at])

@@ -1,8 +1,9 @@
 """The Parquet parts of a run: schema, ids in the type they came in, a range of users in sorted order each."""
 
+import base64
 from collections.abc import Iterable
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -10,7 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from batch_jobs.ahead import ahead
-from rec_export.data.columns import Int64
+from rec_export.data.columns import Bool, Int32, Int64
 from rec_export.data.vocab import Vocab
 from rec_export.files import sha256
 from rec_export.recs import SCHEMA
@@ -18,6 +19,15 @@ from rec_export.run_manifest import SOURCES, PartFile
 from rec_export.topk.contract import Listed, TopK
 
 USERS_PER_PART = 50_000
+T = TypeVar("T", bound=np.generic)
+TEXT = "user_id", "item_id", "source"  # columns that may be text
+ARROW_SCHEMA = "ARROW:schema"  # where Arrow looks for the types of columns that Parquet cannot tell apart
+WRITTEN: dict[str, Any] = {
+    "compression": "zstd",
+    "write_page_checksum": True,
+    "write_statistics": ["user_id"],  # of the others a part holds nearly all values, so no reader could leave one out
+    "store_schema": False,  # the columns are stored as they are for readers, not as they are handed to Parquet
+}
 MODEL, COLD, FALLBACK = range(3)  # trained on; new, known by history or attributes; nothing known, so what is popular
 
 
@@ -65,20 +75,52 @@ def schema(users: Vocab, items: Vocab) -> pa.Schema:
     ])  # fmt: skip
 
 
+def stored(columns: pa.Schema) -> pa.Schema:
+    """The same columns as they are handed to Parquet: of text each block names its own once, and rows say which."""
+    kinds = [kind if pa.types.is_integer(kind) else pa.dictionary(pa.int32(), kind) for kind in columns.types]
+    return pa.schema([
+        field.with_type(kind) if field.name in TEXT else field for field, kind in zip(columns, kinds, strict=True)
+    ])  # fmt: skip
+
+
 def table(lists: Lists, users: Vocab, items: Vocab) -> pa.Table:
-    """One row for each user and rank."""
-    count = lists.best.count
-    owner = np.repeat(np.arange(len(count)), count)
-    rank = np.arange(len(owner)) - np.repeat(np.cumsum(count) - count, count)
-    sources = pa.array(SOURCES).take(pa.array(lists.source[owner].astype(np.int64)))
+    """One row for each user and rank, as `stored`."""
+    best = lists.best
+    rank = np.broadcast_to(np.arange(1, best.item_row.shape[1] + 1, dtype=np.int16), best.item_row.shape)
+    listed = rank <= best.count[:, None]
+    owner, row = np.repeat(np.arange(len(best.count), dtype=np.int32), best.count), there(best.item_row, listed)
     columns = [
-        users.take(lists.user[owner]),
-        pa.array((rank + 1).astype(np.int16)),
-        items.take(lists.best.item_row[owner, rank]),
-        pa.array(lists.best.score[owner, rank].astype(np.float32)),
-        sources,
+        picked(users.take(lists.user), owner),
+        pa.array(there(rank, listed)),
+        picked(items.ids, row) if pa.types.is_integer(items.ids.type) else once(items, row),
+        pa.array(there(best.score, listed).astype(np.float32)),
+        picked(pa.array(SOURCES), lists.source.astype(np.int32)[owner]),
     ]
-    return pa.Table.from_arrays(columns, schema=schema(users, items))
+    return pa.Table.from_arrays(columns, schema=stored(schema(users, items)))
+
+
+def there(value: npt.NDArray[T], listed: Bool) -> npt.NDArray[T]:
+    """The values of places that are listed, [B, K] both, one list after another."""
+    return value.ravel() if listed.all() else value[listed]
+
+
+def picked(ids: pa.Array, place: Int32 | Int64) -> pa.Array:
+    """The ids at some places; text is not written out."""
+    return ids.take(pa.array(place)) if pa.types.is_integer(ids.type) else pa.DictionaryArray.from_arrays(place, ids)
+
+
+def once(vocab: Vocab, row: Int64) -> pa.DictionaryArray:
+    """The ids of rows, with no other ids in the dictionary."""
+    used = np.zeros(len(vocab), np.bool_)
+    used[row] = True
+    place = np.cumsum(used, dtype=np.int32) - 1
+    return pa.DictionaryArray.from_arrays(place[row], vocab.take(np.flatnonzero(used)))
+
+
+def named_once(columns: pa.Schema) -> list[str]:
+    """The columns whose values are stored once a block. Runs of numbers, as of users and ranks, zstd alone makes as
+    small, several times as fast."""
+    return [field.name for field in stored(columns) if field.name == "item_id" or pa.types.is_dictionary(field.type)]
 
 
 def write_part(
@@ -91,10 +133,7 @@ def write_part(
     rows = short = empty = capped = varied = 0
     sources = np.zeros(len(SOURCES), np.int64)
     columns = schema(users, items)
-    repeated = [name for name in columns.names if name != "score"]  # a dictionary of scores costs more than it saves
-    with pq.ParquetWriter(
-        path, columns, compression="zstd", use_dictionary=repeated, write_page_checksum=True
-    ) as writer:
+    with pq.ParquetWriter(path, stored(columns), use_dictionary=named_once(columns), **WRITTEN) as writer:
         for lists in ahead(iter(blocks)):
             writer.write_table(table(lists, users, items))
             rows += int(lists.best.count.sum())
@@ -103,8 +142,8 @@ def write_part(
             capped += int(lists.listed.capped.sum())
             varied += int(lists.listed.varied.sum())
             sources += np.bincount(lists.source, minlength=len(SOURCES))
-        told = {"schema": SCHEMA, **footer}
-        writer.add_key_value_metadata({f"rec_export.{key}": value for key, value in told.items()})
+        told = {f"rec_export.{key}": value for key, value in {"schema": SCHEMA, **footer}.items()}
+        writer.add_key_value_metadata({**told, ARROW_SCHEMA: base64.b64encode(columns.serialize()).decode()})
     return PartFile(
         name=path.name,
         users=dict(zip(SOURCES, sources.tolist(), strict=True)),

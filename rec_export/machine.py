@@ -24,10 +24,13 @@ def keep_freed() -> None:
     Not before: what is read, sorted and joined once would leave gaps that no later table fits into.
     """
     # By default glibc gives large tensors back at once, and every step pays for fresh pages again.
+    import pyarrow as pa  # here, so that --help does not wait for it
+
     with suppress(OSError, AttributeError):
         libc = ctypes.CDLL("libc.so.6")
         libc.mallopt(M_MMAP_THRESHOLD, GIBIBYTE)
         libc.mallopt(M_TRIM_THRESHOLD, GIBIBYTE)
+        pa.set_memory_pool(pa.system_memory_pool())  # Arrow's own gives back too, within milliseconds
 
 
 def free_memory() -> int:

@@ -21,15 +21,16 @@ def test_is_the_definition(users: list[list[tuple[int, int, float]]]) -> None:
     rank, item, score = (np.array([row[place] for user in users for row in user]) for place in range(3))
     known, weight = np.arange(1, ITEMS + 1, dtype=np.uint64), np.array([3, 5, 7, 11, 13], np.uint64)
     broken, level = np.zeros(4, np.int64), np.zeros(len(users), np.bool_)
-    hashed = np.zeros(len(users), np.uint64)
+    hashed, times = np.zeros(len(users), np.uint64), np.zeros(ITEMS, np.int64)
     columns = item.astype(np.int32), rank.astype(np.int16), score.astype(np.float32)
-    one_pass(start, *columns, known, weight, broken, level, hashed)
+    one_pass(start, *columns, known, weight, broken, times, level, hashed)
     assert broken.tolist() == [
         sum(row[0] != place for user in users for place, row in enumerate(user, 1)),
         sum(len(user) - len({row[1] for row in user}) for user in users),
         sum(not math.isfinite(row[2]) for user in users for row in user),
         sum(after[2] > before[2] for user in users for before, after in pairwise(user)),
     ]
+    assert times.tolist() == [sum(row[1] == it for user in users for row in user) for it in range(ITEMS)]
     assert level.tolist() == [all(row[2] == user[0][2] for row in user) for user in users]
     assert hashed.tolist() == [
         sum((row[1] + 1) * int(weight[place]) for place, row in enumerate(user)) for user in users

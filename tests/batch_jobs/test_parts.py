@@ -1,0 +1,91 @@
+"""A part holds its lists in the types that ids came in, however they are stored, and other programs read the same."""
+
+from pathlib import Path
+
+import duckdb
+import numpy as np
+import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from batch_jobs.audit import Evidence, one_in
+from batch_jobs.parts import MODEL, Lists, write_part
+from rec_export.data.columns import Int64
+from rec_export.data.vocab import Vocab
+from rec_export.run_manifest import SOURCES
+from rec_export.topk.contract import Listed, TopK
+
+TYPES = [pa.int64(), pa.int32(), pa.uint16(), pa.string(), pa.large_string()]
+ITEMS = 9
+
+
+def ids(kind: pa.DataType, size: int, width: int = 4) -> pa.Array:
+    """Sorted ids of a type."""
+    return pa.array([f"{place:0{width}d}" for place in range(size)]).cast(kind)
+
+
+def block(user: Int64, count: list[int], k: int = 3) -> Lists:
+    """Lists of users, so many items in each, the source of all of them but the last being the model."""
+    item = (user[:, None] * 2 + np.arange(k)) % ITEMS
+    score = np.float64(5) - np.arange(k) + user[:, None]
+    source = np.array([MODEL] * (len(user) - 1) + [2], np.int8)
+    top = TopK(item, score, np.array(count))
+    return Lists(user, Listed(top, np.zeros(len(user), np.int64), np.zeros(len(user), np.int64)), source)
+
+
+@pytest.mark.parametrize("kind", TYPES, ids=str)
+def test_rows_are_those_of_the_lists_in_the_types_of_the_ids_for_every_reader(
+    kind: pa.DataType, tmp_path: Path
+) -> None:
+    users, items, path = Vocab(ids(kind, 5)), Vocab(ids(kind, ITEMS)), tmp_path / "part.parquet"
+    blocks = [block(np.array([0, 1, 2]), [3, 3, 3]), block(np.array([3, 4]), [0, 2])]
+    write_part(path, blocks, users, items, 3, {"part": "0 of 1"})
+    rows = [
+        (
+            user,
+            rank + 1,
+            int(lists.best.item_row[place, rank]),
+            float(lists.best.score[place, rank]),
+            lists.source[place],
+        )
+        for lists in blocks
+        for place, user in enumerate(lists.user)
+        for rank in range(lists.best.count[place])
+    ]
+    user, rank, item, score, source = zip(*rows, strict=True)
+    want = pa.table(
+        {
+            "user_id": users.take(np.array(user)),
+            "rank": pa.array(rank, pa.int16()),
+            "item_id": items.take(np.array(item)),
+            "score": pa.array(score, pa.float32()),
+            "source": pa.array([SOURCES[place] for place in source]),
+        }
+    )
+    found = pq.ParquetFile(path).read()
+    assert found.schema.types == want.schema.types
+    assert found.to_pylist() == want.to_pylist()
+    assert duckdb.read_parquet(str(path)).fetchall() == [tuple(row.values()) for row in want.to_pylist()]
+    assert pl.read_parquet(path).rows() == [tuple(row.values()) for row in want.to_pylist()]
+
+
+def test_a_dictionary_beyond_parquets_limit_loses_nothing(tmp_path: Path) -> None:
+    users, items = Vocab(ids(pa.string(), 4, 600_000)), Vocab(ids(pa.string(), ITEMS, 400_000))
+    write_part(tmp_path / "part.parquet", [block(np.arange(4), [3] * 4)], users, items, 3, {})
+    found = pq.ParquetFile(tmp_path / "part.parquet", page_checksum_verification=True).read()
+    assert found["user_id"].to_pylist() == np.repeat(users.ids.to_pylist(), 3).tolist()
+    assert found["item_id"].to_pylist() == [items.ids[(u * 2 + i) % ITEMS].as_py() for u in range(4) for i in range(3)]
+
+
+def test_a_part_is_read_back_alike_a_few_row_groups_at_a_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    users, items = Vocab(ids(pa.string(), 40)), Vocab(ids(pa.int64(), ITEMS))
+    blocks = [block(np.arange(first, first + 5), [3] * 5) for first in range(0, 40, 5)]
+    write_part(tmp_path / "part.parquet", blocks, users, items, 3, {})
+    whole = Evidence.of(tmp_path / "part.parquet", one_in(1))
+    monkeypatch.setattr("batch_jobs.audit.ROWS_AT_ONCE", 40)
+    found = Evidence.of(tmp_path / "part.parquet", one_in(1))
+    assert (found.users, found.rows, found.flat, found.broken) == (whole.users, whole.rows, whole.flat, whole.broken)
+    assert (found.audit(), found.sample, found.ends) == (whole.audit(), whole.sample, whole.ends)
+    for mine, theirs in ((found.item, whole.item), (found.first, whole.first), (found.scores, whole.scores)):
+        assert mine.to_dict() == theirs.to_dict()
