@@ -50,9 +50,9 @@ def look(bundle: Bundle, job: ScoreJob) -> Today:
     )
     users, items = catalogue.users.vocab, catalogue.items.vocab
     known = bundle.catalogue.users.vocab.plus(user)
-    world = Timeline.of(make_log(events, users, items), len(users), len(items)).as_of(
-        None, bundle.manifest.blueprint.clock
-    )
+    rows = make_log(events, users, items)
+    del events  # whose codes take as much as the rows
+    world = Timeline.of(rows, len(users), len(items)).as_of(None, bundle.manifest.blueprint.clock)
     listed = attributes.get("users") if job.whom == "listed" else None
     return Today(catalogue, world, whom(known, users, listed, job.users), among(items, attributes.get("items")))
 

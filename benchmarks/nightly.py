@@ -128,7 +128,8 @@ class Process:
     def __init__(self, place: Place, out: Path, k: int) -> None:
         self.control, self.seconds, self.peak = Recs.at(out).control, 0.0, 0
         self.before = set(self.control.rglob("*"))
-        self.process = subprocess.Popen(place.command(out, k), env={**os.environ, "OMP_NUM_THREADS": "1"})
+        environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+        self.process = subprocess.Popen(place.command(out, k), env=environment, stdout=subprocess.DEVNULL)
 
     def at_work(self) -> bool:
         """Whether it has not ended; and look how much it has taken so far."""

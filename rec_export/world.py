@@ -14,6 +14,7 @@ from rec_export.data.clock import Clock
 from rec_export.data.columns import DAY, Bool, Float32, Int32, Int64
 from rec_export.data.log import Log
 from rec_export.data.vocab import UNKNOWN
+from rec_export.topk.compiled import compiled
 from rec_export.topk.contract import Seen
 
 CONTEXT = 8  # how much and how lately (USUAL of them), how varied, and the hour and weekday of the date
@@ -31,7 +32,7 @@ class Timeline(NamedTuple):
     event_item: Int32  # [R] every positive event, for the trends; in time order, or by user where there is no time
     event_time: Int64 | None  # [R]
     event_start: Int64  # [U + 1] where each user's begin, when they are by user and then by time
-    visit: Int64 | None  # [R] user_row x R + place in event_item of every positive event, ascending; None without time
+    visit: Int32 | Int64 | None  # [R] the places in event_item of each user's, ascending; None without time
     seen_item: Int32  # [Q] all that a user has met, liked or not
     seen_start: Int64  # [U + 1]
     items: int
@@ -39,23 +40,27 @@ class Timeline(NamedTuple):
     @classmethod
     def of(cls, log: Log, users: int, items: int) -> Self:
         """From a log whose rows lie in 0..users-1 and 0..items-1."""
+        seen_start = starts(log.user_row, users)  # before there is an order, as it takes as much for a moment
+        liked = log.where(log.positive)
+        event_start = seen_start if liked is log else starts(liked.user_row, users)
         seen = np.argsort(log.user_row, kind="stable")  # the log is in time order already
         seen_item = log.item_row[seen]
-        liked = log.where(log.positive)
         order = seen if liked is log else np.argsort(liked.user_row, kind="stable")
-        first = order[firsts(liked.pairs(items)[order])]
         by_user = seen_item if liked is log else liked.item_row[order]
+        new = first_likings(event_start, by_user, np.full(items, UNKNOWN, np.int32))
+        kind = np.int32 if len(new) < 1 << 31 else np.int64
+        first = None if liked.time is None and liked.value is None else order[new]
         return cls(
-            item_row=liked.item_row[first],
+            item_row=by_user[new],
             time=None if liked.time is None else liked.time[first],
             value=None if liked.value is None else liked.value[first],
-            start=starts(liked.user_row[first], users),
+            start=np.append(kind(0), np.cumsum(new, dtype=kind))[event_start].astype(np.int64),
             event_item=by_user if liked.time is None else liked.item_row,
             event_time=liked.time,
-            event_start=starts(liked.user_row, users),
-            visit=None if liked.time is None else liked.user_row[order] * np.int64(len(liked)) + order,
+            event_start=event_start,
+            visit=None if liked.time is None else order.astype(kind),
             seen_item=seen_item,
-            seen_start=starts(log.user_row, users),
+            seen_start=seen_start,
             items=items,
         )
 
@@ -79,19 +84,29 @@ class Timeline(NamedTuple):
         """When users [B] last liked anything before `date`, again or for the first time, int64 [B]; `date` if never."""
         assert self.event_time is not None
         assert self.visit is not None
-        if len(self.visit) == 0:
-            return np.full(len(user), date)
-        rows = len(self.visit)
-        place = np.searchsorted(self.visit, user * rows + np.searchsorted(self.event_time, date)) - 1
-        last = self.visit[np.maximum(place, 0)]
-        return np.where((place >= 0) & (last // rows == user), self.event_time[last % rows], date)
+        stop = self.visited(user, date)
+        never = stop == self.event_start[user]
+        last = np.full(len(user), date)
+        last[~never] = self.event_time[self.visit[stop[~never] - 1]]
+        return last
 
     def events(self, user: Int64, date: int | None) -> Int64:
         """How often users [B] liked anything before `date` (None: ever), again or for the first time, int64 [B]."""
-        if date is None or self.event_time is None or self.visit is None:
-            return self.event_start[user + 1] - self.event_start[user]
-        stop = np.searchsorted(self.event_time, date)
-        return np.searchsorted(self.visit, user * len(self.visit) + stop) - self.event_start[user]
+        stop = self.event_start[user + 1] if date is None or self.visit is None else self.visited(user, date)
+        return stop - self.event_start[user]
+
+    def visited(self, user: Int64, date: int) -> Int64:
+        """Where in `visit` the events of users [B] at or after `date` begin, int64 [B]; found by bisection."""
+        assert self.event_time is not None
+        assert self.visit is not None
+        first, stop = self.event_start[user], self.event_start[user + 1]
+        limit = np.searchsorted(self.event_time, date)
+        for _ in range(int((stop - first).max(initial=0)).bit_length()):
+            middle = (first + stop) // 2
+            left = first < stop
+            past = left & (self.visit[np.where(left, middle, 0)] < limit)
+            first, stop = np.where(past, middle + 1, first), np.where(past, stop, middle)
+        return first
 
     def before(self, date: int) -> Int64:
         """Where each user's rows at or after `date` begin, int64 [U]."""
@@ -194,6 +209,21 @@ def ragged(first: Int64, stop: Int64) -> Ragged:
 def starts(user: Int32, users: int) -> Int64:
     """Where the rows of each user begin when they are sorted by user, int64 [U + 1]."""
     return np.concatenate([[0], np.cumsum(np.bincount(user, minlength=users))])
+
+
+@compiled
+def first_likings(start: Int64, item: Int32, user: Int32) -> Bool:
+    """Which of R rows hold an item of their user for the first time, bool [R].
+
+    start int64 [U + 1], where each user's begin; item int32 [R] by user. user int32 [N], UNKNOWN at first, is to write
+    on: who held each item last.
+    """
+    new = np.zeros(len(item), np.bool_)
+    for who in range(len(start) - 1):
+        for place in range(start[who], start[who + 1]):
+            new[place] = user[item[place]] != who
+            user[item[place]] = who
+    return new
 
 
 def firsts(key: Int64) -> Bool:
