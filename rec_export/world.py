@@ -58,7 +58,7 @@ class Timeline(NamedTuple):
             event_item=by_user if liked.time is None else liked.item_row,
             event_time=liked.time,
             event_start=event_start,
-            visit=None if liked.time is None else order.astype(kind),
+            visit=None if liked.time is None else order.astype(np.int32) if kind is np.int32 else order,
             seen_item=seen_item,
             seen_start=seen_start,
             items=items,
