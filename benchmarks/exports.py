@@ -29,10 +29,11 @@ from exporters.recommender import item_vectors
 from rec_export.checkpoint import Checkpoint
 from rec_export.machine import prepare
 from rec_export.runtime import FILES, file_of, load_tower
+from rec_export.scorer import BLOCK
 from rec_export.topk import Ranker, Seen
 from rec_export.towers import Head, Inputs
 
-BATCHES = 1, 4096
+BATCHES = 1, BLOCK, 4096  # BLOCK is what `score` calls towers with
 K, SEEN = 100, 30
 AT_ONCE = 256  # users whose scores of all items are held together
 CPU = torch.device("cpu")

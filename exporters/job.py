@@ -1,5 +1,6 @@
 """From a checkpoint to a bundle."""
 
+import logging
 import shutil
 from collections.abc import Iterable
 from datetime import UTC, datetime
@@ -35,6 +36,7 @@ from rec_export.bundle import Bundle, Manifest, Signature
 from rec_export.catalogue import Catalogue
 from rec_export.checkpoint import Blueprint, Checkpoint, read_trend, write_trend
 from rec_export.device import device_of
+from rec_export.errors import DeviceError
 from rec_export.files import new_directory
 from rec_export.held_out import HeldOut
 from rec_export.progress import busy, track
@@ -43,6 +45,7 @@ from rec_export.runtime import FILES, Runtime
 from rec_export.sealed import listed, write_manifest
 from rec_export.stages import Stages
 
+log = logging.getLogger("rec_export")
 REPORT = "parity/report.json"
 CARD = "MODEL_CARD.md"
 
@@ -128,9 +131,20 @@ def verified(bundle: Path, device: str = "cpu", limit: float = LIMIT) -> tuple[M
         check_bundle(bundle)
         _, manifest, catalogue = Bundle.read(bundle)
     exported = Opened(folder=bundle, blueprint=manifest.blueprint, limit=limit)
-    report = proved(exported, [form for form in FORMATS if form in manifest.formats], bundle, device)
+    report = proved(exported, those_for(device, manifest.formats, bundle), bundle, device)
     bench = bench_of(bundle, manifest.blueprint, catalogue) if manifest.variants else None
     return manifest, again(bench, manifest.variants) if bench else [], report
+
+
+def those_for(device: str, formats: Iterable[str], bundle: Path) -> list[Runtime]:
+    """The formats of a bundle that run on a device; says which do not. Raises DeviceError where none does."""
+    there = [form for form in FORMATS if form in formats]
+    able = [form for form in there if device == "cpu" or form != "aoti"]
+    if not able:
+        raise DeviceError(f"{bundle} holds AOTInductor packages alone, which run on the CPU; use --device cpu")
+    if able != there:
+        log.warning("aoti was compiled for the CPU and is not tried on %s; verify it with --device cpu", device)
+    return able
 
 
 def proved(exported: Opened, formats: Iterable[Runtime], out: Path, device: str = "cpu") -> Report:

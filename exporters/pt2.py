@@ -1,23 +1,44 @@
 """One part as pt2: the program that torch.export finds in the eager module, with its labels inside the file."""
 
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 import torch
 from torch.export import ExportedProgram
-from torch.fx import Node
+from torch.fx import Graph, Node
 
 from exporters.parts import Part, by_name, call_of, described
 from rec_export.errors import ModelError
 from rec_export.pt2 import pt2_bytes, read_pt2
 from rec_export.towers import Input
 
+CHECK, SLICE = torch.ops.aten._assert_tensor_metadata.default, torch.ops.aten.slice.Tensor
+
 
 def write_pt2(part: Part, path: Path, labels: dict[str, str]) -> None:
     """Write {part}.pt2."""
     with torch.no_grad():
         program = torch.export.export(by_name(part), **call_of(part))
+    shorten(program.graph)
     path.write_bytes(pt2_bytes(program, labels))
+
+
+def shorten(graph: Graph) -> None:
+    """Take out what changes nothing: repeated steps, slices of everything, checks of types that are always the same.
+
+    torch runs a program step by step from Python, where each costs as long as a thousand numbers do.
+    """
+    known: dict[str, Node] = {}
+    for node in [node for node in graph.nodes if node.op == "call_function"]:
+        if node.target is CHECK:
+            graph.erase_node(node)
+            continue
+        whole = node.target is SLICE and node.args[2:] == (0, sys.maxsize)
+        same = node.args[0] if whole else known.setdefault(str((node.target, node.args, node.kwargs)), node)
+        if same is not node and graph.output_node() not in node.users:
+            node.replace_all_uses_with(same)
+            graph.erase_node(node)
 
 
 def pt2_fault(part: Part, path: Path, labels: dict[str, str]) -> str | None:

@@ -81,17 +81,16 @@ def pt2_tower(path: Path, device: torch.device) -> Tower:
     """A tower as torch.export's program."""
     from torch.export.passes import move_to_device_pass  # here, as torch.export takes two seconds
 
-    from rec_export.pt2 import read_pt2
+    from rec_export.pt2 import function_of, read_pt2
 
     program, _ = read_pt2(path)
     if device.type != "cpu":  # a program holds the device of its constants
         program = move_to_device_pass(program, device)
-    module = program.module()
+    call = function_of(program)
 
     def run(inputs: Inputs) -> Tensor:
         with torch.inference_mode(), one_thread():
-            # past torch's check of the shapes, whose sympy takes half a millisecond a call; the inputs are our own
-            return module.forward(**{name: value.to(device) for name, value in inputs.items()})
+            return call({name: value.to(device) for name, value in inputs.items()})
 
     return run
 

@@ -12,10 +12,10 @@ from zipfile import ZipFile
 import pytest
 import torch
 
-from exporters.job import ExportJob, run
+from exporters.job import ExportJob, run, those_for
 from rec_export import aoti
 from rec_export.bundle import Bundle
-from rec_export.errors import EnvironmentMissingError, ModelError
+from rec_export.errors import DeviceError, EnvironmentMissingError, ModelError
 from rec_export.runtime import load_tower
 from tests.conftest import command, done
 from tests.exporters.conftest import Make, whole
@@ -53,6 +53,19 @@ def test_what_is_no_package_is_told(tmp_path: Path) -> None:
     (tmp_path / "tower.pt2").write_bytes(b"no archive")
     with pytest.raises(ModelError, match=r"tower\.pt2 is not an AOTInductor package; export the model again"):
         aoti.labels_of(tmp_path / "tower.pt2")
+
+
+def test_on_a_gpu_the_other_formats_are_proved_and_the_packages_left_out_aloud(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    assert those_for("cpu", ("aoti", "onnx"), Path("bundle")) == ["onnx", "aoti"]
+    assert caplog.messages == []
+    assert those_for("cuda", ("aoti", "onnx"), Path("bundle")) == ["onnx"]
+    assert caplog.messages == ["aoti was compiled for the CPU and is not tried on cuda; verify it with --device cpu"]
+    with pytest.raises(
+        DeviceError, match="bundle holds AOTInductor packages alone, which run on the CPU; use --device"
+    ):
+        those_for("cuda", ("aoti",), Path("bundle"))
 
 
 def test_without_a_compiler_it_is_one_line_before_anything_is_written(checkpoint: Make, tmp_path: Path) -> None:

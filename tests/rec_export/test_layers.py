@@ -32,8 +32,7 @@ def recent(heads: int, dim: int) -> Callable[[Tensor, Tensor], Tensor]:
 
 def bags(_: int, dim: int) -> Callable[[Tensor, Tensor], Tensor]:
     """The mean of the same rows as a bag."""
-    encoder = BagEncoder(ROWS, dim, std=1.0)
-    nn.init.normal_(encoder.embedding.table.weight)
+    encoder = BagEncoder(ROWS, dim, std=1.0).eval()
     return lambda history, length: encoder(history)
 
 
@@ -64,3 +63,21 @@ def test_a_user_does_not_depend_on_the_others_in_the_batch(
     whole = vectors(np.arange(600))
     for some in (np.array([5]), np.arange(3, 9), np.arange(60, 540, 2), np.arange(600)[::-1].copy()):
         assert torch.equal(vectors(some), whole[some])
+
+
+def test_what_is_no_tag_counts_for_nothing_in_training_and_after_it_whatever_was_stored() -> None:
+    torch.manual_seed(5)
+    encoder = BagEncoder(4, 3, std=1.0)
+    table = torch.randn(5, 3)  # of a version whose last row was not zero
+    encoder.load_state_dict({"embedding.table.weight": table})
+    tags = torch.tensor([[0, 3, -1], [2, 4, 2**40], [-(2**63), 2**63 - 1, -1], [1, 1, 2]])
+    zero = torch.zeros(3)
+    wanted = torch.stack([(table[0] + table[3]) / 2, table[2], zero, (table[1] + table[1] + table[2]) / 3])
+    for training in (True, False):
+        torch.testing.assert_close(encoder.train(training)(tags), wanted)
+        assert encoder(tags[:0]).shape == (0, 3)
+        assert torch.equal(encoder(tags[:, :0]), torch.zeros(4, 3))
+    encoder.train()(tags).sum().backward()
+    slope = encoder.embedding.table.weight.grad
+    assert slope is not None
+    assert torch.equal(slope[-1], zero)
