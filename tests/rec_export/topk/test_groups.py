@@ -15,6 +15,7 @@ from rec_export.topk.brief import BriefDots
 from rec_export.topk.definition import score_pairs
 from rec_export.topk.form import Form, form_of
 from rec_export.topk.groups import GroupEngine
+from rec_export.topk.maxima import GROUP, ITEMS, TileMaxima
 from rec_export.topk.reference import by_definition
 from rec_export.topk.single import SingleScores
 from rec_export.topk.tiles import Tile, TileEngine
@@ -29,10 +30,11 @@ HEADS: dict[str, Callable[[], Head]] = {
 FREE = 1 << 20
 
 
-def made(head: Head, item_vec: Tensor, free: int = FREE) -> GroupEngine:
+def made(head: Head, item_vec: Tensor, free: int = FREE, group: int = GROUP, tile: int = ITEMS) -> GroupEngine:
     """The engine on the CPU, with so much memory."""
     form = of(head, item_vec)
-    return GroupEngine(form, item_vec, TileEngine(form, item_vec, Tile(64, 1000)), lambda _: free)
+    tiles, maxima = TileEngine(form, item_vec, Tile(64, 1000)), TileMaxima(form, item_vec, group, tile)
+    return GroupEngine(form, item_vec, tiles, maxima, lambda _: free)
 
 
 def of(head: Head, item_vec: Tensor) -> Form:
@@ -65,9 +67,8 @@ def test_is_the_definition(
     user_vec, item_vec = vectors(kind, users, 7, random), vectors(kind, items, 7, random) * scale
     seen = seen_of(users, items, share, random)
     with pytest.MonkeyPatch.context() as patch:
-        for name, value in (("GROUP", group), ("ITEMS", tile * group), ("SLACK", 4)):
-            patch.setattr(groups, name, value)
-        got = made(module, item_vec, free).top_k(user_vec, k, seen)
+        patch.setattr(groups, "SLACK", 4)
+        got = made(module, item_vec, free, group, tile * group).top_k(user_vec, k, seen)
     assert same(got, by_definition(module, user_vec, item_vec, k, seen))
 
 
@@ -97,6 +98,13 @@ def test_no_brief_product_is_further_from_the_score_than_its_bound(kind: str, sc
     wanted = score_pairs(of(DotHead(), item_vec), user_vec.numpy(), item_vec.numpy(), start, rows).reshape(9, 300)
     error = np.abs(brief.scores(user_vec, 0, 300).double().numpy() - wanted)
     assert (error <= brief.bound(user_vec).numpy()[:, None]).all()
+
+
+def test_products_too_small_for_float32_are_within_the_bound() -> None:
+    torch.manual_seed(0)
+    user_vec, item_vec = torch.rand(8, 64) * 1e-20, torch.rand(300, 64) * 1e-25
+    brief, wanted = BriefDots(item_vec), user_vec.double() @ item_vec.double().T
+    assert ((brief.scores(user_vec, 0, 300).double() - wanted).abs() <= brief.bound(user_vec)[:, None]).all()
 
 
 def test_the_users_who_come_together_are_halved_until_the_memory_is_enough(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,116 @@
+"""Triton's way to the groups' maxima: kernels.py multiplies and selects at once, on an NVIDIA GPU.
+
+Catalogue and users are padded to what a kernel works on; what is padded is barred to everybody, like a seen item.
+"""
+
+from contextlib import nullcontext
+from typing import Any, NamedTuple, cast, final
+
+import torch
+from torch import Tensor
+from triton import next_power_of_2
+
+from rec_export.topk.brief import BriefBound
+from rec_export.topk.form import Form
+from rec_export.topk.kernels import dot_maxima
+from rec_export.topk.maxima import GROUP, Maxima
+from rec_export.topk.tiles import Chunk
+
+LEAST = 16  # columns and rows that a tensor core takes
+WIDEST = 256  # vectors: wider ones leave too little of a multiprocessor's memory
+PROGRAMS = 2048  # at least so many at once, if there is work for them: a GPU runs some hundreds side by side
+
+
+class Launch(NamedTuple):
+    """A kernel as it is compiled: its constants, its warps, and how many tiles are on their way at once."""
+
+    kernel: Any
+    constant: dict[str, int]
+    warps: int
+    stages: int
+
+    def run(self, grid: tuple[int, int], *arguments: Tensor | int) -> None:
+        """On the device of the first argument; a grid has programs of two axes."""
+        first = cast(Tensor, arguments[0])
+        with torch.cuda.device(first.device) if first.is_cuda else nullcontext():  # Triton takes the current one
+            self.kernel[grid](*arguments, **self.constant, num_warps=self.warps, num_stages=self.stages)
+
+
+def fused(form: Form, item_vec: Tensor, group: int = GROUP) -> Maxima | None:
+    """By the kernel for this head; None where there is none."""
+    if form.tail or not 1 <= form.dot <= WIDEST:
+        return None
+    return FusedDots(item_vec, group)
+
+
+@final
+class Barred:
+    """Words of bits for what users must not get, of a catalogue padded to `groups` groups."""
+
+    def __init__(self, items: int, groups: int, group: int, device: torch.device) -> None:
+        row = torch.arange(groups * group, device=device)
+        self._group, self._items = group, items
+        self._padded = torch.zeros(groups, dtype=torch.int32, device=device)
+        self._add(self._padded, row[items:])
+
+    def words(self, chunk: Chunk) -> Tensor:
+        """int32 [b, groups]."""
+        words = self._padded.repeat(len(chunk.vec), 1)
+        total = len(self._padded) * self._group
+        self._add(words.view(-1), torch.unique(chunk.seen_user * total + chunk.seen_row))
+        return words
+
+    def _add(self, words: Tensor, place: Tensor) -> None:
+        """Set bits that are not set, int64 [n], no two the same: so their sum is their union."""
+        bit = torch.bitwise_left_shift(words.new_ones(len(place)), (place % self._group).int())
+        words.index_put_((place // self._group,), bit, accumulate=True)
+
+
+@final
+class FusedDots:
+    """Of dot products in bfloat16, summed in float32."""
+
+    name = "Triton"
+
+    def __init__(self, item_vec: Tensor, group: int = GROUP) -> None:
+        """item_vec float32 [N, D], on the device to use; a group is a power of two, 32 at most."""
+        self.group, self.bound = group, BriefBound(item_vec, brief=False).of
+        self._launch = dot_launch(item_vec.shape[1], group)
+        self._width, self._users, self._tile = (self._launch.constant[name] for name in ("DIM", "USERS", "ITEMS"))
+        self._item_vec = padded(brief(item_vec), self._tile, self._width)
+        self._groups = len(self._item_vec) // group
+        self._barred = Barred(len(item_vec), self._groups, group, item_vec.device)
+
+    def bytes_each(self) -> int:
+        """The words of what is barred, and the vector in bfloat16, as it is and padded."""
+        return 4 * self._groups + 4 * self._width
+
+    def of(self, chunk: Chunk) -> Tensor:
+        """float32 [b, groups]."""
+        words, users = self._barred.words(chunk), len(chunk.vec)
+        maxima = chunk.vec.new_empty(words.shape)
+        blocks, tiles = -(-users // self._users), len(self._item_vec) // self._tile
+        each = -(-tiles * blocks // PROGRAMS)
+        user_vec = padded(brief(chunk.vec), 1, self._width)
+        grid = blocks, -(-tiles // each)
+        self._launch.run(grid, user_vec, self._item_vec, words, maxima, users, self._groups, each)
+        return maxima
+
+
+def dot_launch(width: int, group: int) -> Launch:
+    """For vectors so wide."""
+    columns = max(LEAST, next_power_of_2(width))
+    side, warps = (128, 8) if columns <= 128 else (64, 4)
+    constant = {"DIM": columns, "USERS": side, "ITEMS": side, "GROUP": group}
+    return Launch(dot_maxima, constant, warps, stages=3 if columns <= 64 else 2)
+
+
+def padded(vec: Tensor, rows: int, columns: int) -> Tensor:
+    """[n, D] -> contiguous, with zeros up to a multiple of `rows` and up to so many columns."""
+    return torch.nn.functional.pad(vec, (0, columns - vec.shape[1], 0, -len(vec) % rows))
+
+
+def brief(vec: Tensor) -> Tensor:
+    """Rounded to bfloat16; on a CPU, where Triton's interpreter multiplies the bits of a bfloat16, held as float32."""
+    rounded = vec.bfloat16()
+    return rounded.float() if vec.device.type == "cpu" else rounded

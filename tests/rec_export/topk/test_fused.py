@@ -1,0 +1,192 @@
+"""Triton's kernels find the groups: the lists are those of the definition, bit for bit.
+
+Where there is no GPU they run in Triton's interpreter, which must be asked for before Triton is imported.
+"""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from importlib.util import find_spec
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor
+
+from rec_export.topk import Ranker, Seen, fused_here, groups
+from rec_export.topk.definition import score_pairs
+from rec_export.topk.form import Form, form_of
+from rec_export.topk.groups import GroupEngine
+from rec_export.topk.maxima import TileMaxima
+from rec_export.topk.reference import by_definition
+from rec_export.topk.tiles import Chunk, Tile, TileEngine, chunk_of
+from rec_export.towers import DotHead, Head
+from tests.rec_export.topk.test_dot_engine import KINDS, SCALES, same, seen_of, vectors
+
+if not find_spec("triton"):
+    pytest.skip("there is no Triton here", allow_module_level=True)
+
+DEVICE = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+with pytest.MonkeyPatch.context() as asked:
+    asked.setenv("TRITON_INTERPRET", str(int(DEVICE.type == "cpu")))
+    from rec_export.topk import kernels
+    from rec_export.topk.fused import FusedDots, fused
+
+SHARED = {"sm_80": 99 << 10, "sm_90a": 227 << 10}  # that a program may have; 8.6 and 8.9, which have least, run sm_80
+HEADS: dict[str, Callable[[], Head]] = {"dot": DotHead}
+
+
+@pytest.fixture(autouse=True)
+def interpreted() -> Iterator[None]:
+    """Triton asks again at the first launch. NumPy, with which the interpreter reckons, warns of overflows."""
+    with pytest.MonkeyPatch.context() as asked, np.errstate(all="ignore"):
+        asked.setenv("TRITON_INTERPRET", str(int(DEVICE.type == "cpu")))
+        yield
+
+
+def of(head: Head, item_vec: Tensor) -> Form:
+    """The form of a head."""
+    form = form_of(head, item_vec.shape[1])
+    assert form is not None
+    return form
+
+
+def engine(head: Head, item_vec: Tensor, group: int = 32, free: int = 1 << 20) -> GroupEngine:
+    """The engine with the kernels, and so much memory."""
+    form, item_vec = of(head, item_vec), item_vec.to(DEVICE)
+    maxima = fused(form, item_vec, group)
+    assert maxima is not None
+    return GroupEngine(form, item_vec, TileEngine(form, item_vec, Tile(64, 1000)), maxima, lambda _: free)
+
+
+def chunk(user_vec: Tensor, seen: Seen) -> Chunk:
+    """All users."""
+    return chunk_of(user_vec, seen, np.arange(len(user_vec)), DEVICE)
+
+
+def test_without_a_gpu_it_is_the_interpreter() -> None:
+    assert type(kernels.dot_maxima).__name__ == ("JITFunction" if DEVICE.type == "cuda" else "InterpretedFunction")
+
+
+@settings(derandomize=True, max_examples=60, deadline=None)
+@given(
+    head=st.sampled_from(sorted(HEADS)),
+    kind=st.sampled_from(KINDS),
+    scale=st.sampled_from(SCALES),
+    users=st.integers(1, 6),
+    items=st.integers(1, 150),
+    k=st.sampled_from((1, 2, 5, 150)),
+    share=st.sampled_from((0.0, 0.1, 0.9, 5.0)),
+    group=st.sampled_from((1, 2, 4)),
+    free=st.sampled_from((1, 1 << 20)),
+    seed=st.integers(0, 2**32 - 1),
+)
+def test_is_the_definition(
+    head: str, kind: str, scale: float, users: int, items: int, k: int, share: float, group: int, free: int, seed: int
+) -> None:
+    torch.manual_seed(seed)
+    random, module = np.random.default_rng(seed), HEADS[head]()
+    user_vec, item_vec = vectors(kind, users, 7, random), vectors(kind, items, 7, random) * scale
+    seen = seen_of(users, items, share, random)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(groups, "SLACK", 4)
+        got = engine(module, item_vec, group, free).top_k(user_vec, k, seen)
+    assert same(got, by_definition(module, user_vec, item_vec, k, seen))
+
+
+@pytest.mark.parametrize("head", sorted(HEADS))
+@pytest.mark.parametrize("group", [1, 8, 32])
+def test_the_maxima_are_those_of_unseen_items_within_the_bound(head: str, group: int) -> None:
+    """Also where the kernel's blocks of users and of items are not full; user 0 has seen everything."""
+    torch.manual_seed(0)
+    random, module = np.random.default_rng(0), HEADS[head]()
+    user_vec, item_vec = vectors("normal", 130, 7, random), vectors("normal", 333, 7, random)
+    pairs = np.concatenate([random.integers(0, (130, 333), (390, 2)), np.argwhere(np.arange(333)[None] >= 0)])
+    own = chunk(user_vec, Seen.of(pairs[:, 0], pairs[:, 1], 130))
+    rows = np.tile(np.arange(333), 130)
+    exact = score_pairs(of(module, item_vec), user_vec.numpy(), item_vec.numpy(), np.arange(131) * 333, rows)
+    wanted = torch.from_numpy(exact).view(130, 333)
+    wanted[own.seen_user.cpu(), own.seen_row.cpu()] = -torch.inf
+    maxima = fused(of(module, item_vec), item_vec.to(DEVICE), group)
+    assert maxima is not None
+    got, groups = maxima.of(own).cpu().double(), -(-333 // group)
+    wanted = torch.nn.functional.pad(wanted, (0, got.shape[1] * group - 333), value=-torch.inf)
+    wanted = wanted.unflatten(1, (-1, group)).amax(2)
+    assert torch.equal(got == -torch.inf, wanted == -torch.inf)
+    assert (got[0] == -torch.inf).all()
+    assert (got[:, groups:] == -torch.inf).all()
+    error = (got - wanted).nan_to_num(0).abs()
+    assert (error <= maxima.bound(own.vec).cpu()[:, None]).all()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("scale", SCALES)
+@pytest.mark.parametrize("head", sorted(HEADS))
+def test_no_score_is_further_from_the_definition_than_its_bound(head: str, kind: str, scale: float) -> None:
+    torch.manual_seed(0)
+    random, module = np.random.default_rng(0), HEADS[head]()
+    width = 70 if head == "dot" else 7
+    user_vec, item_vec = vectors(kind, 9, width, random), vectors(kind, 200, width, random) * scale
+    maxima = fused(of(module, item_vec), item_vec.to(DEVICE), 1)
+    assert maxima is not None
+    start, rows = np.arange(10) * 200, np.tile(np.arange(200), 9)
+    wanted = score_pairs(of(module, item_vec), user_vec.numpy(), item_vec.numpy(), start, rows).reshape(9, 200)
+    own = chunk(user_vec, Seen.none(9))
+    error = np.abs(maxima.of(own)[:, :200].cpu().double().numpy() - wanted)
+    bound = maxima.bound(own.vec).cpu().numpy()[:, None]
+    assert ((error <= bound) | np.isinf(bound)).all()
+
+
+@pytest.mark.parametrize("head", sorted(HEADS))
+def test_nobody_is_left_to_the_tiles_without_need(head: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(TileEngine, "top_k", lambda *_: pytest.fail("a user is left to the tiles"))
+    torch.manual_seed(0)
+    user_vec, item_vec, module = torch.randn(20, 7), torch.randn(4000, 7), HEADS[head]()
+    seen = seen_of(20, 4000, 0.01, np.random.default_rng(0))
+    got = engine(module, item_vec, free=1 << 30).top_k(user_vec, 10, seen)
+    assert same(got, by_definition(module, user_vec, item_vec, 10, seen))
+
+
+def test_where_triton_works_it_is_chosen_and_elsewhere_torch(monkeypatch: pytest.MonkeyPatch) -> None:
+    narrow, wide = torch.ones(40, 256, device=DEVICE), torch.ones(40, 257, device=DEVICE)
+    chosen = []
+    for why in ("", "triton is not installed"):
+        monkeypatch.setattr(fused_here, "missing", lambda device, why=why: why)
+        chosen += [type(fused_here.maxima_of(of(DotHead(), vec), vec)) for vec in (narrow, wide)]
+    assert chosen == [FusedDots, TileMaxima, TileMaxima, TileMaxima]
+
+
+def test_the_trial_of_the_kernels_comes_out_right() -> None:
+    assert fused_here.right(DEVICE)
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(DEVICE.type == "cpu", reason="there is no CUDA device here")
+@pytest.mark.parametrize("head", sorted(HEADS))
+@pytest.mark.parametrize("k", [1, 10, 500])
+def test_on_a_gpu_the_kernels_are_taken_and_the_lists_are_those_of_the_cpu(head: str, k: int) -> None:
+    random, module = torch.Generator().manual_seed(0), HEADS[head]()
+    user_vec, item_vec = torch.randn(300, 7, generator=random), torch.randn(50_000, 7, generator=random)
+    item_vec[20_000:30_000] = item_vec[:10_000]  # so that many items tie
+    seen = Seen.of(np.arange(9000) % 300, np.arange(9000) * 3, 300)
+    ranker = Ranker(module, item_vec.to(DEVICE), DEVICE)
+    assert ranker.engine == "GroupEngine by Triton"
+    assert same(ranker.top_k(user_vec.to(DEVICE), k, seen), Ranker(module, item_vec).top_k(user_vec, k, seen))
+
+
+@pytest.mark.parametrize(
+    "names", [pytest.param(["dot-64"], marks=pytest.mark.slow), pytest.param(["all"], marks=pytest.mark.long)]
+)
+def test_kernels_compile_for_gpus_that_are_not_there_and_fit_them(names: list[str], tmp_path: Path) -> None:
+    """To machine code, by the assembler that Triton has; with tensor cores, and without a register spilt."""
+    environment = os.environ | {"TRITON_INTERPRET": "0", "TRITON_CACHE_DIR": str(tmp_path)}
+    words = [sys.executable, "-m", "tests.rec_export.topk.ahead", *names]
+    said = subprocess.run(words, env=environment, capture_output=True, text=True, check=True).stdout
+    made = [json.loads(line) for line in said.splitlines()]
+    assert {(one["arch"], *one["by"]) for one in made} == {("sm_80", "mma.sync"), ("sm_90a", "wgmma.mma_async")}
+    assert all(one["cubin"] > 0 and one["spilt"] == 0 and one["shared"] <= SHARED[one["arch"]] for one in made)
