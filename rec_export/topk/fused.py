@@ -4,20 +4,27 @@ Catalogue and users are padded to what a kernel works on; what is padded is barr
 """
 
 from contextlib import nullcontext
+from itertools import pairwise
 from typing import Any, NamedTuple, cast, final
 
 import torch
 from torch import Tensor
 from triton import next_power_of_2
 
-from rec_export.topk.brief import BriefBound
-from rec_export.topk.form import Form
-from rec_export.topk.kernels import dot_maxima
+from rec_export.topk.bound import Bound, most_roundings
+from rec_export.topk.brief import SUMMED, BriefBound
+from rec_export.topk.form import Form, Layer
+from rec_export.topk.kernels import dot_maxima, network_maxima
 from rec_export.topk.maxima import GROUP, Maxima
 from rec_export.topk.tiles import Chunk
 
 LEAST = 16  # columns and rows that a tensor core takes
-WIDEST = 256  # vectors: wider ones leave too little of a multiprocessor's memory
+# What fits a multiprocessor's memory and its registers: vectors of a dot product; of a network its first layer, its
+# second, its third, and the dot part.
+WIDEST = 256
+WIDEST_NETWORK = 128, 64, 64, 128
+TILE = 64  # items of a network's kernel
+CUT = 1 << 13  # to round to 11 bits is as much as so many times to 24
 PROGRAMS = 2048  # at least so many at once, if there is work for them: a GPU runs some hundreds side by side
 
 
@@ -38,9 +45,11 @@ class Launch(NamedTuple):
 
 def fused(form: Form, item_vec: Tensor, group: int = GROUP) -> Maxima | None:
     """By the kernel for this head; None where there is none."""
-    if form.tail or not 1 <= form.dot <= WIDEST:
-        return None
-    return FusedDots(item_vec, group)
+    if form.tail:
+        shape = network_shape(form)
+        fits = shape and all(width <= most for width, most in zip(shape, WIDEST_NETWORK, strict=True))
+        return FusedNetwork(form, item_vec, group) if fits else None
+    return FusedDots(item_vec, group) if 1 <= form.dot <= WIDEST else None
 
 
 @final
@@ -103,6 +112,87 @@ def dot_launch(width: int, group: int) -> Launch:
     side, warps = (128, 8) if columns <= 128 else (64, 4)
     constant = {"DIM": columns, "USERS": side, "ITEMS": side, "GROUP": group}
     return Launch(dot_maxima, constant, warps, stages=3 if columns <= 64 else 2)
+
+
+@final
+class FusedNetwork:
+    """Of a network, in float32; the products of layers before the last are of numbers with 11 bits (TF32)."""
+
+    name = "Triton"
+
+    def __init__(self, form: Form, item_vec: Tensor, group: int = GROUP) -> None:
+        """item_vec float32 [N, D], on the device to use; a group is a power of two, 32 at most."""
+        self.group, self.bound = group, Bound(form, item_vec, network_roundings(form)).of
+        self._hidden, self._launch = form.hidden, network_launch(form, group)
+        self._item_vec = padded(self._columns(item_vec), TILE, self._width)
+        self._groups = len(self._item_vec) // group
+        self._barred = Barred(len(item_vec), self._groups, group, item_vec.device)
+        self._layers = self._flat(form.tail).to(item_vec.device)
+
+    @property
+    def _width(self) -> int:
+        return self._launch.constant["HIDDEN"] + self._launch.constant["DOT"]
+
+    def bytes_each(self) -> int:
+        """The words of what is barred, and the vector, padded twice."""
+        return 4 * self._groups + 8 * self._width
+
+    def of(self, chunk: Chunk) -> Tensor:
+        """float32 [b, groups]."""
+        words, users = self._barred.words(chunk), len(chunk.vec)
+        maxima = chunk.vec.new_empty(words.shape)
+        tiles = len(self._item_vec) // TILE
+        each = -(-tiles * users // PROGRAMS)
+        grid = tiles, -(-users // each)
+        user_vec = self._columns(chunk.vec)
+        self._launch.run(grid, user_vec, self._item_vec, self._layers, words, maxima, users, self._groups, each)
+        return maxima
+
+    def _columns(self, vec: Tensor) -> Tensor:
+        """[n, H + D] -> [n, HIDDEN + DOT]."""
+        first, last = vec[:, : self._hidden], vec[:, self._hidden :]
+        constant = self._launch.constant
+        return torch.cat([padded(first, 1, constant["HIDDEN"]), padded(last, 1, constant["DOT"])], 1)
+
+    def _flat(self, tail: tuple[Layer, ...]) -> Tensor:
+        """The layers as the kernel reads them."""
+        constant = self._launch.constant
+        widths = [constant[name] for name in ("HIDDEN", "SECOND", "THIRD") if constant[name]]
+        parts = []
+        for layer, (inputs, outputs) in zip(tail[:-1], pairwise(widths), strict=True):
+            parts += [tf32(padded(layer.weight.T, inputs, outputs)).flatten()]
+            parts += [padded(layer.bias[None], 1, outputs)[0]]
+        return torch.cat([*parts, padded(tail[-1].weight, 1, widths[-1])[0], tail[-1].bias])
+
+
+def network_shape(form: Form) -> tuple[int, int, int, int] | None:
+    """The kernel's widths of the first layer, the second and the third, and of the dot part; None: too many layers."""
+    widths = [layer.weight.shape[1] for layer in form.tail]
+    if len(widths) > 3:
+        return None
+    first, second, third, dot = (
+        max(LEAST, next_power_of_2(width)) if width else 0 for width in (*widths, *[0] * (3 - len(widths)), form.dot)
+    )
+    return first, second, third, dot
+
+
+def network_launch(form: Form, group: int) -> Launch:
+    """For a head that fits."""
+    shape = network_shape(form)
+    assert shape is not None
+    constant = dict(zip(("HIDDEN", "SECOND", "THIRD", "DOT"), shape, strict=True)) | {"ITEMS": TILE, "GROUP": group}
+    return Launch(network_maxima, constant, 4 if shape[0] + shape[3] <= 64 else 8, stages=3)
+
+
+def network_roundings(form: Form) -> int:
+    """m of bound.py: both factors of a layer on tensor cores are cut, and its sums are theirs (brief.py)."""
+    *before, last = (layer.weight.shape[1] + 3 for layer in form.tail)
+    return most_roundings(form, [*(2 * CUT + SUMMED * layer for layer in before), last])
+
+
+def tf32(number: Tensor) -> Tensor:
+    """float32 -> the nearest with 11 bits."""
+    return ((number.contiguous().view(torch.int32) + 0x1000) & -0x2000).view(torch.float32)
 
 
 def padded(vec: Tensor, rows: int, columns: int) -> Tensor:

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 import torch
 from hypothesis import given, settings
@@ -11,7 +12,8 @@ from torch import Tensor
 
 from rec_export.errors import DeviceError
 from rec_export.topk import Seen, groups
-from rec_export.topk.brief import BriefDots
+from rec_export.topk.bound import UNIT
+from rec_export.topk.brief import SUMMED, BriefDots
 from rec_export.topk.definition import score_pairs
 from rec_export.topk.form import Form, form_of
 from rec_export.topk.groups import GroupEngine
@@ -98,6 +100,27 @@ def test_no_brief_product_is_further_from_the_score_than_its_bound(kind: str, sc
     wanted = score_pairs(of(DotHead(), item_vec), user_vec.numpy(), item_vec.numpy(), start, rows).reshape(9, 300)
     error = np.abs(brief.scores(user_vec, 0, 300).double().numpy() - wanted)
     assert (error <= brief.bound(user_vec).numpy()[:, None]).all()
+
+
+@pytest.mark.parametrize("together", [1, 4, 16])
+@pytest.mark.parametrize("spread", [0.0, 8.0])
+def test_a_sum_that_is_cut_at_each_step_as_on_a_tensor_core_loses_less_than_is_counted(
+    together: int, spread: float
+) -> None:
+    """Cut, not rounded, to 24 bits counted from the largest added; all of one sign, so that all errors go one way."""
+    random = np.random.default_rng(0)
+    for width in (1, 16, 64, 250):
+        term = random.random(width) * np.exp2(spread * random.standard_normal(width))
+        total = np.zeros(())
+        for some in np.split(term, range(together, width, together)):
+            total = cut(cut(np.append(some, total)).sum())
+        assert 0 <= term.sum() - total <= SUMMED * width * UNIT * term.sum()
+
+
+def cut(number: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """float64 [...] -> the same, without what is below the 24th bit of the largest."""
+    unit = np.exp2(np.frexp(np.abs(number).max())[1] - 24)
+    return np.trunc(number / unit) * unit
 
 
 def test_products_too_small_for_float32_are_within_the_bound() -> None:
