@@ -22,9 +22,11 @@ LEAST = 16  # columns and rows that a tensor core takes
 # What fits a multiprocessor's memory and its registers: vectors of a dot product; of a network its first layer, its
 # second, its third, and the dot part.
 WIDEST = 256
-WIDEST_NETWORK = 128, 64, 64, 128
+WIDEST_NETWORK = 128, 64, 32, 128
 TILE = 64  # items of a network's kernel
-CUT = 1 << 13  # to round to 11 bits is as much as so many times to 24
+CUT = (
+    4 << 8
+)  # roundings of 2^-24 for a number of 8 and 8 bits, such a weight, and the product that is left out: see below
 PROGRAMS = 2048  # at least so many at once, if there is work for them: a GPU runs some hundreds side by side
 
 
@@ -116,7 +118,12 @@ def dot_launch(width: int, group: int) -> Launch:
 
 @final
 class FusedNetwork:
-    """Of a network, in float32; the products of layers before the last are of numbers with 11 bits (TF32)."""
+    """Of a network, in float32; in the layers before the last products are of bfloat16, two for each number.
+
+    With x' for x in bfloat16 and x" for x - x' in bfloat16, x w is taken for x" w' + x' w" + x' w', three products of
+    8 bits, which are exact. x' + x" is off x by 2^-16 |x|, the weight likewise, and |x" w"| is below 2^-16 |x w|, each
+    but for products of errors: less than 4 times 2^-16 in all.
+    """
 
     name = "Triton"
 
@@ -127,7 +134,7 @@ class FusedNetwork:
         self._item_vec = padded(self._columns(item_vec), TILE, self._width)
         self._groups = len(self._item_vec) // group
         self._barred = Barred(len(item_vec), self._groups, group, item_vec.device)
-        self._layers = self._flat(form.tail).to(item_vec.device)
+        self._weights, self._singles = self._layers(form.tail)
 
     @property
     def _width(self) -> int:
@@ -145,7 +152,8 @@ class FusedNetwork:
         each = -(-tiles * users // PROGRAMS)
         grid = tiles, -(-users // each)
         user_vec = self._columns(chunk.vec)
-        self._launch.run(grid, user_vec, self._item_vec, self._layers, words, maxima, users, self._groups, each)
+        arrays = user_vec, self._item_vec, self._weights, self._singles, words, maxima
+        self._launch.run(grid, *arrays, users, self._groups, each)
         return maxima
 
     def _columns(self, vec: Tensor) -> Tensor:
@@ -154,15 +162,18 @@ class FusedNetwork:
         constant = self._launch.constant
         return torch.cat([padded(first, 1, constant["HIDDEN"]), padded(last, 1, constant["DOT"])], 1)
 
-    def _flat(self, tail: tuple[Layer, ...]) -> Tensor:
+    def _layers(self, tail: tuple[Layer, ...]) -> tuple[Tensor, Tensor]:
         """The layers as the kernel reads them."""
         constant = self._launch.constant
         widths = [constant[name] for name in ("HIDDEN", "SECOND", "THIRD") if constant[name]]
-        parts = []
+        weights, singles = [], []
         for layer, (inputs, outputs) in zip(tail[:-1], pairwise(widths), strict=True):
-            parts += [tf32(padded(layer.weight.T, inputs, outputs)).flatten()]
-            parts += [padded(layer.bias[None], 1, outputs)[0]]
-        return torch.cat([*parts, padded(tail[-1].weight, 1, widths[-1])[0], tail[-1].bias])
+            weight = padded(layer.weight.T, inputs, outputs)
+            weights += [weight.flatten(), (weight - weight.bfloat16().float()).flatten()]
+            singles.append(padded(layer.bias[None], 1, outputs)[0])
+        singles += [padded(tail[-1].weight, 1, widths[-1])[0], tail[-1].bias]
+        device = self._item_vec.device
+        return brief(torch.cat([*weights, torch.zeros(1)]).to(device)), torch.cat(singles).to(device)
 
 
 def network_shape(form: Form) -> tuple[int, int, int, int] | None:
@@ -181,18 +192,13 @@ def network_launch(form: Form, group: int) -> Launch:
     shape = network_shape(form)
     assert shape is not None
     constant = dict(zip(("HIDDEN", "SECOND", "THIRD", "DOT"), shape, strict=True)) | {"ITEMS": TILE, "GROUP": group}
-    return Launch(network_maxima, constant, 4 if shape[0] + shape[3] <= 64 else 8, stages=3)
+    return Launch(network_maxima, constant, warps=4, stages=3)
 
 
 def network_roundings(form: Form) -> int:
-    """m of bound.py: both factors of a layer on tensor cores are cut, and its sums are theirs (brief.py)."""
+    """m of bound.py. As the smaller products are 2^-7 of the others, their sums lose less than an eighth of SUMMED."""
     *before, last = (layer.weight.shape[1] + 3 for layer in form.tail)
-    return most_roundings(form, [*(2 * CUT + SUMMED * layer for layer in before), last])
-
-
-def tf32(number: Tensor) -> Tensor:
-    """float32 -> the nearest with 11 bits."""
-    return ((number.contiguous().view(torch.int32) + 0x1000) & -0x2000).view(torch.float32)
+    return most_roundings(form, [*(CUT + (SUMMED + 1) * layer for layer in before), last])
 
 
 def padded(vec: Tensor, rows: int, columns: int) -> Tensor:

@@ -2,7 +2,7 @@
 
 For each user, with s the K-th best of the groups' largest scores and e the bound on a coarse score: K groups, so K
 items, have coarse scores of s or more, hence scores of s - e or more. So whatever the list holds has a coarse score of
-s - 2 e or more, and lies in a group whose largest is. The items of those groups, few more than K groups, get float32
+s - 2 e or more, and lies in a group whose largest is. The items of those groups, more than K groups, get float32
 scores, which leave few more than K items for the definition, as in tiles.py.
 
 Nothing is sorted but the groups' maxima, a 32nd of the scores. A user with too many groups to look at, as with heavy
@@ -29,7 +29,7 @@ from rec_export.topk.single import SingleScores
 from rec_export.topk.switches import whole_float32
 from rec_export.topk.tiles import Chunk, TileEngine, chunk_of, rounded_down
 
-SLACK = 32  # groups looked at beyond K
+SLACK = 32  # groups looked at beyond 2 K
 MOST_USERS = 1 << 13
 SHARE = 0.25  # of the free memory
 
@@ -37,6 +37,11 @@ SHARE = 0.25  # of the free memory
 def free_bytes(device: torch.device) -> int:
     """What may be had on the device; of a CPU's memory always the same, which is enough."""
     return torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else 1 << 30
+
+
+def looked_at(k: int) -> int:
+    """How many groups of a user: coarse scores of Gaussian vectors leave some 1.7 K."""
+    return 2 * k + SLACK
 
 
 @final
@@ -60,7 +65,7 @@ class GroupEngine:
 
     def top_k(self, user_vec: Tensor, k: int, seen: Seen) -> TopK:
         """float32 [B, D] -> B lists."""
-        if -(-self._items // self._maxima.group) < 2 * (k + SLACK):
+        if -(-self._items // self._maxima.group) < 2 * looked_at(k):
             return self._tiles.top_k(user_vec, k, seen)
         best, left = Best(len(user_vec), k), np.zeros(len(user_vec), np.bool_)
         at, step = 0, self._users(k)
@@ -81,7 +86,7 @@ class GroupEngine:
         """How many users to take at once: by what each needs, in bytes, at the worst of its moments."""
         width = max([self._item_vec.shape[1], *(len(layer.bias) for layer in self._form.tail)])
         each = 24 * (self._items // self._maxima.group) + self._maxima.bytes_each()
-        pairs = (k + SLACK) * self._maxima.group * (8 * width + 48)
+        pairs = looked_at(k) * self._maxima.group * (8 * width + 48)
         return max(1, min(MOST_USERS, int(SHARE * self._free(self._device)) // (each + pairs)))
 
     def _fewer(self, users: int, error: torch.OutOfMemoryError) -> int:
@@ -98,12 +103,15 @@ class GroupEngine:
     def _settle(self, best: Best, chunk: Chunk, k: int) -> Int64:
         """Offer the candidates of a chunk's users; bool [b]: who is left to the tiles."""
         bound, size = self._maxima.bound(chunk.vec), self._maxima.group
-        value, group = self._maxima.of(chunk).topk(k + SLACK)
+        value, group = self._maxima.of(chunk).topk(looked_at(k))
         least = rounded_down(value[:, k - 1].double() - 2 * bound)
         sharp = self._bound.of(chunk.vec)
         left = ~(value[:, -1] < least) | torch.isinf(bound) | torch.isinf(sharp)
+        reached = (value >= least[:, None]) & ~left[:, None]
+        most = max(k, int(reached.sum(1).max()))  # the values fall, so what has reached it comes first
+        group, reached = group[:, :most], reached[:, :most]
         row = (group[:, :, None] * size + torch.arange(size, device=self._device)).flatten(1)
-        kept = ((value >= least[:, None]) & ~left[:, None]).repeat_interleave(size, dim=1) & (row < self._items)
+        kept = reached.repeat_interleave(size, dim=1) & (row < self._items)
         kept &= ~chunk.has_seen(row, self._items)
         score = self._single.of_pairs(chunk.vec, row.clamp(max=self._items - 1))
         score[~kept] = -torch.inf

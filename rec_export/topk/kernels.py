@@ -47,62 +47,69 @@ def dot_maxima(
 
 
 @triton.jit
-def tf32(number):
-    """float32, below 2^127 -> the nearest with 11 bits, so that a tensor core has nothing left to cut."""
-    return ((number.to(tl.int32, bitcast=True) + 0x1000) & -0x2000).to(tl.float32, bitcast=True)
+def cut(number):
+    """float32 -> the nearest number with 8 bits, as a bfloat16 has them, still float32."""
+    return ((number.to(tl.int32, bitcast=True) + 0x8000) & -0x10000).to(tl.float32, bitcast=True)
 
 
 @triton.jit
-def relu_layer(number, weight, bias):
-    """float32 [n, I], [I, O], [O] -> [n, O]; the weights have 11 bits."""
-    return tl.maximum(tl.dot(tf32(number), weight, input_precision="tf32") + bias[None, :], 0.0)
+def relu_layer(number, most, rest, bias):
+    """float32 [n, I], weights bfloat16 [I, O] in two parts, bias float32 [O] -> float32 [n, O].
+
+    Of the four products of parts the smallest is left out; the others are added to one sum, the largest last.
+    """
+    own = cut(number)
+    left = cut(number - own).to(most.dtype)
+    own = own.to(most.dtype)
+    total = tl.dot(own, most, tl.dot(own, rest, tl.dot(left, most)))
+    return tl.maximum(total + bias[None, :], 0.0)
 
 
 @triton.jit
-def weights(layers_ptr, INPUTS: tl.constexpr, OUTPUTS: tl.constexpr):
-    """float32 [INPUTS, OUTPUTS], [OUTPUTS], as they follow one another."""
-    output = tl.arange(0, OUTPUTS)
-    weight = tl.load(layers_ptr + tl.arange(0, INPUTS)[:, None] * OUTPUTS + output[None, :])
-    return weight, tl.load(layers_ptr + INPUTS * OUTPUTS + output)
+def weights(weight_ptr, INPUTS: tl.constexpr, OUTPUTS: tl.constexpr):
+    """bfloat16 [INPUTS, OUTPUTS] twice, as they follow one another."""
+    place = tl.arange(0, INPUTS)[:, None] * OUTPUTS + tl.arange(0, OUTPUTS)[None, :]
+    return tl.load(weight_ptr + place), tl.load(weight_ptr + INPUTS * OUTPUTS + place)
 
 
 @triton.jit(do_not_specialize=["users", "groups", "each"])
 def network_maxima(
-    user_ptr, item_ptr, layers_ptr, barred_ptr, maxima_ptr, users, groups, each,
+    user_ptr, item_ptr, weight_ptr, single_ptr, barred_ptr, maxima_ptr, users, groups, each,
     HIDDEN: tl.constexpr, SECOND: tl.constexpr, THIRD: tl.constexpr, DOT: tl.constexpr,
     ITEMS: tl.constexpr, GROUP: tl.constexpr,
 ):  # fmt: skip
     """float32 [users, HIDDEN + DOT], [groups * GROUP, HIDDEN + DOT], layers, int32 [users, groups] -> float32 of these.
 
-    Layers: weight and bias of each, one after the other; SECOND, THIRD, DOT: 0 where there is none. A program has ITEMS
-    items, which stay, and up to `each` users, who pass one by one.
+    bfloat16: the weights of the layers but the last, each in two parts; float32: their biases, and the last layer.
+    SECOND, THIRD, DOT: 0 where there is none. A program has ITEMS items, which stay, and up to `each` users, who pass
+    one by one.
     """
     per_tile: tl.constexpr = ITEMS // GROUP
     hidden = tl.arange(0, HIDDEN)
     item_ptr += (tl.program_id(0).to(tl.int64) * ITEMS + tl.arange(0, ITEMS)[:, None]) * (HIDDEN + DOT)
     item = tl.load(item_ptr + hidden[None, :])
-    if DOT > 0:
-        item_dot = tl.load(item_ptr + HIDDEN + tl.arange(0, DOT)[None, :])
     if SECOND > 0:
-        weight_1, bias_1 = weights(layers_ptr, HIDDEN, SECOND)
-        layers_ptr += (HIDDEN + 1) * SECOND
+        most_1, rest_1 = weights(weight_ptr, HIDDEN, SECOND)
+        bias_1 = tl.load(single_ptr + tl.arange(0, SECOND))
     if THIRD > 0:
-        weight_2, bias_2 = weights(layers_ptr, SECOND, THIRD)
-        layers_ptr += (SECOND + 1) * THIRD
+        most_2, rest_2 = weights(weight_ptr + 2 * HIDDEN * SECOND, SECOND, THIRD)
+        bias_2 = tl.load(single_ptr + SECOND + tl.arange(0, THIRD))
     last: tl.constexpr = THIRD if THIRD > 0 else SECOND if SECOND > 0 else HIDDEN
-    weight = tl.load(layers_ptr + tl.arange(0, last))
-    bias = tl.load(layers_ptr + last)
+    weight = tl.load(single_ptr + SECOND + THIRD + tl.arange(0, last))
+    bias = tl.load(single_ptr + SECOND + THIRD + last)
     first = tl.program_id(1) * each
     for user in range(first, tl.minimum(first + each, users)):
         own_ptr = user_ptr + user * (HIDDEN + DOT)
         number = tl.maximum(tl.load(own_ptr + hidden)[None, :] + item, 0.0)
         if SECOND > 0:
-            number = relu_layer(number, weight_1, bias_1)
+            number = relu_layer(number, most_1, rest_1, bias_1)
         if THIRD > 0:
-            number = relu_layer(number, weight_2, bias_2)
+            number = relu_layer(number, most_2, rest_2, bias_2)
         score = tl.sum(number * weight[None, :], axis=1) + bias
         if DOT > 0:
-            score += tl.sum(tl.load(own_ptr + HIDDEN + tl.arange(0, DOT))[None, :] * item_dot, axis=1)
+            dot = HIDDEN + tl.arange(0, DOT)
+            own = tl.load(own_ptr + dot)[None, :]
+            score += tl.sum(own * tl.load(item_ptr + dot[None, :]), axis=1)  # read again: registers are scarce
         group = tl.program_id(0) * per_tile + tl.arange(0, per_tile)
         place = (user * groups.to(tl.int64) + group)[None, :]
         tl.store(maxima_ptr + place, best_unseen(score[None, :], tl.load(barred_ptr + place), GROUP))

@@ -20,10 +20,10 @@ PTXAS = Path(triton.__file__).parent / "backends" / "nvidia" / "bin" / "ptxas"
 WHOLE = {"barred_ptr": "*i32", "maxima_ptr": "*fp32"}
 TYPES = {
     "dot_maxima": WHOLE | {"user_ptr": "*bf16", "item_ptr": "*bf16"},
-    "network_maxima": WHOLE | {"user_ptr": "*fp32", "item_ptr": "*fp32", "layers_ptr": "*fp32"},
+    "network_maxima": WHOLE | {"user_ptr": "*fp32", "item_ptr": "*fp32", "weight_ptr": "*bf16", "single_ptr": "*fp32"},
 }
 SHAPE = "HIDDEN", "SECOND", "THIRD", "DOT"
-NETWORKS = ((1,), 0), ((64, 32), 0), ((128, 64, 32), 0), ((64,), 65), ((128, 64, 64), 128), ((128,), 128)
+NETWORKS = ((1,), 0), ((64, 32), 0), ((128, 64, 32), 0), ((64,), 65), ((128, 64, 32), 128), ((128,), 128)
 CAPABILITIES = 80, 90
 
 

