@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from triton import next_power_of_2
 
-from rec_export.topk.bound import Bound, most_roundings
+from rec_export.topk.bound import LARGE, Bound, most_roundings
 from rec_export.topk.brief import SUMMED, BriefBound
 from rec_export.topk.form import Form, Layer
 from rec_export.topk.kernels import dot_maxima, network_maxima
@@ -24,9 +24,7 @@ LEAST = 16  # columns and rows that a tensor core takes
 WIDEST = 256
 WIDEST_NETWORK = 128, 64, 32, 128
 TILE = 64  # items of a network's kernel
-CUT = (
-    4 << 8
-)  # roundings of 2^-24 for a number of 8 and 8 bits, such a weight, and the product that is left out: see below
+CUT = 4 << 8  # roundings of 2^-24 that a product of numbers in two parts counts as: see FusedNetwork
 PROGRAMS = 2048  # at least so many at once, if there is work for them: a GPU runs some hundreds side by side
 
 
@@ -50,7 +48,8 @@ def fused(form: Form, item_vec: Tensor, group: int = GROUP) -> Maxima | None:
     if form.tail:
         shape = network_shape(form)
         fits = shape and all(width <= most for width, most in zip(shape, WIDEST_NETWORK, strict=True))
-        return FusedNetwork(form, item_vec, group) if fits else None
+        tame = all(layer.weight.abs().max() < LARGE for layer in form.tail)  # else bfloat16 may make one infinite
+        return FusedNetwork(form, item_vec, group) if fits and tame else None
     return FusedDots(item_vec, group) if 1 <= form.dot <= WIDEST else None
 
 
@@ -60,7 +59,7 @@ class Barred:
 
     def __init__(self, items: int, groups: int, group: int, device: torch.device) -> None:
         row = torch.arange(groups * group, device=device)
-        self._group, self._items = group, items
+        self._group = group
         self._padded = torch.zeros(groups, dtype=torch.int32, device=device)
         self._add(self._padded, row[items:])
 
@@ -173,7 +172,8 @@ class FusedNetwork:
             singles.append(padded(layer.bias[None], 1, outputs)[0])
         singles += [padded(tail[-1].weight, 1, widths[-1])[0], tail[-1].bias]
         device = self._item_vec.device
-        return brief(torch.cat([*weights, torch.zeros(1)]).to(device)), torch.cat(singles).to(device)
+        weights.append(torch.zeros(1))  # of a network of one layer nothing is read, but something must be there
+        return brief(torch.cat(weights).to(device)), torch.cat(singles).to(device)
 
 
 def network_shape(form: Form) -> tuple[int, int, int, int] | None:

@@ -115,8 +115,8 @@ class GroupEngine:
         kept &= ~chunk.has_seen(row, self._items)
         score = self._single.of_pairs(chunk.vec, row.clamp(max=self._items - 1))
         score[~kept] = -torch.inf
-        reached = score.topk(k).values[:, -1].double() - 2 * sharp
-        kept &= score >= rounded_down(reached)[:, None]
+        least = rounded_down(score.topk(k).values[:, -1].double() - 2 * sharp)
+        kept &= score >= least[:, None]
         self._offer(best, chunk, kept, row)
         return left.cpu().numpy()
 

@@ -163,6 +163,13 @@ def test_nobody_is_left_to_the_tiles_without_need(made: Callable[[], Head], monk
     assert same(got, by_definition(module, user_vec, item_vec, 10, seen))
 
 
+def with_a_weight_of(number: float) -> Head:
+    """Which bfloat16 may not hold."""
+    head = AdditiveHead((8, 4), 0)
+    torch.nn.init.constant_(head.get_parameter("tail.0.weight"), number)
+    return head
+
+
 @pytest.mark.parametrize(
     ("module", "width", "taken"),
     [
@@ -171,6 +178,7 @@ def test_nobody_is_left_to_the_tiles_without_need(made: Callable[[], Head], monk
         (AdditiveHead((128, 64, 32), 128), 256, FusedNetwork),
         (AdditiveHead((128, 65), 0), 128, TileMaxima),
         (AdditiveHead((8, 8, 8, 8), 0), 8, TileMaxima),
+        (with_a_weight_of(3.4e38), 8, TileMaxima),
     ],
 )
 def test_where_triton_works_it_is_chosen_for_what_fits_and_elsewhere_torch(
