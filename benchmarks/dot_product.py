@@ -25,6 +25,7 @@ from rec_export.bench.case import Case
 from rec_export.bench.measure import report
 from rec_export.bundle import Bundle
 from rec_export.scorer import Model, Scorer, chunks
+from rec_export.topk.ranker import CPU
 from rec_export.towers import DotHead
 
 
@@ -54,7 +55,7 @@ def main() -> None:
     files = zip(options.bundle, options.interactions, options.items, strict=True)
     cases = [partial(trained, *paths, options.users, k) for paths in files for k in (10, 100)]
     sys.stdout.write(f"{table.TITLE}\n")
-    report(cases, options.rounds, lambda result: print(table.row(result), flush=True))  # noqa: T201
+    report(cases, options.rounds, lambda result: print(table.row(result), flush=True), CPU)  # noqa: T201
 
 
 if __name__ == "__main__":

@@ -42,6 +42,12 @@ class Case(NamedTuple):
         seen = self.seen.take(np.arange(users))
         return self._replace(user_vec=self.user_vec[:users], seen=seen, network=network)
 
+    def on(self, device: torch.device) -> "Case":
+        """The same on a device."""
+        network = self.network and Network(*(part.to(device) for part in self.network))
+        user_vec, item_vec = self.user_vec.to(device), self.item_vec.to(device)
+        return self._replace(head=self.head.to(device), user_vec=user_vec, item_vec=item_vec, network=network)
+
 
 Way = Callable[[], Tensor | None]
 """A way through a case: item rows, int64 [B, k]; or nothing where nothing is selected."""
@@ -67,5 +73,5 @@ def best_of(score: Callable[[int], Tensor], seen: Seen, k: int, at_once: int) ->
     for at in range(0, len(seen.start) - 1, at_once):
         scores = score(at)
         scores[tuple(seen_pairs(seen, at, at_once).T)] = -torch.inf
-        lists.append(scores.topk(k).indices)
+        lists.append(scores.topk(k).indices.cpu())
     return torch.cat(lists)

@@ -23,6 +23,7 @@ CASES = (
 @click.option("--items", type=click.IntRange(min=1000), default=160_000, show_default=True, help="Of the catalogue.")
 @click.option("--rounds", type=click.IntRange(min=1), default=3, show_default=True, help="The median counts.")
 @click.option("--threads", type=click.IntRange(min=1), help="Of every way.  [default: all cores]")
+@click.option("--device", "place", default="cpu", show_default=True, help="cpu or cuda; there beside torch alone.")
 @click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
 @click.option("--plot", "picture", type=click.Path(path_type=Path, dir_okay=False), help="Draw the report, as PNG.")
 def bench(
@@ -31,6 +32,7 @@ def bench(
     items: int,
     rounds: int,
     threads: int | None,
+    place: str,
     as_json: bool,
     picture: Path | None,
 ) -> None:
@@ -39,14 +41,16 @@ def bench(
 
     from rec_export.bench import measure, table
     from rec_export.bench.cases import cases
+    from rec_export.device import device_of
 
+    device = device_of(place)
     if threads:
         torch.set_num_threads(threads)
     if not as_json:
-        click.echo(f"{table.heading(measure.machine({}))}\n\n{table.TITLE}")
+        click.echo(f"{table.heading(measure.machine({}, device))}\n\n{table.TITLE}")
     known = cases(users, items)
     todo = [known[name] for name in names or CASES]
-    report = measure.report(todo, rounds, lambda result: None if as_json else click.echo(table.row(result)))
+    report = measure.report(todo, rounds, lambda result: None if as_json else click.echo(table.row(result)), device)
     click.echo(report.as_json() if as_json else f"\n{table.footing(report.machine)}", nl=not as_json)
     if picture:
         table.plot(report, picture)

@@ -11,8 +11,11 @@ from rec_export.bench.case import AT_ONCE, Case, Way, best_of, seen_pairs
 
 
 def dot_peers(case: Case) -> dict[str, Way]:
-    """Every way that this environment has."""
-    ways: dict[str, Way] = {"torch": lambda: in_torch(case), "onnxruntime": onnxruntime(case)}
+    """Every way that this environment has; only torch's runs on a GPU."""
+    ways: dict[str, Way] = {"torch": lambda: in_torch(case)}
+    if case.item_vec.is_cuda:
+        return ways
+    ways["onnxruntime"] = onnxruntime(case)
     if find_spec("implicit"):
         ways["implicit"] = implicit(case)
     if find_spec("faiss"):

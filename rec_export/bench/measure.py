@@ -42,6 +42,7 @@ class Machine(Record):
     """
 
     cpu: str
+    gpu: str | None
     flags: tuple[str, ...]
     cores: int
     threads: int
@@ -58,16 +59,18 @@ class Report(Record):
 
 
 @torch.inference_mode()
-def report(cases: Iterable[Callable[[], Case]], rounds: int, tell: Callable[[Result], None]) -> Report:
+def report(
+    cases: Iterable[Callable[[], Case]], rounds: int, tell: Callable[[Result], None], device: torch.device
+) -> Report:
     """Measure the cases one after another; `tell` hears of each when it is done."""
     results, first = [], {}
     for make in cases:
         with torch.inference_mode(False):
-            case = make()
+            case = make().on(device)
         result, first[case.name] = measure(case, rounds)
         results.append(result)
         tell(result)
-    return Report(machine=machine(first), cases=tuple(results))
+    return Report(machine=machine(first, device), cases=tuple(results))
 
 
 def measure(case: Case, rounds: int) -> tuple[Result, float]:
@@ -75,11 +78,14 @@ def measure(case: Case, rounds: int) -> tuple[Result, float]:
     todo = ways(case)
     seconds: dict[str, list[float]] = {name: [] for name in todo}
     found: dict[str, Tensor] = {}
+    now = clock(case.item_vec.device)
     for _ in range(rounds + 1):  # the first round prepares and compiles
         for name, (_, way) in todo.items():
-            began = clock()()
+            began = now()
             lists = way()
-            seconds[name].append(clock()() - began)
+            if case.item_vec.is_cuda:
+                torch.cuda.synchronize(case.item_vec.device)
+            seconds[name].append(now() - began)
             if lists is not None:
                 found[name] = lists
     check(case.name, found)
@@ -100,7 +106,7 @@ def measure(case: Case, rounds: int) -> tuple[Result, float]:
 
 def ways(case: Case) -> dict[str, tuple[int, Way]]:
     """Name -> how many of the users take this way, and the way."""
-    ranker = Ranker(case.head, case.item_vec)
+    ranker = Ranker(case.head, case.item_vec, case.item_vec.device)
     todo: dict[str, tuple[int, Way]] = {
         "ours": (
             len(case.user_vec),
@@ -125,21 +131,22 @@ def check(name: str, found: dict[str, Tensor]) -> None:
             raise ModelError(f"{name}: only {same:.1%} of {way}'s places hold the items of ours; report this as a bug")
 
 
-def clock() -> Callable[[], float]:
+def clock(device: torch.device) -> Callable[[], float]:
     """Seconds of processor time with one thread, as other processes disturb these least; else those of a clock."""
-    return time.process_time if torch.get_num_threads() == 1 else time.perf_counter
+    return time.process_time if device.type == "cpu" and torch.get_num_threads() == 1 else time.perf_counter
 
 
-def machine(first: dict[str, float]) -> Machine:
+def machine(first: dict[str, float], device: torch.device) -> Machine:
     """This machine; only those of its processor's flags that bear on speed."""
     named = processor()
     flags = [flag for flag in named.get("flags", "").split() if flag.startswith(("avx", "fma", "amx", "f16c"))]
     return Machine(
         cpu=named.get("model name", platform.processor() or platform.machine()),
+        gpu=torch.cuda.get_device_name(device) if device.type == "cuda" else None,
         flags=tuple(sorted(flags)),
         cores=os.cpu_count() or 1,
         threads=torch.get_num_threads(),
-        clock=clock().__name__,
+        clock=clock(device).__name__,
         torch=torch.__version__,
         first_s={name: round(value, 2) for name, value in first.items()},
     )

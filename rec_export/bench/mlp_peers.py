@@ -21,7 +21,7 @@ def product(case: Case) -> None:
     """The limit: the float32 products of the layers that every pair needs, and of the dot part; nothing else."""
     width, dot = tail_of(case)[0].in_features, cast(AdditiveHead, case.head).dot
     layers = [layer.weight.T for layer in tail_of(case)[:-1]]
-    pairs = [torch.randn(PAIRS, weight.shape[0]) for weight in layers]
+    pairs = [weight.new_ones(PAIRS, weight.shape[0]).normal_() for weight in layers]
     for _ in range(0, len(case.user_vec) * len(case.item_vec) if layers else 0, PAIRS):
         for hidden, weight in zip(pairs, layers, strict=True):
             hidden @ weight

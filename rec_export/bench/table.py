@@ -11,7 +11,7 @@ def heading(machine: Machine) -> str:
     """Where it was measured."""
     unit = "processor time" if machine.clock == "process_time" else "clock time"
     threads = f"{machine.threads} thread{'s' * (machine.threads > 1)} of {machine.cores}"
-    return f"{machine.cpu}, {threads}, {unit}, torch {machine.torch}\n{' '.join(machine.flags)}"
+    return f"{machine.gpu or machine.cpu}, {threads}, {unit}, torch {machine.torch}\n{' '.join(machine.flags)}"
 
 
 def row(result: Result) -> str:
@@ -46,6 +46,6 @@ def plot(report: Report, path: Path) -> None:
     axes.set_xticks([case + 0.42 for case in range(len(speeds))], [case.name for case in report.cases], rotation=20)
     axes.set_yscale("log")
     axes.set_ylabel("user x item pairs a second")
-    axes.set_title(report.machine.cpu)
+    axes.set_title(report.machine.gpu or report.machine.cpu)
     axes.legend()
     figure.savefig(path, dpi=120)

@@ -9,11 +9,13 @@ from typing import Any
 from rec_export.doctor.finding import Finding, UnfitError, tried
 from rec_export.machine import CGROUP, free_memory
 
-ITEMS, USERS, WIDTH, K = 2000, 256, 32, 10
+ITEMS, USERS, WIDTH, K = 4000, 256, 32, 10
 FEW_BYTES = 2 << 30
 ENGINES = {
     "DotEngine": "dot products and MLPs by 8-bit integers, as the processor has AVX-512 VNNI",
     "TileEngine": "float32 tiles by torch, as the processor has no AVX-512 VNNI (the same lists, more slowly)",
+    "GroupEngine by Triton": "dot products and MLPs by Triton's kernels, which write no scores to memory",
+    "GroupEngine by torch": "bfloat16 dot products and float32 MLPs in tiles by torch",
 }
 
 
@@ -21,7 +23,8 @@ def kernel_findings() -> Iterator[Finding]:
     """What numba compiles, what ranks here, and with how much."""
     yield tried("numba", compiled_sum, "pip install -c constraints.txt .")
     yield tried("numba cache", cache, "make it writable, or set NUMBA_CACHE_DIR; else each process compiles anew")
-    yield tried("top-k", ranked, "report what you see here")
+    yield tried("top-k", lambda: ranked("cpu"), "report what you see here")
+    yield tried("top-k cuda", lambda: ranked("cuda"), "see cuda; where that is ok, report what you see here")
     yield machine()
 
 
@@ -57,22 +60,28 @@ def cache() -> str:
     return f"{path} ({len(list(Path(path).glob('*.nbc')))} kernels)"
 
 
-def ranked() -> str:
+def ranked(name: str) -> str:
     """The best items of some made-up users, which must be those of a plain float64 product."""
     import numpy as np
     import torch
 
     from rec_export.topk import Ranker, Seen
+    from rec_export.topk.fused_here import missing
     from rec_export.towers import DotHead
+
+    device = torch.device(name)
+    if name == "cuda" and not torch.cuda.is_available():
+        raise UnfitError("torch sees no GPU")
 
     random = np.random.default_rng(0)
     user, item = (random.normal(size=(rows, WIDTH)).astype(np.float32) for rows in (USERS, ITEMS))
-    ranker = Ranker(DotHead(), torch.from_numpy(item))
+    ranker = Ranker(DotHead(), torch.from_numpy(item), device)
     found = ranker.top_k(torch.from_numpy(user), K, Seen.none(USERS)).item_row
     wanted = np.argsort(-(user.astype(np.float64) @ item.T.astype(np.float64)), axis=1, kind="stable")[:, :K]
     if not np.array_equal(found, wanted):
         raise UnfitError("lists are not those of a plain product")
-    return ENGINES.get(ranker.engine, ranker.engine)
+    why = missing(device) if ranker.engine.endswith("by torch") else ""
+    return ENGINES.get(ranker.engine, ranker.engine) + (f", as {why}" if why else "")
 
 
 def machine() -> Finding:

@@ -50,12 +50,11 @@ PIECE = 1 << 14  # items widened to float64 at a time
 class Bound:
     """The bound over all items of a catalogue."""
 
-    def __init__(self, form: Form, item_vec: Tensor) -> None:
-        """item_vec float32 [N, D], on the device where users will come from."""
+    def __init__(self, form: Form, item_vec: Tensor, roundings: int | None = None) -> None:
+        """item_vec float32 [N, D], on the device where users will come from; m, where it is not that of float32."""
         self._hidden = form.hidden
         tail = [(_magnitude(layer.weight), _magnitude(layer.bias)) for layer in form.tail]
-        inputs = [weight.shape[1] for weight, _ in tail]
-        roundings = max(2 + sum(n + 3 for n in inputs), form.dot + 3) + 3
+        roundings = roundings or most_roundings(form, [weight.shape[1] + 3 for weight, _ in tail])
         self._relative = roundings * UNIT / (1 - roundings * UNIT)
         reach, self._constant = _collapse(tail, form.hidden)
         self._reach = reach.to(item_vec.device)
@@ -85,6 +84,11 @@ class Bound:
         linear = torch.relu(first) @ self._reach
         peak = torch.cat([first.abs(), first.new_zeros(len(vec), 1)], dim=1).amax(dim=1) + 4 * TINY
         return linear, torch.linalg.vector_norm(last.abs() + TINY, dim=1), peak
+
+
+def most_roundings(form: Form, layer: list[int]) -> int:
+    """m, where each layer has so many."""
+    return max(2 + sum(layer), form.dot + 3) + 3
 
 
 def _collapse(tail: list[tuple[Tensor, Tensor]], hidden: int) -> tuple[Tensor, float]:

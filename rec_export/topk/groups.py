@@ -2,7 +2,7 @@
 
 For each user, with s the K-th best of the groups' largest scores and e the bound on a coarse score: K groups, so K
 items, have coarse scores of s or more, hence scores of s - e or more. So whatever the list holds has a coarse score of
-s - 2 e or more, and lies in a group whose largest is. The items of those groups, few more than K groups, get float32
+s - 2 e or more, and lies in a group whose largest is. The items of those groups, more than K groups, get float32
 scores, which leave few more than K items for the definition, as in tiles.py.
 
 Nothing is sorted but the groups' maxima, a 32nd of the scores. A user with too many groups to look at, as with heavy
@@ -20,19 +20,16 @@ from torch import Tensor
 from rec_export.errors import DeviceError
 from rec_export.topk.best import Best
 from rec_export.topk.bound import Bound
-from rec_export.topk.brief import BriefDots
-from rec_export.topk.coarse import Coarse
 from rec_export.topk.contract import Int64, Seen, TopK
 from rec_export.topk.definition import score_pairs
 from rec_export.topk.finite import check_scores
 from rec_export.topk.form import Form
+from rec_export.topk.maxima import Maxima
 from rec_export.topk.single import SingleScores
 from rec_export.topk.switches import whole_float32
 from rec_export.topk.tiles import Chunk, TileEngine, chunk_of, rounded_down
 
-GROUP = 32
-SLACK = 32  # groups looked at beyond K
-ITEMS = 1 << 14  # of a tile
+SLACK = 32  # groups looked at beyond 2 K
 MOST_USERS = 1 << 13
 SHARE = 0.25  # of the free memory
 
@@ -42,23 +39,33 @@ def free_bytes(device: torch.device) -> int:
     return torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else 1 << 30
 
 
+def looked_at(k: int) -> int:
+    """How many groups of a user: coarse scores of Gaussian vectors leave some 1.7 K."""
+    return 2 * k + SLACK
+
+
 @final
 class GroupEngine:
     """Exact whatever the tile, the group and the users that come together."""
 
     def __init__(
-        self, form: Form, item_vec: Tensor, tiles: TileEngine, free: Callable[[torch.device], int] = free_bytes
+        self,
+        form: Form,
+        item_vec: Tensor,
+        tiles: TileEngine,
+        maxima: Maxima,
+        free: Callable[[torch.device], int] = free_bytes,
     ) -> None:
         """item_vec float32 [N, D], contiguous, on the device to use; `tiles` serve whom this does not."""
-        self._form, self._tiles, self._free = form, tiles, free
-        self._coarse = Coarse.single(form, item_vec) if form.tail else BriefDots(item_vec).coarse
+        self._form, self._tiles, self._maxima, self._free = form, tiles, maxima, free
+        self.way = maxima.name
         self._single, self._bound = SingleScores(form, item_vec), Bound(form, item_vec)
         self._items, self._device = len(item_vec), item_vec.device
         self._item_vec = item_vec.cpu().numpy()
 
     def top_k(self, user_vec: Tensor, k: int, seen: Seen) -> TopK:
         """float32 [B, D] -> B lists."""
-        if -(-self._items // GROUP) < 2 * (k + SLACK):
+        if -(-self._items // self._maxima.group) < 2 * looked_at(k):
             return self._tiles.top_k(user_vec, k, seen)
         best, left = Best(len(user_vec), k), np.zeros(len(user_vec), np.bool_)
         at, step = 0, self._users(k)
@@ -78,9 +85,9 @@ class GroupEngine:
     def _users(self, k: int) -> int:
         """How many users to take at once: by what each needs, in bytes, at the worst of its moments."""
         width = max([self._item_vec.shape[1], *(len(layer.bias) for layer in self._form.tail)])
-        maxima, tile = 24 * (self._items // GROUP), 12 * min(ITEMS, self._items)
-        pairs = (k + SLACK) * GROUP * (8 * width + 48)
-        return max(1, min(MOST_USERS, int(SHARE * self._free(self._device)) // (maxima + tile + pairs)))
+        each = 24 * (self._items // self._maxima.group) + self._maxima.bytes_each()
+        pairs = looked_at(k) * self._maxima.group * (8 * width + 48)
+        return max(1, min(MOST_USERS, int(SHARE * self._free(self._device)) // (each + pairs)))
 
     def _fewer(self, users: int, error: torch.OutOfMemoryError) -> int:
         """Half as many users. Raises DeviceError where it was one alone."""
@@ -95,31 +102,23 @@ class GroupEngine:
 
     def _settle(self, best: Best, chunk: Chunk, k: int) -> Int64:
         """Offer the candidates of a chunk's users; bool [b]: who is left to the tiles."""
-        bound, maxima = self._coarse.bound(chunk.vec), self._maxima(chunk)
-        value, group = maxima.topk(k + SLACK)
+        bound, size = self._maxima.bound(chunk.vec), self._maxima.group
+        value, group = self._maxima.of(chunk).topk(looked_at(k))
         least = rounded_down(value[:, k - 1].double() - 2 * bound)
         sharp = self._bound.of(chunk.vec)
         left = ~(value[:, -1] < least) | torch.isinf(bound) | torch.isinf(sharp)
-        row = (group[:, :, None] * GROUP + torch.arange(GROUP, device=self._device)).flatten(1)
-        kept = ((value >= least[:, None]) & ~left[:, None]).repeat_interleave(GROUP, dim=1) & (row < self._items)
+        reached = (value >= least[:, None]) & ~left[:, None]
+        most = max(k, int(reached.sum(1).max()))  # the values fall, so what has reached it comes first
+        group, reached = group[:, :most], reached[:, :most]
+        row = (group[:, :, None] * size + torch.arange(size, device=self._device)).flatten(1)
+        kept = reached.repeat_interleave(size, dim=1) & (row < self._items)
         kept &= ~chunk.has_seen(row, self._items)
         score = self._single.of_pairs(chunk.vec, row.clamp(max=self._items - 1))
         score[~kept] = -torch.inf
-        reached = score.topk(k).values[:, -1].double() - 2 * sharp
-        kept &= score >= rounded_down(reached)[:, None]
+        least = rounded_down(score.topk(k).values[:, -1].double() - 2 * sharp)
+        kept &= score >= least[:, None]
         self._offer(best, chunk, kept, row)
         return left.cpu().numpy()
-
-    def _maxima(self, chunk: Chunk) -> Tensor:
-        """The largest coarse score of an unseen item in each group: float32 [b, groups]; -inf where all are seen."""
-        maxima = []
-        for first in range(0, self._items, ITEMS):
-            last = min(first + ITEMS, self._items)
-            score = self._coarse.scores(chunk.vec, first, last)
-            score[chunk.seen_in(first, last)] = -torch.inf
-            score = torch.nn.functional.pad(score, (0, -(last - first) % GROUP), value=-torch.inf)
-            maxima.append(score.unflatten(1, (-1, GROUP)).amax(2).float())
-        return torch.cat(maxima, 1)
 
     def _offer(self, best: Best, chunk: Chunk, kept: Tensor, row: Tensor) -> None:
         """Let the definition judge the pairs where `kept`, bool [b, n], of the item rows int64 [b, n]."""

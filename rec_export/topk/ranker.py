@@ -10,6 +10,7 @@ from rec_export.topk.contract import Seen, TopK
 from rec_export.topk.dot_engine import DotEngine
 from rec_export.topk.finite import check_vectors, check_weights
 from rec_export.topk.form import form_of
+from rec_export.topk.fused_here import maxima_of
 from rec_export.topk.groups import GroupEngine
 from rec_export.topk.mlp_engine import MlpEngine
 from rec_export.topk.scalar_engine import ScalarEngine
@@ -34,7 +35,8 @@ class Ranker:
     @property
     def engine(self) -> str:
         """Which engine finds the candidates."""
-        return type(self._engine).__name__
+        name = type(self._engine).__name__
+        return f"{name} by {self._engine.way}" if isinstance(self._engine, GroupEngine) else name
 
     def top_k(self, user_vec: Tensor, k: int, seen: Seen) -> TopK:
         """float32 [B, Du] -> the best k eligible items of each user: score descending, then item row ascending."""
@@ -54,7 +56,7 @@ def _engine(
         return ScalarEngine(form, item_vec, _engine(DotHead(), item_vec, tile), tile)
     tiles = TileEngine(form, item_vec, tile)
     if item_vec.device.type == "cuda":
-        return GroupEngine(form, item_vec, tiles)
+        return GroupEngine(form, item_vec, tiles, maxima_of(form, item_vec))
     if DotEngine.knows(form, item_vec):
         return DotEngine(form, item_vec, tiles)
     return MlpEngine(form, item_vec, tiles) if MlpEngine.knows(form, item_vec) else tiles

@@ -14,7 +14,7 @@ from rec_export.bench.commands import CASES, bench
 from rec_export.bench.dot_peers import dot_peers
 from rec_export.bench.measure import check
 from rec_export.bench.mlp_peers import in_tiles, naive
-from rec_export.errors import ModelError
+from rec_export.errors import DeviceError, ModelError
 from rec_export.topk import Ranker
 
 
@@ -77,3 +77,18 @@ def test_ten_to_fifty_items_are_seen() -> None:
     seen = some_seen(100, 500)
     length = seen.start[1:] - seen.start[:-1]
     assert (length.min() >= 10, length.max() <= 50, seen.item_row.max() < 500) == (True, True, True)
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device here")
+def test_a_gpu_that_is_not_there_is_one_clear_line() -> None:
+    with pytest.raises(DeviceError, match="the device 'cuda' is not available here"):
+        CliRunner().invoke(bench, ["--device", "cuda"], catch_exceptions=False)
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no CUDA device here")
+def test_on_a_gpu_torch_alone_stands_beside_ours() -> None:
+    arguments = "--device cuda --case dot_k10_gauss --case mlp_k10 --users 256 --items 8000 --rounds 1 --json"
+    report = json.loads(CliRunner().invoke(bench, arguments.split(), catch_exceptions=False).stdout)
+    assert report["machine"]["gpu"] == torch.cuda.get_device_name()
+    assert [set(case["peers"]) for case in report["cases"]] == [{"torch"}, {"naive", "torch"}]

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 import torch
 from hypothesis import given, settings
@@ -11,10 +12,12 @@ from torch import Tensor
 
 from rec_export.errors import DeviceError
 from rec_export.topk import Seen, groups
-from rec_export.topk.brief import BriefDots
+from rec_export.topk.bound import UNIT
+from rec_export.topk.brief import SUMMED, BriefDots
 from rec_export.topk.definition import score_pairs
 from rec_export.topk.form import Form, form_of
 from rec_export.topk.groups import GroupEngine
+from rec_export.topk.maxima import GROUP, ITEMS, TileMaxima
 from rec_export.topk.reference import by_definition
 from rec_export.topk.single import SingleScores
 from rec_export.topk.tiles import Tile, TileEngine
@@ -29,10 +32,11 @@ HEADS: dict[str, Callable[[], Head]] = {
 FREE = 1 << 20
 
 
-def made(head: Head, item_vec: Tensor, free: int = FREE) -> GroupEngine:
+def made(head: Head, item_vec: Tensor, free: int = FREE, group: int = GROUP, tile: int = ITEMS) -> GroupEngine:
     """The engine on the CPU, with so much memory."""
     form = of(head, item_vec)
-    return GroupEngine(form, item_vec, TileEngine(form, item_vec, Tile(64, 1000)), lambda _: free)
+    tiles, maxima = TileEngine(form, item_vec, Tile(64, 1000)), TileMaxima(form, item_vec, group, tile)
+    return GroupEngine(form, item_vec, tiles, maxima, lambda _: free)
 
 
 def of(head: Head, item_vec: Tensor) -> Form:
@@ -65,13 +69,15 @@ def test_is_the_definition(
     user_vec, item_vec = vectors(kind, users, 7, random), vectors(kind, items, 7, random) * scale
     seen = seen_of(users, items, share, random)
     with pytest.MonkeyPatch.context() as patch:
-        for name, value in (("GROUP", group), ("ITEMS", tile * group), ("SLACK", 4)):
-            patch.setattr(groups, name, value)
-        got = made(module, item_vec, free).top_k(user_vec, k, seen)
+        patch.setattr(groups, "SLACK", 4)
+        got = made(module, item_vec, free, group, tile * group).top_k(user_vec, k, seen)
     assert same(got, by_definition(module, user_vec, item_vec, k, seen))
 
 
-def test_few_pairs_are_left_to_the_definition_and_nobody_to_the_tiles(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("users", "items", "k"), [(20, 10_000, 10), (3, 20_000, 100)])
+def test_few_pairs_are_left_to_the_definition_and_nobody_to_the_tiles(
+    users: int, items: int, k: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     judged, offer = [], GroupEngine._offer
 
     def counted(self: GroupEngine, best: object, chunk: object, kept: Tensor, row: Tensor) -> None:
@@ -81,10 +87,10 @@ def test_few_pairs_are_left_to_the_definition_and_nobody_to_the_tiles(monkeypatc
     monkeypatch.setattr(GroupEngine, "_offer", counted)
     monkeypatch.setattr(TileEngine, "top_k", lambda *_: pytest.fail("a user is left to the tiles"))
     torch.manual_seed(0)
-    user_vec, item_vec = torch.randn(20, 32), torch.randn(10_000, 32)
-    got = made(DotHead(), item_vec, 1 << 30).top_k(user_vec, 10, Seen.none(20))
-    assert 200 <= sum(judged) < 210
-    assert same(got, by_definition(DotHead(), user_vec, item_vec, 10, Seen.none(20)))
+    user_vec, item_vec = torch.randn(users, 32), torch.randn(items, 32)
+    got = made(DotHead(), item_vec, 1 << 30).top_k(user_vec, k, Seen.none(users))
+    assert users * k <= sum(judged) < 1.05 * users * k
+    assert same(got, by_definition(DotHead(), user_vec, item_vec, k, Seen.none(users)))
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -97,6 +103,34 @@ def test_no_brief_product_is_further_from_the_score_than_its_bound(kind: str, sc
     wanted = score_pairs(of(DotHead(), item_vec), user_vec.numpy(), item_vec.numpy(), start, rows).reshape(9, 300)
     error = np.abs(brief.scores(user_vec, 0, 300).double().numpy() - wanted)
     assert (error <= brief.bound(user_vec).numpy()[:, None]).all()
+
+
+@pytest.mark.parametrize("together", [1, 4, 16])
+@pytest.mark.parametrize("spread", [0.0, 8.0])
+def test_a_sum_that_is_cut_at_each_step_as_on_a_tensor_core_loses_less_than_is_counted(
+    together: int, spread: float
+) -> None:
+    """Cut, not rounded, to 24 bits counted from the largest added; all of one sign, so that all errors go one way."""
+    random = np.random.default_rng(0)
+    for width in (1, 16, 64, 250):
+        term = random.random(width) * np.exp2(spread * random.standard_normal(width))
+        total = np.zeros(())
+        for some in np.split(term, range(together, width, together)):
+            total = cut(cut(np.append(some, total)).sum())
+        assert 0 <= term.sum() - total <= SUMMED * width * UNIT * term.sum()
+
+
+def cut(number: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """float64 [...] -> the same, without what is below the 24th bit of the largest."""
+    unit = np.exp2(np.frexp(np.abs(number).max())[1] - 24)
+    return np.trunc(number / unit) * unit
+
+
+def test_products_too_small_for_float32_are_within_the_bound() -> None:
+    torch.manual_seed(0)
+    user_vec, item_vec = torch.rand(8, 64) * 1e-20, torch.rand(300, 64) * 1e-25
+    brief, wanted = BriefDots(item_vec), user_vec.double() @ item_vec.double().T
+    assert ((brief.scores(user_vec, 0, 300).double() - wanted).abs() <= brief.bound(user_vec)[:, None]).all()
 
 
 def test_the_users_who_come_together_are_halved_until_the_memory_is_enough(monkeypatch: pytest.MonkeyPatch) -> None:

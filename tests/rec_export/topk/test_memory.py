@@ -10,6 +10,7 @@ import torch
 from rec_export.topk import Ranker, Seen
 from rec_export.topk.form import form_of
 from rec_export.topk.groups import GroupEngine
+from rec_export.topk.maxima import TileMaxima
 from rec_export.topk.tiles import Tile, TileEngine
 from rec_export.towers import AdditiveHead, DotHead, Head, ScalarHead
 
@@ -28,7 +29,7 @@ def groups(head: Head, item_vec: torch.Tensor) -> GroupEngine:
     """The engine of a GPU, on the CPU."""
     form = form_of(head, item_vec.shape[1])
     assert form is not None
-    return GroupEngine(form, item_vec, TileEngine(form, item_vec, Tile(128, 16384)))
+    return GroupEngine(form, item_vec, TileEngine(form, item_vec, Tile(128, 16384)), TileMaxima(form, item_vec))
 
 
 @pytest.mark.parametrize(
