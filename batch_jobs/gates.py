@@ -17,7 +17,7 @@ from typing import NamedTuple, final
 
 from batch_jobs.audit import Evidence, one_in, overlap, step_for
 from batch_jobs.drift import stability
-from rec_export.errors import DataError, MissingInputError, ModelError, UsageError, nearest
+from rec_export.errors import DataError, MissingInputError, ModelError, UsageError, made_with_other, nearest
 from rec_export.published import Published
 from rec_export.redact import redacted
 from rec_export.run_manifest import SOURCES, RunManifest, Verdict
@@ -147,7 +147,7 @@ class Gatekeeper:
         gates, mine, theirs = self.gates, candidate.manifest.facts(), before.facts()
         other = [name for name in ("k", "seen", "rules") if mine.get(name) != theirs.get(name)]
         if other:
-            return skipped("score_shift", f"made with another {', '.join(other)}")
+            return skipped("score_shift", f"made with {made_with_other(other)}")
         index = stability(then.scores, candidate.evidence.scores)
         if index is None:
             return skipped("score_shift", "no list by the model in one of both nights")

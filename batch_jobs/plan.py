@@ -13,7 +13,15 @@ from rec_export.bundle import Bundle
 from rec_export.config import MEANS, Scoring
 from rec_export.data.read import fingerprint
 from rec_export.device import device_of
-from rec_export.errors import DataError, MissingInputError, ModelError, OutputExistsError, RecExportError, UsageError
+from rec_export.errors import (
+    DataError,
+    MissingInputError,
+    ModelError,
+    OutputExistsError,
+    RecExportError,
+    UsageError,
+    made_with_other,
+)
 from rec_export.files import sha256
 from rec_export.published import Published
 from rec_export.recs import UNKNOWN_RUN
@@ -109,7 +117,7 @@ def refuse_taken(place: Destination, plan: Plan, live: str | None, replace: bool
     if live is not None:
         theirs = facts_of(place.recs, plan.run_date, live)
         names = [name for name in {**theirs, **plan.facts} if theirs.get(name) != plan.facts.get(name)]
-        differs = f"another {', '.join(names)}" if theirs and names else "other inputs"
+        differs = made_with_other(names) if theirs and names else "other inputs"
         raise OutputExistsError(
             f"{where} already holds the run {live}, made with {differs};"
             " put this one in its place with --replace, or choose another date or read root"

@@ -15,7 +15,7 @@ from rec_export.data.columns import numbers_where_possible
 from rec_export.data.nested import chosen, common_schema, names
 from rec_export.data.separated import BLOCK, read_csv, read_tabs
 from rec_export.errors import DataError, MissingInputError, UsageError, nearest, shorten
-from rec_export.files import sha256
+from rec_export.files import absent, sha256
 
 
 def read_table(
@@ -50,8 +50,7 @@ def names_in(path: Path, inside: bool = False) -> list[str]:
 def parts_of(path: Path) -> list[Path]:
     """The data files at `path`, in the order of their names; what starts with `_` or `.` is not data."""
     if not path.exists():
-        siblings = [p.name for p in path.parent.iterdir()] if path.parent.is_dir() else []
-        raise MissingInputError(f"{path} does not exist{nearest(path.name, siblings[:1000])}")
+        raise absent(path, "name a file, or a folder of parts")
     if path.is_file():
         if reader_of(path) is None:
             raise UsageError(

@@ -119,7 +119,7 @@ def test_a_configuration_without_nights_is_refused(shop_copy: Path) -> None:
     [
         ("", 66, "PLACE is no bundle, as it holds no manifest.json; did you mean PLACE/bundle?"),
         ("recs", 66, "PLACE/recs is no bundle, as it holds no manifest.json; did you mean PLACE/bundle?"),
-        ("bundel", 66, "the bundle PLACE/bundel does not exist; make it with"),
+        ("bundel", 66, "PLACE/bundel does not exist; did you mean 'bundle'?"),
         ("checkpoint", 2, "PLACE/checkpoint is a checkpoint; export it first"),
     ],
 )
