@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from rec_export.local import PATH
+from rec_export.local import PATH, Finite
 
 TRACK = click.option("--track", metavar="STORE", help="Tell MLflow: a file such as mlflow.db, or the URL of a server.")
 
@@ -148,10 +148,11 @@ def ablate(
     help="A new directory for figures and plot.",
 )
 @click.option("--set", "changes", multiple=True, metavar="KEY=VALUE", help="Change a key of the configuration.")
-@click.option("--low", type=click.FloatRange(0, min_open=True), default=1e-5, show_default=True, help="The first rate.")
-@click.option("--high", type=click.FloatRange(0, min_open=True), default=1.0, show_default=True, help="The last rate.")
-@click.option("--steps", type=click.IntRange(min=10), default=200, show_default=True, help="Batches.")
-def find_lr(config: Path, out: Path, changes: tuple[str, ...], low: float, high: float, steps: int) -> None:
+@click.option("--low", type=Finite(0, min_open=True), default=1e-5, show_default=True, help="The first rate.")
+@click.option("--high", type=Finite(0, min_open=True), default=1.0, show_default=True, help="The last rate.")
+@click.option("--steps", type=click.IntRange(min=20), default=200, show_default=True, help="Batches of each test.")
+@click.option("--seeds", type=click.IntRange(min=1), default=3, show_default=True, help="Tests, which are averaged.")
+def find_lr(config: Path, out: Path, changes: tuple[str, ...], **options: Any) -> None:
     """Find a learning rate for CONFIG: let it grow batch by batch, and look where the loss falls fastest."""
     from rec_export.progress import busy
 
@@ -159,10 +160,8 @@ def find_lr(config: Path, out: Path, changes: tuple[str, ...], low: float, high:
         from rec_export.config import Config
         from trainers.find_lr import FindLrJob, run
 
-    result = run(FindLrJob(config=Config.load(config, changes), out=out, low=low, high=high, steps=steps))
-    click.echo(
-        f"the loss falls fastest at {result.suggested:g}, and the test ended at {result.rates[-1]:.2g}: {out}/range.png"
-    )
+    result = run(FindLrJob(config=Config.load(config, changes), out=out, **options))
+    click.echo(f"{result.line()}: {out}/range.png")
 
 
 @click.command()

@@ -142,8 +142,10 @@ class RangeTest(View):
     """range.json."""
 
     rates: tuple[float, ...]
+    batches: tuple[float, ...]
     losses: tuple[float, ...]
-    suggested: float
+    suggested: float | None
+    reason: str
 
 
 class PartProof(View):

@@ -60,7 +60,9 @@ def gallery(
     (folder / "find-lr").mkdir()
     rates = tuple(np.geomspace(1e-5, 1, 30).tolist())
     losses = tuple(8 - 2 * np.exp(-((np.log10(np.array(rates)) + 2) ** 2)))
-    RangeTest(rates=rates, losses=losses, suggested=0.003).write(folder / "find-lr" / "range.json")
+    RangeTest(rates=rates, batches=losses, losses=losses, by_seed={"42": 0.003}, suggested=0.003, reason="").write(
+        folder / "find-lr" / "range.json"
+    )
     return folder
 
 
