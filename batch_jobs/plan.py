@@ -20,13 +20,13 @@ from rec_export.errors import (
     OutputExistsError,
     RecExportError,
     UsageError,
-    made_with_other,
 )
 from rec_export.files import sha256
 from rec_export.published import Published
 from rec_export.recs import UNKNOWN_RUN
 from rec_export.run_manifest import Facts, decided
 from rec_export.sealed import MANIFEST, check_files, check_manifest
+from rec_export.words import other
 
 
 class Plan(NamedTuple):
@@ -117,7 +117,7 @@ def refuse_taken(place: Destination, plan: Plan, live: str | None, replace: bool
     if live is not None:
         theirs = facts_of(place.recs, plan.run_date, live)
         names = [name for name in {**theirs, **plan.facts} if theirs.get(name) != plan.facts.get(name)]
-        differs = made_with_other(names) if theirs and names else "other inputs"
+        differs = other(names) if theirs and names else "other inputs"
         raise OutputExistsError(
             f"{where} already holds the run {live}, made with {differs};"
             " put this one in its place with --replace, or choose another date or read root"

@@ -136,12 +136,6 @@ def close_to(name: str, known: Iterable[str]) -> str | None:
     return next((choice for choice in choices if choice.lower() in close), None)
 
 
-def made_with_other(names: Iterable[str]) -> str:
-    """`another k`, or `other k, rules`: what two runs do not have in common."""
-    several = tuple(names)
-    return f"{'another' if len(several) == 1 else 'other'} {', '.join(several)}"
-
-
 def some(values: Iterable[object], limit: int = 3) -> str:
     """The first few values as a person would list them, shortened: a hostile id may be 10 kB long.
 

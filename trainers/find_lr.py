@@ -20,6 +20,7 @@ from rec_export.models import spec_of
 from rec_export.progress import busy, track
 from rec_export.record import Record
 from rec_export.towers import ModelSpec
+from rec_export.words import counted
 from rec_export.world import CONTEXT
 from trainers.examples import Batch
 from trainers.job import Ready, read_source, ready
@@ -159,9 +160,7 @@ def draw(result: RangeTest, path: Path) -> None:
     margin = 0.6 * (high - low) or 1.0
     axes.set_ylim(low - margin, high + margin)  # what breaks goes out of sight
     title = "no clear suggestion" if result.suggested is None else ""
-    axes.set(
-        xlabel="learning rate", ylabel=f"loss, over {result.seeds} seed{'s' if result.seeds > 1 else ''}", title=title
-    )
+    axes.set(xlabel="learning rate", ylabel=f"loss, over {counted(result.seeds, 'seed')}", title=title)
     axes.grid(alpha=0.3)
     axes.legend(loc="lower left")
     figure.savefig(path, dpi=120)

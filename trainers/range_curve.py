@@ -42,7 +42,7 @@ def told(rates: Float64, tests: Float64, steps: int) -> Told:
     reason = ""
     if losses[0] - losses[least] <= SURE * of_loss:
         reason = "the loss falls no more than it may by chance; more --steps or --seeds tell more"
-    elif best < width:
+    elif best < 2 * width:  # where the kernel is cut off
         reason = f"the loss falls fastest at the lowest rates; try a smaller --low than {rates[0]:.2g}"
     elif least >= steps - width:
         reason = f"the loss still falls at the highest rates; try a larger --high than {rates[-1]:.2g}"

@@ -36,8 +36,8 @@ def test_the_same_night_again_writes_nothing(place: Path) -> None:
 def test_shards_make_a_night_that_is_then_published(place: Path) -> None:
     said = [night(place, LAST, "--shard-index", index, "--shard-count", 2).out for index in (0, 1)]
     assert [line.partition(": ")[2] for line in said] == [
-        "1 parts are made, 0 were there before\n",
-        "0 parts are made, 0 were there before\n",
+        "1 part made, 0 there before\n",
+        "0 parts made, 0 there before\n",
     ]
     assert not (place / "recs").exists()
     assert night(place, LAST, "--executor", "shards").out.startswith(f"published run_date={LAST} ")

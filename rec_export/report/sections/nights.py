@@ -10,6 +10,7 @@ from rec_export.report.page import Cell, Figure, Note, Section, Table, count, nu
 from rec_export.report.views import Night as NightReport
 from rec_export.run_lists import Run
 from rec_export.run_manifest import Verdict
+from rec_export.words import counted
 
 UNITS = {
     "structure": "broken promises", "covered": "of users", "short_lists": "of users", "flat_lists": "of lists",
@@ -97,7 +98,7 @@ def changes(found: Found) -> Section | None:
         everybody = diff.segments["all"]
         line = line or (
             f"Users of {label} kept {everybody.overlap:.0%} of their items from {before.date} to {night.date};"
-            f" {diff.came:,} users came, {diff.left:,} left."
+            f" {counted(diff.came, 'user')} came, {diff.left:,} left."
         )
         moved = [movers(label, diff)] if diff.entering or diff.leaving else []
         blocks += [*moved, segments(label, diff), quantiles(label, diff)]

@@ -14,10 +14,10 @@ def section(found: Found) -> Section | None:
     if not tests:
         return None
     label, first = next(iter(tests.items()))
-    headline = f"The loss falls fastest at a learning rate of {first.suggested:g} ({label})."
-    if first.suggested is None:
-        headline = f"No learning rate is suggested for {label}: {first.reason}."
-    return Section("rates", "Learning rate", headline, [drawn(label, test) for label, test in tests.items()])
+    line = f"No learning rate is suggested for {label}: {first.reason}."
+    if first.suggested is not None:
+        line = f"The loss falls fastest at a learning rate of {first.suggested:g} ({label})."
+    return Section("rates", "Learning rate", line, [drawn(label, test) for label, test in tests.items()])
 
 
 def drawn(label: str, test: RangeTest) -> Figure:
