@@ -142,10 +142,10 @@ class RangeTest(View):
     """range.json."""
 
     rates: tuple[float, ...]
-    batches: tuple[float, ...]
     losses: tuple[float, ...]
+    batches: tuple[float, ...] = ()
     suggested: float | None
-    reason: str
+    reason: str = ""
 
 
 class PartProof(View):

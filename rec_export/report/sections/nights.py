@@ -118,7 +118,9 @@ def segments(label: str, diff: Churn) -> Table:
         for name, one in diff.segments.items()
     ]
     sample = ", a sample of users" if diff.sampled else ""
-    caption = f"{label}: {diff.before} and {diff.after}{sample}; lists of {diff.k[0]} and {diff.k[1]}"
+    caption = (
+        f"{label}: {diff.before} and {diff.after}{sample}; lists of {' and '.join(map(str, dict.fromkeys(diff.k)))}"
+    )
     return Table(caption, ("users by source", "users", "items kept", "rank-biased overlap", "the same list"), rows)
 
 
@@ -149,9 +151,9 @@ def movers(label: str, diff: Churn) -> Figure:
 def quantiles(label: str, diff: Churn) -> Table:
     """Where the scores were and are."""
     rows = [
-        (text(name), *(number(value) for value in values))
-        for name, values in zip((diff.before, diff.after), diff.scores, strict=True)
+        (Cell(f"{level:.0%}", level), number(before), number(after))
+        for level, before, after in zip(diff.levels, *diff.scores, strict=True)
     ]
     moved = "hardly moved" if diff.psi < 0.1 else "moved somewhat" if diff.psi < 0.25 else "moved much"
-    head = ("run", *(f"{level:.0%}" for level in diff.levels))
-    return Table(f"{label}: quantiles of scores, which {moved} (population stability index {diff.psi:.3f})", head, rows)
+    caption = f"{label}: quantiles of scores, which {moved} (population stability index {diff.psi:.3f})"
+    return Table(caption, ("quantile", diff.before, diff.after), rows)

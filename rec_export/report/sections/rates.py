@@ -2,7 +2,7 @@
 
 from matplotlib.axes import Axes
 
-from rec_export.report.drawing import LINE, MUTED, colour, figure, logarithmic
+from rec_export.report.drawing import MUTED, colour, figure, logarithmic
 from rec_export.report.found import RANGE, Found
 from rec_export.report.page import Figure, Section
 from rec_export.report.views import RangeTest
@@ -24,7 +24,8 @@ def drawn(label: str, test: RangeTest) -> Figure:
     """The loss over the rates."""
 
     def draw(axes: Axes) -> None:
-        axes.plot(test.rates, test.batches, ".", color=LINE, markersize=4)
+        if test.batches:
+            axes.plot(test.rates, test.batches, ".", color=MUTED, alpha=0.5, markersize=3)
         axes.plot(test.rates, test.losses, color=colour(0))
         low, high = min(test.losses), test.losses[0]
         margin = 0.6 * (high - low) or 1.0
