@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from rec_export.local import PATH
+from rec_export.words import counted
 
 if TYPE_CHECKING:  # it waits for torch
     from batch_jobs.executors.shards import Share
@@ -210,7 +211,7 @@ def tell_share(done: "Share") -> None:
     if done.published:
         click.echo(f"run {done.run_id} is published; nothing is left to do")
     else:
-        click.echo(f"run {done.run_id}: {len(done.made)} parts are made, {len(done.there)} were there before")
+        click.echo(f"run {done.run_id}: {counted(len(done.made), 'part')} made, {len(done.there)} there before")
 
 
 @click.command()

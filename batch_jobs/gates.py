@@ -22,6 +22,7 @@ from rec_export.published import Published
 from rec_export.redact import redacted
 from rec_export.run_manifest import SOURCES, RunManifest, Verdict
 from rec_export.thresholds import Gates
+from rec_export.words import other
 
 log = logging.getLogger("rec_export")
 TINY = 1e-9  # for no rows at all
@@ -145,9 +146,9 @@ class Gatekeeper:
     def drift(self, candidate: Candidate, before: RunManifest, then: Evidence) -> Verdict:
         """How far the model's scores have moved; a new model may have scores of its own, and is only warned of."""
         gates, mine, theirs = self.gates, candidate.manifest.facts(), before.facts()
-        other = [name for name in ("k", "seen", "rules") if mine.get(name) != theirs.get(name)]
-        if other:
-            return skipped("score_shift", f"made with another {', '.join(other)}")
+        unlike = [name for name in ("k", "seen", "rules") if mine.get(name) != theirs.get(name)]
+        if unlike:
+            return skipped("score_shift", f"made with {other(unlike)}")
         index = stability(then.scores, candidate.evidence.scores)
         if index is None:
             return skipped("score_shift", "no list by the model in one of both nights")

@@ -13,12 +13,20 @@ from rec_export.bundle import Bundle
 from rec_export.config import MEANS, Scoring
 from rec_export.data.read import fingerprint
 from rec_export.device import device_of
-from rec_export.errors import DataError, MissingInputError, ModelError, OutputExistsError, RecExportError, UsageError
+from rec_export.errors import (
+    DataError,
+    MissingInputError,
+    ModelError,
+    OutputExistsError,
+    RecExportError,
+    UsageError,
+)
 from rec_export.files import sha256
 from rec_export.published import Published
 from rec_export.recs import UNKNOWN_RUN
 from rec_export.run_manifest import Facts, decided
 from rec_export.sealed import MANIFEST, check_files, check_manifest
+from rec_export.words import other
 
 
 class Plan(NamedTuple):
@@ -109,7 +117,7 @@ def refuse_taken(place: Destination, plan: Plan, live: str | None, replace: bool
     if live is not None:
         theirs = facts_of(place.recs, plan.run_date, live)
         names = [name for name in {**theirs, **plan.facts} if theirs.get(name) != plan.facts.get(name)]
-        differs = f"another {', '.join(names)}" if theirs and names else "other inputs"
+        differs = other(names) if theirs and names else "other inputs"
         raise OutputExistsError(
             f"{where} already holds the run {live}, made with {differs};"
             " put this one in its place with --replace, or choose another date or read root"

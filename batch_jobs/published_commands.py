@@ -8,6 +8,7 @@ import click
 
 from batch_jobs.commands import DAY, PLACE
 from rec_export.local import PATH
+from rec_export.words import counted
 
 
 @click.command()
@@ -68,8 +69,8 @@ def verify_run(recs: Path | str, days: tuple[datetime, ...]) -> None:
         with busy(f"checking {day}"):
             found = verify(place, day)
         click.echo(
-            f"run_date={day}: run {found.manifest.run_id}, {found.users:,} users with {found.rows:,} rows in"
-            f" {len(found.manifest.files)} parts are as they were published"
+            f"run_date={day}: run {found.manifest.run_id}, {counted(found.users, 'user')},"
+            f" {counted(found.rows, 'row')} and {counted(len(found.manifest.files), 'part')} as they were published"
         )
 
 

@@ -8,6 +8,7 @@ from pydantic import Field, ValidationError
 from rec_export.files import write_whole
 from rec_export.record import Record
 from rec_export.run_manifest import Recall, RunManifest, Verdict
+from rec_export.words import counted
 
 
 @final
@@ -53,11 +54,11 @@ class Report(Record):
         well = sum(one.verdict == "passed" for one in asked)
         others = [f"{one.gate} {one.verdict}" for one in asked if one.verdict != "passed"]
         gates = f"{well} of {len(asked)} gates passed" + (f" ({', '.join(others)})" if others else "")
-        resumed = f", {self.resumed_parts} parts resumed" if self.resumed_parts else ""
-        carried = f", {self.carried:,} lists carried over" if self.carried else ""
+        resumed = f", {counted(self.resumed_parts, 'part')} resumed" if self.resumed_parts else ""
+        carried = f", {counted(self.carried, 'list')} carried over" if self.carried else ""
         return (
-            f"{self.outcome} run_date={self.run_date} run {self.run_id}: {sum(self.users.values()):,} users,"
-            f" {self.rows:,} rows, {gates}, {self.seconds:.0f} s{resumed}{carried}"
+            f"{self.outcome} run_date={self.run_date} run {self.run_id}: {counted(sum(self.users.values()), 'user')},"
+            f" {counted(self.rows, 'row')}, {gates}, {self.seconds:.0f} s{resumed}{carried}"
         )
 
     def markdown(self) -> str:

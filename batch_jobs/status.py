@@ -9,6 +9,7 @@ from batch_jobs.destination import Destination
 from batch_jobs.holders import Holder, holders
 from batch_jobs.report import Report, changed, report_in
 from rec_export.errors import MissingInputError
+from rec_export.files import absent
 from rec_export.forecast import lasting
 from rec_export.published import Withdrawal
 from rec_export.record import Record
@@ -143,7 +144,7 @@ def status(place: Destination) -> Status:
     """Look. Raises MissingInputError where nothing was ever published or tried."""
     recs = place.recs
     if isinstance(recs, Recs) and not recs.root.is_dir() and not recs.control.is_dir():
-        raise MissingInputError(f"{recs.root} does not exist; name the --out of a run")
+        raise absent(recs.root, "name the --out of a run")
     if isinstance(recs, Recs) and not recs.control.is_dir() and (recs.root / "recs.control").is_dir():
         raise MissingInputError(f"{recs.root} is no read root; did you mean {str(recs.root / 'recs')!r}?")
     dates = recs.dates()

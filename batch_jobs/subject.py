@@ -12,7 +12,7 @@ from batch_jobs.job import ExplainJob, ScoreJob
 from rec_export.bundle import Bundle
 from rec_export.data.read import fingerprint
 from rec_export.errors import DataError, MissingInputError, UsageError
-from rec_export.files import sha256
+from rec_export.files import absent, sha256
 from rec_export.recs import FOLDER, Recs, run_in
 from rec_export.run_lists import Run, read_part
 from rec_export.run_manifest import RunManifest
@@ -75,7 +75,7 @@ def subject_of(job: ExplainJob) -> Subject:
     """What the target is. Raises MissingInputError or UsageError where no bundle belongs to it."""
     target = job.target
     if not target.is_dir():
-        raise MissingInputError(f"{target} does not exist; name a bundle, a read root, or what `run` left")
+        raise absent(target, "name a bundle, a read root, or what `run` left")
     if (target / MANIFEST).is_file():
         return Subject(target, job.run_date)
     whole = target.resolve()  # "." has no name of its own

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from rec_export.local import PATH
+from rec_export.local import PATH, Finite
 
 if TYPE_CHECKING:
     from exporters.variants import Wanted
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 OPSET = click.option("--opset", type=click.IntRange(18, 23), default=20, show_default=True, help="Of the ONNX files.")
 LIMIT = click.option(
     "--limit",
-    type=click.FloatRange(min=0, min_open=True),
+    type=Finite(min=0, min_open=True),
     default=600,
     show_default=True,
     help="Seconds that one call of an exported file may take; later it is refused.",

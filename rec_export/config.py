@@ -9,8 +9,8 @@ from pydantic import Field, field_validator
 
 from rec_export import strict_yaml
 from rec_export.data.config import DataConfig
-from rec_export.errors import MissingInputError, UsageError, nearest
-from rec_export.files import below
+from rec_export.errors import MissingInputError, UsageError
+from rec_export.files import absent, below
 from rec_export.objects import Place
 from rec_export.record import Record
 from rec_export.redact import redacted
@@ -240,8 +240,7 @@ def read_fields(path: Path) -> dict[str, Any]:
     try:
         fields = strict_yaml.load(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
-        siblings = [p.name for p in path.parent.iterdir()] if path.parent.is_dir() else []
-        raise MissingInputError(f"{path} does not exist{nearest(path.name, siblings)}") from error
+        raise absent(path, "name a YAML file") from error
     except NotADirectoryError as error:
         raise MissingInputError(f"{path} does not exist; name a YAML file") from error
     except IsADirectoryError as error:

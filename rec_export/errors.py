@@ -123,10 +123,17 @@ class ParityError(RecExportError):
 def nearest(name: str, known: Iterable[str]) -> str:
     """`; did you mean 'x'?` where one of `known` is close to `name`, otherwise the list of what is known."""
     choices = sorted(known)
-    close = get_close_matches(name.lower(), {choice.lower(): choice for choice in choices}, n=1, cutoff=0.6)
-    if close:
-        return f"; did you mean {next(choice for choice in choices if choice.lower() == close[0])!r}?"
+    found = close_to(name, choices)
+    if found is not None:
+        return f"; did you mean {found!r}?"
     return f"; known: {', '.join(choices)}" if choices else ""
+
+
+def close_to(name: str, known: Iterable[str]) -> str | None:
+    """The one of `known` that is nearly `name`, if there is one."""
+    choices = sorted(known)
+    close = get_close_matches(name.lower(), {choice.lower(): choice for choice in choices}, n=1, cutoff=0.6)
+    return next((choice for choice in choices if choice.lower() in close), None)
 
 
 def some(values: Iterable[object], limit: int = 3) -> str:

@@ -9,11 +9,19 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from itertools import islice
 from pathlib import Path
 
 from safetensors import SafetensorError
 
-from rec_export.errors import BusyError, OutputExistsError, RecExportError, StorageError
+from rec_export.errors import (
+    BusyError,
+    MissingInputError,
+    OutputExistsError,
+    RecExportError,
+    StorageError,
+    close_to,
+)
 
 FULL = {errno.ENOSPC, errno.EDQUOT}
 UNFINISHED = ".unfinished"
@@ -192,6 +200,14 @@ def below(folder: Path, path: Path) -> Path:
     while path.parts[:1] == ("..",):
         folder, path = folder.parent, Path(*path.parts[1:])
     return folder / path
+
+
+def absent(path: Path, otherwise: str) -> MissingInputError:
+    """The sentence for a path that does not exist; it names the sibling of nearly that name, or says `otherwise`."""
+    missing = next((above for above in reversed(path.parents) if not above.exists()), path)
+    siblings = (one.name for one in missing.parent.iterdir()) if missing.parent.is_dir() else ()
+    near = close_to(missing.name, islice((name for name in siblings if name[0] != "."), 1000))
+    return MissingInputError(f"{missing} does not exist; {otherwise if near is None else f'did you mean {near!r}?'}")
 
 
 def sha256(path: Path) -> str:

@@ -11,9 +11,10 @@ import pyarrow.compute as pc
 from rec_export.data.columns import DAY, date, unit_of
 from rec_export.data.config import Attributes, DataConfig, Interactions
 from rec_export.data.keys import Keys
-from rec_export.data.read import names_in, parts_of, read_table
+from rec_export.data.read import left_out, names_in, parts_of, read_table
 from rec_export.data.source import Source
 from rec_export.data.vocab import UNKNOWN, Vocab
+from rec_export.words import counted
 
 FEW = 1000  # events
 KINDS = ("dense", "category", "tags", "text")
@@ -24,10 +25,12 @@ def first_look(path: Path, data: DataConfig, source: Source) -> Iterator[str]:
     events = source.events
     users, items = len(events.user_id.present()), len(events.item_id.present())
     count = len(parts_of(path)) if path.is_dir() else 0
-    parts = f" ({count} file{'s' if count > 1 else ''})" if count else ""
-    yield f"Read      {len(events.positive):,} events, {users:,} users, {items:,} items from {path}{parts}"
+    parts = f" ({counted(count, 'file')})" if count else ""
+    read = counted(len(events.positive), "event"), counted(users, "user"), counted(items, "item")
+    yield f"Read      {', '.join(read)} from {path}{parts}"
     yield f"Columns   {'  '.join(columns(data.interactions, source))}"
     yield "          change with --user --item --time --time-unit --value --positive"
+    yield from changing(path)
     for name, declared, table in (("Items", data.items, source.items), ("Users", data.users, source.users)):
         if declared is not None and table is not None:
             kinds = [f"{kind}={','.join(getattr(declared, kind))}" for kind in KINDS if getattr(declared, kind)]
@@ -37,6 +40,14 @@ def first_look(path: Path, data: DataConfig, source: Source) -> Iterator[str]:
             yield from undescribed(name.lower(), events.item_id if name == "Items" else events.user_id, table)
     yield from notes(source)
     yield from strange_dates(source)
+
+
+def changing(path: Path) -> Iterator[str]:
+    """A warning where fields of JSON lines are not read: one of them may be the time."""
+    names = left_out(path)
+    if names:
+        kinds = "changes its type" if len(names) == 1 else "change their types"
+        yield f"WARNING   {', '.join(names)} {kinds} from line to line (a number here, a text there): not read"
 
 
 def columns(log: Interactions, source: Source) -> Iterator[str]:
@@ -101,7 +112,7 @@ def notes(source: Source) -> Iterator[str]:
     if len(events.positive) > pairs:
         yield f"Note      {len(events.positive) - pairs:,} events repeat a user and an item; all count for trends"
     if single:
-        yield f"Note      {single:,} users have a single event; they are kept and scored like the rest"
+        yield f"Note      {counted(single, 'user')} with a single event: kept, and scored like the rest"
     if events.time is None:
         yield "Note      no column is known as a time (--time names one), so the lists are dated today"
     if len(events.positive) < FEW:

@@ -1,5 +1,6 @@
-"""What a command takes for a path: one on this machine."""
+"""What a command takes for a path, which is one on this machine, and for a number, which is finite."""
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,17 @@ class LocalPath(click.Path):
                 " (docs/howto/s3.md)"
             )
         return super().convert(value, param, ctx)
+
+
+class Finite(click.FloatRange):
+    """A number that is neither nan, which no range of click keeps out, nor infinite."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """A usage error for anything else."""
+        number: float = super().convert(value, param, ctx)
+        if not math.isfinite(number):
+            self.fail(f"{value} is not a finite number", param, ctx)
+        return number
 
 
 PATH = LocalPath(path_type=Path, readable=False)

@@ -23,6 +23,7 @@ from rec_export.lists import show_lists
 from rec_export.models import spec_of
 from rec_export.record import Record
 from rec_export.towers import ModelSpec
+from rec_export.words import counted
 
 Say = Callable[[str], None]
 MARK = "job.json"
@@ -140,7 +141,7 @@ def train(config: Config, source: Source, steps: Steps, say: Say) -> None:
         how = f"without time ({reason})"
     say(
         f"Train     {config.model['name']}, {outcome.parameters:,} parameters, {how},"
-        f" {outcome.best_epoch} epochs, {outcome.seconds:.0f} s"
+        f" {counted(outcome.best_epoch, 'epoch')}, {outcome.seconds:.0f} s"
     )
     if not outcome.held_out:
         say("Check     nothing could be held out, as nobody likes anything new in the newest tenth; all is learned")
@@ -180,7 +181,7 @@ def score(job: MainJob, config: Config, source: Source, steps: Steps, say: Say) 
     kinds = ", ".join(f"{count:,} {source}" for source, count in manifest.users.items() if count)
     say(
         f"Top-{manifest.k:<5} {everybody - manifest.empty_lists:,} of {everybody:,} users ({kinds}), seen items left"
-        f" out, {manifest.rows:,} rows, {manifest.short_lists:,} short lists"
+        f" out, {manifest.rows:,} rows, {counted(manifest.short_lists, 'short list')}"
     )
     live = steps.recs / f"run_date={manifest.run_date}"
     say(

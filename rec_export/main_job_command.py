@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from rec_export.local import PATH
+from rec_export.local import PATH, Finite
 
 FILES = (
     click.argument("log", type=PATH),
@@ -30,7 +30,7 @@ COLUMNS = (
     click.option("--value", help="The log's column of ratings or weights."),
     click.option(
         "--positive",
-        type=float,
+        type=Finite(),
         help="Values from this on are likings, such as 4 of 5 stars; lower ones only tell what was met.",
     ),
 )

@@ -7,8 +7,8 @@ from typing import Any, Self
 from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic_core import ErrorDetails
 
-from rec_export.errors import MissingInputError, ModelError, UsageError, nearest, shorten
-from rec_export.files import write_whole
+from rec_export.errors import ModelError, UsageError, nearest, shorten
+from rec_export.files import absent, write_whole
 from rec_export.redact import HIDDEN, redacted
 
 PLAIN = {
@@ -43,7 +43,7 @@ class Record(BaseModel):
         try:
             return cls.model_validate_json(path.read_bytes())
         except (FileNotFoundError, NotADirectoryError) as error:
-            raise MissingInputError(f"{path} does not exist; name a directory that rec-export wrote") from error
+            raise absent(path, "name a directory that rec-export wrote") from error
         except ValidationError as error:
             raise ModelError(f"{path} is not a valid {cls.__name__}: {sentence(cls, error)}") from error
 

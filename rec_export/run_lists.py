@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 
 from rec_export.data.columns import Float32, Int64, whole
 from rec_export.errors import DataError, MissingInputError
+from rec_export.files import absent
 from rec_export.recs import PART, Recs, run_in, verified
 from rec_export.run_manifest import SOURCES, RunManifest
 
@@ -32,7 +33,7 @@ class Run(NamedTuple):
         What is published is verified. Raises MissingInputError or DataError.
         """
         if not path.is_dir():
-            raise MissingInputError(f"{path} does not exist; name a read root, or a folder run_date=... in one")
+            raise absent(path, "name a read root, or a folder run_date=... in one")
         folder = path
         if not any(PART.fullmatch(part.name) for part in path.iterdir()):
             recs = Recs.at(path)

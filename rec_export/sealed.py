@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import final
 
 from rec_export.errors import DeviceError, MissingInputError, ModelError, UsageError
-from rec_export.files import files_below, sha256
+from rec_export.files import absent, files_below, sha256
 from rec_export.machine import free_memory
 from rec_export.record import Record
 
@@ -30,9 +30,7 @@ def write_manifest(folder: Path, manifest: Record) -> None:
 def check_manifest(folder: Path) -> None:
     """Raise ModelError unless the manifest is the one that was written."""
     if not folder.is_dir():
-        raise MissingInputError(
-            f"the bundle {folder} does not exist; make it with `rec-export export CHECKPOINT --out {folder}`"
-        )
+        raise absent(folder, f"make the bundle with `rec-export export CHECKPOINT --out {folder}`")
     if not (folder / MANIFEST).is_file():
         raise no_bundle(folder)
     seal = (folder / SEAL).read_bytes() if (folder / SEAL).is_file() else b""

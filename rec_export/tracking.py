@@ -10,7 +10,8 @@ from pydantic import Field, field_validator
 from rec_export.files import below
 from rec_export.record import Record
 
-URL = re.compile(r"\w[\w+.-]*://")
+URL = re.compile(r"(\w[\w.-]*)(\+\w+)?://")
+STORES = ("http", "https", "sqlite", "postgresql", "mysql", "mssql", "databricks")  # that MLflow keeps runs in
 
 
 @final
@@ -33,6 +34,15 @@ class Tracking(Record):
         """The configuration is copied into every checkpoint, so no secret may stand in it."""
         if URL.match(store) and "@" in store:
             raise ValueError("a URL without a password; MLflow takes that from MLFLOW_TRACKING_PASSWORD")
+        return store
+
+    @field_validator("store")
+    @classmethod
+    def of_a_known_kind(cls, store: str) -> str:
+        """What no store of MLflow can be is refused before hours of training are told to it in vain."""
+        url = URL.match(store)
+        if url and url[1] not in STORES:
+            raise ValueError("a file such as mlflow.db, or the URL of an MLflow server, such as http://host:5000")
         return store
 
     def relative_to(self, folder: Path) -> Self:

@@ -86,6 +86,7 @@ class Ablation(Record):
     users: int
     k: int
     against: str | None = None
+    peer: dict[str, Estimate] | None = None  # the metrics of that other system's lists
     variants: dict[str, Compared]
 
 
@@ -96,7 +97,6 @@ class Trial(NamedTuple):
     users: list[Any]  # the ids of the judged users
     values: dict[str, Float64]  # [U]
     epochs: int
-    against: dict[str, Float64]  # [U] of another system's lists; empty where there are none
 
 
 def run(job: AblateJob) -> Ablation:
@@ -134,18 +134,22 @@ def compare(
     # No member of one trial is a member of another.
     apart = max(config.training.seeds or specs[name].seeds for name, config in configs.items())
     trials: dict[str, list[Trial]] = {}
+    peer: dict[str, Float64] | None = None
     for variant in track(variants, len(variants), "variants", logged=False):
         config = configs[variant.name]
         first = range(config.training.seed, config.training.seed + apart * job.seeds, apart)
         trials[variant.name] = [trial(job, variant, config, seed, tracker) for seed in first]
+        if variant.name == BASE and job.against is not None:
+            peer = by_another(job, job.out / BASE / f"seed-{first[0]}")
         if trials[variant.name][0].users != trials[BASE][0].users:
             raise UsageError(f"the variant {variant.name!r} is judged on other users than the base; leave data.* alone")
     result = Ablation(
         users=len(trials[BASE][0].users),
         k=job.k,
         against=None if job.against is None else str(job.against),
+        peer=None if peer is None else estimates(peer, job.bootstrap),
         variants={
-            v.name: compared(v, trials[v.name], trials[BASE], job.bootstrap)
+            v.name: compared(v, trials[v.name], trials[BASE], peer, job.bootstrap)
             for v in track(variants, len(variants), "intervals")
         },
     )
@@ -178,18 +182,33 @@ def judged(job: AblateJob, config: Config, out: Path, name: str) -> Trial:
         scorer = scorer_of(checkpoint, held_out, device_of(job.device))
     ks = EvaluateJob(checkpoint=out, k=(job.k,), device=job.device, bootstrap=0)
     values = judge(by_model(scorer), held_out, ks, name).values
-    peer = {} if job.against is None else judge(foreign(job.against, held_out), held_out, ks, "against").values
     if checkpoint.blueprint.inputs != {name: fingerprint(path) for name, path in config.data.paths().items()}:
         raise UsageError(f"{out} was trained on other files; name a new --out or remove it")
-    users = held_out.catalogue.users.vocab.take(held_out.user).to_pylist()
-    order = sorted(range(len(users)), key=lambda place: str(users[place]))  # variants may know other users first
+    users, mine = by_user(held_out, values)
     epochs = json.loads((out / "metrics.json").read_text(encoding="utf-8"))["best_epoch"]
-    mine, theirs = ({m: value[order] for m, value in who.items()} for who in (values, peer))
-    return Trial(config.training.seed, [users[place] for place in order], mine, epochs, theirs)
+    return Trial(config.training.seed, users, mine, epochs)
 
 
-def compared(variant: Variant, mine: list[Trial], base: list[Trial], bootstrap: int) -> Compared:
-    """A variant's metrics, and their differences to those of the base with the same seeds."""
+def by_another(job: AblateJob, checkpoint: Path) -> dict[str, Float64]:
+    """The metrics of another system's lists, by user, float64 [U]; the users are those of every trial."""
+    assert job.against is not None
+    one = Checkpoint.read(checkpoint)
+    held_out = HeldOut.of(one, *known_and_test(one, job.test))
+    ks = EvaluateJob(checkpoint=checkpoint, k=(job.k,), device=job.device, bootstrap=0)
+    return by_user(held_out, judge(foreign(job.against, held_out), held_out, ks, "against").values)[1]
+
+
+def by_user(held_out: HeldOut, values: dict[str, Float64]) -> tuple[list[Any], dict[str, Float64]]:
+    """The ids of the judged users, and their values, in one order: variants may know other users first."""
+    users = held_out.catalogue.users.vocab.take(held_out.user).to_pylist()
+    order = sorted(range(len(users)), key=lambda place: str(users[place]))
+    return [users[place] for place in order], {m: value[order] for m, value in values.items()}
+
+
+def compared(
+    variant: Variant, mine: list[Trial], base: list[Trial], peer: dict[str, Float64] | None, bootstrap: int
+) -> Compared:
+    """A variant's metrics, and their differences to those of the base with the same seeds, and to another system's."""
     values, theirs = over_seeds(mine), over_seeds(base)
     difference = {metric: values[metric] - theirs[metric] for metric in values}
     seeds = {str(one.seed): {m: round(float(v.mean()), 5) for m, v in one.values.items()} for one in mine}
@@ -199,7 +218,7 @@ def compared(variant: Variant, mine: list[Trial], base: list[Trial], bootstrap: 
         epochs={str(one.seed): one.epochs for one in mine},
         metrics=estimates(values, bootstrap),
         difference=None if variant.name == BASE else estimates(difference, bootstrap),
-        against=estimates({m: values[m] - mine[0].against[m] for m in values}, bootstrap) if mine[0].against else None,
+        against=None if peer is None else estimates({m: values[m] - peer[m] for m in values}, bootstrap),
     )
 
 

@@ -5,7 +5,8 @@ from typing import Any
 
 import click
 
-from rec_export.local import PATH
+from rec_export.local import PATH, Finite
+from rec_export.words import counted
 
 TRACK = click.option("--track", metavar="STORE", help="Tell MLflow: a file such as mlflow.db, or the URL of a server.")
 
@@ -51,8 +52,8 @@ def train(
     for name, metrics in outcome.held_out.items():
         click.echo(f"validation, {name:>7}: " + ", ".join(f"{metric} {value:.4f}" for metric, value in metrics.items()))
     click.echo(
-        f"{outcome.rows:,} rows, {outcome.users:,} users, {outcome.items:,} items, {outcome.parameters:,} parameters;"
-        f" {outcome.best_epoch} epochs, {outcome.seconds:.0f} s: {out}"
+        f"{counted(outcome.rows, 'row')}, {counted(outcome.users, 'user')}, {counted(outcome.items, 'item')},"
+        f" {outcome.parameters:,} parameters; {counted(outcome.best_epoch, 'epoch')}, {outcome.seconds:.0f} s: {out}"
     )
 
 
@@ -87,8 +88,9 @@ def train(
 @click.option("--device", default="auto", show_default=True, help="auto, cpu or cuda.")
 @click.option("--out", type=PATH, help="A new directory that keeps what was found, for `report`.")
 @TRACK
+@click.option("--verbose", is_flag=True, help="Print every length of lists, for each kind of user.")
 @click.option("--json", "as_json", is_flag=True, help="Print everything as JSON.")
-def evaluate(checkpoint: Path, as_json: bool, track: str | None, **options: Any) -> None:
+def evaluate(checkpoint: Path, verbose: bool, as_json: bool, track: str | None, **options: Any) -> None:
     """Judge CHECKPOINT by full ranking, beside popular lists (of all time and recent) and random ones."""
     from rec_export.progress import busy
 
@@ -99,7 +101,7 @@ def evaluate(checkpoint: Path, as_json: bool, track: str | None, **options: Any)
 
     tracking = None if track is None else Tracking.of({"store": track}, "--track")
     result = run(EvaluateJob(checkpoint=checkpoint, tracking=tracking, **options))
-    click.echo(result.model_dump_json(indent=2) if as_json else "\n".join(evaluation_lines(result)))
+    click.echo(result.model_dump_json(indent=2) if as_json else "\n".join(evaluation_lines(result, verbose)))
 
 
 @click.command()
@@ -148,10 +150,11 @@ def ablate(
     help="A new directory for figures and plot.",
 )
 @click.option("--set", "changes", multiple=True, metavar="KEY=VALUE", help="Change a key of the configuration.")
-@click.option("--low", type=click.FloatRange(0, min_open=True), default=1e-5, show_default=True, help="The first rate.")
-@click.option("--high", type=click.FloatRange(0, min_open=True), default=1.0, show_default=True, help="The last rate.")
-@click.option("--steps", type=click.IntRange(min=10), default=200, show_default=True, help="Batches.")
-def find_lr(config: Path, out: Path, changes: tuple[str, ...], low: float, high: float, steps: int) -> None:
+@click.option("--low", type=Finite(0, min_open=True), default=1e-5, show_default=True, help="The first rate.")
+@click.option("--high", type=Finite(0, min_open=True), default=1.0, show_default=True, help="The last rate.")
+@click.option("--steps", type=click.IntRange(min=20), default=200, show_default=True, help="Batches of each test.")
+@click.option("--seeds", type=click.IntRange(min=1), default=3, show_default=True, help="Tests, which are averaged.")
+def find_lr(config: Path, out: Path, changes: tuple[str, ...], **options: Any) -> None:
     """Find a learning rate for CONFIG: let it grow batch by batch, and look where the loss falls fastest."""
     from rec_export.progress import busy
 
@@ -159,10 +162,8 @@ def find_lr(config: Path, out: Path, changes: tuple[str, ...], low: float, high:
         from rec_export.config import Config
         from trainers.find_lr import FindLrJob, run
 
-    result = run(FindLrJob(config=Config.load(config, changes), out=out, low=low, high=high, steps=steps))
-    click.echo(
-        f"the loss falls fastest at {result.suggested:g}, and the test ended at {result.rates[-1]:.2g}: {out}/range.png"
-    )
+    result = run(FindLrJob(config=Config.load(config, changes), out=out, **options))
+    click.echo(f"{result.line()}: {out}/range.png")
 
 
 @click.command()
@@ -201,7 +202,7 @@ def tune(
         return
     said = " ".join(f"--set {change}" for change in result.changes) or "the configuration as it is"
     click.echo(
-        f"{result.metric} {result.first:.4f} -> {result.best:.4f} on validation rows, {result.trials} trials"
+        f"{result.metric} {result.first:.4f} -> {result.best:.4f} on validation rows, {counted(result.trials, 'trial')}"
         f" ({result.pruned} ended early): {said}"
     )
     click.echo(f"{out / 'best.yaml'}")

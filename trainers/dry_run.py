@@ -11,6 +11,7 @@ from rec_export.device import training_threads
 from rec_export.files import refuse_existing
 from rec_export.forecast import Forecast, Pace, pace, peak, read
 from rec_export.models import spec_of
+from rec_export.words import counted
 from trainers.course import Course
 from trainers.job import Ready, TrainJob, read_source, ready, trainer_of
 from trainers.loop import Run
@@ -43,7 +44,8 @@ def dry_run(job: TrainJob) -> Forecast:
         facts=(
             f"{len(source.events.positive):,} events, {catalogue.users.trained:,} users and"
             f" {catalogue.items.trained:,} items to learn from, {held_out:,} events to choose the epoch by",
-            f"{parameters:,} parameters, at most {made.plan.epochs} epochs of {made.plan.batch:,} examples a batch",
+            f"{parameters:,} parameters, at most {counted(made.plan.epochs, 'epoch')}"
+            f" of {made.plan.batch:,} examples a batch",
         ),
         out=job.out,
         memory=peak() + COPIES * weights,

@@ -4,30 +4,41 @@ from collections.abc import Iterator
 
 from rec_export.held_out import LENGTHS
 from rec_export.metrics import NAMES, RATING_NAMES, Estimate, gain
+from rec_export.words import counted
 from trainers.ablate import Ablation
 from trainers.evaluate import Evaluation, Segment
 
 WIDTH = 9  # of the column of names
 
 
-def evaluation_lines(result: Evaluation) -> Iterator[str]:
-    """Full tables of all, warm and cold users; then by length of history, paired differences, and sampled metrics."""
+def evaluation_lines(result: Evaluation, verbose: bool) -> Iterator[str]:
+    """All users at one K, one metric by kind of user, paired differences; `verbose`: all of it for each kind."""
+    k = 10 if 10 in result.k else result.k[0]
+    metric = f"ndcg@{k}"
     yield f"{result.test_rows:,} held-out rows, full ranking of {result.items:,} items; 95% intervals over users"
-    first = next(iter(result.results.values()))
-    for name, segment in first.items():
-        if name in LENGTHS:
-            continue
-        yield ""
-        if segment.users == 0:
-            yield f"{name}: no users"
-            continue
-        yield f"{name}: {segment.users:,} users"
+    yield from full(result) if verbose else table(result, "all", (k,))
+    yield from ["", *(by_length if verbose else by_kind)(result, metric), "", *paired(result, metric), *sampled(result)]
+    yield from rated(result, verbose)
+    if not verbose:
+        yield from ["", "everything for each kind of user: --verbose, --json, or --out DIR and `rec-export report DIR`"]
+
+
+def full(result: Evaluation) -> Iterator[str]:
+    """Tables of all, warm and cold users, at every K."""
+    for name in next(iter(result.results.values())):
+        if name not in LENGTHS:
+            yield from table(result, name, result.k)
+
+
+def table(result: Evaluation, segment: str, ks: tuple[int, ...]) -> Iterator[str]:
+    """All metrics of users of one kind."""
+    users = next(iter(result.results.values()))[segment].users
+    yield from ["", f"{segment}: {counted(users, 'user')}"]
+    if users:
         yield "".join([f"{'':>{WIDTH}}{'k':>4}", *(f"{metric:>23}" for metric in NAMES), f"{'coverage':>9}"])
-        for k in result.k:
+        for k in ks:
             for lister, segments in result.results.items():
-                yield row(title(result, lister), k, segments[name])
-    metric = f"ndcg@{10 if 10 in result.k else result.k[0]}"
-    yield from ["", *by_length(result, metric), "", *paired(result, metric), *sampled(result), *rated(result)]
+                yield row(title(result, lister), k, segments[segment])
 
 
 def title(result: Evaluation, lister: str) -> str:
@@ -51,6 +62,17 @@ def by_length(result: Evaluation, metric: str) -> Iterator[str]:
         yield "".join([f"{title(result, lister):>{WIDTH}}", *(f"{cell:>23}" for cell in cells)])
 
 
+def by_kind(result: Evaluation, metric: str) -> Iterator[str]:
+    """One metric by kind of user: warm and cold, and warm ones by how many items they had liked before."""
+    users = {name: segment.users for name, segment in next(iter(result.results.values())).items() if name != "all"}
+    names = "".join(f"{title(result, lister):>23}" for lister in result.results)
+    yield f"{f'{metric} by kind':<18}{'users':>8}{names}"
+    for kind, count in users.items():
+        told = f"warm, {kind} liked" if kind in LENGTHS else kind
+        cells = (interval(one[kind].metrics[metric]) if count else "" for one in result.results.values())
+        yield f"{told:<18}{count:>8,}{''.join(f'{cell:>23}' for cell in cells)}".rstrip()
+
+
 def paired(result: Evaluation, metric: str) -> Iterator[str]:
     """How much better the model served the same users than each other lister."""
     yield f"{metric} of {result.model} minus that of each other, over all users, paired"
@@ -70,8 +92,8 @@ def sampled(result: Evaluation) -> Iterator[str]:
         yield f"{title(result, lister):>{WIDTH}}  {figures}"
 
 
-def rated(result: Evaluation) -> Iterator[str]:
-    """How well values were predicted, of all rows, warm and cold ones, and paired differences in RMSE."""
+def rated(result: Evaluation, verbose: bool) -> Iterator[str]:
+    """How well values were predicted, and paired differences in RMSE; `verbose`: of warm and cold rows too."""
     if result.ratings is None:
         return
     unit = {"value": "values", "log": "log(1 + value)"}[result.ratings.target]
@@ -79,7 +101,9 @@ def rated(result: Evaluation) -> Iterator[str]:
     yield from ["", f"predicted {unit} of all held-out rows, liked or not; 95% intervals over users"]
     yield f"biases of users and items: ridge {ridge.user:g} and {ridge.item:g}, chosen on a tenth of the known rows"
     for name, segment in result.ratings.segments.items():
-        yield f"{name}: {segment.rows:,} rows of {segment.users:,} users"
+        if not verbose and name != "all":
+            continue
+        yield f"{name}: {counted(segment.rows, 'row')} of {counted(segment.users, 'user')}"
         if segment.rows == 0:
             continue
         yield (
@@ -112,9 +136,10 @@ def short(share: float) -> str:
 def ablation_lines(result: Ablation) -> Iterator[str]:
     """One line for each variant: its metrics, and how it differs from the base, over all seeds and in each."""
     metric = f"ndcg@{result.k}"
-    width = max(map(len, result.variants))
+    width = max(map(len, [*result.variants, "against" if result.peer else ""]))
     seeds = len(next(iter(result.variants.values())).seeds)
-    yield f"{result.users:,} users, {seeds} seeds; 95% intervals over users of each user's mean over seeds"
+    judged = f"{counted(result.users, 'user')}, {counted(seeds, 'seed')}"
+    yield f"{judged}; 95% intervals over users of each user's mean over seeds"
     rest = f"  {f'{metric} minus that of the base':<36}in each seed" if len(result.variants) > 1 else ""
     yield f"{'':>{width}}{f'hr@{result.k}':>23}{metric:>23}{rest}"
     base = next(iter(result.variants.values()))
@@ -127,6 +152,9 @@ def ablation_lines(result: Ablation) -> Iterator[str]:
             told = f"{signed(gap)} {verdict(gap, metric):<8} "
             told += " ".join(f"{one:+.4f}" for one in each)
         yield f"{name:>{width}}{cells}  {told}".rstrip()
+    if result.peer is not None:
+        cells = "".join(f"{interval(result.peer[m]):>23}" for m in (f"hr@{result.k}", metric))
+        yield f"{'against':>{width}}{cells}  {result.against}"
     yield from ["", f"{metric} in each seed: {', '.join(base.seeds)}"]
     for name, variant in result.variants.items():
         yield f"{name:>{width}}  " + " ".join(short(metrics[metric]) for metrics in variant.seeds.values())

@@ -19,6 +19,7 @@ from rec_export.config import Config
 from rec_export.errors import EnvironmentMissingError, shorten
 from rec_export.redact import redacted
 from rec_export.tracking import Tracking
+from rec_export.words import counted
 from trainers.course import Epoch
 
 if TYPE_CHECKING:
@@ -51,6 +52,7 @@ class Store:
     def __init__(self, tracking: Tracking) -> None:
         self.tracking = tracking
         self.failing = False
+        self.lost = 0  # messages that it never took
         for name, value in IMPATIENT.items():
             os.environ.setdefault(name, value)
         try:
@@ -132,19 +134,38 @@ class Tracker:
 
         Messages that the store refuses do not keep the others from it; who is killed waits for no store.
         """
-        if self.store is None or not (self.run or self.waiting) or (status == "KILLED" and self.store.failing):
+        if self.store is None or not (self.run or self.waiting):
             return
         self.waiting.append(lambda client, run: client.set_terminated(run, status))
-        self.flush()
+        if status != "KILLED" or not self.store.failing:
+            self.flush()
+            self.without_the_refused()
+        self.store.lost += len(self.waiting)
+        self.waiting = []
+        if self.parent is None and self.store.lost:
+            log.warning(
+                "MLflow at %s lacks %s of this command; what it wrote or printed here is whole",
+                self.store.tracking.store,
+                counted(self.store.lost, "message"),
+            )
+
+    def without_the_refused(self) -> None:
+        """Where the first message and not the store fails, tell the others one by one; what is refused is lost."""
+        assert self.store is not None
         if len(self.waiting) < 2 or not self.run:
             return
-        rest, self.waiting = self.waiting[1:-1], self.waiting[-1:]
+        first, *rest, last = self.waiting
+        self.waiting = [last]
         self.flush()
-        if not self.waiting:  # so it is a message, and not the store
-            for message in rest:
-                self.waiting, self.store.failing = [message], True  # of which one line was said
-                self.flush()
-            self.waiting, self.store.failing = [], False
+        if self.waiting:  # so it is the store
+            self.waiting = [first, *rest, last]
+            return
+        self.store.lost += 1
+        for message in rest:
+            self.waiting, self.store.failing = [message], True  # of which one line was said
+            self.flush()
+            self.store.lost += len(self.waiting)
+        self.waiting, self.store.failing = [], False
 
     def parameters(self, values: Mapping[str, Any]) -> None:
         """What the run depends on, nested as in YAML."""

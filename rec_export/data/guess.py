@@ -95,7 +95,8 @@ def guess_log(
     names = table.column_names
     user = column_like("user", given["user"], USER, names, path)
     item = column_like("item", given["item"], ITEM, names, path)
-    refuse_other_tables(path, (user, item))
+    if table[user].null_count or table[item].null_count:  # as they are where a part has no such column
+        refuse_other_tables(path, (user, item))
     time = given["time"] or match(TIME, names) or only_moments(table)
     value = given["value"] or match(RATING, names) or match(WEIGHT, names)
     fields = {"path": path, "user": user, "item": item, "time": time, "value": value, "time_unit": unit}

@@ -3,7 +3,9 @@
 import gzip
 import json
 from collections.abc import Iterable, Iterator
+from functools import lru_cache
 from pathlib import Path
+from typing import NamedTuple
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -52,17 +54,43 @@ def inner(kind: pa.DataType) -> list[pa.DataType]:
     return [kind.field(place).type for place in range(kind.num_fields)]
 
 
-def common_schema(path: Path) -> pa.Schema:
-    """The fields of a file of JSON lines whose values have one type in all lines; the others are left out.
+class Common(NamedTuple):
+    """The fields of a file of JSON lines whose values have one type in all lines, and the others, which are left out.
 
     Logs that many programs write have a number here and a text there in some corner that nobody needs.
     """
+
+    schema: pa.Schema
+    left_out: tuple[str, ...]
+
+
+def common(path: Path) -> Common:
+    """What the lines of a file have in common. The last files are remembered, as long as they do not change."""
+    state = path.stat()
+    return common_of(path, state.st_mtime_ns, state.st_size)
+
+
+@lru_cache(maxsize=8)
+def common_of(path: Path, changed: int, size: int) -> Common:
+    """The same, of the file as it was then."""
     seen: dict[Steps, set[str]] = {}
     with (gzip.open if path.name.lower().endswith(".gz") else open)(path, "rb") as lines:
         for line in lines:
             if line.strip():
                 note(json.loads(line), (), seen)
-    return pa.schema(list(agreeing(seen, ())))
+    inside: dict[Steps, list[Steps]] = {}
+    for steps in seen:
+        if steps:
+            inside.setdefault(steps[:-1], []).append(steps)
+    schema = pa.schema(list(agreeing(seen, inside, ())))
+    kept = set(steps_of(schema))
+    left = (at for at in seen if at and at not in kept and (at[:-1] in kept or len(at) == 1) and changes(seen[at]))
+    return Common(schema, tuple(".".join(at) for at in left))
+
+
+def changes(kinds: set[str]) -> bool:
+    """Whether values are of several types; an empty list fits all lists."""
+    return len(kinds) > 1 and not kinds <= {"list", "texts"}
 
 
 def note(value: object, at: Steps, seen: dict[Steps, set[str]]) -> None:
@@ -79,12 +107,11 @@ def note(value: object, at: Steps, seen: dict[Steps, set[str]]) -> None:
             note(one, (*at, name), seen)
 
 
-def agreeing(seen: dict[Steps, set[str]], above: Steps) -> Iterator[pa.Field]:
-    """The fields right below a place whose values are of one type."""
-    for steps, kinds in seen.items():
-        if steps[:-1] != above or not steps:
-            continue
+def agreeing(seen: dict[Steps, set[str]], inside: dict[Steps, list[Steps]], above: Steps) -> Iterator[pa.Field]:
+    """The fields right below a place whose values are of one type; `inside`: the ways that lead on from each place."""
+    for steps in inside.get(above, ()):
+        kinds = seen[steps]
         if kinds == {"object"}:
-            yield pa.field(steps[-1], pa.struct(list(agreeing(seen, steps))))
+            yield pa.field(steps[-1], pa.struct(list(agreeing(seen, inside, steps))))
         elif frozenset(kinds) in TYPES:
             yield pa.field(steps[-1], TYPES[frozenset(kinds)])

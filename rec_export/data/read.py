@@ -12,10 +12,10 @@ import pyarrow.json as pa_json
 import pyarrow.parquet as pq
 
 from rec_export.data.columns import numbers_where_possible
-from rec_export.data.nested import chosen, common_schema, names
+from rec_export.data.nested import chosen, common, names
 from rec_export.data.separated import BLOCK, read_csv, read_tabs
 from rec_export.errors import DataError, MissingInputError, UsageError, nearest, shorten
-from rec_export.files import sha256
+from rec_export.files import absent, sha256
 
 
 def read_table(
@@ -50,8 +50,7 @@ def names_in(path: Path, inside: bool = False) -> list[str]:
 def parts_of(path: Path) -> list[Path]:
     """The data files at `path`, in the order of their names; what starts with `_` or `.` is not data."""
     if not path.exists():
-        siblings = [p.name for p in path.parent.iterdir()] if path.parent.is_dir() else []
-        raise MissingInputError(f"{path} does not exist{nearest(path.name, siblings[:1000])}")
+        raise absent(path, "name a file, or a folder of parts")
     if path.is_file():
         if reader_of(path) is None:
             raise UsageError(
@@ -145,12 +144,28 @@ def read_parquet(path: Path, text: list[str]) -> Parquet:
 
 def read_json_lines(path: Path, text: list[str]) -> pa.Table:
     """Read one JSON object a line; .gz is unpacked on the way. Fields that change their type are left out."""
+    table = parsed_alike(path)
+    return parsed(path, common(path).schema) if table is None else table
+
+
+def parsed_alike(path: Path) -> pa.Table | None:
+    """JSON lines as a table of all their fields; None where a field changes its type."""
     try:
         return parsed(path, None)
     except pa.ArrowInvalid as error:
         if "changed from" not in str(error):
             raise
-    return parsed(path, common_schema(path))
+    return None
+
+
+def left_out(path: Path) -> list[str]:
+    """The fields of the file or folder at `path` that are not read, as their values change their type."""
+    parts = (part for part in parts_of(path) if reader_of(part) is read_json_lines)
+    found: dict[str, None] = {}
+    for part in parts:
+        with damage_told(part):
+            found |= dict.fromkeys(() if parsed_alike(part) is not None else common(part).left_out)
+    return list(found)
 
 
 def parsed(path: Path, schema: pa.Schema | None) -> pa.Table:

@@ -4,7 +4,8 @@ import json
 from pathlib import Path
 from typing import Any
 
-from rec_export.errors import MissingInputError, ModelError
+from rec_export.errors import ModelError
+from rec_export.files import absent
 
 Facts = dict[str, Any]
 
@@ -14,7 +15,7 @@ def read_json(path: Path) -> Facts:
     try:
         found = json.loads(path.read_bytes())
     except FileNotFoundError as error:
-        raise MissingInputError(f"{path} does not exist; name a directory that rec-export wrote") from error
+        raise absent(path, "name a directory that rec-export wrote") from error
     except (ValueError, RecursionError) as error:
         raise ModelError(f"{path} is not JSON: {error}; restore it or make it again") from error
     if not isinstance(found, dict):

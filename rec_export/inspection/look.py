@@ -2,7 +2,8 @@
 
 from pathlib import Path
 
-from rec_export.errors import MissingInputError, ModelError, UsageError
+from rec_export.errors import ModelError, UsageError
+from rec_export.files import absent
 from rec_export.inspection import models, published
 from rec_export.inspection.shown import Inspection
 from rec_export.inspection.single import single
@@ -28,7 +29,7 @@ def look(path: Path) -> Inspection:
 def looked(path: Path) -> Inspection:
     """The same, for a manifest that holds what it should."""
     if not path.exists():
-        raise MissingInputError(f"{path} does not exist; name a checkpoint, a bundle, a read root or an exported file")
+        raise absent(path, "name a checkpoint, a bundle, a read root or an exported file")
     if path.is_file():
         return single(path)
     if (path / "spec.json").is_file():

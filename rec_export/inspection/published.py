@@ -7,6 +7,7 @@ from rec_export.errors import DataError, MissingInputError
 from rec_export.inspection.shown import Inspection, Row, size, table
 from rec_export.recs import FOLDER, Recs, run_in, verified
 from rec_export.run_manifest import RunManifest
+from rec_export.words import counted
 
 RUN_HEAD = "date", "run", "users", "rows", "k", "model made at", "size", "gates"
 GATE_HEAD = "gate", "verdict", "value", "limit"
@@ -44,7 +45,7 @@ def run(folder: Path) -> Inspection:
         *table("Gates", gates, GATE_HEAD),
         *table("Files", files, ("part", "size", "rows", "sha256")),
     )
-    told = f"{len(parts)} parts by the sha256 in {recs.manifest(date, manifest.run_id)}"
+    told = f"{counted(len(parts), 'part')} by the sha256 in {recs.manifest(date, manifest.run_id)}"
     return Inspection("run", folder, told, {"manifest": manifest.model_dump(mode="json")}, sections)
 
 

@@ -4,8 +4,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from rec_export.errors import MissingInputError, UsageError
-from rec_export.files import sha256
+from rec_export.errors import UsageError
+from rec_export.files import absent, sha256
 from rec_export.recs import FOLDER, Recs, run_in
 from rec_export.report import views
 from rec_export.run_manifest import RunManifest
@@ -74,7 +74,7 @@ def found(paths: tuple[Path, ...]) -> Found:
     pieces: list[Piece] = []
     for path in paths:
         if not path.exists():
-            raise MissingInputError(f"{path} does not exist; name a directory that rec-export wrote")
+            raise absent(path, "name a directory that rec-export wrote")
         here = [piece for folder in folders(path) for piece in pieces_of(folder)]
         if not here:
             raise UsageError(

@@ -143,7 +143,9 @@ class RangeTest(View):
 
     rates: tuple[float, ...]
     losses: tuple[float, ...]
-    suggested: float
+    batches: tuple[float, ...] = ()
+    suggested: float | None
+    reason: str = ""
 
 
 class PartProof(View):

@@ -31,7 +31,13 @@ from tests.conftest import refusal, write_table
             69,
             "the device 'cuda:99' is not available here (@ CUDA devices); use --device cpu",
         ),
-        ("evaluate DIR/nowhere", 66, "DIR/nowhere/spec.json does not exist; name a directory that rec-export wrote"),
+        ("evaluate DIR/nowhere", 66, "DIR/nowhere does not exist; name a directory that rec-export wrote"),
+        ("evaluate DIR/confg.yaml", 66, "DIR/confg.yaml does not exist; did you mean 'config.yaml'?"),
+        ("inspect DIR/confg.yaml", 66, "DIR/confg.yaml does not exist; did you mean 'config.yaml'?"),
+        ("report DIR/confg.yaml --out DIR/new", 66, "DIR/confg.yaml does not exist; did you mean 'config.yaml'?"),
+        ("verify DIR/confg.yaml", 66, "DIR/confg.yaml does not exist; did you mean 'config.yaml'?"),
+        ("status DIR/confg.yaml", 66, "DIR/confg.yaml does not exist; did you mean 'config.yaml'?"),
+        ("explain DIR/confg.yaml --user u", 66, "DIR/confg.yaml does not exist; did you mean 'config.yaml'?"),
         (
             "evaluate DIR/config.yaml",
             66,
@@ -40,7 +46,7 @@ from tests.conftest import refusal, write_table
         (
             "export DIR/nowhere --out DIR/new",
             66,
-            "DIR/nowhere/spec.json does not exist; name a directory that rec-export wrote",
+            "DIR/nowhere does not exist; name a directory that rec-export wrote",
         ),
         (
             "export DIR/config.yaml --out DIR/new",
@@ -55,7 +61,7 @@ from tests.conftest import refusal, write_table
         (
             "score DIR/nowhere --interactions DIR/log.parquet --out DIR/recs",
             66,
-            "the bundle DIR/nowhere does not exist; make it with `rec-export export CHECKPOINT --out DIR/nowhere`",
+            "DIR/nowhere does not exist; make the bundle with `rec-export export CHECKPOINT --out DIR/nowhere`",
         ),
         (
             "score DIR/nowhere --interactions DIR/log.parquet --out DIR/log.parquet",
@@ -65,7 +71,7 @@ from tests.conftest import refusal, write_table
         (
             "verify DIR/nowhere",
             66,
-            "the bundle DIR/nowhere does not exist; make it with `rec-export export CHECKPOINT --out DIR/nowhere`",
+            "DIR/nowhere does not exist; make the bundle with `rec-export export CHECKPOINT --out DIR/nowhere`",
         ),
         ("run DIR/lg.parquet -o DIR/out", 66, "DIR/lg.parquet does not exist; did you mean 'log.parquet'?"),
         (

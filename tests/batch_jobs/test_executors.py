@@ -158,7 +158,7 @@ def test_from_the_command_line(exported: Path, shop: Path, tmp_path: Path) -> No
     where = exported, "--interactions", shop / "interactions.parquet", "--out", tmp_path / "recs", "--k", 5
     day = "--run-date", LAST_DAY
     told = [command("-q", "score", *where, *day, "--shard-index", index, "--shard-count", 2) for index in (0, 1)]
-    assert [answer.out[18:] for answer in told] == ["2 parts are made, 0 were there before\n"] * 2
+    assert [answer.out[18:] for answer in told] == ["2 parts made, 0 there before\n"] * 2
     assert command("-q", "publish", *where, *day).code == 0
     assert command("-q", "score", *where, *day, "--shard-index", 0).code == 2
     assert command("-q", "score", *where, *day, "--shard-index", 2, "--shard-count", 2).code == 2

@@ -36,8 +36,8 @@ def test_the_same_night_again_writes_nothing(place: Path) -> None:
 def test_shards_make_a_night_that_is_then_published(place: Path) -> None:
     said = [night(place, LAST, "--shard-index", index, "--shard-count", 2).out for index in (0, 1)]
     assert [line.partition(": ")[2] for line in said] == [
-        "1 parts are made, 0 were there before\n",
-        "0 parts are made, 0 were there before\n",
+        "1 part made, 0 there before\n",
+        "0 parts made, 0 there before\n",
     ]
     assert not (place / "recs").exists()
     assert night(place, LAST, "--executor", "shards").out.startswith(f"published run_date={LAST} ")
@@ -119,7 +119,7 @@ def test_a_configuration_without_nights_is_refused(shop_copy: Path) -> None:
     [
         ("", 66, "PLACE is no bundle, as it holds no manifest.json; did you mean PLACE/bundle?"),
         ("recs", 66, "PLACE/recs is no bundle, as it holds no manifest.json; did you mean PLACE/bundle?"),
-        ("bundel", 66, "the bundle PLACE/bundel does not exist; make it with"),
+        ("bundel", 66, "PLACE/bundel does not exist; did you mean 'bundle'?"),
         ("checkpoint", 2, "PLACE/checkpoint is a checkpoint; export it first"),
     ],
 )

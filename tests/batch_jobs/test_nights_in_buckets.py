@@ -40,10 +40,10 @@ def test_nights_are_published_refused_answered_for_and_taken_back(place: Path, u
     )
     assert done("status", url).splitlines()[2].startswith(f"refused   run_date={NEXT}, run ")
     forced = [word for name in ("log_rows", "users", "sources") for word in ("--force-gate", name)]
-    assert night(place, NEXT, *forced, "--reason", "archived").out.endswith("1 parts resumed\n")
+    assert night(place, NEXT, *forced, "--reason", "archived").out.endswith("1 part resumed\n")
     assert night(place, NEXT).out.startswith("kept ")
     assert [line.split()[0] for line in done("status", url).splitlines()] == ["live", "dates", "last"]
-    assert done("verify-run", url).count(" are as they were published\n") == 2
+    assert done("verify-run", url).count(" as they were published\n") == 2
     done("rollback", url, "--run-date", NEXT, "--withdraw", "--reason", "bad")
     assert night(place, NEXT, code=73).err.endswith("to publish it all the same: --replace\n")
     assert lists(url, tmp_path / "copies").equals(lists(url, tmp_path / "copies", LAST))

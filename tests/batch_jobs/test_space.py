@@ -48,7 +48,7 @@ def test_only_what_is_left_must_fit(place: Path, free: list[int]) -> None:
     night(place, LAST)
     night(place, NEXT, "--shard-index", 0, "--shard-count", 1)
     free[0] = 0
-    assert night(place, NEXT).out.endswith("1 parts resumed\n")
+    assert night(place, NEXT).out.endswith("1 part resumed\n")
 
 
 def test_lists_of_another_length_are_not_measured_by_those_before(place: Path, free: list[int]) -> None:

@@ -12,6 +12,7 @@ from click.testing import CliRunner
 
 import exporters
 from exporters.commands import export, onnx, pt2, torchscript, verify
+from tests.conftest import command
 from tests.exporters.conftest import Make
 
 ROOT = Path(exporters.__file__).parents[1]
@@ -65,3 +66,8 @@ def test_help_does_not_wait_for_torch(command: object) -> None:
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     said = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, env=environment, check=True)
     assert said.stdout.splitlines()[-1] == "False"
+
+
+@pytest.mark.parametrize("limit", ["nan", "inf", "-1", "0"])
+def test_a_limit_that_is_no_time_is_a_slip(limit: str, trained: Path, tmp_path: Path) -> None:
+    assert command("-q", "export", trained, "--out", tmp_path / "bundle", "--limit", limit).code == 2

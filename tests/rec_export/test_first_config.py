@@ -1,5 +1,6 @@
 """`init` writes what `run` would guess, says why, and never writes over anything."""
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -135,3 +136,11 @@ def test_real_logs_can_be_trained_on_as_written(name: str, tmp_path: Path) -> No
     answer = command("-q", "init", REAL / name / "interactions.parquet", *words, "-o", tmp_path / "config.yaml")
     assert (answer.code, answer.err) == (0, "")
     done("train", tmp_path / "config.yaml", "--out", tmp_path / "c", "--set", "model.name=popular")
+
+
+def test_a_time_that_changes_its_type_is_not_dropped_in_silence(tmp_path: Path) -> None:
+    times = [second if row % 2 else str(second) for row, second in enumerate(SECONDS)]
+    rows = [{"user_id": f"u{row}", "item_id": "x", "timestamp": time} for row, time in enumerate(times)]
+    (tmp_path / "log.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    said = done("init", tmp_path / "log.jsonl", "-o", tmp_path / "config.yaml")
+    assert "WARNING   timestamp changes its type from line to line (a number here, a text there): not read\n" in said

@@ -83,22 +83,30 @@ def test_trials_of_several_models_share_none_of_them(shop: Path, tmp_path: Path)
 def test_one_command_judges_several_seeds_beside_the_lists_of_another_system(shop: Path, tmp_path: Path) -> None:
     log = pd.read_parquet(shop / "interactions.parquet")
     best = log.item_id.value_counts().index[:10]
-    lists = pd.MultiIndex.from_product([log.user_id.unique(), best], names=["user_id", "item_id"]).to_frame(index=False)
+    lists = pd.MultiIndex.from_product([log.user_id.unique()[5:], best], names=["user_id", "item_id"]).to_frame(
+        index=False
+    )
     lists["rank"] = lists.groupby("user_id").cumcount() + 1
     lists.to_parquet(tmp_path / "peer.parquet")
     changes = "model={name: popular}", "training.epochs=1", "training.refit=false", "data.split.by=time"
     sets = [word for change in changes for word in ("--set", change)]
     words = ["ablate", shop / "config.yaml", "--out", tmp_path / "out", *sets, "--seeds", 2, "--bootstrap", 50]
-    lines = done(*words, "--against", tmp_path / "peer.parquet").splitlines()
-    said = json.loads((tmp_path / "out" / "ablation.json").read_text())["variants"]["base"]
+    answer = command(*words, "--against", tmp_path / "peer.parquet")
+    lines = answer.out.splitlines()
+    assert answer.err.count("judged users have no list") == 1  # as many seeds as there are
+    whole = json.loads((tmp_path / "out" / "ablation.json").read_text())
+    said, peer = whole["variants"]["base"], whole["peer"]["ndcg@10"]["mean"]
+    assert said["metrics"]["ndcg@10"]["mean"] - peer == pytest.approx(said["against"]["ndcg@10"]["mean"], abs=2e-5)
+    assert done("report", tmp_path / "out", "--out", tmp_path / "page.html").startswith("Ablation      Over 2 seeds ")
     each = [metrics["ndcg@10"] for metrics in said["seeds"].values()]
     assert len(each) == 2
     gap = said["against"]["ndcg@10"]
     assert gap["low"] < gap["mean"] < gap["high"]
-    assert lines[3:5] == ["", "ndcg@10 in each seed: 42, 43"]
-    assert lines[5].split() == ["base", *(f"{value:.4f}".removeprefix("0") for value in each)]
-    assert lines[7] == f"ndcg@10 minus that of {tmp_path / 'peer.parquet'}, paired by user"
-    assert lines[8].split()[:2] == ["base", f"{gap['mean']:+.4f}"]
+    assert lines[3].split()[0::5] == ["against", str(tmp_path / "peer.parquet")]
+    assert lines[4:6] == ["", "ndcg@10 in each seed: 42, 43"]
+    assert lines[6].split() == ["base", *(f"{value:.4f}".removeprefix("0") for value in each)]
+    assert lines[8] == f"ndcg@10 minus that of {tmp_path / 'peer.parquet'}, paired by user"
+    assert lines[9].split()[:2] == ["base", f"{gap['mean']:+.4f}"]
 
 
 def test_a_checkpoint_is_no_list(trained: Path, shop: Path, tmp_path: Path) -> None:

@@ -178,7 +178,7 @@ def test_of_99_drawn_items_the_figures_are_marked_as_such(
 ) -> None:
     held_out.to_parquet(tmp_path / "test.parquet")
     words = "--test", tmp_path / "test.parquet", "--k", 10, "--bootstrap", 0, "--negatives", 30
-    lines = done("evaluate", trained, *words).splitlines()
+    lines = done("evaluate", trained, *words, "--verbose").splitlines()
     place = lines.index(
         "among sampled items, for comparison with papers alone: not to be compared with the figures above"
     )
@@ -192,8 +192,21 @@ def test_the_table_holds_whole_intervals_under_their_heads(
     trained: Path, held_out: pd.DataFrame, tmp_path: Path
 ) -> None:
     held_out.to_parquet(tmp_path / "test.parquet")
-    lines = done("evaluate", trained, "--test", tmp_path / "test.parquet", "--bootstrap", 20, "--k", 10).splitlines()
+    words = "--test", tmp_path / "test.parquet", "--bootstrap", 20, "--k", 10, "--verbose"
+    lines = done("evaluate", trained, *words).splitlines()
     head = next(line for line in lines if "ndcg" in line)
     rows = [line for line in lines if line.split()[:2] == ["hybrid", "10"]]
     assert [row.count("[") for row in rows] == [row.count("]") for row in rows] == [4] * len(rows)
     assert {row.index("]") for row in rows} == {head.index("hr") + 1}
+
+
+def test_what_is_said_unasked_fits_a_screen(trained: Path, held_out: pd.DataFrame, tmp_path: Path) -> None:
+    held_out.to_parquet(tmp_path / "test.parquet")
+    words = "--test", tmp_path / "test.parquet", "--bootstrap", 20
+    lines = done("evaluate", trained, *words).splitlines()
+    assert len(lines) < 30
+    place = next(place for place, line in enumerate(lines) if line.startswith("ndcg@10 by kind"))
+    assert lines[place].split()[4:] == ["hybrid", "popular", "recent", "random"]
+    kinds = [line[:18].rstrip() for line in lines[place + 1 : place + 7]]
+    assert kinds == ["warm", "cold", "warm, <=3 liked", "warm, 4-10 liked", "warm, 11-30 liked", "warm, >30 liked"]
+    assert lines[-1].startswith("everything for each kind of user: --verbose")

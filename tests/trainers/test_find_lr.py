@@ -3,32 +3,56 @@
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from rec_export.metrics import Float64
 from tests.conftest import command, done
-from trainers.find_lr import suggestion
+from trainers.range_curve import told
+
+RATES = np.geomspace(1e-5, 1, 200)
 
 
-def test_the_suggestion_is_where_the_loss_falls_fastest() -> None:
-    rates = tuple(10.0 ** (place / 10) for place in range(-50, 1))
-    falls = 10.0**-2.5
-    losses = tuple(1 / (1 + (rate / falls)) for rate in rates)  # a sigmoid over log(rate), steepest in its middle
-    assert suggestion(rates, losses) == pytest.approx(falls, rel=0.05)
+def falling(at: float, noise: float = 0.0, seed: int = 0) -> Float64:
+    """A loss that falls from 8 to 7, fastest at a rate, and breaks ten times above it; float64 [S]."""
+    clean = 7 + 1 / (1 + (RATES / at) ** 2) + np.maximum(np.log(RATES / at / 10), 0)
+    return clean + noise * np.random.default_rng(seed).standard_normal(len(RATES))
+
+
+@pytest.mark.parametrize("noise", [0.0, 0.1])
+def test_the_suggestion_is_where_the_loss_falls_fastest(noise: float) -> None:
+    found = told(RATES, np.stack([falling(0.003, noise, seed) for seed in range(3)]), len(RATES))
+    assert found.suggested == pytest.approx(0.003, rel=0.3)
+
+
+@pytest.mark.parametrize(
+    ("tests", "reason"),
+    [
+        ([7 + np.random.default_rng(s).standard_normal(200) for s in range(3)], "may by chance"),
+        ([RATES + 7], "may by chance"),
+        ([falling(0.003, 0.5), falling(0.0003, 0.5, 1)], "falls about as fast from"),
+        ([falling(3.0)], "still falls at the highest rates; try a larger --high than 1"),
+        ([7 + 1 / (1 + RATES / 1e-6)], "falls fastest at the lowest rates"),
+    ],
+)
+def test_where_the_curve_does_not_tell_nothing_is_suggested(tests: list[Float64], reason: str) -> None:
+    found = told(RATES[: len(tests[0])], np.stack(tests), len(RATES))
+    assert (found.suggested, reason in found.reason) == (None, True), found
 
 
 def test_rates_grow_evenly_and_a_plot_is_drawn(shop: Path, tmp_path: Path) -> None:
-    words = "--set", "model={name: pmf, dim: 4}", "--low", 1e-4, "--high", 0.1, "--steps", 31
+    words = "--set", "model={name: pmf, dim: 4}", "--low", 1e-3, "--high", 10, "--steps", 81, "--seeds", 2
     said = done("find-lr", shop / "config.yaml", "--out", tmp_path / "range", *words)
     result = json.loads((tmp_path / "range" / "range.json").read_text())
     steps = [b / a for a, b in zip(result["rates"], result["rates"][1:], strict=False)]
-    assert steps == pytest.approx([10**0.1] * len(steps))
-    assert result["rates"][0] <= result["suggested"] <= result["rates"][-1]
+    assert steps == pytest.approx([10**0.05] * len(steps))
+    assert 0.01 < result["suggested"] < 0.3, result
     assert (tmp_path / "range" / "range.png").read_bytes().startswith(b"\x89PNG")
     assert f"{result['suggested']:g}" in said
 
 
 def test_the_test_ends_when_the_loss_breaks(shop: Path, tmp_path: Path) -> None:
-    words = "--set", "model={name: pmf, dim: 4}", "--low", 1e-3, "--high", 1e6, "--steps", 60
+    words = "--set", "model={name: pmf, dim: 4}", "--low", 1e-3, "--high", 1e6, "--steps", 60, "--seeds", 1
     done("find-lr", shop / "config.yaml", "--out", tmp_path / "range", *words)
     result = json.loads((tmp_path / "range" / "range.json").read_text())
     assert len(result["rates"]) == len(result["losses"]) < 60

@@ -10,6 +10,7 @@ from rec_export.report.page import Cell, Figure, Note, Section, Table, count, nu
 from rec_export.report.views import Night as NightReport
 from rec_export.run_lists import Run
 from rec_export.run_manifest import Verdict
+from rec_export.words import counted
 
 UNITS = {
     "structure": "broken promises", "covered": "of users", "short_lists": "of users", "flat_lists": "of lists",
@@ -97,7 +98,7 @@ def changes(found: Found) -> Section | None:
         everybody = diff.segments["all"]
         line = line or (
             f"Users of {label} kept {everybody.overlap:.0%} of their items from {before.date} to {night.date};"
-            f" {diff.came:,} users came, {diff.left:,} left."
+            f" {counted(diff.came, 'user')} came, {diff.left:,} left."
         )
         moved = [movers(label, diff)] if diff.entering or diff.leaving else []
         blocks += [*moved, segments(label, diff), quantiles(label, diff)]
@@ -117,7 +118,9 @@ def segments(label: str, diff: Churn) -> Table:
         for name, one in diff.segments.items()
     ]
     sample = ", a sample of users" if diff.sampled else ""
-    caption = f"{label}: {diff.before} and {diff.after}{sample}; lists of {diff.k[0]} and {diff.k[1]}"
+    caption = (
+        f"{label}: {diff.before} and {diff.after}{sample}; lists of {' and '.join(map(str, dict.fromkeys(diff.k)))}"
+    )
     return Table(caption, ("users by source", "users", "items kept", "rank-biased overlap", "the same list"), rows)
 
 
@@ -148,9 +151,9 @@ def movers(label: str, diff: Churn) -> Figure:
 def quantiles(label: str, diff: Churn) -> Table:
     """Where the scores were and are."""
     rows = [
-        (text(name), *(number(value) for value in values))
-        for name, values in zip((diff.before, diff.after), diff.scores, strict=True)
+        (Cell(f"{level:.0%}", level), number(before), number(after))
+        for level, before, after in zip(diff.levels, *diff.scores, strict=True)
     ]
     moved = "hardly moved" if diff.psi < 0.1 else "moved somewhat" if diff.psi < 0.25 else "moved much"
-    head = ("run", *(f"{level:.0%}" for level in diff.levels))
-    return Table(f"{label}: quantiles of scores, which {moved} (population stability index {diff.psi:.3f})", head, rows)
+    caption = f"{label}: quantiles of scores, which {moved} (population stability index {diff.psi:.3f})"
+    return Table(caption, ("quantile", diff.before, diff.after), rows)

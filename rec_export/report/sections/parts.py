@@ -7,6 +7,7 @@ from rec_export.report.found import ABLATION, Found
 from rec_export.report.page import Cell, Figure, Section, Table, estimate, text
 from rec_export.report.sections.quality import dot, said
 from rec_export.report.views import Ablation
+from rec_export.words import counted
 
 
 def section(found: Found) -> Section | None:
@@ -14,7 +15,9 @@ def section(found: Found) -> Section | None:
     trials = {label: Ablation.read(path / ABLATION) for label, path in found.ablations.items()}
     if not trials:
         return None
-    blocks = [block for label, one in trials.items() for block in (bars(label, one), table(label, one))]
+    blocks: list[Figure | Table] = []
+    for label, one in trials.items():
+        blocks += [*([bars(label, one)] if len(one.variants) > 1 else []), table(label, one)]
     return Section("ablation", "Ablation", headline(next(iter(trials.values()))), [*blocks])
 
 
@@ -22,6 +25,12 @@ def headline(one: Ablation) -> str:
     """The variant that costs most, and how many cannot be told from the base."""
     metric = f"ndcg@{one.k}"
     gaps = {name: v.difference[metric] for name, v in one.variants.items() if v.difference}
+    if not gaps:
+        base = next(iter(one.variants.values()))
+        found = base.metrics[metric]
+        return (
+            f"Over {counted(len(base.seeds), 'seed')} {metric} is {found.mean:.4f} [{found.low:.4f}, {found.high:.4f}]."
+        )
     worst = min(gaps, key=lambda name: gaps[name].mean)
     gap = gaps[worst]
     unsure = [name for name, g in gaps.items() if g.low <= 0 <= g.high]
@@ -63,7 +72,7 @@ def table(label: str, one: Ablation) -> Table:
         rows.append((text(name), text(", ".join(v.changes)), estimate(v.metrics[metric]), *told))
     seeds = len(next(iter(one.variants.values())).seeds)
     return Table(
-        f"{label}: {one.users:,} users, {seeds} seeds",
+        f"{label}: {counted(one.users, 'user')}, {counted(seeds, 'seed')}",
         ("variant", "changes", metric, "minus the base", "so it is"),
         rows,
     )

@@ -21,7 +21,7 @@ def section(found: Found) -> Section | None:
     label, first = next(iter(times.items()))
     step, stage = longest = max(first, key=lambda key: first[key])
     total = sum(first.values())
-    line = f"{label} took {total:,.0f} s in all; the longest stage is {step}: {stage}, {first[longest]:,.0f} s."
+    line = f"{label} took {total:,.0f} s in all; the longest stage is {stage} ({step}), {first[longest]:,.0f} s."
     rows = [
         (text(name), text(step), text(stage), number(s, ",.1f"))
         for name, one in times.items()
@@ -48,7 +48,7 @@ def trained(found: Found, label: str) -> Stages:
         key = "train", epoch.phase
         times[key] = times.get(key, 0.0) + epoch.seconds
     rest = Outcome.read(path / "metrics.json").seconds - sum(times.values())
-    return {**times, ("train", "all else"): max(rest, 0.0)}
+    return {**times, ("train", "reading, planning, writing"): max(rest, 0.0)}
 
 
 def exported(found: Found, label: str) -> Stages:

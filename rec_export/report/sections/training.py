@@ -8,6 +8,7 @@ from rec_export.report.drawing import MUTED, colour, dashes, figure, whole_numbe
 from rec_export.report.found import Found
 from rec_export.report.page import Figure, Note, Section, Table, count, number, text
 from rec_export.report.views import Epoch, Outcome
+from rec_export.words import counted
 
 Histories = dict[str, list[Epoch]]
 
@@ -69,7 +70,9 @@ def losses(histories: Histories) -> Figure:
         whole_numbers(axes)
         axes.legend()
 
-    told = "; ".join(f"{name} from {e[0].loss:.4g} to {e[-1].loss:.4g} in {len(e)} epochs" for name, e in lines.items())
+    told = "; ".join(
+        f"{name} from {e[0].loss:.4g} to {e[-1].loss:.4g} in {counted(len(e), 'epoch')}" for name, e in lines.items()
+    )
     return figure(draw, "Loss on the training rows", f"Falling curves of the loss: {told}.")
 
 

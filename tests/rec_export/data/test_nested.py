@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from rec_export.data.read import names_in, read_table
+from rec_export.data.read import left_out, names_in, read_table
 from rec_export.errors import DataError, UsageError
 
 ROWS: list[dict[str, Any]] = [
@@ -45,6 +45,7 @@ def test_a_field_of_several_types_is_left_out_and_the_rest_is_read(number: objec
         "user": ["ann", "bob", "cleo", None, None],
     }
     assert names_in(path, inside=True) == ["user", "track", "track.name", "track.more", "track.more.seconds", "tags"]
+    assert left_out(path) == ["track.number"]
     with pytest.raises(
         UsageError, match=r"^no column 'track.number' in .*log.jsonl.* left out where its values change"
     ):
@@ -88,3 +89,10 @@ def test_a_column_with_a_dot_in_its_name_is_itself(tmp_path: Path) -> None:
     pd.DataFrame({"unit.price": [1.5]}).to_parquet(tmp_path / "items.parquet")
     for name in ("items.csv", "items.parquet"):
         assert read_table(tmp_path / name, ["unit.price"]).to_pydict() == {"unit.price": [1.5]}
+
+
+def test_only_what_changes_its_type_is_told_of(tmp_path: Path) -> None:
+    rows = [{"at": 1, "sizes": [1], "images": [{"url": "u"}]}, {"at": "2020-01-01", "sizes": [], "images": []}]
+    path = lines(rows, tmp_path / "log.jsonl")
+    assert left_out(path) == ["at"]
+    assert left_out(lines(rows[:1], tmp_path / "log.jsonl")) == []  # the file is another one now

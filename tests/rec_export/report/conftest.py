@@ -58,10 +58,16 @@ def gallery(
     write_ratings(folder / "evaluation")
     write_ablation(folder / "ablation")
     (folder / "find-lr").mkdir()
-    rates = tuple(np.geomspace(1e-5, 1, 30).tolist())
-    losses = tuple(8 - 2 * np.exp(-((np.log10(np.array(rates)) + 2) ** 2)))
-    RangeTest(rates=rates, losses=losses, suggested=0.003).write(folder / "find-lr" / "range.json")
+    range_test(0.003).write(folder / "find-lr" / "range.json")
     return folder
+
+
+def range_test(suggested: float | None) -> RangeTest:
+    """What `find-lr` leaves where the loss falls towards a hundredth."""
+    rates = np.geomspace(1e-5, 1, 30)
+    losses = tuple(8 - 2 * np.exp(-((np.log10(rates) + 2) ** 2)))
+    told = {"suggested": suggested, "between": (0.002, 0.004), "reason": "" if suggested else "the loss hardly falls"}
+    return RangeTest(rates=tuple(rates), batches=losses, losses=losses, seeds=1, **told)
 
 
 def write_gate(checkpoint: Path) -> None:

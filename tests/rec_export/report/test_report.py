@@ -18,7 +18,7 @@ from rec_export.report.sections.shares import judged
 from rec_export.report.sections.training import history
 from rec_export.report.views import Epoch
 from tests.conftest import command, contents, done, refusal
-from tests.rec_export.report.conftest import EVIL
+from tests.rec_export.report.conftest import EVIL, range_test
 
 
 class Page(HTMLParser):
@@ -95,6 +95,14 @@ def test_headlines_say_what_one_sees(gallery: Path, tmp_path: Path) -> None:
     assert "no-history changes ndcg@10 most downwards: -0.0200 [-0.0240, -0.0160]; 1 cannot be told" in said
     assert "The gate of hybrid tells users apart: mean shares long 0.60, trend 0.40" in said
     assert "As a predictor of values hybrid beats the biases of users and items by .0200 [.0100, .0300] rmse" in said
+
+
+def test_a_range_test_that_tells_nothing_says_so(tmp_path: Path) -> None:
+    (tmp_path / "range").mkdir()
+    range_test(None).write(tmp_path / "range" / "range.json")
+    said = done("report", tmp_path / "range", "--out", tmp_path / "report.html")
+    assert said.startswith("Learning rate No learning rate is suggested for ")
+    assert "/range: the loss hardly falls." in said
 
 
 def test_a_bundle_alone_has_its_proof_and_nothing_made_up(gallery: Path, tmp_path: Path) -> None:

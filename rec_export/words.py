@@ -1,0 +1,14 @@
+"""Numbers and names as a person would say them."""
+
+from collections.abc import Iterable
+
+
+def counted(count: int, noun: str) -> str:
+    """`1 epoch`, `2,559 users`."""
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
+
+
+def other(names: Iterable[str]) -> str:
+    """`another k`, `other k, rules`."""
+    several = tuple(names)
+    return f"{'another' if len(several) == 1 else 'other'} {', '.join(several)}"
