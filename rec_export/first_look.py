@@ -46,8 +46,7 @@ def changing(path: Path) -> Iterator[str]:
     """A warning where fields of JSON lines are not read: one of them may be the time."""
     names = left_out(path)
     if names:
-        kinds = "changes its type" if len(names) == 1 else "change their types"
-        yield f"WARNING   {', '.join(names)} {kinds} from line to line (a number here, a text there): not read"
+        yield f"WARNING   not read, as it changes its type from line to line: {', '.join(names)}"
 
 
 def columns(log: Interactions, source: Source) -> Iterator[str]:

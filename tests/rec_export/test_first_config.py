@@ -143,4 +143,4 @@ def test_a_time_that_changes_its_type_is_not_dropped_in_silence(tmp_path: Path) 
     rows = [{"user_id": f"u{row}", "item_id": "x", "timestamp": time} for row, time in enumerate(times)]
     (tmp_path / "log.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     said = done("init", tmp_path / "log.jsonl", "-o", tmp_path / "config.yaml")
-    assert "WARNING   timestamp changes its type from line to line (a number here, a text there): not read\n" in said
+    assert "WARNING   not read, as it changes its type from line to line: timestamp\n" in said

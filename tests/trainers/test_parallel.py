@@ -140,7 +140,7 @@ def test_where_one_process_is_killed_the_other_ends_and_both_go_on_to_the_weight
     answer = in_two("train", path, "--out", tmp_path / "two", "--resume")
     assert answer.returncode == 0, answer.stderr
     assert len(re.findall("^search goes on after epoch 2$", answer.stderr, re.MULTILINE)) == 1
-    assert answer.stdout.split(" epochs")[0] == said.split(" epochs")[0]
+    assert answer.stdout.split(" epoch")[0] == said.split(" epoch")[0]
     assert_same_training(tmp_path / "one", tmp_path / "two")
     assert len(re.findall("4 long tables are shared out: this process holds", answer.stderr)) == 2  # search and refit
     done("train", path, "--out", tmp_path / "alone", "--resume")  # what is kept is whole
