@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import torch
+from torch._ops import OpOverload
 from torch.export import ExportedProgram
 from torch.fx import Graph, Node
 
@@ -27,10 +28,14 @@ def write_pt2(part: Part, path: Path, labels: dict[str, str]) -> None:
 def shorten(graph: Graph) -> None:
     """Take out what changes nothing: repeated steps, slices of everything, checks of types that are always the same.
 
-    torch runs a program step by step from Python, where each costs as long as a thousand numbers do.
+    torch runs a program step by step from Python, where each costs as long as a thousand numbers do. A program that
+    writes into a tensor is left as it is: what two equal steps gave need not stay equal there.
     """
     known: dict[str, Node] = {}
-    for node in [node for node in graph.nodes if node.op == "call_function"]:
+    steps = [node for node in graph.nodes if node.op == "call_function"]
+    if any(isinstance(step.target, OpOverload) and step.target._schema.is_mutable for step in steps):
+        return
+    for node in steps:
         if node.target is CHECK:
             graph.erase_node(node)
             continue

@@ -65,6 +65,7 @@ def function_of(program: ExportedProgram) -> Callable[[dict[str, Tensor]], Tenso
     Its graph is given its weights here once. `program.module()` looks them up in each call, through all modules that
     they were in, and checks the sizes of the inputs, whose sympy takes half a millisecond; the inputs are our own.
     """
+    program.graph_module.recompile()  # or it runs as it was read, where move_to_device_pass has changed its devices
     run, held = program.graph_module.forward, {**program.state_dict, **program.constants}
     ports = [(port.arg.name, held.get(str(port.target))) for port in program.graph_signature.input_specs]
 

@@ -31,6 +31,7 @@ USERS_AT_ONCE = 2048
 # another way (seen with Intel MKL on processors without AVX-512).
 BLOCK = 240
 CUDA_BLOCK = 8192
+PORTION = 1 << 14  # rows whose features are looked up at once: a look-up begins with a pass over all known words
 LOOKED_AT = 8  # users for each pilot, as the model may serve few
 
 
@@ -217,18 +218,23 @@ def in_blocks(tower: Tower, told: Callable[[Int64], Inputs], row: Int64, device:
 
     The vector of a row has the same bits whatever rows are with it and however many threads there are, so that lists
     can be made in parts. Kernels differ by the number of rows and of threads, so every call has one thread and as many
-    rows as any other, the last block being filled up with its own.
+    rows as any other, the last block being filled up with rows that are there.
     """
-    cpu = device.type == "cpu"
-    size = BLOCK if cpu else CUDA_BLOCK
-    blocks = list(chunks(row, size)) or [row]
-    made = dict.fromkeys(range(len(blocks)), torch.empty(0))
+    size, threads = (BLOCK, torch.get_num_threads()) if device.type == "cpu" else (CUDA_BLOCK, 1)
+    blocks = min(-(-len(row) // (size * threads)), PORTION // size)
+    portions = list(chunks(row, size * max(1, blocks))) or [row]
+    made = dict.fromkeys(range(len(portions)), torch.empty(0))
 
     def make(place: int) -> None:
-        some = blocks[place]
-        made[place] = tower(told(np.resize(some, size) if len(some) else some))[: len(some)]
+        some = portions[place]
+        inputs = told(np.resize(some, -(-len(some) // size) * size))
+        parts = [
+            tower({name: value[at : at + size].contiguous() for name, value in inputs.items()})
+            for at in range(0, max(1, len(some)), size)
+        ]
+        made[place] = torch.cat(parts)[: len(some)]
 
-    side_by_side(make, made, torch.get_num_threads() if cpu else 1)
+    side_by_side(make, made, threads)
     return torch.cat(list(made.values()))
 
 

@@ -2,6 +2,7 @@
 
 import json
 import re
+from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Self, final
 
@@ -11,7 +12,9 @@ from rec_export.files import below
 from rec_export.record import Record
 
 URL = re.compile(r"(\w[\w.-]*)(\+\w+)?://")
-STORES = ("http", "https", "sqlite", "postgresql", "mysql", "mssql", "databricks")  # that MLflow keeps runs in
+# What MLflow keeps runs in by itself, and where other packages say that they do (https://mlflow.org, Plugins).
+STORES = ("http", "https", "sqlite", "postgresql", "mysql", "mssql", "databricks", "databricks-uc", "uc", "file")
+PLUGINS = "mlflow.tracking_store"
 
 
 @final
@@ -41,7 +44,7 @@ class Tracking(Record):
     def of_a_known_kind(cls, store: str) -> str:
         """What no store of MLflow can be is refused before hours of training are told to it in vain."""
         url = URL.match(store)
-        if url and url[1] not in STORES:
+        if url and url[1] not in STORES and url[1] not in entry_points(group=PLUGINS).names:
             raise ValueError("a file such as mlflow.db, or the URL of an MLflow server, such as http://host:5000")
         return store
 

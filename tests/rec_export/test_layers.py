@@ -65,6 +65,26 @@ def test_a_user_does_not_depend_on_the_others_in_the_batch(
         assert torch.equal(vectors(some), whole[some])
 
 
+@pytest.mark.parametrize(("rows", "calls"), [(0, [0]), (1, [240]), (600, [720]), (20_000, [16_320, 3840])])
+def test_features_are_looked_up_for_many_blocks_at_once(
+    rows: int, calls: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 1)
+    told, sizes = [], set()
+
+    def inputs(row: Int64) -> Inputs:
+        told.append(len(row))
+        return {"row": torch.from_numpy(row)}
+
+    def tower(inputs: Inputs) -> Tensor:
+        sizes.add(len(inputs["row"]))
+        return inputs["row"].float().unsqueeze(1)
+
+    row = np.arange(rows)[::-1].copy()
+    assert in_blocks(tower, inputs, row, CPU)[:, 0].tolist() == row.tolist()
+    assert (told, sizes) == (calls, {240} if rows else {0})
+
+
 def test_what_is_no_tag_counts_for_nothing_in_training_and_after_it_whatever_was_stored() -> None:
     torch.manual_seed(5)
     encoder = BagEncoder(4, 3, std=1.0)

@@ -2,6 +2,7 @@
 
 import re
 import sys
+from importlib.metadata import EntryPoint, EntryPoints
 from pathlib import Path
 from typing import NamedTuple
 
@@ -157,6 +158,15 @@ def test_what_no_store_can_be_is_refused_at_once(shop: Path, tmp_path: Path) -> 
         True,
         [],
     )
+
+
+def test_stores_of_other_packages_are_taken_where_those_are_installed(monkeypatch: pytest.MonkeyPatch) -> None:
+    plugin = EntryPoint("azureml", "azureml.mlflow:store", "mlflow.tracking_store")
+    monkeypatch.setattr("rec_export.tracking.entry_points", lambda group: EntryPoints([plugin]).select(group=group))
+    for store in ("azureml://eastus.example.com/workspace", "file:///runs", "postgresql+psycopg://host/runs"):
+        assert Tracking(store=store).uri == store
+    with pytest.raises(ValueError, match="URL of an MLflow server"):
+        Tracking(store="sagemaker://runs")
 
 
 def test_a_path_in_the_configuration_is_meant_from_its_folder(tmp_path: Path) -> None:

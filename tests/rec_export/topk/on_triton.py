@@ -14,6 +14,7 @@ import triton.language as tl
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
+from triton.runtime.errors import OutOfResources
 
 from rec_export.topk import Ranker, Seen, fused_here, groups, kernels
 from rec_export.topk import fused as host
@@ -187,6 +188,7 @@ def test_where_triton_works_it_is_chosen_for_what_fits_and_elsewhere_torch(
         ("triton", (7, 5), True, "the GPU is older than compute capability 8.0"),
         ("triton", (9, 0), False, "Triton's kernels run, and their results are wrong"),
         ("triton", (9, 0), RuntimeError("Failed to find C compiler."), "do not run: Failed to find C compiler."),
+        ("triton", (9, 0), AssertionError("libcuda.so cannot found!\n"), "do not run: libcuda.so cannot found!"),
         ("triton", (9, 0), True, ""),
     ],
 )
@@ -208,6 +210,32 @@ def test_why_there_are_no_kernels_is_told(
 
 def test_the_trial_of_the_kernels_comes_out_right() -> None:
     assert fused_here.right(DEVICE)
+
+
+@pytest.mark.parametrize("head", sorted(HEADS))
+def test_a_kernel_is_taken_where_it_runs_and_gives_what_torch_does(
+    head: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(fused_here, "missing", lambda device: "")
+    torch.manual_seed(0)
+    item_vec, module = torch.randn(200, 7, device=DEVICE), HEADS[head]()
+    form = of(module, item_vec)
+    taken = fused_here.maxima_of(form, item_vec)
+    assert (taken.name, caplog.messages) == ("Triton", [])
+    kernel = type(taken)
+    right = kernel.of
+
+    def greedy(*_: object) -> Tensor:
+        raise OutOfResources(262_144, 101_376, "shared memory")
+
+    for wrong, why in (
+        (greedy, "do not run: out of resource"),
+        (lambda *of: right(*of) + 1, "their results are wrong"),
+    ):
+        monkeypatch.setattr(kernel, "of", wrong)
+        assert fused_here.maxima_of(form, item_vec).name == "torch"
+        assert why in caplog.messages[-1]
+    assert fused_here.maxima_of(form, item_vec[:0]).name == "torch"
 
 
 @pytest.mark.skipif(DEVICE.type == "cpu", reason="there is no CUDA device here")
