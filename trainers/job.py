@@ -187,13 +187,13 @@ def ready(config: Config, spec: ModelSpec, source: Source, group: Group) -> Read
 
 def planned(config: Config, spec: ModelSpec, source: Source, group: Group) -> Ready:
     """The same, in silence."""
-    everything = None
+    everything, ahead = None, config.data.split.by not in PAIRS
     if config.data.split.by == "none":  # what is held out depends on whether time matters, and on nothing else
         everything = Dataset.of(source, source.lessons(Part.TRAIN))
-        timed = plan(everything, config.training, config.data.history, spec).clock.timed
-        source = source.with_validation("time" if timed else "random")
+        ahead = plan(everything, config.training, config.data.history, spec).clock.timed
+        source = source.with_validation("time" if ahead else "random")
     dataset = Dataset.of(source, source.lessons(Part.TRAIN))
-    chosen = plan(dataset, config.training, config.data.history, spec, ahead=config.data.split.by not in PAIRS)
+    chosen = plan(dataset, config.training, config.data.history, spec, ahead)
     validation = validation_of(dataset, chosen, select(source.events, source.rows(Part.VALID)), spec)
     if validation is None and config.training.refit and source.rows(Part.VALID).any():
         log.warning("nobody who is learned from likes anything new in the validation rows; %d epochs", chosen.epochs)
