@@ -147,8 +147,9 @@ class Lists(NamedTuple):
                 path, page_checksum_verification=True, read_dictionary=["user_id", "item_id", "source"]
             )
             rows = np.array([file.metadata.row_group(group).num_rows for group in range(file.num_row_groups)])
-            for groups in list(portions(rows, ROWS_AT_ONCE)) or [rows]:
-                yield cls.of(file.read_row_groups(groups, use_threads=False))
+            groups = list(portions(rows, ROWS_AT_ONCE)) or [rows]
+            tables = (file.read_row_groups(some, use_threads=False) for some in groups)
+            yield from map(cls.of, of_whole_lists(tables))
         except (OSError, KeyError, pa.ArrowException) as error:
             said = (str(error).splitlines() or [type(error).__name__])[0]
             raise DataError(f"{path} cannot be read, it is damaged or no part of a run: {said}") from error
@@ -197,6 +198,22 @@ class Lists(NamedTuple):
         unsorted = pc.sum(pc.less_equal(self.user[1:], self.user[:-1])).as_py() or 0
         counts = unsorted, *found.broken.tolist(), self.missing
         return {kind: int(count) for kind, count in zip(BROKEN, counts, strict=True)}
+
+
+def of_whole_lists(tables: Iterator[pa.Table]) -> Iterator[pa.Table]:
+    """The rows of some tables, one at least, cut between two users: a row group may end within a long list."""
+    held = next(tables)
+    for table in tables:
+        if len(held) and len(table):
+            same = pc.fill_null(pc.equal(table["user_id"], held["user_id"][-1]), False)
+            other = pc.index(same, False).as_py()
+            rest = other if other >= 0 else len(table)
+            if rest:
+                held, table = pa.concat_tables([held, table[:rest]]), table[rest:]
+        if len(table):
+            yield held
+            held = table
+    yield held
 
 
 def coded(column: pa.ChunkedArray) -> pa.DictionaryArray:
