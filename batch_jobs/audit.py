@@ -150,7 +150,7 @@ class Lists(NamedTuple):
             groups = list(portions(rows, ROWS_AT_ONCE)) or [rows]
             tables = (file.read_row_groups(some, use_threads=False) for some in groups)
             yield from map(cls.of, of_whole_lists(tables))
-        except (OSError, KeyError, pa.ArrowException) as error:
+        except (OSError, KeyError, UnicodeDecodeError, pa.ArrowException) as error:
             said = (str(error).splitlines() or [type(error).__name__])[0]
             raise DataError(f"{path} cannot be read, it is damaged or no part of a run: {said}") from error
 

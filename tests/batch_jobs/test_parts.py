@@ -13,6 +13,7 @@ from batch_jobs.audit import Evidence, one_in
 from batch_jobs.parts import MODEL, Lists, write_part
 from rec_export.data.columns import Int64
 from rec_export.data.vocab import Vocab
+from rec_export.errors import DataError
 from rec_export.run_manifest import SOURCES
 from rec_export.topk.contract import Listed, TopK
 
@@ -115,3 +116,11 @@ def test_lists_that_row_groups_cut_are_read_back_whole(
     assert (found.users, found.rows, found.audit(), found.sample) == (
         whole.users, whole.rows, whole.audit(), whole.sample
     )  # fmt: skip
+
+
+def test_a_column_whose_name_is_damaged_is_told_of(tmp_path: Path) -> None:
+    path = tmp_path / "part.parquet"
+    write_part(path, [block(np.arange(3), [3] * 3)], Vocab(ids(pa.int64(), 3)), Vocab(ids(pa.int64(), ITEMS)), 3, {})
+    path.write_bytes(path.read_bytes().replace(b"score", b"\xf3core"))
+    with pytest.raises(DataError, match="cannot be read"):
+        Evidence.of(path, one_in(1))
