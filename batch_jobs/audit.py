@@ -158,7 +158,7 @@ class Lists(NamedTuple):
     def of(cls, table: pa.Table) -> Self:
         """Of a table whose text is read as dictionaries."""
         user = table["user_id"]
-        number = coded(user).indices.to_numpy() if pa.types.is_dictionary(user.type) else user.to_numpy()
+        number = coded(user).indices.fill_null(-1).to_numpy() if pa.types.is_dictionary(user.type) else user.to_numpy()
         start = np.flatnonzero(np.append(True, number[1:] != number[:-1])[: len(number)])
         item = coded(table["item_id"])
         items = len(item.dictionary)
@@ -204,12 +204,11 @@ def of_whole_lists(tables: Iterator[pa.Table]) -> Iterator[pa.Table]:
     """The rows of some tables, one at least, cut between two users: a row group may end within a long list."""
     held = next(tables)
     for table in tables:
-        if len(held) and len(table):
+        if len(held) and len(table) and table["user_id"][0].as_py() == held["user_id"][-1].as_py():
             same = pc.fill_null(pc.equal(table["user_id"], held["user_id"][-1]), False)
             other = pc.index(same, False).as_py()
             rest = other if other >= 0 else len(table)
-            if rest:
-                held, table = pa.concat_tables([held, table[:rest]]), table[rest:]
+            held, table = pa.concat_tables([held, table[:rest]]), table[rest:]
         if len(table):
             yield held
             held = table

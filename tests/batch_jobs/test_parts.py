@@ -124,3 +124,12 @@ def test_a_column_whose_name_is_damaged_is_told_of(tmp_path: Path) -> None:
     path.write_bytes(path.read_bytes().replace(b"score", b"\xf3core"))
     with pytest.raises(DataError, match="cannot be read"):
         Evidence.of(path, one_in(1))
+
+
+def test_users_that_are_null_are_missing_values(tmp_path: Path) -> None:
+    path, users = tmp_path / "part.parquet", Vocab(ids(pa.string(), 3))
+    write_part(path, [block(np.arange(3), [3] * 3)], users, Vocab(ids(pa.int64(), ITEMS)), 3, {})
+    table = pq.read_table(path)
+    gaps = pa.array([None, None, None, *table["user_id"].to_pylist()[3:]])
+    pq.write_table(table.set_column(0, "user_id", gaps), path)
+    assert Evidence.of(path, one_in(1)).audit().broken["missing values"] == 3
