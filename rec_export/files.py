@@ -203,7 +203,12 @@ def below(folder: Path, path: Path) -> Path:
 
 
 def absent(path: Path, otherwise: str) -> MissingInputError:
-    """The sentence for a path that does not exist; it names the sibling of nearly that name, or says `otherwise`."""
+    """The sentence for a path that does not exist; it names the sibling of nearly that name, or says `otherwise`.
+
+    A file where a folder is wanted is told of too.
+    """
+    if path.is_file():
+        return MissingInputError(f"{path} is a file, not a folder; {otherwise}")
     missing = next((above for above in reversed(path.parents) if not above.exists()), path)
     siblings: list[str] = []
     with suppress(OSError):  # a folder that must not be listed

@@ -169,3 +169,11 @@ def test_a_missing_path_is_told_of_where_its_folder_must_not_be_listed(
     assert str(absent(tmp_path / "log.parquet", "name a file")) == (
         f"{tmp_path / 'log.parquet'} does not exist; name a file"
     )
+
+
+def test_a_file_where_a_folder_is_wanted_is_not_said_to_be_missing(tmp_path: Path) -> None:
+    (tmp_path / "recs").write_text("")
+    assert (
+        str(absent(tmp_path / "recs", "name a read root"))
+        == f"{tmp_path / 'recs'} is a file, not a folder; name a read root"
+    )
