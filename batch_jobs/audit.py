@@ -147,9 +147,10 @@ class Lists(NamedTuple):
                 path, page_checksum_verification=True, read_dictionary=["user_id", "item_id", "source"]
             )
             rows = np.array([file.metadata.row_group(group).num_rows for group in range(file.num_row_groups)])
-            for groups in list(portions(rows, ROWS_AT_ONCE)) or [rows]:
-                yield cls.of(file.read_row_groups(groups, use_threads=False))
-        except (OSError, KeyError, pa.ArrowException) as error:
+            groups = list(portions(rows, ROWS_AT_ONCE)) or [rows]
+            tables = (file.read_row_groups(some, use_threads=False) for some in groups)
+            yield from map(cls.of, of_whole_lists(tables))
+        except (OSError, KeyError, UnicodeDecodeError, pa.ArrowException) as error:
             said = (str(error).splitlines() or [type(error).__name__])[0]
             raise DataError(f"{path} cannot be read, it is damaged or no part of a run: {said}") from error
 
@@ -157,7 +158,7 @@ class Lists(NamedTuple):
     def of(cls, table: pa.Table) -> Self:
         """Of a table whose text is read as dictionaries."""
         user = table["user_id"]
-        number = coded(user).indices.to_numpy() if pa.types.is_dictionary(user.type) else user.to_numpy()
+        number = coded(user).indices.fill_null(-1).to_numpy() if pa.types.is_dictionary(user.type) else user.to_numpy()
         start = np.flatnonzero(np.append(True, number[1:] != number[:-1])[: len(number)])
         item = coded(table["item_id"])
         items = len(item.dictionary)
@@ -197,6 +198,21 @@ class Lists(NamedTuple):
         unsorted = pc.sum(pc.less_equal(self.user[1:], self.user[:-1])).as_py() or 0
         counts = unsorted, *found.broken.tolist(), self.missing
         return {kind: int(count) for kind, count in zip(BROKEN, counts, strict=True)}
+
+
+def of_whole_lists(tables: Iterator[pa.Table]) -> Iterator[pa.Table]:
+    """The rows of some tables, one at least, cut between two users: a row group may end within a long list."""
+    held = next(tables)
+    for table in tables:
+        if len(held) and len(table) and table["user_id"][0].as_py() == held["user_id"][-1].as_py():
+            same = pc.fill_null(pc.equal(table["user_id"], held["user_id"][-1]), False)
+            other = pc.index(same, False).as_py()
+            rest = other if other >= 0 else len(table)
+            held, table = pa.concat_tables([held, table[:rest]]), table[rest:]
+        if len(table):
+            yield held
+            held = table
+    yield held
 
 
 def coded(column: pa.ChunkedArray) -> pa.DictionaryArray:

@@ -1,7 +1,7 @@
 """The Parquet parts of a run: schema, ids in the type they came in, a range of users in sorted order each."""
 
 import base64
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
@@ -16,9 +16,10 @@ from rec_export.data.vocab import Vocab
 from rec_export.files import sha256
 from rec_export.recs import SCHEMA
 from rec_export.run_manifest import SOURCES, PartFile
-from rec_export.topk.contract import Listed, TopK
+from rec_export.topk.contract import Listed, TopK, portions
 
 USERS_PER_PART = 50_000
+ROWS_AT_ONCE = 1 << 20  # of a row group, about
 T = TypeVar("T", bound=np.generic)
 TEXT = "user_id", "item_id", "source"  # columns that may be text
 ARROW_SCHEMA = "ARROW:schema"  # where Arrow looks for the types of columns that Parquet cannot tell apart
@@ -83,6 +84,15 @@ def stored(columns: pa.Schema) -> pa.Schema:
     ])  # fmt: skip
 
 
+def whole_lists(lists: Lists, most: int) -> Iterator[Lists]:
+    """The lists of users in portions of about `most` rows: Arrow would end a row group within a list."""
+    best, listed = lists.listed.top, lists.listed
+    for user in portions(best.count, most):
+        some = slice(user[0], user[-1] + 1)
+        top = TopK(best.item_row[some], best.score[some], best.count[some])
+        yield Lists(lists.user[some], Listed(top, listed.capped[some], listed.varied[some]), lists.source[some])
+
+
 def table(lists: Lists, users: Vocab, items: Vocab) -> pa.Table:
     """One row for each user and rank, as `stored`."""
     best = lists.best
@@ -135,7 +145,9 @@ def write_part(
     columns = schema(users, items)
     with pq.ParquetWriter(path, stored(columns), use_dictionary=named_once(columns), **WRITTEN) as writer:
         for lists in ahead(iter(blocks)):
-            writer.write_table(table(lists, users, items))
+            for some in whole_lists(lists, ROWS_AT_ONCE):
+                group = table(some, users, items)
+                writer.write_table(group, row_group_size=max(len(group), 1))
             rows += int(lists.best.count.sum())
             short += int((lists.best.count < k).sum())
             empty += int((lists.best.count == 0).sum())

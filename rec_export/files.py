@@ -203,10 +203,17 @@ def below(folder: Path, path: Path) -> Path:
 
 
 def absent(path: Path, otherwise: str) -> MissingInputError:
-    """The sentence for a path that does not exist; it names the sibling of nearly that name, or says `otherwise`."""
+    """The sentence for a path that does not exist; it names the sibling of nearly that name, or says `otherwise`.
+
+    A file where a folder is wanted is told of too.
+    """
+    if path.is_file():
+        return MissingInputError(f"{path} is a file, not a folder; {otherwise}")
     missing = next((above for above in reversed(path.parents) if not above.exists()), path)
-    siblings = (one.name for one in missing.parent.iterdir()) if missing.parent.is_dir() else ()
-    near = close_to(missing.name, islice((name for name in siblings if name[0] != "."), 1000))
+    siblings: list[str] = []
+    with suppress(OSError):  # a folder that must not be listed
+        siblings = list(islice((one.name for one in missing.parent.iterdir() if one.name[0] != "."), 1000))
+    near = close_to(missing.name, siblings)
     return MissingInputError(f"{missing} does not exist; {otherwise if near is None else f'did you mean {near!r}?'}")
 
 

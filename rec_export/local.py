@@ -32,5 +32,9 @@ class Finite(click.FloatRange):
             self.fail(f"{value} is not a finite number", param, ctx)
         return number
 
+    def _describe_range(self) -> str:
+        """What --help says of the bounds; click says `x<=None` where there are none."""
+        return "" if self.min is None and self.max is None else super()._describe_range()
+
 
 PATH = LocalPath(path_type=Path, readable=False)

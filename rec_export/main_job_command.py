@@ -31,6 +31,7 @@ COLUMNS = (
     click.option(
         "--positive",
         type=Finite(),
+        metavar="FLOAT",
         help="Values from this on are likings, such as 4 of 5 stars; lower ones only tell what was met.",
     ),
 )

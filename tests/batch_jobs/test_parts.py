@@ -13,6 +13,7 @@ from batch_jobs.audit import Evidence, one_in
 from batch_jobs.parts import MODEL, Lists, write_part
 from rec_export.data.columns import Int64
 from rec_export.data.vocab import Vocab
+from rec_export.errors import DataError
 from rec_export.run_manifest import SOURCES
 from rec_export.topk.contract import Listed, TopK
 
@@ -89,3 +90,46 @@ def test_a_part_is_read_back_alike_a_few_row_groups_at_a_time(tmp_path: Path, mo
     assert (found.audit(), found.sample, found.ends) == (whole.audit(), whole.sample, whole.ends)
     for mine, theirs in ((found.item, whole.item), (found.first, whole.first), (found.scores, whole.scores)):
         assert mine.to_dict() == theirs.to_dict()
+
+
+def test_long_lists_are_not_cut_by_row_groups(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    users, items, path = Vocab(ids(pa.string(), 40)), Vocab(ids(pa.int64(), ITEMS)), tmp_path / "part.parquet"
+    monkeypatch.setattr("batch_jobs.parts.ROWS_AT_ONCE", 20)
+    write_part(path, [block(np.arange(40), [7] * 40, 7)], users, items, 7, {})
+    rows = pq.ParquetFile(path).metadata
+    assert rows.num_row_groups > 10
+    assert not any(rows.row_group(group).num_rows % 7 for group in range(rows.num_row_groups))
+
+
+@pytest.mark.parametrize("kind", [pa.int64(), pa.string()], ids=str)
+@pytest.mark.parametrize("rows", [1, 5, 16])
+def test_lists_that_row_groups_cut_are_read_back_whole(
+    kind: pa.DataType, rows: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # as parts were written before, where K was beyond 512
+    users, items = Vocab(ids(kind, 40)), Vocab(ids(kind, ITEMS))
+    write_part(tmp_path / "part.parquet", [block(np.arange(40), [7] * 40, 7)], users, items, 7, {})
+    pq.write_table(pq.read_table(tmp_path / "part.parquet"), tmp_path / "cut.parquet", row_group_size=rows)
+    monkeypatch.setattr("batch_jobs.audit.ROWS_AT_ONCE", 16)
+    found, whole = (Evidence.of(tmp_path / f"{name}.parquet", one_in(1)) for name in ("cut", "part"))
+    assert not any(found.broken.values())
+    assert (found.users, found.rows, found.audit(), found.sample) == (
+        whole.users, whole.rows, whole.audit(), whole.sample
+    )  # fmt: skip
+
+
+def test_a_column_whose_name_is_damaged_is_told_of(tmp_path: Path) -> None:
+    path = tmp_path / "part.parquet"
+    write_part(path, [block(np.arange(3), [3] * 3)], Vocab(ids(pa.int64(), 3)), Vocab(ids(pa.int64(), ITEMS)), 3, {})
+    path.write_bytes(path.read_bytes().replace(b"score", b"\xf3core"))
+    with pytest.raises(DataError, match="cannot be read"):
+        Evidence.of(path, one_in(1))
+
+
+def test_users_that_are_null_are_missing_values(tmp_path: Path) -> None:
+    path, users = tmp_path / "part.parquet", Vocab(ids(pa.string(), 3))
+    write_part(path, [block(np.arange(3), [3] * 3)], users, Vocab(ids(pa.int64(), ITEMS)), 3, {})
+    table = pq.read_table(path)
+    gaps = pa.array([None, None, None, *table["user_id"].to_pylist()[3:]])
+    pq.write_table(table.set_column(0, "user_id", gaps), path)
+    assert Evidence.of(path, one_in(1)).audit().broken["missing values"] == 3

@@ -63,6 +63,7 @@ def test_every_option_has_help_or_a_default(name: str) -> None:
     assert found
     assert found.help
     assert [p.name for p in found.params if isinstance(p, click.Option) and not (p.help or p.show_default)] == []
+    assert "None" not in found.get_help(click.Context(found))
 
 
 def test_the_version_is_said() -> None:

@@ -11,7 +11,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rec_export.errors import BusyError, OutputExistsError, StorageError
-from rec_export.files import files_below, is_locked, locked, new_directory, sha256, storage_error, sweep, write_whole
+from rec_export.files import (
+    absent,
+    files_below,
+    is_locked,
+    locked,
+    new_directory,
+    sha256,
+    storage_error,
+    sweep,
+    write_whole,
+)
 from tests.conftest import contents
 
 
@@ -147,3 +157,23 @@ def test_a_lock_file_that_its_holder_removed_is_not_held(tmp_path: Path, monkeyp
     monkeypatch.setattr("fcntl.flock", late)
     with pytest.raises(BusyError), locked(path):
         pass
+
+
+def test_a_missing_path_is_told_of_where_its_folder_must_not_be_listed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(folder: Path) -> None:
+        raise PermissionError(13, "Permission denied", str(folder))
+
+    monkeypatch.setattr(Path, "iterdir", refused)
+    assert str(absent(tmp_path / "log.parquet", "name a file")) == (
+        f"{tmp_path / 'log.parquet'} does not exist; name a file"
+    )
+
+
+def test_a_file_where_a_folder_is_wanted_is_not_said_to_be_missing(tmp_path: Path) -> None:
+    (tmp_path / "recs").write_text("")
+    assert (
+        str(absent(tmp_path / "recs", "name a read root"))
+        == f"{tmp_path / 'recs'} is a file, not a folder; name a read root"
+    )
