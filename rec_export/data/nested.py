@@ -18,8 +18,21 @@ TYPES = {
     frozenset({"int"}): pa.int64(),
     frozenset({"float"}): pa.float64(),
     frozenset({"int", "float"}): pa.float64(),
+    frozenset({"empty"}): pa.list_(pa.string()),
     frozenset({"texts"}): pa.list_(pa.string()),
+    frozenset({"bools"}): pa.list_(pa.bool_()),
+    frozenset({"ints"}): pa.list_(pa.int64()),
+    frozenset({"floats"}): pa.list_(pa.float64()),
+    frozenset({"ints", "floats"}): pa.list_(pa.float64()),
 }  # what the values of a field may be, all lines together
+LISTS = {
+    frozenset[str](): "empty",
+    frozenset({"text"}): "texts",
+    frozenset({"bool"}): "bools",
+    frozenset({"int"}): "ints",
+    frozenset({"float"}): "floats",
+    frozenset({"int", "float"}): "floats",
+}  # by what is in it; other lists are "deep" with objects or lists inside, or else "mixed"
 
 
 def names(schema: pa.Schema) -> list[str]:
@@ -89,19 +102,31 @@ def common_of(path: Path, changed: int, size: int) -> Common:
 
 
 def changes(kinds: set[str]) -> bool:
-    """Whether values are of several types; an empty list fits all lists."""
-    return len(kinds) > 1 and not kinds <= {"list", "texts"}
+    """Whether values are of several types."""
+    types = settled(kinds)
+    return "mixed" in types or (len(types) > 1 and types not in TYPES)
+
+
+def settled(kinds: set[str]) -> frozenset[str]:
+    """The kinds without the empty list, which fits all other lists."""
+    others = frozenset(kinds - {"empty"})
+    return others if others and others <= {*LISTS.values(), "deep", "mixed"} else frozenset(kinds)
+
+
+def kind_of(value: object) -> str:
+    """What a value is."""
+    if isinstance(value, list):
+        kinds = frozenset(kind_of(one) for one in value if one is not None)
+        deep = not kinds <= {*KINDS.values()}
+        return "deep" if deep else LISTS.get(kinds, "mixed")
+    return "object" if isinstance(value, dict) else KINDS[type(value)]
 
 
 def note(value: object, at: Steps, seen: dict[Steps, set[str]]) -> None:
     """Add the kind of a value, and of all inside it, to what was seen there."""
     if value is None:
         return
-    if isinstance(value, list):
-        kind = "texts" if all(one is None or isinstance(one, str) for one in value) else "list"
-    else:
-        kind = "object" if isinstance(value, dict) else KINDS[type(value)]
-    seen.setdefault(at, set()).add(kind)
+    seen.setdefault(at, set()).add(kind_of(value))
     if isinstance(value, dict):
         for name, one in value.items():
             note(one, (*at, name), seen)
@@ -110,8 +135,8 @@ def note(value: object, at: Steps, seen: dict[Steps, set[str]]) -> None:
 def agreeing(seen: dict[Steps, set[str]], inside: dict[Steps, list[Steps]], above: Steps) -> Iterator[pa.Field]:
     """The fields right below a place whose values are of one type; `inside`: the ways that lead on from each place."""
     for steps in inside.get(above, ()):
-        kinds = seen[steps]
+        kinds = settled(seen[steps])
         if kinds == {"object"}:
             yield pa.field(steps[-1], pa.struct(list(agreeing(seen, inside, steps))))
-        elif frozenset(kinds) in TYPES:
-            yield pa.field(steps[-1], TYPES[frozenset(kinds)])
+        elif kinds in TYPES:
+            yield pa.field(steps[-1], TYPES[kinds])

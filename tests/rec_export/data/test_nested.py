@@ -96,3 +96,16 @@ def test_only_what_changes_its_type_is_told_of(tmp_path: Path) -> None:
     path = lines(rows, tmp_path / "log.jsonl")
     assert left_out(path) == ["at"]
     assert left_out(lines(rows[:1], tmp_path / "log.jsonl")) == []  # the file is another one now
+
+
+def test_lists_of_numbers_are_read_beside_a_field_that_changes_and_mixed_ones_are_told_of(tmp_path: Path) -> None:
+    rows = [
+        {"ids": [1, 2], "marks": [1, 0.5], "flags": [True], "none": [], "odd": ["a", 2], "at": 1},
+        {"ids": [], "marks": [3], "flags": [None], "none": [], "odd": ["b"], "at": "late"},
+    ]
+    path = lines(rows, tmp_path / "log.jsonl")
+    assert read_table(path, None).to_pylist() == [
+        {"ids": [1, 2], "marks": [1.0, 0.5], "flags": [True], "none": []},
+        {"ids": [], "marks": [3.0], "flags": [None], "none": []},
+    ]
+    assert left_out(path) == ["odd", "at"]
