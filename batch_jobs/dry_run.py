@@ -19,6 +19,7 @@ from rec_export.files import refuse_busy
 from rec_export.forecast import Forecast, Pace, pace, peak, read
 from rec_export.objects import place_of
 from rec_export.scorer import Model, Scorer, chunks
+from rec_export.words import counted
 
 CALIBRATED = 256  # users at a time
 
@@ -63,7 +64,7 @@ def foretold(does: str, job: ScoreJob, plan: Plan, today: Today, scorer: Scorer,
         facts=(
             f"{len(scorer.world.timeline.seen_item):,} events up to that day, {users:,} users x {items:,} items",
             f"the model was exported at {plan.bundle.manifest.made_at}; {plan.how.runtime} on {plan.device}",
-            f"{rows:,} rows at most ({plan.how.k} a user) in {len(shards_of(users))} Parquet files",
+            f"{rows:,} rows at most ({plan.how.k} a user) in {counted(len(shards_of(users)), 'Parquet file')}",
         ),
         out=place_of(job.place().where(plan.run_date)),
         work=job.place().control,

@@ -122,7 +122,8 @@ class Bucket:
         if not dates:
             raise MissingInputError(f"nothing is published below {self.url}; name the --out of a run")
         if run_date is not None:
-            raise MissingInputError(f"nothing is published at {self.where(run_date)}; the newest are {dates[-3:]}")
+            newest = ", ".join(dates[-3:])
+            raise MissingInputError(f"nothing is published at {self.where(run_date)}; the newest dates: {newest}")
         return dates[-1]
 
     def run_id(self, run_date: str) -> str | None:

@@ -40,7 +40,7 @@ class Recs(NamedTuple):
             raise OutputExistsError(f"{root} is a file; name a directory for the recommendations")
         for left in ("manifest.json", "spec.json", "manifests"):
             if (root / left).exists():
-                raise OutputExistsError(f"{root} holds {left}, so it is no read root; name a directory of its own")
+                raise OutputExistsError(f"{root} holds {left}, so it is no read root; name one, or a new directory")
         whole = root.resolve()  # "." and ".." have no name of their own
         if whole == whole.parent:
             raise UsageError(f"{root} cannot be a read root, as its control folder lies beside it; name one below it")
@@ -84,11 +84,12 @@ class Recs(NamedTuple):
     def date(self, run_date: str | None) -> str:
         """A date that has a run; the newest, if none is named."""
         dates = self.dates()
-        wanted = run_date or (dates[-1] if dates else None)
-        if wanted is None:
+        if not dates:
             raise MissingInputError(f"nothing is published below {self.root}; name the --out of a run")
+        wanted = run_date or dates[-1]
         if not self.live(wanted).is_dir():
-            raise MissingInputError(f"nothing is published at {self.live(wanted)}; the newest are {dates[-3:]}")
+            newest = ", ".join(dates[-3:])
+            raise MissingInputError(f"nothing is published at {self.live(wanted)}; the newest dates: {newest}")
         return wanted
 
     def manifest(self, run_date: str, run_id: str) -> Path:

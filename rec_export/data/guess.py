@@ -8,7 +8,7 @@ import pyarrow.compute as pc
 
 from rec_export.data.columns import Float32, floats, times
 from rec_export.data.config import Attributes, DataConfig, Interactions, TimeUnit
-from rec_export.data.read import names_in, parts_of, read_table
+from rec_export.data.read import left_out, names_in, parts_of, read_table
 from rec_export.errors import DataError, UsageError, shorten
 from rec_export.record import Record
 
@@ -136,7 +136,11 @@ def column_like(what: str, given: str | None, known: tuple[str, ...], names: lis
     found = given or match(known, names)
     if found is None:
         has = shorten(", ".join(names_in(path, inside=True)), 400)
-        raise UsageError(f"cannot tell which column of {path} is the {what}; name it with --{what}. It has: {has}")
+        gone = ", ".join(left_out(path))
+        unread = f". Not read, as the type changes from line to line: {shorten(gone, 200)}" if gone else ""
+        raise UsageError(
+            f"cannot tell which column of {path} is the {what}; name it with --{what}. It has: {has}{unread}"
+        )
     return found
 
 

@@ -144,8 +144,19 @@ def read_parquet(path: Path, text: list[str]) -> Parquet:
 
 def read_json_lines(path: Path, text: list[str]) -> pa.Table:
     """Read one JSON object a line; .gz is unpacked on the way. Fields that change their type are left out."""
-    table = parsed_alike(path)
-    return parsed(path, common(path).schema) if table is None else table
+    try:
+        table = parsed_alike(path)
+        return parsed(path, common(path).schema) if table is None else table
+    except (pa.ArrowInvalid, JSONDecodeError) as error:
+        if begins_an_array(path):
+            raise DataError(f"{path} is a JSON array; write one object a line, as `jq -c '.[]'` does") from error
+        raise
+
+
+def begins_an_array(path: Path) -> bool:
+    """Whether the first character of a file is the bracket of a JSON array."""
+    with pa.input_stream(str(path), compression="detect") as stream:
+        return bool(stream.read(1024).lstrip()[:1] == b"[")
 
 
 def parsed_alike(path: Path) -> pa.Table | None:

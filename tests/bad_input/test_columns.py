@@ -55,6 +55,16 @@ def test_run_says_how_to_name_a_column_that_it_cannot_guess(place: Path) -> None
     )
 
 
+def test_run_names_the_fields_that_change_their_type_where_it_misses_one(place: Path) -> None:
+    lines = ('{"user_id": 1, "item_id": "x", "stars": 5}', '{"user_id": "b", "item_id": "y", "stars": "five"}')
+    (place / "log.jsonl").write_text("\n".join(lines))
+    assert refusal(place, "run", place / "log.jsonl", "-o", place / "out") == error(
+        2,
+        "cannot tell which column of DIR/log.jsonl is the user; name it with --user. It has: item_id."
+        " Not read, as the type changes from line to line: user_id, stars",
+    )
+
+
 IDS = "which cannot be an id; ids are strings or integers"
 EPOCHS = "are dates between 1990 and 2100 in no unit of s, ms, us, ns"
 STAMPS = "repair them, set time_unit to us, or use the log without time"

@@ -31,6 +31,7 @@ BLOCK = re.compile(rf"^ {{4}}({PROGRAM} (?:\\\n|[^\n\\])*)$", re.MULTILINE)
 QUICKER = {
     "train": ["--set", "training.epochs=4", "--set", "training.refit=false"],
     "ablate": ["--set", "training.epochs=1", "--set", "training.refit=false", "--set", "model.dim=8"],
+    "tune": ["--trials", "2", "--set", "training.epochs=1"],
     "find-lr": ["--steps", "40", "--seeds", "1"],
     "export checkpoint --out small": [
         "--test",

@@ -84,6 +84,14 @@ def test_a_damaged_line_among_several_types_is_refused(tmp_path: Path) -> None:
         read_table(path, ["a"])
 
 
+@pytest.mark.parametrize("indent", [None, 1])
+def test_an_array_of_objects_is_refused_with_what_to_do(indent: int | None, tmp_path: Path) -> None:
+    path = tmp_path / "log.json"
+    path.write_text(json.dumps(ROWS, indent=indent), encoding="utf-8")
+    with pytest.raises(DataError, match=r"log.json is a JSON array; write one object a line, as `jq -c '.\[\]'` does"):
+        read_table(path, None)
+
+
 def test_a_column_with_a_dot_in_its_name_is_itself(tmp_path: Path) -> None:
     pd.DataFrame({"unit.price": [1.5]}).to_csv(tmp_path / "items.csv", index=False)
     pd.DataFrame({"unit.price": [1.5]}).to_parquet(tmp_path / "items.parquet")
