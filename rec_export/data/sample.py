@@ -53,7 +53,7 @@ A made-up shop: interactions.parquet (the log, to 31 October 2026), items.parque
 future.parquet is what was bought in the 30 days after the log, new customers and new items included: the known answer.
 truth.parquet holds the ten items that each customer would truly like best when the log ends, of those not bought yet.
 Next:    rec-export train config.yaml --out checkpoint
-or:      rec-export run interactions.parquet --items items.parquet -o out
+or:      rec-export run interactions.parquet --items items.parquet --users users.parquet -o out
 """
 
 
