@@ -255,7 +255,7 @@ def read_fields(path: Path) -> dict[str, Any]:
         if "character '\\t'" in str(error) and isinstance(error, yaml.MarkedYAMLError) and error.problem_mark:
             line = error.problem_mark.line + 1
             raise UsageError(f"line {line} of {path} has a tab where YAML wants blanks; indent by blanks") from error
-        raise UsageError(f"{path} is not YAML: {' '.join(str(error).split())}") from error
+        raise UsageError(f"{path} is not YAML: {strict_yaml.told(error)}") from error
     if not isinstance(fields, dict):
         raise UsageError(
             f"{path} holds no keys; it needs at least data.interactions.path: `rec-export init LOG` writes it"

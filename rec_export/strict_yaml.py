@@ -30,3 +30,12 @@ class Loader(yaml.SafeLoader):
 def load(text: str) -> Any:
     """What a YAML document says. Raises yaml.YAMLError."""
     return yaml.load(text, Loader)
+
+
+def told(error: yaml.YAMLError) -> str:
+    """What is wrong with a document, and where, in one line."""
+    if not isinstance(error, yaml.MarkedYAMLError) or error.problem_mark is None:
+        return " ".join(str(error).split())
+    mark, began = error.problem_mark, error.context_mark
+    since = f", {error.context} that begins in line {began.line + 1}" if error.context and began else ""
+    return f"line {mark.line + 1}, column {mark.column + 1}: {error.problem}{since}"
