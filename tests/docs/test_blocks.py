@@ -1,4 +1,4 @@
-"""Every command in a block of the README and of docs/ is run, page by page, as it stands.
+"""The commands in blocks of the README and of docs/ are run, page by page, but for those that `ELSEWHERE` names.
 
 The README is followed in a folder that holds a log and a table of items, as its reader has them; what it leaves is what
 the other pages speak of, so each of them is followed in a copy of that.
@@ -33,10 +33,8 @@ QUICKER = {
     "ablate": ["--set", "training.epochs=1", "--set", "training.refit=false", "--set", "model.dim=8"],
     "tune": ["--trials", "2", "--set", "training.epochs=1"],
     "find-lr": ["--steps", "40", "--seeds", "1"],
-    "export checkpoint --out small": [
-        "--test",
-        "shop/future.parquet",
-    ],  # so few users have no hundred in its newest tenth
+    # so few users have no hundred in its newest tenth
+    "export checkpoint --out small": ["--test", "shop/future.parquet"],
     "sample-data": ["--users", "200", "--items", "120", "--days", "120"],
 }
 BEFORE = {  # what a page's reader has done beside following the README; and what is not there yet
