@@ -33,6 +33,7 @@ BROKEN = (
     "missing values",
 )
 ROWS_AT_ONCE = 1 << 20
+HELD = 4  # times as many counts of single parts as of their sum, when they are added up
 UInt64 = npt.NDArray[np.uint64]
 Keep = Callable[[UInt64], npt.NDArray[np.bool_]]
 
@@ -81,8 +82,24 @@ class Evidence(NamedTuple):
 
     @classmethod
     def together(cls, parts: Iterable[Self]) -> Self:
-        """Of all parts, in their order."""
-        parts = list(parts)
+        """Of all parts, in their order. They are added up as they come, so that it takes no more memory for more parts
+        of the same items.
+        """
+        held: list[Self] = []  # the sum of those that came first, then those that came since
+        for part in parts:
+            held.append(part)
+            if sum(one.size for one in held[1:]) > HELD * held[0].size:
+                held = [cls.of_all(held)]
+        return cls.of_all(held)
+
+    @property
+    def size(self) -> int:
+        """How many counts there are."""
+        return len(self.item) + len(self.first) + len(self.same) + len(self.scores)
+
+    @classmethod
+    def of_all(cls, parts: list[Self]) -> Self:
+        """Of parts that follow each other."""
         ends = [part.ends for part in parts if part.ends is not None]
         overlaps = sum(not pc.less(one[1], other[0]).as_py() for one, other in pairwise(ends))
         broken = {kind: sum(part.broken[kind] for part in parts) for kind in BROKEN}

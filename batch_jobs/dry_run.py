@@ -8,9 +8,9 @@ from batch_jobs.job import ScoreJob
 from batch_jobs.lists import lists_of
 from batch_jobs.night import NightlyJob, refuse_slips
 from batch_jobs.parts import shards_of
-from batch_jobs.plan import Plan, planned, refuse_taken
+from batch_jobs.plan import Plan, already, planned, refuse_taken
 from batch_jobs.rules import ruled
-from batch_jobs.scoring import already, check_items
+from batch_jobs.scoring import check_items
 from batch_jobs.space import bytes_of
 from batch_jobs.today import Today, look
 from rec_export.data.read import refuse_changes

@@ -103,7 +103,7 @@ class InBucket(Destination):
         for part in track(manifest.files, len(manifest.files), "uploading"):
             key = f"{folder}/{part.name}"
             if key not in there:
-                self.objects.create(key, parts / part.name)
+                self.objects.upload(key, parts / part.name)
 
     def point(
         self, run_date: str, replaced: str | None, live: Version | None, *, back: Withdrawal | None = None

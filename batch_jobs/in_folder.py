@@ -8,6 +8,7 @@ from batch_jobs import place, publish, retention
 from batch_jobs.destination import Destination
 from batch_jobs.report import refused_in
 from rec_export.config import Retention
+from rec_export.errors import ModelError
 from rec_export.published import Withdrawal
 from rec_export.recs import Recs, run_in, unchanged
 from rec_export.run_manifest import RunManifest
@@ -79,7 +80,7 @@ class InFolder(Destination):
 
     def withdrawn(self) -> tuple[Withdrawal, ...]:
         """A run that is live again has lost its mark (publish.settle)."""
-        return tuple(Withdrawal.read(path) for path in self.recs.control.glob("withdrawn/run_date=*/*.json"))
+        return tuple(read_mark(path) for path in self.recs.control.glob("withdrawn/run_date=*/*.json"))
 
     def is_withdrawn(self, run_date: str, run_id: str) -> bool:
         """By the name of the mark alone, whatever it holds."""
@@ -96,3 +97,12 @@ class InFolder(Destination):
     def refused(self) -> dict[str, str | None]:
         """Those in failed/."""
         return refused_in(self.recs.control)
+
+
+def read_mark(path: Path) -> Withdrawal:
+    """What is recorded of a run that was taken back; its name alone says that it was, where the rest is damaged."""
+    try:
+        return Withdrawal.read(path)
+    except ModelError as error:
+        run_date = path.parent.name.removeprefix("run_date=")
+        return Withdrawal(run_date=run_date, run_id=path.stem, instead=None, at="", reason=str(error))

@@ -24,7 +24,7 @@ from rec_export.errors import (
 from rec_export.files import sha256
 from rec_export.published import Published
 from rec_export.recs import UNKNOWN_RUN
-from rec_export.run_manifest import Facts, decided
+from rec_export.run_manifest import Facts, RunManifest, decided
 from rec_export.sealed import MANIFEST, check_files, check_manifest
 from rec_export.words import other
 
@@ -104,6 +104,18 @@ def facts_of(recs: Published, run_date: str, run_id: str) -> Facts:
         return recs.told(run_date, run_id).facts()
     except (MissingInputError, ModelError):
         return {}
+
+
+def already(recs: Published, plan: Plan, replace: bool) -> RunManifest | None:
+    """The manifest of the run that is live; None where it is damaged and may be replaced. Raises DataError if not."""
+    try:
+        manifest = recs.told(plan.run_date, plan.run_id)
+        recs.refuse_changed(manifest)
+    except (DataError, MissingInputError, ModelError):
+        if not replace:
+            raise
+        return None
+    return manifest
 
 
 def refuse_taken(place: Destination, plan: Plan, live: str | None, replace: bool) -> None:

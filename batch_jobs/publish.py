@@ -24,10 +24,10 @@ from pathlib import Path
 from typing import final
 
 from batch_jobs.place import PRIVATE, readable_as, refuse_open
-from rec_export.errors import OutputExistsError, StorageError
+from rec_export.errors import DataError, MissingInputError, ModelError, OutputExistsError, StorageError
 from rec_export.files import locked, storage_errors, sync, sync_tree, write_whole
 from rec_export.record import Record
-from rec_export.recs import MARK, UNKNOWN_RUN, Recs, run_in
+from rec_export.recs import MARK, UNKNOWN_RUN, Recs, matched, run_in
 from rec_export.run_manifest import RunManifest
 from rec_export.swap import exchange, place
 
@@ -163,7 +163,7 @@ def settle(recs: Recs) -> None:
         if run_id not in (owner.name, UNKNOWN_RUN):
             discard(recs, folder, folder.name if owner != folder else folder.parent.name)
     for work in recs.control.glob("work/*"):
-        if is_live(recs, work.name):
+        if is_live(recs, work.name) and not is_mending(recs, work):
             keep_basis(recs.control, work)
             shutil.rmtree(work)
     for mark in recs.control.glob("withdrawn/run_date=*/*.json"):
@@ -195,6 +195,21 @@ def is_live(recs: Recs, run_id: str) -> bool:
     """Whether a run was published: its manifest is there, and its date holds it."""
     dates = [path.parent.name for path in recs.control.glob(f"manifests/run_date=*/{run_id}.json")]
     return any(run_in(recs.root / date) == run_id for date in dates)
+
+
+def is_mending(recs: Recs, work: Path) -> bool:
+    """Whether a run that is live is made once more, as what is live of it is damaged.
+
+    Its parts would be gone from there, had they become the live ones in the place of another run or of none.
+    """
+    for parts in work.glob("run_date=*"):
+        try:
+            matched(
+                recs.root / parts.name, RunManifest.read(recs.manifest(parts.name.removeprefix("run_date="), work.name))
+            )
+        except (DataError, MissingInputError, ModelError):
+            return True
+    return False
 
 
 def discard(recs: Recs, folder: Path, date: str) -> None:

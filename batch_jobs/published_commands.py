@@ -19,13 +19,13 @@ from rec_export.words import counted
 @click.option("--reason", default="", help="Why; recorded.")
 def rollback(recs: Path | str, run_date: datetime | None, to: str | None, withdraw: bool, reason: str) -> None:
     """Put the run back that was live before in the read root RECS, in one step, as publishing does."""
-    from batch_jobs.destinations import destination_at
+    from batch_jobs.destinations import destination_of
     from batch_jobs.rollback import roll_back
     from rec_export.errors import UsageError
 
     if withdraw and run_date is None:
         raise UsageError("--withdraw needs a --run-date, so that it takes no other date away when it is repeated")
-    place = destination_at(recs)
+    place = destination_of(recs)
     day = run_date.date().isoformat() if run_date else place.recs.date(None)
     done = roll_back(place, day, to, withdraw, reason)
     dates = place.recs.dates()
@@ -45,10 +45,10 @@ def rollback(recs: Path | str, run_date: datetime | None, to: str | None, withdr
 @click.option("--json", "as_json", is_flag=True, help="Print it as JSON.")
 def status(recs: Path | str, staging: Path | None, as_json: bool) -> None:
     """Say what is live in the read root RECS, what is at work, and how the last night ended."""
-    from batch_jobs.destinations import destination_at
+    from batch_jobs.destinations import destination_of
     from batch_jobs.status import status as look
 
-    found = look(destination_at(recs, staging))
+    found = look(destination_of(recs, staging))
     click.echo(found.model_dump_json(indent=2) if as_json else "\n".join(found.lines()))
 
 
@@ -88,7 +88,7 @@ def delta(recs: Path, table: Path, anywhere: bool) -> None:
     from batch_jobs.delta import mirror
     from rec_export.recs import Recs
 
-    done = mirror(Recs.at(recs), table, anywhere=anywhere)
+    done = mirror(Recs.found(recs), table, anywhere=anywhere)
     for what, dates in (("put", done.put), ("removed", done.gone)):
         if dates:
             click.echo(f"{what} {', '.join(f'run_date={date}' for date in sorted(dates))}")

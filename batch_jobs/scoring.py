@@ -16,7 +16,7 @@ from batch_jobs.executors import make_parts
 from batch_jobs.gates import Candidate, Judge, sentence, structure
 from batch_jobs.job import ScoreJob
 from batch_jobs.parts import shards_of
-from batch_jobs.plan import Plan, planned, refuse_taken
+from batch_jobs.plan import already, planned, refuse_taken
 from batch_jobs.recall import measured
 from batch_jobs.rules import broken, ruled
 from batch_jobs.space import refuse_full
@@ -28,10 +28,9 @@ from rec_export.config import Retention
 from rec_export.data.columns import Int64
 from rec_export.data.read import refuse_changes
 from rec_export.data.vocab import Vocab
-from rec_export.errors import DataError, GateError, MissingInputError
+from rec_export.errors import DataError, GateError
 from rec_export.files import storage_errors
 from rec_export.progress import busy, track
-from rec_export.published import Published
 from rec_export.recs import matched
 from rec_export.run_manifest import RunManifest
 from rec_export.stages import Stages
@@ -104,18 +103,6 @@ def clear_up(place: Destination, keep: Retention | None, run_date: str) -> None:
     if keep is not None:
         place.retire(keep, run_date)
         place.empty(keep)
-
-
-def already(recs: Published, plan: Plan, replace: bool) -> RunManifest | None:
-    """The manifest of the run that is live; None where it is damaged and may be replaced. Raises DataError if not."""
-    try:
-        manifest = recs.told(plan.run_date, plan.run_id)
-        recs.refuse_changed(manifest)
-    except (DataError, MissingInputError):
-        if not replace:
-            raise
-        return None
-    return manifest
 
 
 def refuse_other_parts(work: Work, manifest: RunManifest) -> None:

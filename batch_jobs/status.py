@@ -8,10 +8,11 @@ from typing import Self, final
 from batch_jobs.destination import Destination
 from batch_jobs.holders import Holder, holders
 from batch_jobs.report import Report, changed, report_in
-from rec_export.errors import MissingInputError
+from rec_export.bucket import Bucket
+from rec_export.errors import MissingInputError, ModelError
 from rec_export.files import absent
 from rec_export.forecast import lasting
-from rec_export.published import Withdrawal
+from rec_export.published import Published, Withdrawal
 from rec_export.record import Record
 from rec_export.recs import FOLDER, Recs
 from rec_export.run_manifest import RunManifest
@@ -87,6 +88,7 @@ class Status(Record):
     users: int | None
     rows: int | None
     begun_at: str | None  # UTC, ISO 8601
+    unread: str | None  # why the manifest of the newest run tells nothing, though it is live
     dates: tuple[str, ...]
     at_work: tuple[UnderWay, ...]
     stopped: tuple[UnderWay, ...]  # runs that were killed or failed half-way
@@ -100,8 +102,11 @@ class Status(Record):
         """For a person."""
         lines = ["nothing is published"]
         if self.newest is not None:
-            told = "its manifest is gone" if self.users is None else f"{self.users:,} users, {self.rows:,} rows"
-            lines = [f"live      run_date={self.newest}, run {self.run_id}, {told}, begun {self.begun_at}"]
+            told = (
+                f", {self.users:,} users, {self.rows:,} rows, begun {self.begun_at}" if self.users is not None else ""
+            )
+            lines = [f"live      run_date={self.newest}, run {self.run_id}{told}"]
+            lines += [f"WARNING   {self.unread}"] if self.unread else []
             lines += [f"dates     {len(self.dates)}, {self.dates[0]} .. {self.dates[-1]}"]
         lines += [f"at work   {run.line()}, last change {run.changed_at}" for run in self.at_work]
         lines += self.locked()
@@ -109,7 +114,8 @@ class Status(Record):
         lines += [f"refused   {run.line()}" for run in self.refused]
         lines += [f"kept      run {run} of {self.newest}, for `rollback --to`" for run in self.kept]
         lines += [
-            f"withdrawn run {one.run_id} of run_date={one.run_date}, {one.at}"
+            f"withdrawn run {one.run_id} of run_date={one.run_date}"
+            + (f", {one.at}" if one.at else "")
             + (f": {one.reason}" if one.reason else "")
             for one in self.withdrawn
         ]
@@ -142,36 +148,44 @@ def moment(nanoseconds: int) -> datetime:
 
 def status(place: Destination) -> Status:
     """Look. Raises MissingInputError where nothing was ever published or tried."""
-    recs = place.recs
-    if isinstance(recs, Recs) and not recs.root.is_dir() and not recs.control.is_dir():
-        raise absent(recs.root, "name the --out of a run")
-    if isinstance(recs, Recs) and not recs.control.is_dir() and (recs.root / "recs.control").is_dir():
-        raise MissingInputError(f"{recs.root} is no read root; did you mean {str(recs.root / 'recs')!r}?")
+    recs, report = place.recs, report_in(place.report())
+    if not recs.control.is_dir() and report is None:
+        refuse_unused(recs)
     dates = recs.dates()
     newest = dates[-1] if dates else None
     run_id = None if newest is None else recs.run_id(newest)
-    manifest = told(place, newest, run_id)
+    manifest, unread = told(place, newest, run_id)
     begun, lock = sorted(recs.control.glob("work/*"), key=changed), holders(recs.control / "lock")
     cut = len(begun) - 1 if lock is not None and begun else len(begun)
     return Status(
         newest=newest, run_id=run_id, dates=tuple(dates),
         users=manifest and sum(manifest.users.values()), rows=manifest and manifest.rows,
-        begun_at=manifest and manifest.started_at,
+        begun_at=manifest and manifest.started_at, unread=unread,
         at_work=tuple(UnderWay.at(path) for path in begun[cut:]),
         stopped=tuple(UnderWay.at(path) for path in begun[:cut]),
         lock=lock,
         refused=tuple(Refused.of(run, report) for run, report in place.refused().items()),
         withdrawn=tuple(sorted(place.withdrawn(), key=lambda one: one.at, reverse=True)),
         kept=() if newest is None else tuple(place.kept(newest)),
-        last_night=report_in(place.report()),
+        last_night=report,
     )  # fmt: skip
 
 
-def told(place: Destination, newest: str | None, run_id: str | None) -> RunManifest | None:
-    """The manifest of the newest run; None where it is gone."""
+def refuse_unused(recs: Published) -> None:
+    """Raise MissingInputError where no run can be found that was ever tried: another place was meant."""
+    if isinstance(recs, Bucket) and not recs.pointers():
+        raise MissingInputError(f"nothing was ever published below {recs.url}; name the --out of a run")
+    if isinstance(recs, Recs) and not recs.root.is_dir():
+        raise absent(recs.root, "name the --out of a run")
+    if isinstance(recs, Recs) and (recs.root / "recs.control").is_dir():
+        raise MissingInputError(f"{recs.root} is no read root; did you mean {str(recs.root / 'recs')!r}?")
+
+
+def told(place: Destination, newest: str | None, run_id: str | None) -> tuple[RunManifest | None, str | None]:
+    """The manifest of the newest run; or, where it is gone or damaged, why there is none."""
     if newest is None or run_id is None:
-        return None
+        return None, None
     try:
-        return place.recs.told(newest, run_id)
-    except MissingInputError:
-        return None
+        return place.recs.told(newest, run_id), None
+    except (MissingInputError, ModelError) as error:
+        return None, str(error)

@@ -93,7 +93,7 @@ def subject_of(job: ExplainJob) -> Subject:
 
 def of_run(job: ExplainJob, root: Path, wanted: str | None) -> Subject:
     """A published run, with the bundle that made it: the one that is named, or one beside the read root."""
-    recs = Recs.at(root)
+    recs = Recs.found(root)
     day = recs.date(wanted)
     folder = recs.live(day)
     manifest = recs.told(day, str(run_in(folder)))

@@ -272,6 +272,6 @@ def staging_of(url: str) -> Path:
 
 
 def place_at(root: Path | str, staging: Path | None = None) -> Recs | Bucket:
-    """The runs below a folder or a URL. Raises UsageError where it is neither."""
+    """The runs below a folder or a URL that are looked at. Raises UsageError where it is neither."""
     place = place_of(root)
-    return Recs.at(place) if isinstance(place, Path) else Bucket(place, staging)
+    return Recs.found(place) if isinstance(place, Path) else Bucket(place, staging)

@@ -20,6 +20,7 @@ from rec_export.errors import EnvironmentMissingError, MissingInputError, Storag
 SCHEME = "s3://"
 URL = re.compile(r"s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/[\w=+!*'()-][\w=+.!*'()-]*)*", re.ASCII)
 PATIENCE = "600s"  # for one request, as a part may be large and the line slow
+WHOLE = 64 << 20  # bytes of a file that are sent, and so held in memory, in one piece
 RETRIES, GIVE_UP = 4, timedelta(seconds=60)
 STATUS, CODE = re.compile(r"status code: (\d{3}[ A-Za-z]*)"), re.compile(r"<Code>(\w{1,64})</Code>")
 
@@ -101,7 +102,12 @@ class Objects:
             for chunk in self.store.get(key):
                 file.write(chunk)
 
-    def create(self, key: str, content: bytes | Path) -> bool:
+    def upload(self, key: str, path: Path) -> None:
+        """Write a file that nobody else writes as an object; a large one in pieces, which appear as one."""
+        with self.plainly("put", key):
+            self.store.put(key, path, use_multipart=path.stat().st_size > WHOLE)
+
+    def create(self, key: str, content: bytes) -> bool:
         """Write an object where none is; False where one is."""
         with self.plainly("create", key):
             try:

@@ -70,6 +70,8 @@ def complaint(record: type[BaseModel], detail: ErrorDetails) -> str:
     where = ".".join(str(part) for part in detail["loc"])
     if detail["type"] == "extra_forbidden":
         return f"unknown key {where!r}{nearest(str(detail['loc'][-1]), keys_at(record, detail['loc'][:-1]))}"
+    if detail["type"] == "json_invalid":
+        return str(detail["msg"])
     if detail["type"] == "missing":
         return f"the key {where!r} is missing"
     try:

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple, Self
 
-from rec_export.errors import DataError, MissingInputError, OutputExistsError, UsageError
+from rec_export.errors import DataError, MissingInputError, ModelError, OutputExistsError, UsageError
 from rec_export.files import sha256
 from rec_export.run_manifest import PartFile, RunManifest
 
@@ -36,15 +36,21 @@ class Recs(NamedTuple):
     @classmethod
     def at(cls, root: Path) -> Self:
         """The places that belong to a read root, which need not exist yet."""
-        if root.exists() and not root.is_dir():
-            raise OutputExistsError(f"{root} is a file; name a directory for the recommendations")
-        for left in ("manifest.json", "spec.json", "manifests"):
-            if (root / left).exists():
-                raise OutputExistsError(f"{root} holds {left}, so it is no read root; name one, or a new directory")
+        other = something_else(root)
+        if other is not None:
+            raise OutputExistsError(f"{root} {other}; name a directory for the recommendations")
         whole = root.resolve()  # "." and ".." have no name of their own
         if whole == whole.parent:
             raise UsageError(f"{root} cannot be a read root, as its control folder lies beside it; name one below it")
         return cls(root, whole.with_name(f"{whole.name}.control"))
+
+    @classmethod
+    def found(cls, root: Path) -> Self:
+        """The same, of a root that is looked at. Raises MissingInputError where something else lies there."""
+        other = something_else(root)
+        if other is not None:
+            raise MissingInputError(f"{root} {other}; name the --out of a run")
+        return cls.at(root)
 
     def live(self, run_date: str) -> Path:
         """Where the run of a date is read."""
@@ -104,7 +110,18 @@ class Recs(NamedTuple):
             raise MissingInputError(
                 f"{live} is live, but its manifest {path} is gone; restore it, or remove the run to make it again"
             )
-        return RunManifest.read(path)
+        try:
+            return RunManifest.read(path)
+        except ModelError as error:
+            raise ModelError(f"{error}; {MEND}") from error
+
+
+def something_else(root: Path) -> str | None:
+    """Why a path that is there cannot be a read root."""
+    if root.exists() and not root.is_dir():
+        return "is a file"
+    left = next((name for name in ("manifest.json", "spec.json", "manifests") if (root / name).exists()), None)
+    return None if left is None else f"holds {left}, so it is no read root"
 
 
 def run_in(folder: Path) -> str | None:

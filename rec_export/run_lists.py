@@ -36,7 +36,7 @@ class Run(NamedTuple):
             raise absent(path, "name a read root, or a folder run_date=... in one")
         folder = path
         if not any(PART.fullmatch(part.name) for part in path.iterdir()):
-            recs = Recs.at(path)
+            recs = Recs.found(path)
             folder = recs.live(recs.date(None))
         whole = folder.resolve()  # "." has no name of its own
         recs, date = Recs.at(whole.parent), whole.name.removeprefix("run_date=")

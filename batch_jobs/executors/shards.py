@@ -6,7 +6,7 @@ from batch_jobs.destinations import destination_at
 from batch_jobs.job import ScoreJob
 from batch_jobs.maker import PartMaker
 from batch_jobs.parts import Shard, shards_of
-from batch_jobs.plan import planned, refuse_taken
+from batch_jobs.plan import already, planned, refuse_taken
 from batch_jobs.task import Task
 from batch_jobs.work import MadeWith, Work
 from rec_export.errors import MissingPartsError
@@ -42,7 +42,7 @@ def make_share(job: ScoreJob, index: int, count: int) -> Share:
     recs = place.recs
     with place.joined(anywhere=job.allow_world_writable), storage_errors(recs.local(plan.run_date)):
         before = recs.run_id(plan.run_date)
-        if before == plan.run_id:
+        if before == plan.run_id and (not job.replace or already(recs, plan, replace=True) is not None):
             return Share(plan.run_id, [], [], published=True)
         if not job.replace:
             refuse_taken(place, plan, before, replace=False)

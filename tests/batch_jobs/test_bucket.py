@@ -1,5 +1,6 @@
 """Runs in a bucket: readers find one whole run or nothing, and what is wrong is told in one line."""
 
+import random
 import re
 import textwrap
 from datetime import timedelta
@@ -23,6 +24,7 @@ from rec_export.errors import (
 from rec_export.objects import Objects, place_of
 from tests.batch_jobs.machine import DAY, KEEP, PARTS, USERS, Machine, aged
 from tests.batch_jobs.store import CANARY, CONDITIONS, Refusing, forgetful, listening
+from tests.conftest import command
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "howto" / "s3.md"
 RECIPES = dict(re.findall(r"^### (.*)\n\n((?:    .*\n)+)", PAGE.read_text(encoding="utf-8"), re.MULTILINE))
@@ -191,6 +193,26 @@ def test_a_store_that_refuses_is_one_clear_line_without_what_it_says_of_the_key(
         "the store refused to get s3://lists/recs/x: 403 Forbidden (SignatureDoesNotMatch); check AWS_ACCESS_KEY_ID and"
         " its kin, and that they may list, get, put and delete there"
     )
+
+
+def test_a_place_that_was_never_used_is_missing(url: str, tmp_path: Path) -> None:
+    answer = command("status", url, "--staging", tmp_path / "staging")
+    said = f"Error: nothing was ever published below {url}; name the --out of a run\n"
+    assert (answer.code, answer.err) == (66, said)
+
+
+def test_a_large_file_is_uploaded_in_pieces_and_is_one_object(
+    url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("rec_export.objects.WHOLE", 1 << 20)
+    objects, path = Objects(url), tmp_path / "part"
+    path.write_bytes(random.Random(0).randbytes(11 << 20))
+    objects.upload("data/large", path)
+    objects.fetch("data/large", tmp_path / "fetched")
+    assert (tmp_path / "fetched").read_bytes() == path.read_bytes()
+    found = objects.get("data/large")
+    assert found is not None
+    assert re.fullmatch(r'"\w{32}-3"', found.tag)  # as S3 tags what came in so many pieces
 
 
 def test_a_bucket_that_is_not_there_is_named(server: str, tmp_path: Path) -> None:

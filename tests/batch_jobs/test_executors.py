@@ -130,6 +130,30 @@ def test_other_inputs_are_another_run(wanted: ScoreJob) -> None:
         run(by(wanted, "shards"))
 
 
+@pytest.mark.parametrize("damaged", [True, False])
+def test_shards_make_a_run_again_that_is_live_but_damaged(damaged: bool, wanted: ScoreJob) -> None:
+    run(wanted)
+    whole, again = published(wanted), by(wanted, "shards", replace=True)
+    if damaged:
+        next(Path(wanted.out).rglob("part-00001*")).write_bytes(b"damaged")
+    assert make_share(wanted, 0, 1).published  # without --replace nobody looks
+    shares = [make_share(again, index, 2) for index in (0, 1)]
+    assert [(share.published, len(share.made)) for share in shares] == [(not damaged, 2 * damaged)] * 2
+    assert (run(again).fresh, published(wanted)) == (damaged, whole)
+    assert not Path(wanted.out).with_name("recs.control").joinpath("work").exists()
+
+
+def test_what_shards_made_again_is_no_longer_kept_once_what_is_live_was_restored(wanted: ScoreJob) -> None:
+    run(wanted)
+    part = next(Path(wanted.out).rglob("part-00001*"))
+    whole = part.read_bytes()
+    part.write_bytes(b"damaged")
+    make_share(by(wanted, "shards", replace=True), 0, 2)
+    part.write_bytes(whole)
+    assert not run(wanted).fresh
+    assert not Path(wanted.out).with_name("recs.control").joinpath("work").exists()
+
+
 def test_a_shard_that_runs_again_after_a_refusal_takes_no_part_away(wanted: ScoreJob) -> None:
     refused = Verdict(gate="users", verdict="refused", value=1, limit="at least 2")
     shares = [make_share(wanted, index, 2) for index in (0, 1)]

@@ -11,7 +11,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from batch_jobs.audit import BROKEN, Evidence, one_in, overlap
@@ -207,6 +207,7 @@ def test_what_cannot_be_forced_is_said(force: tuple[str, ...], reason: str, said
 
 @settings(max_examples=20)
 @given(cuts=st.lists(st.integers(0, 12), max_size=3))
+@example(cuts=[*range(1, 12), *[12] * 9])  # so many that they are added up as they come
 def test_evidence_adds_up_however_the_users_are_cut_into_parts(
     cuts: list[int], tmp_path_factory: pytest.TempPathFactory
 ) -> None:
@@ -221,6 +222,19 @@ def test_evidence_adds_up_however_the_users_are_cut_into_parts(
     assert (found.audit(), found.users, found.rows) == (whole.audit(), whole.users, whole.rows)
     assert found.scores.to_dict() == whole.scores.to_dict()
     assert overlap(found.sample, whole.sample) in (1.0, None)
+
+
+def test_no_more_counts_are_held_for_more_parts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    part(tmp_path / "a.parquet", lists(users=40, items=50), 40)
+    one, of_all, held = Evidence.of(tmp_path / "a.parquet", one_in(1)), Evidence.of_all, list[int]()
+
+    def noted(parts: list[Evidence]) -> Evidence:
+        held.append(len(parts))
+        return of_all(parts)
+
+    monkeypatch.setattr(Evidence, "of_all", noted)
+    assert Evidence.together(one for _ in range(100)).item.sum() == 100 * one.item.sum()
+    assert (max(held) <= 6, sum(held) < 150) == (True, True)
 
 
 def test_a_user_in_two_parts_breaks_the_order(tmp_path: Path) -> None:

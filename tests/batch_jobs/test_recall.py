@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 from torch import Tensor
 
@@ -67,6 +68,28 @@ def test_a_night_whose_approximate_lists_miss_too_much_is_refused_and_the_report
     ).read_text(encoding="utf-8")
     night(place, LAST)  # exact lists are another run, and as good as ever
     assert Report.read(place / "recs.control" / "report.json").approximate is None
+
+
+class Silent(Forgetful):
+    """A ranker that finds nothing for every second user."""
+
+    def top_k(self, user_vec: Tensor, k: int, seen: Seen) -> TopK:
+        """float32 [B, D] -> B lists."""
+        top = self.ranker.top_k(user_vec, k, seen)
+        for rows in (top.item_row, top.score, top.count):
+            rows[::2] = {2: {"i": -1, "f": np.nan}[rows.dtype.kind], 1: 0}[rows.ndim]
+        return top
+
+
+@pytest.mark.usefixtures("forgetful")
+def test_lists_that_are_empty_hold_nothing_of_the_exact_ones(
+    exported: Path, shop_copy: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("rec_export.topk.ruled.ApproximateRanker", Silent)
+    place = configured(shop_copy, exported, {"covered": 0.0})
+    answer = night(place, LAST, "--approximate", code=80)
+    assert "recall is 0.5, but should be at least 0.95" in answer.err
+    assert report(place).approximate == Recall(users=200, recall=0.5, least=0.0, same=0.5, searched=True)
 
 
 @pytest.mark.usefixtures("forgetful")

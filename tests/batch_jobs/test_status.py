@@ -14,7 +14,7 @@ import pytest
 from batch_jobs.holders import LOCKS, state
 from rec_export.files import is_locked, locked
 from tests.batch_jobs.conftest import LAST, NEXT, halve, night, report
-from tests.conftest import done
+from tests.conftest import command, done
 
 
 def test_status_says_why_and_when_a_night_was_refused(place: Path) -> None:
@@ -31,6 +31,36 @@ def test_status_of_reports_that_are_no_text(place: Path) -> None:
         folder.mkdir(parents=True)
         (folder / "report.json").write_bytes(b"\xff\xfe")
     assert "refused   run 0123456789ab, its report is gone\n" in done("status", place / "recs")
+
+
+def test_status_tells_all_it_can_where_the_newest_manifest_is_damaged_and_replace_mends_it(place: Path) -> None:
+    night(place, LAST)
+    night(place, NEXT)
+    (manifest,) = (place / "recs.control" / "manifests" / f"run_date={NEXT}").iterdir()
+    whole, said = json.loads(manifest.read_text()), done("status", place / "recs").splitlines()
+    manifest.write_text('{"half')
+    live, warning, *others = done("status", place / "recs").splitlines()
+    assert (live, others) == (f"live      run_date={NEXT}, run {whole['run_id']}", said[1:])
+    assert warning.startswith(f"WARNING   {manifest} is not a valid RunManifest: Invalid JSON: ")
+    assert warning.endswith("or make the run again with --replace")
+    night(place, NEXT, code=65)
+    night(place, NEXT, "--replace")
+    assert json.loads(manifest.read_text())["files"] == whole["files"]
+
+
+def test_a_damaged_record_of_a_run_that_was_taken_back_still_says_that_it_was(place: Path) -> None:
+    night(place, LAST)
+    done("rollback", place / "recs", "--run-date", LAST, "--withdraw")
+    (mark,) = (place / "recs.control" / "withdrawn").rglob("*.json")
+    mark.write_text("{")
+    assert f"withdrawn run {mark.stem} of run_date={LAST}: {mark} is not a valid" in done("status", place / "recs")
+
+
+@pytest.mark.parametrize("words", ["status", "verify-run", "rollback"])
+def test_what_is_looked_at_and_is_no_read_root_is_missing_and_not_in_the_way(words: str, exported: Path) -> None:
+    answer = command(words, exported)
+    said = f"Error: {exported} holds manifest.json, so it is no read root; name the --out of a run\n"
+    assert (answer.code, answer.err) == (66, said)
 
 
 @pytest.mark.parametrize("shared", [True, False])

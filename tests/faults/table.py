@@ -49,8 +49,9 @@ the data what was synced; or all names, and of the data that was not synced one 
 find after a kill, what was said to be done must be there, and the same command must end well. No disk was cut off its
 power: one that says "synced" and lies, or a file system that tears a rename, is not in the model.
 
-All pairs of two kills were not tried for a first publish and a re-publish, which takes hours; the command above that
-table tries them too. Each of the two was killed once before every change, and over and over after random times.
+All pairs of two kills are tried by the states of the files that kills leave, as what a command does depends on these
+alone: from each state it is killed before each of its changes, and what that leaves is one more state to begin from,
+unless it was met before, until there is no new one. Times, and names drawn by chance, tell no states apart.
 
 Page checksums do not cover a part's footer: a flip there can reach a plain reader, `verify-run` finds it by the hash.
 
