@@ -17,6 +17,8 @@ from typing import NamedTuple, final
 
 from batch_jobs.audit import Evidence, one_in, overlap, step_for
 from batch_jobs.drift import stability
+from batch_jobs.own_items import own_before_others
+from batch_jobs.task import Task
 from rec_export.errors import DataError, MissingInputError, ModelError, UsageError, nearest
 from rec_export.published import Published
 from rec_export.redact import redacted
@@ -30,7 +32,7 @@ STRUCTURE = "structure"  # lists that break a promise of the format: never to be
 NAMES = (
     STRUCTURE, "covered", "short_lists", "part_rows", "flat_lists", "same_list", "first_item", "unknown_items",
     "unknown_users", "log_rows", "users", "items", "first_item_growth", "sources", "overlap", "score_shift",
-    "newest_event", "model_age", "recall", "command",
+    "newest_event", "model_age", "recall", "own_items", "command",
 )  # fmt: skip
 COMPARED = ("log_rows", "users", "items", "first_item_growth", "sources", "overlap", "score_shift")
 
@@ -42,6 +44,7 @@ class Candidate(NamedTuple):
     folder: Path  # of its parts
     manifest: RunManifest  # with its audit, but without verdicts
     evidence: Evidence
+    task: Task
 
 
 Judge = Callable[[Candidate], tuple[Verdict, ...]]
@@ -74,7 +77,7 @@ class Gatekeeper:
         """What each gate says."""
         before = last_before(candidate.recs, candidate.manifest.run_date)
         found = [*structure(candidate), *self.alone(candidate.manifest), *self.compared(candidate, before)]
-        found += [*self.fresh(candidate.manifest), *self.asked(candidate.folder)]
+        found += [*self.fresh(candidate.manifest), self.taste(candidate.task), *self.asked(candidate.folder)]
         return tuple(self.answered_for(one) for one in found)
 
     def alone(self, run: RunManifest) -> Iterator[Verdict]:
@@ -171,6 +174,15 @@ class Gatekeeper:
             days = (now - datetime.fromisoformat(run.model_made_at)) / timedelta(days=1)
             limit = f"at most {self.gates.model_days:g} days"
             yield verdict("model_age", days, limit, days <= self.gates.model_days, hard=False)
+
+    def taste(self, task: Task) -> Verdict:
+        """Whether the model tells one user's items from another's, which needs no night before."""
+        share = own_before_others(task)
+        if isinstance(share, str):
+            return skipped("own_items", share)
+        found = at_least("own_items", share, self.gates.own_items)
+        why = ", and 0.5 is chance: `verify` the bundle, and see whether items or users were mixed up"
+        return found if found.verdict == "passed" else found.model_copy(update={"limit": found.limit + why})
 
     def asked(self, folder: Path) -> Iterator[Verdict]:
         """The team's own check: its exit code decides, its output goes where ours goes."""

@@ -89,7 +89,7 @@ def run(job: ScoreJob, judge: Judge = structure, keep: Retention | None = None) 
                 draft = draft.model_copy(update={"approximate": measured(task, evidence.sample)})
             draft = draft.model_copy(update={"stages": stages.until("read back")})
             with busy("judging"):
-                manifest = judged(Candidate(recs, work.parts, draft, evidence), work, judge)
+                manifest = judged(Candidate(recs, work.parts, draft, evidence, task), work, judge)
                 refuse_other_parts(work, manifest)
             if not place.publish(work.parts, manifest):
                 return Scored(recs.told(run_date, plan.run_id), fresh=False)

@@ -52,6 +52,12 @@ class Gates(Record):
     recall: float = Field(
         default=0.95, ge=0, le=1, description="least share of the exact lists that approximate ones hold"
     )
+    own_items: float = Field(
+        default=0.53,
+        ge=0,
+        le=1,
+        description="least share of cases in which what a user liked last scores above what another liked last",
+    )
     command: str | None = Field(
         default=None, description="a check of your own: it gets the folder of the parts, and refuses by its exit code"
     )

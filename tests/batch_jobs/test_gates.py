@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
+from unittest.mock import create_autospec
 
 import numpy as np
 import pandas as pd
@@ -16,12 +17,21 @@ from hypothesis import strategies as st
 
 from batch_jobs.audit import BROKEN, Evidence, one_in, overlap
 from batch_jobs.gates import COMPARED, Candidate, Gatekeeper
+from batch_jobs.task import Task
 from rec_export.errors import UsageError
 from rec_export.recs import Recs
 from rec_export.run_manifest import PartFile, RunManifest
 from rec_export.thresholds import Gates
 
 Frame = pd.DataFrame
+
+
+@pytest.fixture(autouse=True)
+def tells_apart(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The model, of which these runs have none, knows what users like."""
+    monkeypatch.setattr("batch_jobs.gates.own_before_others", lambda task: 0.9)
+
+
 TYPES = {"rank": pa.int16(), "score": pa.float32()}
 
 
@@ -67,7 +77,7 @@ def candidate(folder: Path, rows: Frame, day: str = "2026-11-20", users: int = 6
     manifest = RunManifest(**{**fields, "audit": evidence.audit(), **facts})
     recs.manifest(day, manifest.run_id).parent.mkdir(parents=True, exist_ok=True)
     manifest.write(recs.manifest(day, manifest.run_id))
-    return Candidate(recs, path.parent, manifest, evidence)
+    return Candidate(recs, path.parent, manifest, evidence, create_autospec(Task))
 
 
 def said(tonight: Candidate, gates: Gates | None = None) -> dict[str, str]:
@@ -174,6 +184,14 @@ def test_damage_to_the_night_before_is_said_and_no_reason_to_refuse_tonight(tmp_
     before = min(tonight.recs.local("2026-11-19").iterdir())
     before.write_bytes(before.read_bytes()[:100])
     assert said(tonight) == {"overlap": "skipped", "score_shift": "skipped"}
+
+
+@pytest.mark.parametrize(("found", "verdict"), [(0.5, "refused"), ("only 12 users", "skipped")])
+def test_a_model_that_does_not_tell_users_apart_is_refused(
+    found: float | str, verdict: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("batch_jobs.gates.own_before_others", lambda task: found)
+    assert said(nights(tmp_path)) == {"own_items": verdict}
 
 
 def test_an_old_model_is_warned_of(tmp_path: Path) -> None:
