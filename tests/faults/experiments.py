@@ -14,7 +14,7 @@ from batch_jobs.verify import verify_run
 from rec_export.errors import BusyError, RecExportError
 from rec_export.recs import Recs, run_in
 from tests.conftest import LAST_DAY, contents
-from tests.faults.killing import Forge
+from tests.faults.killing import Ended, Forge
 
 KILLED = -SIGKILL  # as a process ends
 MOST_STATES = 500  # of the files, that kills of one command leave
@@ -39,11 +39,12 @@ class Tally(NamedTuple):
 
 
 def scenes(forge: Forge, folder: Path, bundle: Path, log: Path) -> Iterator[Scene]:
-    """First publish, re-publish, rollback and withdrawal; each starts where the one before ends."""
+    """First publish, repair, re-publish, rollback and withdrawal; each starts where the one before ends."""
     score = ["-q", "score", str(bundle), "--interactions", str(log), "--out", "RECS", "--run-date", LAST_DAY, "--k"]
     (folder / "0").mkdir()
     steps = {
         "first publish": [*score, "5"],
+        "repair": [*score, "5", "--replace"],
         "re-publish": [*score, "6", "--replace"],
         "rollback": ["rollback", "RECS", "--run-date", LAST_DAY, "--to", "FIRST"],
         "withdrawal": ["rollback", "RECS", "--run-date", LAST_DAY, "--withdraw"],
@@ -52,6 +53,8 @@ def scenes(forge: Forge, folder: Path, bundle: Path, log: Path) -> Iterator[Scen
     first = ""
     for place, (name, words) in enumerate(steps.items()):
         before, now = folder / str(place), folder / str(place + 1)
+        if name == "repair":
+            next((before / "recs").rglob("part-00001*")).write_bytes(b"damaged")
         shutil.copytree(before, now)
         argv = [word.replace("FIRST", first) for word in words]
         done = forge.run(*at(argv, now))
@@ -83,27 +86,43 @@ def killed_again_and_again(forge: Forge, scene: Scene, folder: Path) -> Tally:
     """Kill the command before each of its changes, from every state of the files that kills can leave.
 
     What it does depends on the files alone. So this is each kill, each pair of kills, and each longer row of them.
+    The process is stopped there and the files are copied, and it goes on, as a run for each kill would take hours.
     """
     starts, seen, landed = [scene.before], {state(scene.before)}, 0
     bad: list[str] = []
     for start in starts:  # which grows
         assert len(starts) < MOST_STATES, f"every kill leaves something more: {[start.name for start in starts[-5:]]}"
         whole = Path(shutil.copytree(start, folder / "whole"))
-        bad += [f"{scene.name} after kills, {start.name}: {wrong}" for wrong in ends_well(forge, scene, whole)]
+        ended, lefts = forge.copied(whole, folder / start.name, *at(scene.argv, whole))
+        bad += [f"{scene.name} after kills, {start.name}: {wrong}" for wrong in wrong_end(ended, scene, whole)]
         shutil.rmtree(whole)
-        code, number = KILLED, 0
-        while code == KILLED:
-            number += 1
-            here = Path(shutil.copytree(start, folder / f"{start.name}-{number}"))
-            code = forge.run(*at(scene.argv, here), at=number).code
-            landed += code == KILLED
-            bad += [f"{scene.name} killed, {here.name}: {wrong}" for wrong in wrongs(scene, here)]
-            if code == KILLED and state(here) not in seen:
-                seen.add(state(here))
-                starts.append(here)
+        landed += len(lefts)
+        for left in lefts:
+            bad += [f"{scene.name} killed, {left.name}: {wrong}" for wrong in wrongs(scene, left)]
+            if state(left) not in seen:
+                seen.add(state(left))
+                starts.append(left)
             else:
-                shutil.rmtree(here)
+                shutil.rmtree(left)
     return Tally(len(starts), landed, bad)
+
+
+def left_by_kills(forge: Forge, scene: Scene, folder: Path) -> list[bytes]:
+    """What SIGKILL before each change of the command leaves of the files; a run for each."""
+    found = []
+    for number in range(1, scene.changes + 1):
+        here = Path(shutil.copytree(scene.before, folder / "here"))
+        assert forge.run(*at(scene.argv, here), at=number).code == KILLED
+        found.append(state(here))
+        shutil.rmtree(here)
+    return found
+
+
+def left_by_copies(forge: Forge, scene: Scene, folder: Path) -> list[bytes]:
+    """The same by copies of the files, in one run."""
+    here = Path(shutil.copytree(scene.before, folder / "here"))
+    _, lefts = forge.copied(here, folder / "left", *at(scene.argv, here))
+    return [state(left) for left in lefts]
 
 
 def killed_midway(forge: Forge, scene: Scene, folder: Path, landings: int) -> Tally:
@@ -143,7 +162,11 @@ def stopped_at(forge: Forge, scene: Scene, folder: Path) -> Tally:
 
 def ends_well(forge: Forge, scene: Scene, here: Path) -> list[str]:
     """Repeat the command and let it end; what is wrong then."""
-    ended = forge.run(*at(scene.argv, here))
+    return wrong_end(forge.run(*at(scene.argv, here)), scene, here)
+
+
+def wrong_end(ended: Ended, scene: Scene, here: Path) -> list[str]:
+    """What is wrong after the command ran to its end."""
     if (ended.code, contents(here / "recs")) != (0, scene.after):
         return [f"the next run ends with {ended.code} {ended.said}", *left_over(here)]
     return left_over(here)

@@ -6,9 +6,11 @@ that `rec_export.swap` raises for the system call that Python does not know.
 """
 
 import gc
+import itertools
 import json
 import mmap
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -19,6 +21,7 @@ from signal import SIG_DFL, SIGCONT, SIGHUP, SIGINT, SIGKILL, SIGSTOP, SIGTERM, 
 from typing import Any, NamedTuple, Self, final
 
 CHANGES = {"os.rename", "os.mkdir", "os.remove", "os.rmdir", "os.utime", "os.chmod", "rec_export.renameat2"}
+EVERY = 0  # change, where one of them is named
 ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -62,6 +65,14 @@ class Forge:
         """Stop the command before its `at`-th change, run another like it, let the first go on: how both ended."""
         return self.ask(arguments, at=at, sent=SIGSTOP)
 
+    def copied(self, source: Path, into: Path, *arguments: object) -> tuple[Ended, list[Path]]:
+        """Run `rec-export ARGUMENTS` to its end; the files in `source` before each of its changes, copied to INTO-1, ..
+
+        The process stands still meanwhile. So a copy is what SIGKILL leaves there: what it wrote, and no more.
+        """
+        (ended,) = self.ask(arguments, at=EVERY, sent=SIGSTOP, source=str(source), into=str(into))
+        return ended, [Path(f"{into}-{number}") for number in range(1, ended.changes + 1)]
+
     def ask(self, arguments: tuple[object, ...], **asked: object) -> list[Ended]:
         """What the server answers."""
         assert self.server.stdin
@@ -95,9 +106,12 @@ def serve(users_per_part: int) -> None:
 
 def answered(
     argv: list[str], times: int = 1, at: int | None = None, sent: int = SIGKILL, after: float | None = None,
-    zone: str = "",
+    zone: str = "", source: str = "", into: str = "",
 ) -> list[Ended]:  # fmt: skip
-    """Run a command so many times at once, once more beside it where it is stopped; for no times, in this process."""
+    """Run a command so many times at once, once more beside it where it is stopped; for no times, in this process.
+
+    `into`: copy `source` wherever it is stopped.
+    """
     os.environ["TZ"] = zone or "UTC"
     time.tzset()
     if times == 0:
@@ -106,7 +120,9 @@ def answered(
         with redirect_stdout(sys.stderr):
             return [Ended(run(argv), 0, "")]
     children = [started(argv, at, sent) for _ in range(times)]
-    if sent == SIGSTOP:
+    if into:
+        copy_wherever_stopped(children[0], source, into)
+    elif sent == SIGSTOP:
         os.waitpid(children[0].number, os.WUNTRACED)
         other = ended(started(argv, None, sent), None)
         os.kill(children[0].number, SIGCONT)
@@ -134,6 +150,17 @@ def started(argv: list[str], at: int | None, sent: int) -> Child:
     return Child(number, reading, changes)
 
 
+def copy_wherever_stopped(child: Child, source: str, into: str) -> None:
+    """Copy the folder `source` whenever the child stops itself, and let it go on; until it has ended."""
+    for number in itertools.count(1):
+        told = os.waitid(os.P_PID, child.number, os.WEXITED | os.WSTOPPED | os.WNOWAIT)
+        if told is None or told.si_code != os.CLD_STOPPED:
+            return
+        os.waitid(os.P_PID, child.number, os.WSTOPPED)
+        shutil.copytree(source, f"{into}-{number}")
+        os.kill(child.number, SIGCONT)
+
+
 def ended(child: Child, after: float | None) -> Ended:
     """Wait for a child; kill it `after` so many seconds."""
     if after is not None:
@@ -155,7 +182,7 @@ def command(argv: list[str], at: int | None, sent: int, writing: int, counted: m
         if event in CHANGES or (event == "open" and is_writing(arguments)):
             changes += 1
             counted[:4] = changes.to_bytes(4, "little")
-            if changes == at:
+            if at in (changes, EVERY):
                 os.kill(os.getpid(), sent)
 
     os.dup2(writing, 1)

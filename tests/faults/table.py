@@ -50,8 +50,10 @@ find after a kill, what was said to be done must be there, and the same command 
 power: one that says "synced" and lies, or a file system that tears a rename, is not in the model.
 
 All pairs of two kills are tried by the states of the files that kills leave, as what a command does depends on these
-alone: from each state it is killed before each of its changes, and what that leaves is one more state to begin from,
-unless it was met before, until there is no new one. Times, and names drawn by chance, tell no states apart.
+alone: what a kill before any of its changes leaves is one more state to begin from, unless it was met before, until
+there is no new one. Times, and names drawn by chance, tell no states apart. There the command is not killed: it is
+stopped before each change (SIGSTOP), the files are copied, and it goes on; from the first state the copies are held
+against what as many real kills leave, and must be the same.
 
 Page checksums do not cover a part's footer: a flip there can reach a plain reader, `verify-run` finds it by the hash.
 

@@ -19,7 +19,8 @@ from tests.faults.experiments import (
 )
 from tests.faults.killing import Forge
 
-SCENES = ["first publish", "re-publish", "rollback", "withdrawal"]
+LONG = pytest.mark.long
+SCENES = ["first publish", "repair", "re-publish", "rollback", "withdrawal"]
 
 
 @pytest.fixture(scope="module")
@@ -42,7 +43,7 @@ def told(tell: Tell, what: str, tried: str, bad: list[str]) -> list[str]:
     return bad
 
 
-@pytest.mark.parametrize("name", SCENES)
+@pytest.mark.parametrize("name", [pytest.param(name, marks=LONG if name == "repair" else ()) for name in SCENES])
 def test_killed_before_every_change(
     name: str, forge: Forge, all_scenes: dict[str, Scene], tmp_path: Path, tell: Tell
 ) -> None:
