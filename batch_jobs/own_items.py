@@ -15,7 +15,7 @@ from rec_export.scorer import Model, Scorer, chunks, spread
 from rec_export.towers import Head
 
 USERS = 2048
-FEWEST = 1000  # users, of whom .5 is met to within .01, in two cases of three
+FEWEST = 1000  # users: by chance alone fewer of them may come to the threshold, .5 give or take .01
 LOOKED_AT = 8  # users for each of them, as many may have liked nothing
 AT_ONCE = 128  # users, each beside the others
 
@@ -29,15 +29,16 @@ def own_before_others(task: Task) -> float | str:
     if plan.bundle.manifest.blueprint.rated:
         return "the model predicts the value of a row, not which rows there are"
     user, item = newest(task)
-    wanted = np.zeros(len(today.catalogue.items.vocab), np.bool_)
-    wanted[item] = True
-    if len(user) >= FEWEST:
-        model = Model.of_bundle(plan.bundle, plan.how.runtime, plan.device)
-        scorer = Scorer(model, today.catalogue, today.world, wanted)
-        served = scorer.serves(user)
-        user, item = user[served], item[served]
     if len(user) < FEWEST:
         return f"only {len(user):,} users liked anything that the model knows"
+    wanted = np.zeros(len(today.catalogue.items.vocab), np.bool_)
+    wanted[item] = True
+    model = Model.of_bundle(plan.bundle, plan.how.runtime, plan.device)
+    scorer = Scorer(model, today.catalogue, today.world, wanted)
+    served = scorer.serves(user)
+    user, item = user[served], item[served]
+    if len(user) < FEWEST:
+        return f"only {len(user):,} of the users who liked something are known to the model"
     user_vec, item_vec = scorer.user_vectors(user), scorer.item_vec[torch.from_numpy(scorer.place[item])]
     if bool((user_vec == user_vec[0]).all()):
         return "the model says the same of everybody"

@@ -204,9 +204,7 @@ def is_mending(recs: Recs, work: Path) -> bool:
     """
     for parts in work.glob("run_date=*"):
         try:
-            matched(
-                recs.root / parts.name, RunManifest.read(recs.manifest(parts.name.removeprefix("run_date="), work.name))
-            )
+            matched(recs.root / parts.name, recs.told(parts.name.removeprefix("run_date="), work.name))
         except (DataError, MissingInputError, ModelError):
             return True
     return False
