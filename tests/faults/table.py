@@ -52,7 +52,7 @@ power: one that says "synced" and lies, or a file system that tears a rename, is
 All pairs of two kills are tried by the states of the files that kills leave, as what a command does depends on these
 alone: what a kill before any of its changes leaves is one more state to begin from, unless it was met before, until
 there is no new one. Times, and names drawn by chance, tell no states apart. There the command is not killed: it is
-stopped before each change (SIGSTOP), the files are copied, and it goes on; from the first state the copies are held
+stopped before each change (SIGSTOP), the files are copied, and it goes on; at the first state the copies are held
 against what as many real kills leave, and must be the same.
 
 Page checksums do not cover a part's footer: a flip there can reach a plain reader, `verify-run` finds it by the hash.
@@ -61,6 +61,7 @@ Sections that were not made here, and are by `python -m tests.faults.table FILE`
 
 Not tried: NFS, and disks other than those of the machine this was made on ({machine}).
 """
+TOOK = re.compile(r", (\d+) min, ")
 Row = tuple[str, str, str]
 
 
@@ -97,7 +98,10 @@ class Pages:
         if self.rows:
             page, made = PAGE.read_text(encoding="utf-8"), [line_of(row) for row in self.rows]
             kept = [line for line in lines_of(page, self.file) if experiment(line) not in map(experiment, made)]
-            new = section(self.file, [*(kept if self.keep else []), *made], self.seconds)
+            took = max(1, round(self.seconds / 60))
+            if self.keep and (before := TOOK.search(sections(page).get(title(self.file), ""))):
+                took = int(before[1])  # all of them
+            new = section(self.file, [*(kept if self.keep else []), *made], took)
             PAGE.write_text(with_section(page, self.file, new), encoding="utf-8")
 
 
@@ -128,9 +132,9 @@ def sections(page: str) -> dict[str, str]:
     return dict(re.findall(r"^## ([^\n]*)\n\n(.*?)(?=^## |\Z)", page, re.MULTILINE | re.DOTALL))
 
 
-def section(file: str, lines: list[str], seconds: float) -> str:
+def section(file: str, lines: list[str], minutes: int) -> str:
     """Some rows below the command that makes them, how long it took, and when that was."""
-    minutes, day, table = max(1, round(seconds / 60)), datetime.now(UTC).date(), "\n".join(lines)
+    day, table = datetime.now(UTC).date(), "\n".join(lines)
     made = f"`python -m tests.faults.table {file}`, {minutes} min, {day}:"
     return f"{made}\n\n| experiment | tried | outcome |\n|---|---|---|\n{table}\n\n"
 

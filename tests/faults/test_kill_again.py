@@ -21,5 +21,5 @@ def test_killed_again_and_again(
     assert kills == left_by_copies(forge, all_scenes[name], tmp_path)
     states, landed, bad = killed_again_and_again(forge, all_scenes[name], tmp_path)
     what = f"{name}, killed before every change from each state of the files that kills leave: all pairs, all series"
-    told(tell, what, f"{landed} kills, {states} states", bad)
+    told(tell, what, f"{landed} kills by copies of the files, {states} states", bad)
     assert (bad, states > 1) == ([], True)
