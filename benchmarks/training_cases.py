@@ -24,11 +24,11 @@ from rec_export.world import CONTEXT
 from trainers.averaging import Averaged
 from trainers.course import Course
 from trainers.dataset import Dataset
-from trainers.job import ready, trainer_of
 from trainers.loop import Run, sizes_of
 from trainers.optimizer import BETAS, RowWiseAdamW
 from trainers.parallel import ALONE
 from trainers.plan import plan
+from trainers.ready import ready, trainer_of
 
 KEEP = 0.98
 FIRST = 3  # steps that are not counted

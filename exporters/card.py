@@ -84,6 +84,8 @@ def model_rows(blueprint: Blueprint, training: dict[str, Any]) -> Iterator[tuple
     yield "settings", ", ".join(f"{key} {value}" for key, value in given.items()) or "none"
     if blueprint.members > 1:
         yield "members", f"{blueprint.members}, whose scores are averaged"
+    if blueprint.timeless:
+        yield "beside it", f"one that looks at no time, at a share of {blueprint.timeless:g}"
     if training:
         yield "parameters", f"{training['parameters']:,}"
         yield "epochs", str(training["best_epoch"])

@@ -13,7 +13,7 @@ from rec_export.config import Loss, Scoring, Target
 from rec_export.data.clock import Clock
 from rec_export.data.columns import Float32
 from rec_export.data.config import DataConfig
-from rec_export.ensemble import ensemble
+from rec_export.ensemble import Timeless, ensemble, without_time
 from rec_export.errors import MissingInputError, ModelError, UsageError
 from rec_export.files import sha256
 from rec_export.models import spec_of
@@ -31,6 +31,7 @@ class Blueprint(Record):
     format: int = FORMAT
     model: dict[str, Any]
     members: int = 1  # models of this spec, whose scores are averaged
+    timeless: float = 0.0  # the share of one more, which looks at no time; 0: there is none
     sizes: Sizes
     data: DataConfig
     clock: Clock
@@ -53,7 +54,10 @@ class Blueprint(Record):
 
     def build(self) -> Towers:
         """The towers, with random weights."""
-        return ensemble([self.spec().build(self.sizes) for _ in range(self.members)])
+        spec = self.spec()
+        members = [spec.build(self.sizes) for _ in range(self.members)]
+        timeless = Timeless(spec.build(without_time(self.sizes)), self.timeless) if self.timeless else None
+        return ensemble(members, timeless, self.sizes)
 
     def head(self) -> Head:
         """The pair head, with random weights: it does not depend on the rows of the tables, which may be many."""

@@ -82,6 +82,12 @@ class Training(Record):
     seeds: int | None = Field(
         default=None, ge=1, le=32, description="models, with seeds from `seed` on, whose mean score is exported as one"
     )
+    timeless: float = Field(
+        default=0.25,
+        ge=0,
+        allow_inf_nan=False,
+        description="share in the score of a second model without time, beside hybrid or gated with it; 0: none",
+    )
     device: str = "auto"
     metric: str | None = Field(
         default=None, pattern=METRIC, description="chooses the epoch; ndcg@10, or rmse where the loss is mse"

@@ -1,39 +1,109 @@
-"""Several models of one spec as one: the score is the mean of theirs, and is still a dot product."""
+"""Several models of one spec as one, whose score is the sum of theirs and still a dot product.
 
-from typing import final
+Models that differ in their random seed are averaged. Beside them may stand one that looks at no time, at a share: as
+scores are logits, the sum is a product of experts (Hinton 2002, Training Products of Experts by Minimizing Contrastive
+Divergence) on what sells now and on what somebody likes at all times.
+"""
+
+from typing import NamedTuple, final
 
 import torch
 from torch import Tensor, nn
 
+from rec_export.data.clock import Clock
 from rec_export.errors import UsageError
-from rec_export.towers import DotHead, Inputs, Towers
+from rec_export.towers import DotHead, Inputs, Sizes, Towers
+from rec_export.world import EMPTY, LASTING
 
 
 @final
 class SideBySide(nn.Module):
-    """The vectors of several towers in one, each times `share`."""
+    """The vectors of several towers in one, each times its share."""
 
-    def __init__(self, members: list[nn.Module], share: float) -> None:
+    def __init__(self, members: list[nn.Module], shares: list[float]) -> None:
         super().__init__()
         self.members = nn.ModuleList(members)
-        self.share = share
+        self.shares = shares
 
     def forward(self, inputs: Inputs) -> Tensor:
-        """The named inputs of one tower -> float32 [B, members x D]."""
-        return torch.cat([member(inputs) for member in self.members], 1) * self.share
+        """The named inputs of one tower -> float32 [B, the sum of D]."""
+        parts: list[Tensor] = []  # TorchScript knows no comprehension over modules
+        for place, member in enumerate(self.members):
+            parts.append(member(inputs) * self.shares[place])
+        return torch.cat(parts, 1)
 
 
-def ensemble(members: list[Towers]) -> Towers:
-    """One model for all members. Raises UsageError where scores are more than a dot product, as they do not add up."""
-    if len(members) == 1:
+@final
+class UserWithoutTime(nn.Module):
+    """A user tower that looks at no time, for the inputs of one that does: what depends on the date is left out.
+
+    Of somebody whose history is empty it says nothing, as it knows no more than what has sold at all times.
+    """
+
+    lasting: Tensor  # bool [X]
+
+    def __init__(self, tower: nn.Module) -> None:
+        super().__init__()
+        self.tower = tower
+        self.empty = EMPTY
+        self.register_buffer("lasting", torch.from_numpy(LASTING), persistent=False)
+
+    def forward(self, inputs: Inputs) -> Tensor:
+        """The named inputs of users -> float32 [B, D]."""
+        told: dict[str, Tensor] = {}  # TorchScript knows no {**inputs}
+        for name, value in inputs.items():
+            told[name] = torch.where(self.lasting, value, 0.0) if name == "context" else value
+        return self.tower(told) * (1 - inputs["context"][:, self.empty]).unsqueeze(1)
+
+
+@final
+class ItemWithoutTime(nn.Module):
+    """The same of items: of the trends the popularity of all time, in column `first`, and the flag after it."""
+
+    def __init__(self, tower: nn.Module, first: int) -> None:
+        super().__init__()
+        self.tower = tower
+        self.first = first
+
+    def forward(self, inputs: Inputs) -> Tensor:
+        """The named inputs of items -> float32 [N, D]."""
+        told: dict[str, Tensor] = {}
+        for name, value in inputs.items():
+            told[name] = value[:, self.first : self.first + 2] if name == "trend" else value
+        return self.tower(told)
+
+
+class Timeless(NamedTuple):
+    """A model that looks at no time, and its share in a score."""
+
+    towers: Towers
+    share: float
+
+
+def without_time(sizes: Sizes) -> Sizes:
+    """What a model that looks at no time must know of the same data."""
+    clock = Clock()
+    return sizes.model_copy(update={"trend": clock.trends, "counts": clock.counts, "ordered": clock.timed})
+
+
+def ensemble(members: list[Towers], timeless: Timeless | None = None, sizes: Sizes | None = None) -> Towers:
+    """One model for all members, and for one that looks at no time beside them, who are of `sizes`.
+
+    Raises UsageError where scores are more than a dot product, as they do not add up.
+    """
+    if len(members) == 1 and timeless is None:
         return members[0]
     if not all(isinstance(member.pair_head, DotHead) for member in members):
         raise UsageError(
             "training.seeds is above 1, but the model's head is no dot product, so several cannot be one;"
             " train one seed, or leave the MLP out"
         )
-    return Towers(
-        SideBySide([member.user_tower for member in members], 1 / len(members)),
-        SideBySide([member.item_tower for member in members], 1.0),
-        DotHead(),
-    )
+    users = [member.user_tower for member in members]
+    items = [member.item_tower for member in members]
+    shares = [1 / len(members)] * len(members)
+    if timeless is not None:
+        assert sizes is not None
+        users.append(UserWithoutTime(timeless.towers.user_tower))
+        items.append(ItemWithoutTime(timeless.towers.item_tower, sizes.counts - 1))
+        shares.append(timeless.share)
+    return Towers(SideBySide(users, shares), SideBySide(items, [1.0] * len(items)), DotHead())

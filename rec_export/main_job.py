@@ -88,7 +88,7 @@ def run(job: MainJob, say: Say) -> None:
 
 def check_trainer(spec: ModelSpec) -> None:
     """Raise EnvironmentMissingError where the model needs a package that is not installed."""
-    from trainers.job import trainer_of
+    from trainers.ready import trainer_of
 
     trainer_of(spec)
 

@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from rec_export.checkpoint import Blueprint, read_weights
+from rec_export.ensemble import without_time
 from rec_export.layers import Gate
 from rec_export.metrics import Float64
 from rec_export.towers import AdditiveHead, DotHead, Head, Inputs
@@ -38,18 +39,23 @@ def terms(blueprint: Blueprint, head: Head, user_vec: Float64, item_vec: Float64
         return score[:, None]
     first = head.width if isinstance(head, AdditiveHead) else 0
     product = item_vec[:, first:] * user_vec[first:]
-    widths = list(blueprint.spec().components(blueprint.sizes).values()) * blueprint.members
-    widths = widths or [product.shape[1] // blueprint.members] * blueprint.members
+    spec, sizes = blueprint.spec(), blueprint.sizes
+    whole = {MATCH: product.shape[1] // blueprint.members}
+    parts = list((spec.components(sizes) or whole).items()) * blueprint.members
+    parts += spec.components(without_time(sizes)).items() if blueprint.timeless else []
+    widths = [width for _, width in parts]
     if sum(widths) != product.shape[1]:
         raise ValueError(f"the components are {sum(widths)} places wide, the vectors {product.shape[1]}")
-    starts = np.cumsum([0, *widths[:-1]])
-    parts = np.add.reduceat(product, starts, axis=1)
-    summed = parts.reshape(len(score), blueprint.members, len(widths) // blueprint.members).sum(1)
+    told = np.add.reduceat(product, np.cumsum([0, *widths[:-1]]), axis=1)
+    names = [name for name in term_names(blueprint, head) if name != MLP]
+    summed = np.stack([told[:, [name == part for part, _ in parts]].sum(1) for name in names], axis=1)
     return summed if first == 0 else np.concatenate([(score - summed.sum(1))[:, None], summed], axis=1)
 
 
 def gate_shares(folder: Path, blueprint: Blueprint, inputs: Inputs) -> dict[str, float]:
     """The shares that a gate gives one user, whose inputs are given; the mean over members; {} where there is no gate.
+
+    The gate of a member that looks at no time is not asked: it weighs other components.
 
     The exported towers give vectors alone, so the trained ones are built from folder/weights.safetensors.
     """
@@ -58,7 +64,7 @@ def gate_shares(folder: Path, blueprint: Blueprint, inputs: Inputs) -> dict[str,
         return {}
     towers = blueprint.build()
     read_weights(towers, folder / "weights.safetensors", blueprint.weights)
-    gates, heard = gates_of(towers.user_tower), []
+    gates, heard = gates_of(towers.user_tower)[: blueprint.members], []
     for gate in gates:
         gate.register_forward_hook(lambda module, told, share: heard.append(share))
     with torch.inference_mode():

@@ -86,7 +86,7 @@ class Towers(NamedTuple):
 class ModelSpec(Record, ABC):
     """The numbers that define a model. A file in models/ holds one final subclass named Spec, and is thereby known."""
 
-    trainer: ClassVar[Literal["gradient", "als", "bpr"]] = "gradient"  # how the weights are found (trainers/job.py)
+    trainer: ClassVar[Literal["gradient", "als", "bpr"]] = "gradient"  # how the weights are found (trainers/ready.py)
     predicts: ClassVar[bool] = False  # whether it can learn the values of rows (`training.loss: mse`): see in_units
 
     lr: ClassVar[float | None] = None  # the learning rate that suits it; None: by the log (trainers/plan.py)
@@ -94,6 +94,7 @@ class ModelSpec(Record, ABC):
     patience: ClassVar[int | None] = None
     half_life: ClassVar[float | None] = None  # of what weighs less with age, in horizons; None: all weigh alike
     seeds: ClassVar[int] = 1  # models that are averaged where order means nothing and the log is small
+    timeless: ClassVar[bool] = False  # whether one that looks at time gains by a second one beside it that does not
     head_speed: ClassVar[float] = 0.1  # of that rate: a head beside a dot product overfits small logs at the same one
 
     @property

@@ -18,6 +18,8 @@ from rec_export.topk.compiled import compiled
 from rec_export.topk.contract import Seen
 
 CONTEXT = 8  # how much and how lately (USUAL of them), how varied, and the hour and weekday of the date
+LASTING = np.array([True, False, True, True, False, False, False, False])  # those that do not depend on the date
+EMPTY = 2  # the column that says that nothing is known of a user
 USUAL = 3  # log history length, log days since the last liking, nothing known
 
 

@@ -25,9 +25,10 @@ from rec_export.record import Record
 from rec_export.towers import ModelSpec
 from trainers.evaluate import EvaluateJob, judge, scorer_of
 from trainers.foreign import foreign, holds_lists, lists_in
-from trainers.job import TrainJob, learned, trainer_of
+from trainers.job import TrainJob, learned
 from trainers.listers import by_model
 from trainers.parallel import ALONE
+from trainers.ready import trainer_of
 from trainers.tracking import Tracker, settings_of, tracked
 
 log = logging.getLogger("rec_export")

@@ -11,12 +11,16 @@ from rec_export.device import training_threads
 from rec_export.files import refuse_existing
 from rec_export.forecast import Forecast, Pace, pace, peak, read
 from rec_export.models import spec_of
+from rec_export.towers import ModelSpec
 from rec_export.words import counted
+from rec_export.world import CONTEXT
 from trainers.course import Course
-from trainers.job import Ready, TrainJob, read_source, ready, trainer_of
-from trainers.loop import Run
-from trainers.parallel import ALONE
+from trainers.job import TrainJob
+from trainers.loop import Run, sizes_of
+from trainers.parallel import ALONE, Group
 from trainers.plan import Plan
+from trainers.ready import Ready, read_source, ready, trainer_of
+from trainers.timeless import plan_without_time, wanted
 
 COPIES = 5  # of all weights: the best ones, and in the journal the weights, their mean, and two moments of each
 SMALL = 50_000  # bytes: the features' state, the configuration, metrics and history
@@ -31,11 +35,14 @@ def dry_run(job: TrainJob) -> Forecast:
     source = read_source(job.config, spec)
     with training_threads():
         made = ready(job.config, spec, source, group)
-        times = seconds(
-            made, epoch_pace(made.course, made.plan), refits=made.plan.seeds if job.config.training.refit else 0
-        )
-    weights = sum(w.numel() * w.element_size() for w in modules(made.course.towers).state_dict().values())
-    parameters = sum(w.numel() for part in made.course.towers for w in part.parameters())
+        refit = job.config.training.refit
+        least, most = seconds(made, epoch_pace(made.course, made.plan), refits=made.plan.seeds if refit else 0)
+        second = second_of(job, spec, made, group)
+        if second is not None:
+            beside = second.plan.epochs * epoch_pace(second, second.plan) * (2 if refit else 1)
+            least, most = least + beside, most + beside
+    weights, parameters = size_of_model(made.course)
+    more, others = (0, 0) if second is None else size_of_model(second)
     catalogue = made.dataset.catalogue
     held_out = int(made.source.rows(Part.VALID).sum())
     return Forecast(
@@ -46,13 +53,33 @@ def dry_run(job: TrainJob) -> Forecast:
             f" {catalogue.items.trained:,} items to learn from, {held_out:,} events to choose the epoch by",
             f"{parameters:,} parameters, at most {counted(made.plan.epochs, 'epoch')}"
             f" of {made.plan.batch:,} examples a batch",
+            *(
+                ()
+                if second is None
+                else (f"{others:,} parameters without time beside them, {counted(second.plan.epochs, 'epoch')}",)
+            ),
         ),
         out=job.out,
-        memory=peak() + COPIES * weights,
-        disk=made.plan.seeds * weights + size_of(catalogue) + SMALL,
-        meanwhile=2 * COPIES * weights,
-        seconds=times,
+        memory=peak() + COPIES * (weights + more),
+        disk=made.plan.seeds * weights + more + size_of(catalogue) + SMALL,
+        meanwhile=2 * COPIES * (weights + more),
+        seconds=(least, most),
     )
+
+
+def second_of(job: TrainJob, spec: ModelSpec, made: Ready, group: Group) -> Course | None:
+    """The second model, which looks at no time, if there is to be one."""
+    training = job.config.training
+    if made.validation is None or not wanted(training, spec, made.course.towers, made.plan):
+        return None
+    plan = plan_without_time(made.dataset, training, made.plan, spec)
+    return trainer_of(spec)(spec, sizes_of(made.dataset, plan, CONTEXT), made.dataset, plan, group)
+
+
+def size_of_model(course: Course) -> tuple[int, int]:
+    """Bytes of all weights and buffers, and the parameters."""
+    stored = sum(w.numel() * w.element_size() for w in modules(course.towers).state_dict().values())
+    return stored, sum(w.numel() for part in course.towers for w in part.parameters())
 
 
 def epoch_pace(course: Course, plan: Plan) -> float:

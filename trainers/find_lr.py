@@ -23,10 +23,10 @@ from rec_export.towers import ModelSpec
 from rec_export.words import counted
 from rec_export.world import CONTEXT
 from trainers.examples import Batch
-from trainers.job import Ready, read_source, ready
 from trainers.loop import Run, sizes_of
 from trainers.parallel import ALONE, Group
 from trainers.range_curve import told
+from trainers.ready import Ready, read_source, ready
 
 MEMORY = 0.9  # of the running mean that tells whether the loss has broken
 BROKEN = 1.5  # a running mean so many times the least one ends a test

@@ -15,9 +15,9 @@ from rec_export.models import spec_of
 from rec_export.progress import track
 from rec_export.record import Record
 from trainers.course import Epoch
-from trainers.job import read_source, ready
 from trainers.parallel import ALONE
 from trainers.plan import metric_of
+from trainers.ready import read_source, ready
 from trainers.tracking import Tracker, settings_of, tracked
 
 try:

@@ -104,6 +104,8 @@ def model(spec: Facts) -> Iterator[Row]:
     yield from ((name, str(value)) for name, value in numbers.items() if value is not None)
     if spec["members"] > 1:
         yield "members", f"{spec['members']}, whose scores are averaged"
+    if spec.get("timeless"):
+        yield "beside it", f"one that looks at no time, at a share of {spec['timeless']:g}"
     yield "loss", spec["loss"]
     yield "trained users and items", f"{spec['sizes']['users']['rows']:,} and {spec['sizes']['items']['rows']:,}"
 

@@ -35,6 +35,7 @@ class Spec(ModelSpec):
     """Widths of the parts."""
 
     seeds: ClassVar[int] = 3
+    timeless: ClassVar[bool] = True
 
     dim: int | None = Field(default=None, ge=1, le=65_536, description="64, or 128 where order means nothing")
     hidden: tuple[Annotated[int, Field(ge=1, le=65_536)], ...] = Field(

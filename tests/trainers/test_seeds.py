@@ -11,7 +11,7 @@ from rec_export.ensemble import SideBySide
 from rec_export.towers import Inputs, Towers
 from tests.conftest import LAST_DAY, command, done, read_lists
 
-CHANGES = "model={name: hybrid, dim: 4}", "training.epochs=1", "data.split.by=none"
+CHANGES = "model={name: hybrid, dim: 4}", "training.epochs=1", "training.timeless=0", "data.split.by=none"
 
 
 def trained(shop: Path, out: Path, *changes: str) -> Path:

@@ -22,9 +22,9 @@ from rec_export.models import music, names, spec_of
 from rec_export.towers import ModelSpec
 from tests.conftest import command, config_file, contents, done, read_lists, write_table
 from trainers.dataset import Dataset
-from trainers.job import ready
 from trainers.parallel import ALONE
 from trainers.plan import plan
+from trainers.ready import ready
 
 GROUPS, USERS, ITEMS, LIKED = 4, 40, 15, 12  # users and items of each group, and what each user likes of its own group
 

@@ -1,0 +1,173 @@
+"""Beside a model that looks at time stands one that does not, at a share that the validation rows must bear."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import cast, final
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from rec_export.checkpoint import Checkpoint
+from rec_export.ensemble import ItemWithoutTime, SideBySide, Timeless, UserWithoutTime
+from rec_export.terms import term_names, terms
+from rec_export.towers import DotHead, Inputs, Sizes, TableSizes, Towers
+from rec_export.world import CONTEXT, EMPTY, LASTING
+from tests.conftest import config_file, done
+from trainers.batches import Device
+from trainers.timeless import weighed
+from trainers.validation import Validation
+
+COUNTS = 3  # trend columns that are counts; the flag and the age come after them
+
+
+@pytest.fixture(scope="module", params=["hybrid", "gated"])
+def both(shop: Path, tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Path:
+    """A checkpoint of two models."""
+    changes = f"model={{name: {request.param}, dim: 4}}", "training.epochs=2", "training.timeless=0.5"
+    out = tmp_path_factory.mktemp("both") / "checkpoint"
+    done("train", shop / "config.yaml", "--out", out, *(word for change in changes for word in ("--set", change)))
+    return out
+
+
+def made_up(checkpoint: Checkpoint, seed: int) -> tuple[Inputs, Inputs]:
+    """Inputs of 5 users and of all items."""
+    spec, sizes = checkpoint.blueprint.spec(), checkpoint.blueprint.sizes
+    made = torch.Generator().manual_seed(seed)
+    axes = {"B": 5, "N": sizes.items.rows, "L": 3, "T": 2}
+
+    def inputs(ports: tuple[object, ...]) -> Inputs:
+        zeros = {port.name: port.zeros(axes) for port in ports}  # type: ignore[attr-defined]
+        return {name: torch.randint(0, 3, value.shape, generator=made).to(value.dtype) for name, value in zeros.items()}
+
+    return inputs(spec.user_inputs(sizes)), inputs(spec.item_inputs(sizes))
+
+
+def test_the_score_is_that_of_the_first_and_a_share_of_the_second(both: Path) -> None:
+    checkpoint = Checkpoint.read(both)
+    user, item = made_up(checkpoint, 0)
+    towers = checkpoint.towers
+    with torch.no_grad():
+        first, second = (
+            one(user) @ other(item).T
+            for one, other in zip(
+                cast(SideBySide, towers.user_tower).members, cast(SideBySide, towers.item_tower).members, strict=True
+            )
+        )
+        whole = towers.pair_head(towers.user_tower(user), towers.item_tower(item))
+    torch.testing.assert_close(whole, first + checkpoint.blueprint.timeless * second)
+
+
+def test_the_second_model_hears_nothing_of_the_date(both: Path) -> None:
+    checkpoint = Checkpoint.read(both)
+    counts = checkpoint.blueprint.sizes.counts
+    user, item = made_up(checkpoint, 0)
+    later, trending = made_up(checkpoint, 1)
+    user["context"][:, EMPTY] = 0
+    later = {**user, "context": torch.where(torch.from_numpy(LASTING), user["context"], later["context"])}
+    trend = torch.cat([trending["trend"][:, : counts - 1], item["trend"][:, counts - 1 : counts + 1]], 1)
+    trending = {**item, "trend": torch.cat([trend, trending["trend"][:, counts + 1 :]], 1)}
+    assert not torch.equal(later["context"], user["context"])
+    assert not torch.equal(trending["trend"], item["trend"])
+    with torch.no_grad():
+        for tower, inputs, others in (
+            (checkpoint.towers.user_tower, user, later),
+            (checkpoint.towers.item_tower, item, trending),
+        ):
+            first, second = cast(SideBySide, tower).members
+            assert not torch.equal(first(inputs), first(others))
+            assert torch.equal(second(inputs), second(others))
+
+
+def test_what_the_second_model_says_is_in_the_terms_of_the_score(both: Path) -> None:
+    checkpoint = Checkpoint.read(both)
+    user, item = made_up(checkpoint, 0)
+    with torch.no_grad():
+        user_vec = checkpoint.towers.user_tower(user)[0].double().numpy()
+        item_vec = checkpoint.towers.item_tower(item).double().numpy()
+    score = item_vec @ user_vec
+    told = terms(checkpoint.blueprint, DotHead(), user_vec, item_vec, score)
+    assert told.shape == (len(score), len(term_names(checkpoint.blueprint, DotHead())))
+    np.testing.assert_allclose(told.sum(1), score, rtol=0, atol=1e-12)
+
+
+def test_both_learn_again_from_all_rows(both: Path) -> None:
+    history = [json.loads(line) for line in (both / "history.jsonl").read_text().splitlines()]
+    assert list(dict.fromkeys(epoch["phase"] for epoch in history)) == [
+        "search", "without time", "refit", "refit without time"
+    ]  # fmt: skip
+
+
+def test_a_log_whose_time_tells_nothing_has_one_model(tmp_path: Path, trained: Path) -> None:
+    pairs = [(user, item) for user in range(30) for item in range(12) if (user + item) % 3]
+    log = tmp_path / "log.csv"
+    log.write_text("user,item\n" + "".join(f"u{user},i{item}\n" for user, item in pairs))
+    config = config_file(
+        tmp_path, data={"interactions": {"path": str(log), "user": "user", "item": "item"}}, training={"epochs": 1}
+    )
+    done("train", config, "--out", tmp_path / "checkpoint")
+    assert Checkpoint.read(tmp_path / "checkpoint").blueprint.timeless == 0
+
+
+class Constant(nn.Module):
+    """A tower that gives the same vector to everybody."""
+
+    def forward(self, inputs: Inputs) -> Tensor:
+        """Nothing -> float32 [1, 1]."""
+        return torch.ones(1, 1)
+
+
+@final
+class Falling(Validation):
+    """A metric that falls with the share of a second model."""
+
+    def __init__(self, slope: float) -> None:
+        self.slope = slope
+
+    def measure(self, towers: Towers, state: Device) -> dict[str, float]:
+        """NDCG by the share."""
+        tower = towers.user_tower
+        share = tower.shares[-1] if isinstance(tower, SideBySide) else 0.0
+        return {"ndcg@10": 0.2 - self.slope * share}
+
+    def beside(self) -> dict[str, dict[str, float]]:
+        """Nothing."""
+        return {}
+
+
+@pytest.mark.parametrize(
+    ("slope", "share", "metric"),
+    [(-0.1, 0.3, 0.23), (0.0, 0.3, 0.2), (0.06, 0.3, 0.182), (0.09, 0.2, 0.182), (0.19, 0.1, 0.181), (0.3, 0.0, 0.2)],
+)
+def test_a_share_that_costs_more_than_a_tenth_is_made_smaller(slope: float, share: float, metric: float) -> None:
+    towers = Towers(Constant(), Constant(), DotHead())
+    sizes = Sizes(users=TableSizes(rows=1), items=TableSizes(rows=1), context=CONTEXT, trend=COUNTS + 2, counts=COUNTS)
+    state = cast(Device, type("State", (), {"device": torch.device("cpu")}))
+    found, held_out = weighed(towers, Timeless(towers, 0.3), sizes, Falling(slope), state, "ndcg@10")
+    assert [found, held_out["ndcg@10"]] == pytest.approx([share, metric])
+
+
+class Told(nn.Module):
+    """What arrives at a tower."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__()
+        self.name = name
+
+    def forward(self, inputs: dict[str, Tensor]) -> Tensor:
+        """The input of that name."""
+        return inputs[self.name]
+
+
+@pytest.mark.parametrize("how", [lambda tower: tower, torch.jit.script])
+def test_towers_without_time_get_what_lasts_and_are_silent_on_users_without_a_history(
+    how: Callable[[nn.Module], nn.Module],
+) -> None:
+    context, trend = torch.arange(1.0, 17.0).view(2, CONTEXT), torch.arange(10.0).view(2, COUNTS + 2)
+    context[:, 2] = torch.tensor([0.0, 1.0])
+    user = how(UserWithoutTime(Told("context")))({"context": context})
+    assert torch.equal(user, torch.tensor([[1.0, 0, 0, 4, 0, 0, 0, 0], [0] * 8]))
+    item = how(ItemWithoutTime(Told("trend"), COUNTS - 1))({"trend": trend})
+    assert torch.equal(item, torch.tensor([[2.0, 3], [7, 8]]))

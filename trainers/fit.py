@@ -1,0 +1,146 @@
+"""From a source to trained towers: a search for the number of epochs, then learning again from all rows."""
+
+from typing import NamedTuple
+
+from rec_export.config import Config
+from rec_export.data.source import Source
+from rec_export.data.split import Part
+from rec_export.ensemble import Timeless, ensemble
+from rec_export.progress import busy
+from rec_export.towers import ModelSpec, Towers
+from rec_export.world import CONTEXT
+from trainers.course import Course, Epoch
+from trainers.dataset import Dataset
+from trainers.journal import Journal
+from trainers.loop import sizes_of
+from trainers.parallel import Group
+from trainers.plan import Plan
+from trainers.ready import Ready, ready, trainer_of
+from trainers.timeless import plan_without_time, wanted, weighed
+from trainers.tracking import Tracker
+
+
+class Fitted(NamedTuple):
+    """A trained model and the dataset it knows."""
+
+    plan: Plan
+    towers: Towers
+    timeless: float  # the share of a second model in them, which looks at no time; 0: there is none
+    dataset: Dataset
+    best_epoch: int
+    epochs: tuple[Epoch, ...]
+    held_out: dict[str, dict[str, float]]
+
+
+class Second(NamedTuple):
+    """The model that looks at no time, beside the one that does."""
+
+    plan: Plan
+    share: float
+    towers: Towers  # that have not seen the validation rows
+
+
+class Found(NamedTuple):
+    """What a search leaves. Its tables do not stay where all rows are to be learned from again."""
+
+    plan: Plan
+    source: Source
+    dataset: Dataset | None  # that the exported model knows; None: of all rows, and not made yet
+    again: bool  # whether all is to be learned again, from all rows
+    towers: Towers
+    second: Second | None
+    best_epoch: int
+    epochs: tuple[Epoch, ...]
+    held_out: dict[str, dict[str, float]]
+
+
+class Trainer(NamedTuple):
+    """What all phases of a training share."""
+
+    config: Config
+    spec: ModelSpec
+    group: Group
+    journal: Journal | None
+    tracker: Tracker
+
+    def course(self, dataset: Dataset, plan: Plan) -> Course:
+        """Fresh towers in training, of whose epochs the tracker hears."""
+        course = trainer_of(self.spec)(self.spec, sizes_of(dataset, plan, CONTEXT), dataset, plan, self.group)
+        course.listen = self.tracker.epoch
+        return course
+
+    def search(self, source: Source) -> Found:
+        """Search for the best epoch with the validation part held out."""
+        made = ready(self.config, self.spec, source, self.group)
+        ensemble([made.course.towers] * made.plan.seeds)  # refuses what cannot be one model before it is trained
+        self.tracker.parameters({"plan": made.plan.model_dump(mode="json", exclude_none=True)})
+        made.course.listen = self.tracker.epoch
+        beside = made.validation is not None and wanted(self.config.training, self.spec, made.course.towers, made.plan)
+        again = made.validation is not None and self.config.training.refit
+        best = made.course.train(made.validation, "search", self.journal, keep=beside or not again)
+        found = Found(
+            plan=made.plan,
+            source=made.source,
+            dataset=made.everything if again else made.dataset,
+            again=again,
+            towers=best.towers,
+            second=None,
+            best_epoch=best.best_epoch,
+            epochs=best.epochs,
+            held_out={} if made.validation is None else {"model": best.held_out, **made.validation.beside()},
+        )
+        return self.with_second(found, made) if beside else found
+
+    def with_second(self, found: Found, made: Ready) -> Found:
+        """With a second model, which looks at no time, if the validation rows do not speak against it."""
+        assert made.validation is not None
+        plan = plan_without_time(made.dataset, self.config.training, made.plan, self.spec)
+        learned = self.course(made.dataset, plan).train(None, "without time", self.journal)
+        told = None
+        if self.group.first:
+            timeless, sizes = (
+                Timeless(learned.towers, self.config.training.timeless),
+                sizes_of(made.dataset, made.plan, CONTEXT),
+            )
+            told = weighed(found.towers, timeless, sizes, made.validation, made.course.held, made.plan.metric)
+        share, held_out = self.group.broadcast(told) or (0.0, {})
+        return found._replace(
+            second=Second(plan, share, learned.towers) if share else None,
+            epochs=found.epochs + learned.epochs,
+            held_out={**found.held_out, "model": held_out},
+        )
+
+    def fit(self, source: Source) -> Fitted:
+        """Search with the validation part held out; then, if asked, learn from both for the best number of epochs.
+
+        With several seeds the first one searches, and all learn for as many epochs.
+        """
+        found = self.search(source)
+        dataset = found.dataset
+        if dataset is None:
+            with busy("planning the refit"):
+                dataset = Dataset.of(found.source, found.source.lessons(Part.TRAIN, Part.VALID))
+        members, epochs = [] if found.again else [found.towers], found.epochs
+        for number in range(len(members), found.plan.seeds):
+            plan = found.plan.model_copy(update={"epochs": found.best_epoch, "seed": found.plan.seed + number})
+            refit = self.course(dataset, plan).train(
+                None, "refit" if number == 0 else f"refit {number + 1}", self.journal
+            )
+            members.append(refit.towers)
+            epochs += refit.epochs
+        timeless = None
+        if found.second is not None:
+            plan, share, towers = found.second
+            if found.again:
+                refit = self.course(dataset, plan).train(None, "refit without time", self.journal)
+                towers, epochs = refit.towers, epochs + refit.epochs
+            timeless = Timeless(towers, share)
+        return Fitted(
+            plan=found.plan,
+            towers=ensemble(members, timeless, sizes_of(dataset, found.plan, CONTEXT)),
+            timeless=0.0 if timeless is None else timeless.share,
+            dataset=dataset,
+            best_epoch=found.best_epoch,
+            epochs=epochs,
+            held_out=found.held_out,
+        )

@@ -1,0 +1,96 @@
+"""What stands before the first epoch: rows read and split, a plan, fresh towers, and what tells how well they do."""
+
+import logging
+from collections.abc import Callable
+from typing import NamedTuple
+
+from rec_export.config import Config
+from rec_export.data.log import Events, select
+from rec_export.data.source import PAIRS, Source
+from rec_export.data.split import Part
+from rec_export.errors import UsageError
+from rec_export.metrics import RATING_NAMES
+from rec_export.models import names, spec_class
+from rec_export.progress import busy
+from rec_export.towers import ModelSpec, Sizes
+from rec_export.world import CONTEXT
+from trainers.course import Course
+from trainers.dataset import Dataset
+from trainers.loop import Run, sizes_of
+from trainers.parallel import Group
+from trainers.plan import Plan, metric_of, plan
+from trainers.rating_validation import Values
+from trainers.validation import Lists, Validation
+
+log = logging.getLogger("rec_export")
+
+
+def trainer_of(spec: ModelSpec) -> Callable[[ModelSpec, Sizes, Dataset, Plan, Group], Course]:
+    """What finds the weights of a model. Raises EnvironmentMissingError where its package is not installed."""
+    if spec.trainer == "als":
+        from trainers.als import AlsRun  # here, as it needs the optional package implicit
+
+        return AlsRun
+    if spec.trainer == "bpr":
+        from trainers.bpr import BprRun  # here, as compiled kernels take a second to load
+
+        return BprRun
+    return Run
+
+
+def read_source(config: Config, spec: ModelSpec) -> Source:
+    """The log and the tables, split as the loss needs it. Raises UsageError where it goes with the rest not at all."""
+    metric_of(config.training)
+    predicts = config.training.loss == "mse"
+    if predicts and not spec.predicts:
+        able = ", ".join(name for name in names() if spec_class(name).predicts)
+        raise UsageError(
+            f"training.loss is mse, but the model {config.model['name']!r} cannot predict values: they would show in"
+            f" the histories or trends that it reads, or its solver knows likings alone; take one of {able}"
+        )
+    if predicts and config.data.interactions.value is None:
+        raise UsageError(
+            "training.loss is mse, but the log has no value to predict; name its column in data.interactions.value"
+        )
+    return Source.read(config.data, rated=predicts)
+
+
+def validation_of(dataset: Dataset, chosen: Plan, later: Events, spec: ModelSpec) -> Validation | None:
+    """Held-out rows that tell the metric of the plan; None where they hold nothing to tell it by."""
+    if chosen.metric in RATING_NAMES:
+        return Values.of(dataset, chosen, later)
+    return Lists.of(dataset, chosen, later, spec.pair_numbers)
+
+
+class Ready(NamedTuple):
+    """All that a search for the best epoch needs."""
+
+    source: Source
+    everything: Dataset | None  # all rows, where they were looked at to find out how to split
+    dataset: Dataset
+    plan: Plan
+    validation: Validation | None
+    course: Course
+
+
+def ready(config: Config, spec: ModelSpec, source: Source, group: Group) -> Ready:
+    """Split if the configuration does not, plan, and make fresh towers."""
+    with busy("planning"):
+        return planned(config, spec, source, group)
+
+
+def planned(config: Config, spec: ModelSpec, source: Source, group: Group) -> Ready:
+    """The same, in silence."""
+    everything, ahead = None, config.data.split.by not in PAIRS
+    if config.data.split.by == "none":  # what is held out depends on whether time matters, and on nothing else
+        everything = Dataset.of(source, source.lessons(Part.TRAIN))
+        ahead = plan(everything, config.training, config.data.history, spec).clock.timed
+        source = source.with_validation("time" if ahead else "random")
+    dataset = Dataset.of(source, source.lessons(Part.TRAIN))
+    chosen = plan(dataset, config.training, config.data.history, spec, ahead)
+    validation = validation_of(dataset, chosen, select(source.events, source.rows(Part.VALID)), spec)
+    if validation is None and config.training.refit and source.rows(Part.VALID).any():
+        log.warning("nobody who is learned from likes anything new in the validation rows; %d epochs", chosen.epochs)
+        dataset = everything or Dataset.of(source, source.lessons(Part.TRAIN, Part.VALID))
+    course = trainer_of(spec)(spec, sizes_of(dataset, chosen, CONTEXT), dataset, chosen, group)
+    return Ready(source, everything, dataset, chosen, validation, course)

@@ -1,0 +1,74 @@
+"""Beside a model that looks at time: one that does not, and how much it says in a score.
+
+What sells now and what somebody likes at all times are learned best apart: the one from snapshots of the past, the
+other from bags. docs/decisions.md has the figures behind the numbers here.
+"""
+
+import logging
+
+import torch
+
+from rec_export.checkpoint import modules
+from rec_export.config import Training
+from rec_export.ensemble import Timeless, ensemble
+from rec_export.metrics import gain
+from rec_export.progress import busy
+from rec_export.towers import DotHead, ModelSpec, Sizes, Towers
+from trainers.batches import Device
+from trainers.dataset import Dataset
+from trainers.plan import Plan, plan
+from trainers.validation import Validation
+
+log = logging.getLogger("rec_export")
+STEPS = 1000  # about so many, in these bounds of epochs
+FEWEST, MOST = 10, 40
+PARTS = (1.0, 2 / 3, 1 / 3)  # of the share that is asked for: the first that is bearable is taken
+BEARABLE = 0.9  # of the metric without it, by which the epoch was chosen and which is flattered by that
+
+
+def wanted(training: Training, spec: ModelSpec, towers: Towers, chosen: Plan) -> bool:
+    """Whether a second model is to stand beside one in training."""
+    return training.timeless > 0 and spec.timeless and chosen.clock.timed and isinstance(towers.pair_head, DotHead)
+
+
+def plan_without_time(dataset: Dataset, training: Training, chosen: Plan, spec: ModelSpec) -> Plan:
+    """As for a log without time, but with one seed, and with epochs that nothing chooses.
+
+    The validation rows cannot choose them: they are of the days to come, of which this model is to know nothing.
+    """
+    mine = plan(dataset, training, chosen.history, spec, ahead=False)
+    users = int((dataset.timeline.start[1:] > dataset.timeline.start[:-1]).sum())
+    epochs = min(max(STEPS * mine.batch // max(users, 1), FEWEST), MOST)
+    return mine.model_copy(update={"seeds": 1, "epochs": min(epochs, mine.epochs)})
+
+
+@torch.no_grad()
+def weighed(
+    timed: Towers, timeless: Timeless, sizes: Sizes, validation: Validation, state: Device, metric: str
+) -> tuple[float, dict[str, float]]:
+    """The share that the second model gets, and the metrics of both; the towers are on the CPU afterwards."""
+    alone = measured(ensemble([timed]), validation, state)
+    for part in PARTS:
+        share = round(part * timeless.share, 6)
+        both = measured(ensemble([timed], timeless._replace(share=share), sizes), validation, state)
+        if gain(metric, both[metric]) >= gain(metric, alone[metric]) - (1 - BEARABLE) * abs(alone[metric]):
+            log.info(
+                "with a second model that looks at no time: %s %.4f, without %.4f", metric, both[metric], alone[metric]
+            )
+            return share, both
+    log.info(
+        "a second model that looks at no time would cost too much: %s %.4f, without %.4f",
+        metric,
+        both[metric],
+        alone[metric],
+    )
+    return 0.0, alone
+
+
+def measured(towers: Towers, validation: Validation, state: Device) -> dict[str, float]:
+    """The metrics of towers from the CPU."""
+    modules(towers).to(state.device).eval()
+    with busy("weighing the model without time"):
+        found = validation.measure(towers, state)
+    modules(towers).cpu()
+    return found
