@@ -111,6 +111,14 @@ def thin(panels: Panels, users: Users, user: Int64, k: int, held: Held) -> None:
 
 
 @compiled
+def write_rows(start: Int64, place: Int32, row_at: Int64, row: Int64) -> None:
+    """The rows of the first items of each user, so many as there is room: int64 [B + 1], [B, C], [P] -> [pairs]."""
+    for u in range(len(start) - 1):
+        for i in range(start[u + 1] - start[u]):
+            row[start[u] + i] = row_at[np.uint32(place[u, i])]
+
+
+@compiled
 def _raise_bars(panels: Panels, tile: int, users: Users, held: Held, active: Int64, n: int, bar: Int32) -> int:
     """Who goes on with this tile, and from which product on; nobody stands in the places left in the last group."""
     left = 0
