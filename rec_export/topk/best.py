@@ -7,6 +7,8 @@ import numpy as np
 from rec_export.topk.compiled import compiled
 from rec_export.topk.contract import Float64, Int64, TopK
 
+RUN = 64  # pairs that are put in order by themselves
+
 
 @final
 class Best:
@@ -27,23 +29,44 @@ class Best:
 def _insert(
     user: Int64, start: Int64, item_row: Int64, score: Float64, best_row: Int64, best_score: Float64, count: Int64
 ) -> None:
-    k = best_row.shape[1]
+    k, rows, scores = best_row.shape[1], np.empty_like(item_row), np.empty_like(score)
     for i in range(len(user)):
-        rows, scores, held = best_row[user[i]], best_score[user[i]], count[user[i]]
-        pairs = np.arange(start[i], start[i + 1])
-        if len(pairs) > k:
-            pairs = pairs[score[start[i] : start[i + 1]] >= reached_by(score[start[i] : start[i + 1]], k)]
-        for pair in pairs[np.argsort(-score[pairs])]:  # the best first: then hardly anything has to move
-            row, value = item_row[pair], score[pair]
-            if held == k and not _precedes(value, row, scores[k - 1], rows[k - 1]):
-                continue
-            held = min(held + 1, k)
-            place = held - 1
-            while place > 0 and _precedes(value, row, scores[place - 1], rows[place - 1]):
-                scores[place], rows[place] = scores[place - 1], rows[place - 1]
-                place -= 1
-            scores[place], rows[place] = value, row
+        own_row, own_score, held = best_row[user[i]], best_score[user[i]], count[user[i]]
+        least, n = reached_by(score[start[i] : start[i + 1]], k) if start[i + 1] - start[i] > k else -np.inf, 0
+        for pair in range(start[i], start[i + 1]):
+            rows[n], scores[n] = item_row[pair], score[pair]
+            n += score[pair] >= least
+        for begin in range(0, n, RUN):
+            end = min(begin + RUN, n)
+            run_row, run_score = _ordered(rows[begin:end], scores[begin:end])
+            _merge(run_row, run_score, own_row, own_score, held)
+            held = min(held + end - begin, k)
         count[user[i]] = held
+
+
+@compiled
+def _ordered(row: Int64, score: Float64) -> tuple[Int64, Float64]:
+    """The best first: each pair's place is how many precede it. For so few that is faster than to sort: no branches."""
+    ordered_row, ordered_score = np.empty_like(row), np.empty_like(score)
+    for i in range(len(row)):
+        place = 0
+        for j in range(len(row)):
+            place += (score[j] > score[i]) | ((score[j] == score[i]) & (row[j] < row[i]))
+        ordered_row[place], ordered_score[place] = row[i], score[i]
+    return ordered_row, ordered_score
+
+
+@compiled
+def _merge(row: Int64, score: Float64, best_row: Int64, best_score: Float64, held: int) -> None:
+    """Put the pairs, the best first, among the `held` ones, from the last place on; what does not fit falls out."""
+    new, old = len(row) - 1, held - 1
+    while new >= 0:
+        place = new + old + 1
+        later = old >= 0 and _precedes(score[new], row[new], best_score[old], best_row[old])
+        if place < len(best_row):
+            best_row[place] = best_row[old] if later else row[new]
+            best_score[place] = best_score[old] if later else score[new]
+        new, old = new - (not later), old - later
 
 
 @compiled
@@ -54,7 +77,9 @@ def _precedes(score: float, row: int, other_score: float, other_row: int) -> boo
 @compiled
 def reached_by(value: Float64, k: int) -> float:
     """What at least k of the values reach, as nearly as halving finds it: faster than any sorting."""
-    least, most = value.min(), value.max()
+    least, most = np.inf, -np.inf
+    for number in value:
+        least, most = min(least, number), max(most, number)
     for _ in range(32):
         middle, reached = least + (most - least) / 2, 0
         for i in range(len(value)):

@@ -15,7 +15,8 @@ def compiled(kernel: Kernel) -> Kernel:
     There is no `parallel`: kernels run side by side in the engine's own threads, for which they let go of the GIL; the
     waiting threads of a second pool, next to torch's, would take the cores from those that work.
     numba keeps the code beside the source, or else below the user's cache directory. It notices an edit of the file a
-    kernel stands in, but not of another file: after an edit of what scan.py calls in best.py or vnni.py, touch scan.py.
+    kernel stands in, but not of another file: after an edit of what scan.py calls in best.py or vnni.py, touch scan.py,
+    and definition.py after one of lanes.py.
     """
     return kept(kernel, fastmath=False)
 

@@ -19,10 +19,13 @@ import numpy.typing as npt
 from rec_export.topk.compiled import compiled
 from rec_export.topk.contract import Float64, Int64
 from rec_export.topk.form import Form
+from rec_export.topk.lanes import LANES, dots, fetch
 
 Float32 = npt.NDArray[np.float32]
 
 TOGETHER = 32  # pairs of a user that are worked on side by side: as many sums as hide the latency of one
+AHEAD = 16  # pairs between the one that is worked on and the one whose item is brought from memory
+LINE, BROUGHT = 64, 512  # bytes of a line of the cache, and of an item at most: the processor guesses what follows
 
 
 def score_pairs(form: Form, user_vec: Float32, item_vec: Float32, start: Int64, item_row: Int64) -> Float64:
@@ -34,7 +37,7 @@ def score_pairs(form: Form, user_vec: Float32, item_vec: Float32, start: Int64, 
     if form.hidden > 0:
         _write_tails(user_vec, item_vec, start, item_row, *form.flat, score)
     if form.dot > 0:
-        _add_dots(user_vec, item_vec, start, item_row, form.hidden, score)
+        _add_dots(user_vec, np.ascontiguousarray(item_vec), start, item_row, form.hidden, score)
     if form.scalar:
         through_tail(*form.flat, score)
     return score
@@ -68,9 +71,23 @@ def _write_tails(
 
 @compiled
 def _add_dots(user_vec: Float32, item_vec: Float32, start: Int64, item_row: Int64, first: int, score: Float64) -> None:
+    """Eight pairs at a time, and the items of others come from memory meanwhile: the wait was longer than the work."""
+    width, last, stride = user_vec.shape[1] - first, len(item_row) - 1, item_vec.strides[0]
+    whole, items = width - width % LANES, item_vec.ctypes.data + 4 * first
+    row, total = np.empty(LANES, np.int64), np.empty(LANES)
     for user in range(len(start) - 1):
-        own = slice(start[user], start[user + 1])
-        _add_dot(user_vec[user], item_vec, item_row[own], first, score[own])
+        own, end = user_vec[user, first:].astype(np.float64), start[user + 1]
+        for begin in range(start[user], end, LANES):
+            for lane in range(LANES):
+                row[lane] = item_row[min(begin + lane, end - 1)]
+                later = items + stride * item_row[min(begin + lane + AHEAD, last)]
+                for byte in range(0, min(4 * width, BROUGHT), LINE):
+                    fetch(later + byte)
+            dots(own.ctypes.data, items, stride, row.ctypes.data, whole, total.ctypes.data)
+            for lane in range(min(LANES, end - begin)):
+                for d in range(whole, width):
+                    total[lane] += own[d] * np.float64(item_vec[row[lane], first + d])
+                score[begin + lane] += total[lane]
 
 
 @compiled
@@ -121,31 +138,3 @@ def _write_layer(x: Float64, weight: Float64, bias: Float64, y: Float64) -> None
         for h in range(four, inputs):
             for p in range(TOGETHER):
                 y[o, p] += weight[o, h] * x[h, p]
-
-
-@compiled
-def _add_dot(user: Float32, item_vec: Float32, row: Int64, first: int, score: Float64) -> None:
-    """Eight pairs at a time, as many sums as hide the latency of one; each sum runs from left to right."""
-    together = len(row) - len(row) % 8
-    for i in range(0, together, 8):
-        r0, r1, r2, r3 = np.uint64(row[i]), np.uint64(row[i + 1]), np.uint64(row[i + 2]), np.uint64(row[i + 3])
-        r4, r5, r6, r7 = np.uint64(row[i + 4]), np.uint64(row[i + 5]), np.uint64(row[i + 6]), np.uint64(row[i + 7])
-        t0 = t1 = t2 = t3 = t4 = t5 = t6 = t7 = 0.0
-        for column in range(first, len(user)):
-            d = np.uint64(column)  # an index without a sign needs no check for a negative one
-            value = np.float64(user[d])
-            t0 += value * np.float64(item_vec[r0, d])
-            t1 += value * np.float64(item_vec[r1, d])
-            t2 += value * np.float64(item_vec[r2, d])
-            t3 += value * np.float64(item_vec[r3, d])
-            t4 += value * np.float64(item_vec[r4, d])
-            t5 += value * np.float64(item_vec[r5, d])
-            t6 += value * np.float64(item_vec[r6, d])
-            t7 += value * np.float64(item_vec[r7, d])
-        for pair, total in enumerate((t0, t1, t2, t3, t4, t5, t6, t7)):
-            score[i + pair] += total
-    for i in range(together, len(row)):
-        total = 0.0
-        for column in range(first, len(user)):
-            total += np.float64(user[column]) * np.float64(item_vec[row[i], column])
-        score[i] += total

@@ -22,7 +22,7 @@ from rec_export.topk.finite import check_scores
 from rec_export.topk.form import Form
 from rec_export.topk.panels import SAMPLED, Panels, panels_of
 from rec_export.topk.quantise import WIDEST, Columns, columns_of, encode, measure, rounding, step_of
-from rec_export.topk.scan import Bool, Held, Users, scan, thin
+from rec_export.topk.scan import Held, Users, scan, thin, write_rows
 from rec_export.topk.switches import side_by_side
 from rec_export.topk.tiles import TileEngine
 
@@ -139,6 +139,7 @@ def best_of_sample(k: int) -> int:
 
 def in_lists(held: Held, panels: Panels) -> tuple[Int64, Int64]:
     """int64 [B + 1], int64 [pairs]: the item rows held for each user, none for those with too many."""
-    count = np.where(held.full, 0, held.number)
-    kept: Bool = np.arange(held.place.shape[1]) < count[:, None]
-    return np.concatenate([[0], np.cumsum(count)]), panels.row[held.place[kept]]
+    start = np.concatenate([[0], np.cumsum(np.where(held.full, 0, held.number))])
+    row = np.empty(start[-1], np.int64)
+    write_rows(start, held.place, panels.row, row)
+    return start, row

@@ -78,7 +78,7 @@ def scan(panels: Panels, first: int, last: int, users: Users, user: Int64, k: in
     active, n = np.concatenate((user, np.zeros(ABREAST, np.int64))), len(user)
     bar, room = np.empty(len(active), np.int32), np.full(len(held.number), 4 * k)
     found, product = np.zeros(ABREAST, np.uint64), np.zeros((ABREAST, PANEL), np.int32)
-    low = np.empty(held.place.shape[1])
+    low, high = np.empty(held.place.shape[1]), np.empty(held.place.shape[1])
     items, codes, results = panels.code.ctypes.data, users.code.ctypes.data, (found.ctypes.data, product.ctypes.data)
     for tile in range(first, last):
         n = _raise_bars(panels, tile, users, held, active, n, bar)
@@ -96,7 +96,7 @@ def scan(panels: Panels, first: int, last: int, users: Users, user: Int64, k: in
                     who &= who - np.uint64(1)
                     u = active[at + j]
                     if _keep(u, place, found, product, j, held) > room[u]:
-                        _thin(panels, users, u, k, held, low)
+                        _thin(panels, users, u, k, held, low, high)
                         room[u] = min(2 * max(held.number[u], 2 * k), len(low) - PANEL)
                         bar[at + j] = NEVER if held.full[u] else _bar(panels, tile, users, u, held.floor[u])
 
@@ -104,10 +104,18 @@ def scan(panels: Panels, first: int, last: int, users: Users, user: Int64, k: in
 @compiled
 def thin(panels: Panels, users: Users, user: Int64, k: int, held: Held) -> None:
     """Leave no seen item of the users, int64 [n], and none that is surely below the k-th best lower bound."""
-    low = np.empty(held.place.shape[1])
+    low, high = np.empty(held.place.shape[1]), np.empty(held.place.shape[1])
     for u in user:
         if not held.full[u]:
-            _thin(panels, users, u, k, held, low)
+            _thin(panels, users, u, k, held, low, high)
+
+
+@compiled
+def write_rows(start: Int64, place: Int32, row_at: Int64, row: Int64) -> None:
+    """The rows of the first items of each user, so many as there is room: int64 [B + 1], [B, C], [P] -> [pairs]."""
+    for u in range(len(start) - 1):
+        for i in range(start[u + 1] - start[u]):
+            row[start[u] + i] = row_at[np.uint32(place[u, i])]
 
 
 @compiled
@@ -149,27 +157,30 @@ def _keep(u: int, place: int, found: UInt64, product: Int32, j: int, held: Held)
 
 
 @compiled
-def _thin(panels: Panels, users: Users, u: int, k: int, held: Held, low: Float64) -> None:
+def _thin(panels: Panels, users: Users, u: int, k: int, held: Held, low: Float64, high: Float64) -> None:
+    """The bounds go to `low` and `high`, float64 [C]. The loops read names: a field would be read anew each time."""
+    place, product, hidden, bits = held.place[u], held.product[u], held.hidden, np.uint32(panels.bits)
+    step, norm, residual = users.step[u], users.norm[u], users.residual[u]
+    shared, excess, n = users.shared[u], users.excess[u], 0
     seen = range(users.seen_start[u], users.seen_start[u + 1])
     for i in seen:
-        held.hidden[users.seen_place[i]] = True
-    n = 0
+        hidden[users.seen_place[i]] = True
     for i in range(held.number[u]):
-        place, product = held.place[u, i], held.product[u, i]
-        if not held.hidden[place]:
-            tile = place >> panels.bits
-            height = users.step[u] * panels.step[tile] * (product - users.excess[u])
-            held.place[u, n], held.product[u, n], low[n] = place, product, height - _error(panels, tile, users, u)
+        at, dots = np.uint32(place[i]), product[i]
+        if not hidden[at]:
+            tile = at >> bits
+            error = norm * panels.residual[tile] + residual * panels.size[tile] + shared
+            place[n], product[n], low[n] = at, dots, step * panels.step[tile] * (dots - excess) - error
+            high[n] = low[n] + 2 * error
             n += 1
     for i in seen:
-        held.hidden[users.seen_place[i]] = False
+        hidden[users.seen_place[i]] = False
     if n >= k:
         reached = reached_by(low[:n], k)
         held.proven[u], held.floor[u] = max(held.proven[u], reached), max(held.floor[u], reached)
     left, floor = 0, held.floor[u]
     for i in range(n):
-        place, product = held.place[u, i], held.product[u, i]
-        held.place[u, left], held.product[u, left] = place, product
-        left += low[i] + 2 * _error(panels, place >> panels.bits, users, u) >= floor
+        place[left], product[left] = place[i], product[i]
+        left += high[i] >= floor
     held.number[u] = left
     held.full[u] = left > len(low) * 3 // 4

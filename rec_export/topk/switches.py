@@ -41,6 +41,11 @@ def one_thread() -> Iterator[None]:
 
 def side_by_side(work: Callable[[Task], None], tasks: Iterable[Task], threads: int) -> None:
     """Every task in one of so many threads, torch's own operations staying within it: no thread waits for another."""
+    if threads == 1:
+        with one_thread():
+            for task in tasks:
+                work(task)
+        return
     with one_thread(), ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,)) as pool:
         for _ in pool.map(work, tasks):
             pass
