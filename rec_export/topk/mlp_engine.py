@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from rec_export.topk import vnni
+from rec_export.topk import gated_scan, vnni
 from rec_export.topk.best import Best
 from rec_export.topk.bound import Bound
 from rec_export.topk.contract import Float64, Int64, Seen, TopK
@@ -156,18 +156,23 @@ class MlpEngine:
         return found
 
     def _scan(self, first: int, last: int, crowd: Crowd, user: Int64, k: int, found: Found) -> None:
-        folded, seen = self._folded, (crowd.seen_start, crowd.seen_place)
-        scratch = self._scratch()
-        room = np.full(len(crowd.vec), 4 * k)
+        self._pass(first, last, crowd, user, k, found)
+        seen = crowd.seen_start, crowd.seen_place
+        thin(found, seen, user, k)
+        self._sharpen(crowd, user[~found.full[user]], k, found)
+        thin(found, seen, user, k)
+
+    def _pass(self, first: int, last: int, crowd: Crowd, user: Int64, k: int, found: Found) -> None:
+        if self._network.linear:
+            gated_scan.scan(self._network, self._folded, first, last, crowd, user, k, found)
+            return
+        scratch, room = self._scratch(), np.full(len(crowd.vec), 4 * k)
         for tile in range(first, last):
             user = user[~found.full[user]]
             if len(user) == 0:
                 return
-            met = meeting(self._network, folded, tile, crowd, user)
-            scan_tile(folded, tile, met, user, seen, k, scratch, room, found)
-        thin(found, seen, user, k)
-        self._sharpen(crowd, user[~found.full[user]], k, found)
-        thin(found, seen, user, k)
+            met = meeting(self._network, self._folded, tile, crowd, user)
+            scan_tile(self._folded, tile, met, user, (crowd.seen_start, crowd.seen_place), k, scratch, room, found)
 
     def _scratch(self) -> Scratch:
         rows = -(-len(self._network.first) // GROUP) * GROUP
