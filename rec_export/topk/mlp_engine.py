@@ -25,7 +25,7 @@ from rec_export.topk.dot_engine import best_of_sample
 from rec_export.topk.finite import check_scores
 from rec_export.topk.folded import Folded, folded_of
 from rec_export.topk.form import Form
-from rec_export.topk.mlp_scan import Found, Scratch, scan_tile, thin
+from rec_export.topk.mlp_scan import Found, Scratch, most_likely, raise_floors, scan_tile, thin
 from rec_export.topk.network import Network, network_of
 from rec_export.topk.panels import PANEL, aligned
 from rec_export.topk.quantise import GROUP, WIDEST, Columns, columns_of, encode, measure, rounding, step_of
@@ -181,20 +181,12 @@ class MlpEngine:
 
     def _sharpen(self, crowd: Crowd, user: Int64, k: int, found: Found) -> None:
         """Raise the floors: the definition's scores of the items that seem best are lower bounds without an error."""
-        best = []
-        for u in user:
-            low, high = found.low[u, : found.number[u]], found.high[u, : found.number[u]]
-            middle = np.add(low, high, where=np.isfinite(low), out=np.full(len(low), -np.inf))
-            most = min(len(middle), 2 * k + SLACK)
-            best.append(self._folded.row[found.place[u, np.argpartition(-middle, most - 1)[:most] if most else []]])
-        start = starts(best)
-        vec = crowd.vec[user]
-        score = score_pairs(self._form, vec, self._item_vec, start, np.concatenate([start[:0], *best]))
-        lower = crowd.same[user] + crowd.rounded[user]
-        for u, begin, end, same in zip(user, start, start[1:], lower, strict=False):
-            if end - begin >= k:
-                reached = np.partition(score[begin:end], -k)[-k] - same
-                found.proven[u], found.floor[u] = max(found.proven[u], reached), max(found.floor[u], reached)
+        most = 2 * k + SLACK
+        place, number = most_likely(found, user, most)
+        row = self._folded.row[place[np.arange(most) < number[:, None]]]
+        start = np.concatenate([[0], np.cumsum(number)])
+        score = score_pairs(self._form, crowd.vec[user], self._item_vec, start, row)
+        raise_floors(found, user, start, score, crowd.same[user] + crowd.rounded[user], k)
 
     def _thinned(self, user_vec: Tensor, k: int, start: Int64, row: Int64) -> tuple[Int64, Int64]:
         """Fewer candidates, by float32 scores: as in tiles.py, the list holds none 2 bounds below the K-th best."""

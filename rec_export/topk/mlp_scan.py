@@ -211,3 +211,27 @@ def thin_user(found: Found, seen: tuple[Int64, Int64], u: int, k: int, low: Floa
         left += found.high[u, left] >= found.floor[u]
     found.number[u] = left
     found.full[u] = left > len(low) * 3 // 4
+
+
+@compiled
+def most_likely(found: Found, user: Int64, most: int) -> tuple[Int32, Int64]:
+    """The items of the users, int64 [n], that seem best: int32 [n, most], their places, and int64 [n], how many."""
+    place, number = np.empty((len(user), most), np.int32), np.zeros(len(user), np.int64)
+    for i in range(len(user)):
+        u = user[i]
+        own = np.arange(found.number[u])
+        own = own[found.low[u, own] > -np.inf]
+        height = found.low[u, own] + found.high[u, own]
+        if len(own) > most:
+            own = own[height >= reached_by(height, most)][:most]
+        place[i, : len(own)], number[i] = found.place[u, own], len(own)
+    return place, number
+
+
+@compiled
+def raise_floors(found: Found, user: Int64, start: Int64, score: Float64, less: Float64, k: int) -> None:
+    """The definition's scores, less float64 [n], of the pairs start[i] to start[i + 1] are lower bounds of user[i]."""
+    for i in range(len(user)):
+        if start[i + 1] - start[i] >= k:
+            reached, u = reached_by(score[start[i] : start[i + 1]], k) - less[i], user[i]
+            found.proven[u], found.floor[u] = max(found.proven[u], reached), max(found.floor[u], reached)
