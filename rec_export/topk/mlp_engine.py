@@ -38,7 +38,8 @@ WIDEST_LAYER, LAYERS = 1024, 3
 TOGETHER = 384  # users
 HELD = 1 << 21  # items held for them at once, 20 bytes each
 TRIED, LEFT = 16, 0.5  # of so many users or more more than half have too many candidates: the others are not tried
-STAGES, SLACK = 3, 16  # after each of so many parts of the catalogue 2 K + SLACK items of a user are scored exactly
+STAGES = 1, 1, 3  # parts of the catalogue, by layers: after each of them, and the sample,
+SLACK = 16  # 2 K and so many more items of a user are scored exactly
 FEWEST_ITEMS, ITEMS_PER_PLACE, FEWEST_USERS = 2000, 32, 64  # below these the tiles are as fast
 
 
@@ -146,7 +147,8 @@ class MlpEngine:
         sample, everything = folded.sample, len(folded.tiles.least)
         self._scan(0, sample, crowd, everyone, best_of_sample(k), found)
         found.proven[:] = -np.inf
-        stages = [sample + (everything - sample) * stage // STAGES for stage in range(STAGES + 1)]
+        number = STAGES[len(self._form.tail) - 1]
+        stages = [sample + (everything - sample) * stage // number for stage in range(number + 1)]
         for first, last in pairwise(stages):
             self._scan(first, last, crowd, everyone, k, found)
         again = np.flatnonzero(~found.full & (found.proven < found.floor))

@@ -184,7 +184,7 @@ def test_a_floor_that_was_too_high_is_noticed(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(mlp_engine, "best_of_sample", lambda _: 1)  # the best of the sample is hardly the 50th of all
     assert same(engine(head, item_vec).by_scan(user_vec, 50, Seen.none(30)), wanted)
     assert scanned[0] == 30
-    assert len(scanned) == mlp_engine.STAGES + 2
+    assert len(scanned) == mlp_engine.STAGES[1] + 2
 
 
 @needs_vnni
