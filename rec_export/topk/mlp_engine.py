@@ -38,8 +38,10 @@ WIDEST_LAYER, LAYERS = 1024, 3
 TOGETHER = 384  # users
 HELD = 1 << 21  # items held for them at once, 20 bytes each
 TRIED, LEFT = 16, 0.5  # of so many users or more more than half have too many candidates: the others are not tried
-STAGES = 1, 1, 3  # parts of the catalogue, by layers: after each of them, and the sample,
-SLACK = 16  # 2 K and so many more items of a user are scored exactly
+STAGES = 1, 1, 3  # parts of the catalogue, by layers, after which, as after the sample,
+SLACK = (
+    16  # 2 K and so many more items are scored exactly of a user who holds twice as many, or not enough that is sure
+)
 FEWEST_ITEMS, ITEMS_PER_PLACE, FEWEST_USERS = 2000, 32, 64  # below these the tiles are as fast
 
 
@@ -161,7 +163,10 @@ class MlpEngine:
         self._pass(first, last, crowd, user, k, found)
         seen = crowd.seen_start, crowd.seen_place
         thin(found, seen, user, k)
-        self._sharpen(crowd, user[~found.full[user]], k, found)
+        most = 2 * k + SLACK
+        unclear = ~found.full & ((found.number > 2 * most) | (found.proven < found.floor))
+        user = user[unclear[user]]
+        self._sharpen(crowd, user, k, most, found)
         thin(found, seen, user, k)
 
     def _pass(self, first: int, last: int, crowd: Crowd, user: Int64, k: int, found: Found) -> None:
@@ -181,9 +186,8 @@ class MlpEngine:
         sums = aligned(4 * PANEL).view(np.float32)
         return Scratch(aligned(self._folded.code.shape[1] * GROUP * PANEL), aligned(rows * PANEL), sums)
 
-    def _sharpen(self, crowd: Crowd, user: Int64, k: int, found: Found) -> None:
+    def _sharpen(self, crowd: Crowd, user: Int64, k: int, most: int, found: Found) -> None:
         """Raise the floors: the definition's scores of the items that seem best are lower bounds without an error."""
-        most = 2 * k + SLACK
         place, number = most_likely(found, user, most)
         row = self._folded.row[place[np.arange(most) < number[:, None]]]
         start = np.concatenate([[0], np.cumsum(number)])
