@@ -51,6 +51,8 @@ def scan(
         prepare(network, folded, tile, crowd, user, found, abreast)
         weight, bar = folded.tiles.weight[tile].ctypes.data, abreast.bar.ctypes.data
         for place in range(tile << folded.bits, (tile + 1) << folded.bits, PANEL):
+            if folded.row[place] < 0:
+                break  # nor is there an item behind it
             gate, dot = _parts(folded, place, abreast)
             for at in range(0, len(user), ABREAST):
                 if meet(gate, weight, dot, at, bar, reached.ctypes.data, sums.ctypes.data) == 0:

@@ -88,6 +88,8 @@ def scan_tile(
     dot_code = meeting.dot_code.ctypes.data
     dot_start, dot_scale = meeting.dot_start.ctypes.data, meeting.dot_scale.ctypes.data
     for place in range(tile << folded.bits, (tile + 1) << folded.bits, PANEL):
+        if folded.row[place] < 0:
+            return  # nor is there an item behind it
         items = folded.code.ctypes.data + place * GROUP * layers.groups
         dot_items = folded.dot_code.ctypes.data + place * GROUP * dots
         for i in range(len(user)):
