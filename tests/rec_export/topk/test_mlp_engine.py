@@ -120,14 +120,15 @@ def test_bits_depend_on_neither_tile_nor_batch_nor_threads_nor_engine(
     dot=st.sampled_from((0, 3)),
     weights=st.sampled_from(WEIGHTS[:4]),
     kind=st.sampled_from(KINDS),
+    far=st.sampled_from((1.0, 1.0, 1e12)),
     seed=st.integers(0, 2**32 - 1),
 )
 def test_every_score_lies_within_its_bounds(
-    hidden: tuple[int, ...], dot: int, weights: str, kind: str, seed: int
+    hidden: tuple[int, ...], dot: int, weights: str, kind: str, far: float, seed: int
 ) -> None:
     random = np.random.default_rng(seed)
     head, width = head_of(hidden, dot, weights, random), hidden[0] + dot
-    user_vec, item_vec = vectors(kind, 4, width, random), vectors(kind, 100, width, random)
+    user_vec, item_vec = vectors(kind, 4, width, random) * far, vectors(kind, 100, width, random)
     low, high, height = bounds_of(engine(head, item_vec), user_vec, by_all(head, user_vec, item_vec))
     assert np.all((low <= height) & (height <= high))
 
@@ -249,13 +250,18 @@ def test_a_layer_too_wide_for_the_proof_is_left_to_the_tiles() -> None:
 
 @needs_vnni
 @pytest.mark.parametrize("sign", [1.0, -1.0])
-def test_where_all_roundings_go_one_way_the_bound_is_reached_and_holds(sign: float) -> None:
-    head = AdditiveHead((16,), 0).requires_grad_(False)
-    for part in head.parameters():
-        part.fill_(sign)
-    halves = torch.linspace(20, 200, 62).round() + 0.499  # codes are whole numbers, as the columns go from 0 to 255
-    item_vec = torch.cat([torch.tensor([0.0, 255.0]), halves])[:, None].repeat(1, 16)
-    user_vec = torch.full((1, 16), 3.0)
+@pytest.mark.parametrize("rounded", ["items", "user", "weights"])
+def test_where_all_roundings_go_one_way_the_bound_is_reached_and_holds(rounded: str, sign: float) -> None:
+    head = AdditiveHead((17,), 0).requires_grad_(False)
+    weight, bias = head.parameters()
+    weight.fill_(sign)
+    bias.fill_(sign)
+    # Codes are whole numbers, as the columns go from 0 to 255; a last one of zeros only makes weights coarse.
+    weight[0, 16] = 127 / 0.49 if rounded == "weights" else 0
+    codes = torch.linspace(20, 200, 62).round() + (0.499 if rounded == "items" else 0)
+    item_vec = torch.cat([torch.tensor([0.0, 255.0]), codes])[:, None].repeat(1, 17)
+    user_vec = torch.full((1, 17), -200.499 if rounded == "user" else 3.0)
+    item_vec[:, 16] = user_vec[:, 16] = 0
     own = engine(head, item_vec)
     low, high, height = bounds_of(own, user_vec, by_all(head, user_vec, item_vec))
     off = np.abs((low + high) / 2 - height) / ((high - low) / 2)
