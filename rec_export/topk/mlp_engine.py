@@ -38,10 +38,8 @@ WIDEST_LAYER, LAYERS = 1024, 3
 TOGETHER = 384  # users
 HELD = 1 << 21  # items held for them at once, 20 bytes each
 TRIED, LEFT = 16, 0.5  # of so many users or more more than half have too many candidates: the others are not tried
-STAGES = 1, 1, 3  # parts of the catalogue, by layers, after which, as after the sample,
-SLACK = (
-    16  # 2 K and so many more items are scored exactly of a user who holds twice as many, or not enough that is sure
-)
+STAGES = 1, 1, 3  # parts of the catalogue, by layers: after each, as after the sample, 2 K + SLACK items are scored
+SLACK = 16  # exactly, of users who hold more than twice as many or have no proof of their floor
 FEWEST_ITEMS, ITEMS_PER_PLACE, FEWEST_USERS = 2000, 32, 64  # below these the tiles are as fast
 
 
