@@ -22,7 +22,7 @@ def compiled(kernel: Kernel) -> Kernel:
 
 
 def reordered(kernel: Kernel) -> Kernel:
-    """The same for what learns and promises its bits on one machine only: a sum may be taken in several lanes."""
+    """The same for what promises no bits, as it learns or feeds a bound: a sum may be taken in several lanes."""
     return kept(kernel, fastmath={"reassoc", "contract"})
 
 

@@ -135,9 +135,7 @@ def _first(network: Network, tiles: Tiles, tile: int, crowd: Crowd, user: Int64)
     error += tiles.rest_reach[tile] * tiles.spread[tile] + HALF * float(network.first_range.largest @ row_step)
     error[~promised], start[~promised] = np.inf, 0
     sums = np.zeros(len(user))
-    if network.linear:
-        sums = (np.abs(start) + LEVELS * 127 * hidden) @ row_step
-    elif len(network.second) == 0:
+    if len(network.second) == 0:
         sums = np.maximum(start + tiles.highest[tile], 0) @ (np.abs(network.last) * row_step)
     return code, Hidden(weight, start.astype(np.int32), row_step, sums, error)
 

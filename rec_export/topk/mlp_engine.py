@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from rec_export.topk import vnni
+from rec_export.topk import gated_scan, vnni
 from rec_export.topk.best import Best
 from rec_export.topk.bound import Bound
 from rec_export.topk.contract import Float64, Int64, Seen, TopK
@@ -25,7 +25,7 @@ from rec_export.topk.dot_engine import best_of_sample
 from rec_export.topk.finite import check_scores
 from rec_export.topk.folded import Folded, folded_of
 from rec_export.topk.form import Form
-from rec_export.topk.mlp_scan import Found, Scratch, scan_tile, thin
+from rec_export.topk.mlp_scan import Found, Scratch, most_likely, raise_floors, scan_tile, thin
 from rec_export.topk.network import Network, network_of
 from rec_export.topk.panels import PANEL, aligned
 from rec_export.topk.quantise import GROUP, WIDEST, Columns, columns_of, encode, measure, rounding, step_of
@@ -38,7 +38,8 @@ WIDEST_LAYER, LAYERS = 1024, 3
 TOGETHER = 384  # users
 HELD = 1 << 21  # items held for them at once, 20 bytes each
 TRIED, LEFT = 16, 0.5  # of so many users or more more than half have too many candidates: the others are not tried
-STAGES, SLACK = 3, 16  # after each of so many parts of the catalogue 2 K + SLACK items of a user are scored exactly
+STAGES = 1, 1, 3  # parts of the catalogue, by layers: after each, as after the sample, 2 K + SLACK items are scored
+SLACK = 16  # exactly, of users who hold more than twice as many or have no proof of their floor
 FEWEST_ITEMS, ITEMS_PER_PLACE, FEWEST_USERS = 2000, 32, 64  # below these the tiles are as fast
 
 
@@ -146,7 +147,8 @@ class MlpEngine:
         sample, everything = folded.sample, len(folded.tiles.least)
         self._scan(0, sample, crowd, everyone, best_of_sample(k), found)
         found.proven[:] = -np.inf
-        stages = [sample + (everything - sample) * stage // STAGES for stage in range(STAGES + 1)]
+        number = STAGES[len(self._form.tail) - 1]
+        stages = [sample + (everything - sample) * stage // number for stage in range(number + 1)]
         for first, last in pairwise(stages):
             self._scan(first, last, crowd, everyone, k, found)
         again = np.flatnonzero(~found.full & (found.proven < found.floor))
@@ -156,40 +158,39 @@ class MlpEngine:
         return found
 
     def _scan(self, first: int, last: int, crowd: Crowd, user: Int64, k: int, found: Found) -> None:
-        folded, seen = self._folded, (crowd.seen_start, crowd.seen_place)
-        scratch = self._scratch()
-        room = np.full(len(crowd.vec), 4 * k)
+        self._pass(first, last, crowd, user, k, found)
+        seen = crowd.seen_start, crowd.seen_place
+        thin(found, seen, user, k)
+        most = 2 * k + SLACK
+        unclear = ~found.full & ((found.number > 2 * most) | (found.proven < found.floor))
+        user = user[unclear[user]]
+        self._sharpen(crowd, user, k, most, found)
+        thin(found, seen, user, k)
+
+    def _pass(self, first: int, last: int, crowd: Crowd, user: Int64, k: int, found: Found) -> None:
+        if self._network.linear:
+            gated_scan.scan(self._network, self._folded, first, last, crowd, user, k, found)
+            return
+        scratch, room = self._scratch(), np.full(len(crowd.vec), 4 * k)
         for tile in range(first, last):
             user = user[~found.full[user]]
             if len(user) == 0:
                 return
-            met = meeting(self._network, folded, tile, crowd, user)
-            scan_tile(folded, tile, met, user, seen, k, scratch, room, found)
-        thin(found, seen, user, k)
-        self._sharpen(crowd, user[~found.full[user]], k, found)
-        thin(found, seen, user, k)
+            met = meeting(self._network, self._folded, tile, crowd, user)
+            scan_tile(self._folded, tile, met, user, (crowd.seen_start, crowd.seen_place), k, scratch, room, found)
 
     def _scratch(self) -> Scratch:
         rows = -(-len(self._network.first) // GROUP) * GROUP
         sums = aligned(4 * PANEL).view(np.float32)
         return Scratch(aligned(self._folded.code.shape[1] * GROUP * PANEL), aligned(rows * PANEL), sums)
 
-    def _sharpen(self, crowd: Crowd, user: Int64, k: int, found: Found) -> None:
+    def _sharpen(self, crowd: Crowd, user: Int64, k: int, most: int, found: Found) -> None:
         """Raise the floors: the definition's scores of the items that seem best are lower bounds without an error."""
-        best = []
-        for u in user:
-            low, high = found.low[u, : found.number[u]], found.high[u, : found.number[u]]
-            middle = np.add(low, high, where=np.isfinite(low), out=np.full(len(low), -np.inf))
-            most = min(len(middle), 2 * k + SLACK)
-            best.append(self._folded.row[found.place[u, np.argpartition(-middle, most - 1)[:most] if most else []]])
-        start = starts(best)
-        vec = crowd.vec[user]
-        score = score_pairs(self._form, vec, self._item_vec, start, np.concatenate([start[:0], *best]))
-        lower = crowd.same[user] + crowd.rounded[user]
-        for u, begin, end, same in zip(user, start, start[1:], lower, strict=False):
-            if end - begin >= k:
-                reached = np.partition(score[begin:end], -k)[-k] - same
-                found.proven[u], found.floor[u] = max(found.proven[u], reached), max(found.floor[u], reached)
+        place, number = most_likely(found, user, most)
+        row = self._folded.row[place[np.arange(most) < number[:, None]]]
+        start = np.concatenate([[0], np.cumsum(number)])
+        score = score_pairs(self._form, crowd.vec[user], self._item_vec, start, row)
+        raise_floors(found, user, start, score, crowd.same[user] + crowd.rounded[user], k)
 
     def _thinned(self, user_vec: Tensor, k: int, start: Int64, row: Int64) -> tuple[Int64, Int64]:
         """Fewer candidates, by float32 scores: as in tiles.py, the list holds none 2 bounds below the K-th best."""

@@ -81,13 +81,15 @@ def scan_tile(
     """The users int64 [n]; room int64 [B] is how many items each may hold until they are thinned out again."""
     bar, low = np.empty(len(user), np.float32), np.empty(found.low.shape[1])
     for i in range(len(user)):
-        bar[i] = _bar(found.floor[user[i]], meeting.error[i], meeting.unit)
+        bar[i] = bar_of(found.floor[user[i]], meeting.error[i], meeting.unit)
     sums, dots = scratch.sums, folded.dot_code.shape[1]
     layers, full = _layers(meeting, scratch), found.full
     code, start = meeting.code.ctypes.data, meeting.start.ctypes.data
     dot_code = meeting.dot_code.ctypes.data
     dot_start, dot_scale = meeting.dot_start.ctypes.data, meeting.dot_scale.ctypes.data
     for place in range(tile << folded.bits, (tile + 1) << folded.bits, PANEL):
+        if folded.row[place] < 0:
+            return  # nor is there an item behind it
         items = folded.code.ctypes.data + place * GROUP * layers.groups
         dot_items = folded.dot_code.ctypes.data + place * GROUP * dots
         for i in range(len(user)):
@@ -102,10 +104,10 @@ def scan_tile(
             hits = np.uint64(reaching(layers.sums, bar[i])) | over
             if hits == 0:
                 continue
-            if _keep(u, place, hits, over, sums, meeting.unit, meeting.error[i], found) > room[u]:
+            if keep(u, place, hits, over, sums, meeting.unit, meeting.error[i], found) > room[u]:
                 thin_user(found, seen, u, k, low)
                 room[u] = min(2 * max(found.number[u], 2 * k), len(low) - PANEL)
-                bar[i] = _bar(found.floor[u], meeting.error[i], meeting.unit)
+                bar[i] = bar_of(found.floor[u], meeting.error[i], meeting.unit)
 
 
 @compiled
@@ -118,7 +120,7 @@ def thin(found: Found, seen: tuple[Int64, Int64], user: Int64, k: int) -> None:
 
 
 @compiled
-def _bar(floor: float, error: float, unit: float) -> np.float32:
+def bar_of(floor: float, error: float, unit: float) -> np.float32:
     """What a sum must reach lest its item be surely below the floor."""
     if floor == -np.inf or error == np.inf:
         return np.float32(-np.inf)
@@ -148,9 +150,7 @@ def _write_sums(layers: Layers, items: int, code: int, start: int) -> np.uint64:
     """Put 64 items and a user through the layers; the items with a number above the codes of the second, as bits."""
     groups, line, over = layers.groups, GROUP * ROWS * layers.groups, np.uint64(0)
     larger(items, groups, code, layers.first)
-    if layers.outputs == 1:
-        add_linear(layers.first, groups, layers.weight, start, layers.scale, layers.sums)
-    elif layers.second_outputs == 0:
+    if layers.second_outputs == 0:
         for row in range(layers.outputs // ROWS):
             weight, begin = layers.weight + line * row, 4 * ROWS * row
             add_hidden(layers.first, groups, weight, start + begin, layers.scale + begin, layers.sums)
@@ -166,7 +166,7 @@ def _write_sums(layers: Layers, items: int, code: int, start: int) -> np.uint64:
 
 
 @compiled
-def _keep(
+def keep(
     u: int, place: int, hits: np.uint64, over: np.uint64, sums: Float32, unit: float, error: float, found: Found
 ) -> int:
     """Append the items of a panel that were found; returns how many are held."""
@@ -213,3 +213,27 @@ def thin_user(found: Found, seen: tuple[Int64, Int64], u: int, k: int, low: Floa
         left += found.high[u, left] >= found.floor[u]
     found.number[u] = left
     found.full[u] = left > len(low) * 3 // 4
+
+
+@compiled
+def most_likely(found: Found, user: Int64, most: int) -> tuple[Int32, Int64]:
+    """The items of the users, int64 [n], that seem best: int32 [n, most], their places, and int64 [n], how many."""
+    place, number = np.empty((len(user), most), np.int32), np.zeros(len(user), np.int64)
+    for i in range(len(user)):
+        u = user[i]
+        own = np.arange(found.number[u])
+        own = own[found.low[u, own] > -np.inf]
+        height = found.low[u, own] + found.high[u, own]
+        if len(own) > most:
+            own = own[height >= reached_by(height, most)][:most]
+        place[i, : len(own)], number[i] = found.place[u, own], len(own)
+    return place, number
+
+
+@compiled
+def raise_floors(found: Found, user: Int64, start: Int64, score: Float64, less: Float64, k: int) -> None:
+    """The definition's scores, less float64 [n], of the pairs start[i] to start[i + 1] are lower bounds of user[i]."""
+    for i in range(len(user)):
+        if start[i + 1] - start[i] >= k:
+            reached, u = reached_by(score[start[i] : start[i + 1]], k) - less[i], user[i]
+            found.proven[u], found.floor[u] = max(found.proven[u], reached), max(found.floor[u], reached)

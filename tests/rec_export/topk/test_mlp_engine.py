@@ -120,14 +120,15 @@ def test_bits_depend_on_neither_tile_nor_batch_nor_threads_nor_engine(
     dot=st.sampled_from((0, 3)),
     weights=st.sampled_from(WEIGHTS[:4]),
     kind=st.sampled_from(KINDS),
+    far=st.sampled_from((1.0, 1.0, 1e12)),
     seed=st.integers(0, 2**32 - 1),
 )
 def test_every_score_lies_within_its_bounds(
-    hidden: tuple[int, ...], dot: int, weights: str, kind: str, seed: int
+    hidden: tuple[int, ...], dot: int, weights: str, kind: str, far: float, seed: int
 ) -> None:
     random = np.random.default_rng(seed)
     head, width = head_of(hidden, dot, weights, random), hidden[0] + dot
-    user_vec, item_vec = vectors(kind, 4, width, random), vectors(kind, 100, width, random)
+    user_vec, item_vec = vectors(kind, 4, width, random) * far, vectors(kind, 100, width, random)
     low, high, height = bounds_of(engine(head, item_vec), user_vec, by_all(head, user_vec, item_vec))
     assert np.all((low <= height) & (height <= high))
 
@@ -137,10 +138,7 @@ def bounds_of(own: MlpEngine, user_vec: Tensor, score: Float64) -> tuple[Float64
     users, items = score.shape
     before, everyone = own._crowd(user_vec.numpy(), Seen.none(users)), np.arange(users)
     found = mlp_scan.Found.nothing(users, 4 * items + 64, own._folded.row < 0)
-    nothing, room = (np.zeros(users + 1, np.int64), np.zeros(0, np.int64)), np.full(users, 4 * items)
-    for tile in range(len(own._folded.tiles.least)):  # from a floor of minus infinity everything is found
-        met = crowd.meeting(own._network, own._folded, tile, before, everyone)
-        mlp_scan.scan_tile(own._folded, tile, met, everyone, nothing, 1, own._scratch(), room, found)
+    own._pass(0, len(own._folded.tiles.least), before, everyone, items, found)  # all: the floor is minus infinity
     bounds = np.full((2, users, items), np.nan)
     for user, number in enumerate(found.number):
         row = own._folded.row[found.place[user, :number]]
@@ -165,8 +163,9 @@ def test_the_bound_tells_something_of_a_head_that_learnt_nothing_odd() -> None:
         head = AdditiveHead(hidden, 0).requires_grad_(False)
         user_vec, item_vec = vectors("normal", 20, hidden[0], random), vectors("normal", 2048, hidden[0], random)
         own = engine(head, item_vec, 11)
-        met = crowd.meeting(own._network, own._folded, 1, own._crowd(user_vec.numpy(), Seen.none(20)), np.arange(20))
-        assert met.error.max() < share * head(user_vec, item_vec).std(1).mean().item()
+        low, high, _ = bounds_of(own, user_vec, np.zeros((20, 2048)))
+        error = np.nanmedian(high - low) / 2
+        assert error < share * head(user_vec, item_vec).std(1).mean().item()
 
 
 @needs_vnni
@@ -186,7 +185,7 @@ def test_a_floor_that_was_too_high_is_noticed(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(mlp_engine, "best_of_sample", lambda _: 1)  # the best of the sample is hardly the 50th of all
     assert same(engine(head, item_vec).by_scan(user_vec, 50, Seen.none(30)), wanted)
     assert scanned[0] == 30
-    assert len(scanned) == mlp_engine.STAGES + 2
+    assert len(scanned) == mlp_engine.STAGES[1] + 2
 
 
 @needs_vnni
@@ -251,13 +250,18 @@ def test_a_layer_too_wide_for_the_proof_is_left_to_the_tiles() -> None:
 
 @needs_vnni
 @pytest.mark.parametrize("sign", [1.0, -1.0])
-def test_where_all_roundings_go_one_way_the_bound_is_reached_and_holds(sign: float) -> None:
-    head = AdditiveHead((16,), 0).requires_grad_(False)
-    for part in head.parameters():
-        part.fill_(sign)
-    halves = torch.linspace(20, 200, 62).round() + 0.499  # codes are whole numbers, as the columns go from 0 to 255
-    item_vec = torch.cat([torch.tensor([0.0, 255.0]), halves])[:, None].repeat(1, 16)
-    user_vec = torch.full((1, 16), 3.0)
+@pytest.mark.parametrize("rounded", ["items", "user", "weights"])
+def test_where_all_roundings_go_one_way_the_bound_is_reached_and_holds(rounded: str, sign: float) -> None:
+    head = AdditiveHead((17,), 0).requires_grad_(False)
+    weight, bias = head.parameters()
+    weight.fill_(sign)
+    bias.fill_(sign)
+    # Codes are whole numbers, as the columns go from 0 to 255; a last one of zeros only makes weights coarse.
+    weight[0, 16] = 127 / 0.49 if rounded == "weights" else 0
+    codes = torch.linspace(20, 200, 62).round() + (0.499 if rounded == "items" else 0)
+    item_vec = torch.cat([torch.tensor([0.0, 255.0]), codes])[:, None].repeat(1, 17)
+    user_vec = torch.full((1, 17), -200.499 if rounded == "user" else 3.0)
+    item_vec[:, 16] = user_vec[:, 16] = 0
     own = engine(head, item_vec)
     low, high, height = bounds_of(own, user_vec, by_all(head, user_vec, item_vec))
     off = np.abs((low + high) / 2 - height) / ((high - low) / 2)
