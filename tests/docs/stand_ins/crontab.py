@@ -25,7 +25,10 @@ def wrong(line: str) -> str | None:
 def main(argument: str) -> None:
     """Show or take a table."""
     if argument == "-l":
-        sys.exit("no crontab for you" if not KEPT.exists() else sys.stdout.write(KEPT.read_text()) * 0)
+        if not KEPT.exists():
+            sys.exit("no crontab for you")
+        sys.stdout.write(KEPT.read_text())
+        return
     lines = (sys.stdin.read() if argument == "-" else Path(argument).read_text()).splitlines(keepends=True)
     for line in lines:
         if why := wrong(line.rstrip("\n")) or ("" if line.endswith("\n") else "its end is missing"):

@@ -13,6 +13,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 PYTHONS = "3.11", "3.12", "3.13"
+ROOT = r"(?<![\w.-])/"  # where an absolute path begins
 
 
 def build(folder: Path, image: Path) -> None:
@@ -27,9 +28,9 @@ def build(folder: Path, image: Path) -> None:
             shutil.copytree(folder / source, image / place.lstrip("/"))
             copied.append(place)
         elif instruction == "RUN":
-            if not all(place.startswith(tuple(copied)) for place in re.findall(r"(?<=\s)/\S*", said)):
+            if not all(place.startswith(tuple(copied)) for place in re.findall(rf"{ROOT}\S*", said)):
                 sys.exit(f"{line}: names what is not in the image")
-            subprocess.run(["bash", "-e", "-c", re.sub(r"(?<=\s)/", f"{image}/", said)], check=True)
+            subprocess.run(["bash", "-e", "-c", re.sub(ROOT, f"{image}/", said)], check=True)
         elif not (instruction == "USER" and said.isdecimal()):
             sys.exit(f"{line}: not understood")
 
