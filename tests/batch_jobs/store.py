@@ -54,11 +54,16 @@ NUMBERS = count()
 def new_bucket(url: str) -> str:
     """A bucket of a new name, and a prefix in it."""
     name = f"lists-{next(NUMBERS)}"
+    make_bucket(url, name)
+    return f"s3://{name}/shop/recs"
+
+
+def make_bucket(url: str, name: str) -> None:
+    """A bucket."""
     connection = http.client.HTTPConnection(url.removeprefix("http://"))
     connection.request("PUT", f"/{name}")
     assert connection.getresponse().status == 200
     connection.close()
-    return f"s3://{name}/shop/recs"
 
 
 @contextmanager

@@ -1,7 +1,6 @@
 """The verbs in Python: the page's example and the notebook are run as they stand."""
 
 import json
-import re
 import subprocess
 import sys
 from pathlib import Path
@@ -9,6 +8,9 @@ from typing import Any
 
 import pandas as pd
 import pytest
+
+from tests.docs.blocks import blocks
+from tests.docs.reader import Reader
 
 ROOT = Path(__file__).resolve().parents[2]
 LIGHT = """
@@ -34,12 +36,11 @@ def executed(source: str) -> dict[str, Any]:
 
 
 @pytest.mark.slow
-def test_the_example_of_the_page_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    (source,) = re.findall(
-        r"^```python\n(.*?)^```", (ROOT / "docs" / "python.md").read_text(), re.MULTILINE | re.DOTALL
-    )
-    names = executed(source)
+def test_the_example_of_the_page_runs(tmp_path: Path) -> None:
+    reader = Reader(tmp_path, tmp_path / "machine", {})
+    for block in blocks("docs/python.md"):
+        reader.follow(block)
+    names = reader.names
     assert callable(names["score"])  # no module of that name takes its place
     assert (names["run"].run_date, names["run"].k) == ("2026-10-30", 10)
 

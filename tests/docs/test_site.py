@@ -5,32 +5,32 @@ import gzip
 import json
 import os
 import re
-import shlex
+import shutil
 import subprocess
 import sys
+import tarfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pandas as pd
+import pyarrow as pa
 import pytest
 
 from rec_export import errors
 from rec_export.config import Config
 from rec_export.errors import RecExportError
-from tests.conftest import done
+from tests.docs.blocks import blocks
+from tests.docs.reader import Reader
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCS = ROOT / "docs"
-STEP = re.compile(r"^```python\n(?P<code>(?:.*\n)*?)```$|^ {4}(?P<line>rec-export .*)$", re.MULTILINE)
 
 
 def follow(page: str) -> None:
-    """Do what a page says, in the working directory: its Python and its command lines, in their order."""
-    for step in STEP.finditer((DOCS / page).read_text(encoding="utf-8")):
-        if step["line"]:
-            done(*shlex.split(step["line"], comments=True)[1:])
-        else:
-            exec(compile(step["code"], page, "exec"), {})
+    """Do what a page says, in the working directory, block by block."""
+    reader = Reader(Path.cwd(), Path.cwd() / "machine", {})
+    for block in blocks(f"docs/{page}"):
+        reader.follow(block)
 
 
 def test_the_site_builds_without_a_warning(tmp_path: Path) -> None:
@@ -87,7 +87,8 @@ def lastfm() -> None:
 
 
 def listenbrainz() -> None:
-    """Listens in the shape of a dump: a file a month, and fields that several programs write differently."""
+    """Listens in the shape of a dump: packed, a file a month, and fields that several programs write differently."""
+    name = "listenbrainz-listens-dump-2142-20260901-000003-full"
     for n in range(24):
         clients = {"tracknumber": n} if n % 2 else {"tracknumber": f"{n}/12", "artist_mbids": [f"b-{n % 2}"]}
         track = {
@@ -98,10 +99,16 @@ def listenbrainz() -> None:
         }
         listen = {"user_id": n % 4, "user_name": f"u{n % 4}", "timestamp": 1577836800 + 100_000 * n,
                   "track_metadata": track, "recording_msid": f"m-{n % 2}-{n % 3}"}  # fmt: skip
-        month = Path(f"listens/2020/{1 + n // 12}.listens")
+        month = Path(f"{name}/listens/2020/{1 + n // 12}.listens")
         month.parent.mkdir(parents=True, exist_ok=True)
         with month.open("a", encoding="utf-8") as lines:
             lines.write(json.dumps(listen) + "\n")
+    with (
+        pa.CompressedOutputStream(f"{name}.tar.zst", "zstd") as packed,
+        tarfile.open(fileobj=packed, mode="w|") as dump,
+    ):
+        dump.add(name)
+    shutil.rmtree(name)
 
 
 HOWTO: dict[str, tuple[Callable[[], None], dict[str, list[str]]]] = {

@@ -73,6 +73,11 @@ def test_other_lists_are_no_result() -> None:
         check("case", {"ours": rows, "torch": torch.stack([rows[0], rows[1] + 1])})
 
 
+def test_what_others_say_after_the_end_of_a_list_is_not_compared() -> None:
+    rows = torch.arange(20).reshape(2, 10)
+    check("case", {"ours": torch.where(rows % 10 < 4, rows, -1), "torch": rows})
+
+
 def test_ten_to_fifty_items_are_seen() -> None:
     seen = some_seen(100, 500)
     length = seen.start[1:] - seen.start[:-1]
