@@ -7,7 +7,8 @@
 
 Departures from system 000: no batch norm (with it the system ranked under popularity); the history in place of the
 user's id, so that a user who came yesterday gets a list; recent popularity as of the scoring date; a dot product, and
-the MLP beside it only if asked for, as on validation rows it earned nothing measurable for twice the time.
+the MLP beside it only if asked for, as on validation rows it earned nothing measurable for twice the time. Where it
+looks at time, a second one that does not stands beside it (trainers/timeless.py).
 """
 
 from typing import Annotated, ClassVar, NamedTuple, cast, final
