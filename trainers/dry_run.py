@@ -51,13 +51,9 @@ def dry_run(job: TrainJob) -> Forecast:
         facts=(
             f"{len(source.events.positive):,} events, {catalogue.users.trained:,} users and"
             f" {catalogue.items.trained:,} items to learn from, {held_out:,} events to choose the epoch by",
-            f"{parameters:,} parameters, at most {counted(made.plan.epochs, 'epoch')}"
+            f"{parameters + others:,} parameters, at most {counted(made.plan.epochs, 'epoch')}"
             f" of {made.plan.batch:,} examples a batch",
-            *(
-                ()
-                if second is None
-                else (f"{others:,} parameters without time beside them, {counted(second.plan.epochs, 'epoch')}",)
-            ),
+            *([] if second is None else [told_of(second, others)]),
         ),
         out=job.out,
         memory=peak() + COPIES * (weights + more),
@@ -74,6 +70,11 @@ def second_of(job: TrainJob, spec: ModelSpec, made: Ready, group: Group) -> Cour
         return None
     plan = plan_without_time(made.dataset, training, made.plan, spec)
     return trainer_of(spec)(spec, sizes_of(made.dataset, plan, CONTEXT), made.dataset, plan, group)
+
+
+def told_of(second: Course, parameters: int) -> str:
+    """The second model in words."""
+    return f"{parameters:,} of them in a second model that looks at no time, {counted(second.plan.epochs, 'epoch')}"
 
 
 def size_of_model(course: Course) -> tuple[int, int]:

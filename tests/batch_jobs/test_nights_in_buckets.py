@@ -83,7 +83,8 @@ import batch_jobs.parts
 batch_jobs.parts.USERS_PER_PART = 60
 key = os.environ["KILL_AT"]
 def kill(event, arguments):
-    if event == "rec_export.object" and arguments[0] == "create" and key in arguments[1]:
+    verb = "put" if key.startswith("part") else "create"
+    if event == "rec_export.object" and arguments[0] == verb and key in arguments[1]:
         os.kill(os.getpid(), signal.SIGKILL)
 sys.addaudithook(kill)
 main()

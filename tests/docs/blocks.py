@@ -50,6 +50,7 @@ SHOWN = (  # what begins so is looked at and not run: what a program says or wri
     "users  parts there ",
     "users    log rows ",
     "by process_time ",
+    "K = 100, 160,000 ",
     "10,000 items, k 100",
     # docs/topk.md
     "x[h] ",

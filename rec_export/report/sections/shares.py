@@ -40,8 +40,11 @@ def section(found: Found) -> Section | None:
 
 
 def final(epochs: list[Epoch]) -> Epoch:
-    """The epoch whose weights are kept, or the nearest to it: the last one of the last phase."""
-    return epochs[-1]
+    """The epoch whose weights are kept, or the nearest to it: the last one of the last phase.
+
+    The gate of a second model, which looks at no time, weighs other components.
+    """
+    return next(epoch for epoch in reversed(epochs) if not epoch.phase.endswith("without time"))
 
 
 def judged(epoch: Epoch, kind: str) -> Judged:

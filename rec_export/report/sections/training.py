@@ -42,7 +42,7 @@ def history(checkpoint: Path) -> list[Epoch]:
 def curves(histories: Histories, outcomes: dict[str, Outcome]) -> list[Figure]:
     """The loss, and the metric where one was measured after each epoch."""
     drawn = []
-    if any(len(epochs) > 1 for epochs in histories.values()):
+    if any(epoch.epoch > 1 for epochs in histories.values() for epoch in epochs):
         drawn.append(losses(histories))
     if any(epoch.held_out for epochs in histories.values() for epoch in epochs):
         drawn.append(metrics(histories, outcomes))
