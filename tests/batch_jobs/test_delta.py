@@ -78,7 +78,7 @@ def test_a_date_that_is_replaced_or_taken_back_is_so_in_the_table_too(place: Pat
     night(place, NEXT)
     log = pd.read_parquet(place / "interactions.parquet")
     log.iloc[:-20].to_parquet(place / "interactions.parquet")
-    night(place, NEXT, "--replace")
+    night(place, NEXT, "--replace", "--force-gate", "first_item_growth", "--reason", "a small shop")
     second = table(place)
     assert same(place)
     done("rollback", place / "recs")
