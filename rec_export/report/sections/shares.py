@@ -13,6 +13,7 @@ from rec_export.report.views import Epoch
 
 IDLE = 0.02  # a mean share below it is as good as none
 ALIKE = 0.02  # a spread below it means that the gate gives everybody the same
+WITHOUT_TIME = "without time"  # the end of a phase's name
 EVEN = 0.995  # of log(components), from which on shares are all but equal
 
 
@@ -40,8 +41,11 @@ def section(found: Found) -> Section | None:
 
 
 def final(epochs: list[Epoch]) -> Epoch:
-    """The epoch whose weights are kept, or the nearest to it: the last one of the last phase."""
-    return epochs[-1]
+    """The epoch whose weights are kept, or the nearest to it: the last one of the last phase.
+
+    The gate of a second model that looks at no time weighs other components, at a share of the score, and is not told.
+    """
+    return [epoch for epoch in epochs if not epoch.phase.endswith(WITHOUT_TIME)][-1]
 
 
 def judged(epoch: Epoch, kind: str) -> Judged:
