@@ -42,7 +42,8 @@ def own_before_others(task: Task) -> float | str:
     user_vec, item_vec = scorer.user_vectors(user), scorer.item_vec[torch.from_numpy(scorer.place[item])]
     if bool((user_vec == user_vec[0]).all()):
         return "the model says the same of everybody"
-    return own_first(model.head.cpu(), user_vec.cpu(), item_vec.cpu())
+    share = own_first(model.head.cpu(), user_vec.cpu(), item_vec.cpu(), item)
+    return "all users liked the same item last" if share is None else share
 
 
 def newest(task: Task) -> tuple[Int64, Int64]:
@@ -53,16 +54,16 @@ def newest(task: Task) -> tuple[Int64, Int64]:
     return user[some], history[some, 0]
 
 
-def own_first(head: Head, user_vec: Tensor, item_vec: Tensor) -> float:
-    """How often a user's own item scores above that of another, as one half where they score the same.
+def own_first(head: Head, user_vec: Tensor, item_vec: Tensor, item: Int64) -> float | None:
+    """How often a user's own item scores above another item, of another user; as one half where they score the same.
 
-    float32 [B, Du], float32 [B, Di]: the item of each user.
+    float32 [B, Du], float32 [B, Di] and int64 [B]: the item of each user. None where all have the same item.
     """
     first, cases = 0.0, 0
     for some in chunks(np.arange(len(user_vec)), AT_ONCE):
         with torch.inference_mode():
             score = head(user_vec[some], item_vec[some])
-        own = score.diagonal()[:, None]
-        first += float((own > score).sum()) + float((own == score).sum() - len(some)) / 2  # each equals itself
-        cases += len(some) * (len(some) - 1)
-    return first / cases
+        own, other = score.diagonal()[:, None], torch.from_numpy(item[some][:, None] != item[some])
+        first += float(((own > score) & other).sum()) + float(((own == score) & other).sum()) / 2
+        cases += int(other.sum())
+    return first / cases if cases else None

@@ -9,15 +9,17 @@ from rec_export.ensemble import Timeless, ensemble
 from rec_export.progress import busy
 from rec_export.towers import ModelSpec, Towers
 from rec_export.world import CONTEXT
+from trainers.batches import Device
 from trainers.course import Course, Epoch
 from trainers.dataset import Dataset
 from trainers.journal import Journal
 from trainers.loop import sizes_of
 from trainers.parallel import Group
 from trainers.plan import Plan
-from trainers.ready import Ready, ready, trainer_of
+from trainers.ready import ready, trainer_of
 from trainers.timeless import plan_without_time, wanted, weighed
 from trainers.tracking import Tracker
+from trainers.validation import Validation
 
 
 class Fitted(NamedTuple):
@@ -37,7 +39,7 @@ class Second(NamedTuple):
 
     plan: Plan
     share: float
-    towers: Towers  # that have not seen the validation rows
+    towers: Towers | None  # that have not seen the validation rows; None where they are to learn again
 
 
 class Found(NamedTuple):
@@ -46,8 +48,7 @@ class Found(NamedTuple):
     plan: Plan
     source: Source
     dataset: Dataset | None  # that the exported model knows; None: of all rows, and not made yet
-    again: bool  # whether all is to be learned again, from all rows
-    towers: Towers
+    towers: Towers | None  # None: all is to be learned again, from all rows
     second: Second | None
     best_epoch: int
     epochs: tuple[Epoch, ...]
@@ -82,30 +83,30 @@ class Trainer(NamedTuple):
             plan=made.plan,
             source=made.source,
             dataset=made.everything if again else made.dataset,
-            again=again,
-            towers=best.towers,
+            towers=None if again else best.towers,
             second=None,
             best_epoch=best.best_epoch,
             epochs=best.epochs,
             held_out={} if made.validation is None else {"model": best.held_out, **made.validation.beside()},
         )
-        return self.with_second(found, made) if beside else found
+        if made.validation is None or not beside:
+            return found
+        dataset, validation, held = made.dataset, made.validation, made.course.held
+        del made  # and with it all that the search learned by, which takes more room than its towers
+        return self.with_second(found, best.towers, dataset, validation, held)
 
-    def with_second(self, found: Found, made: Ready) -> Found:
+    def with_second(self, found: Found, timed: Towers, dataset: Dataset, validation: Validation, held: Device) -> Found:
         """With a second model, which looks at no time, if the validation rows do not speak against it."""
-        assert made.validation is not None
-        plan = plan_without_time(made.dataset, self.config.training, made.plan, self.spec)
-        learned = self.course(made.dataset, plan).train(None, "without time", self.journal)
+        plan = plan_without_time(dataset, self.config.training, found.plan, self.spec)
+        learned = self.course(dataset, plan).train(None, "without time", self.journal)
         told = None
         if self.group.first:
-            timeless, sizes = (
-                Timeless(learned.towers, self.config.training.timeless),
-                sizes_of(made.dataset, made.plan, CONTEXT),
-            )
-            told = weighed(found.towers, timeless, sizes, made.validation, made.course.held, made.plan.metric)
+            timeless = Timeless(learned.towers, self.config.training.timeless)
+            told = weighed(timed, timeless, sizes_of(dataset, found.plan, CONTEXT), validation, held, found.plan.metric)
         share, held_out = self.group.broadcast(told) or (0.0, {})
+        kept = None if found.towers is None else learned.towers
         return found._replace(
-            second=Second(plan, share, learned.towers) if share else None,
+            second=Second(plan, share, kept) if share else None,
             epochs=found.epochs + learned.epochs,
             held_out={**found.held_out, "model": held_out},
         )
@@ -120,7 +121,7 @@ class Trainer(NamedTuple):
         if dataset is None:
             with busy("planning the refit"):
                 dataset = Dataset.of(found.source, found.source.lessons(Part.TRAIN, Part.VALID))
-        members, epochs = [] if found.again else [found.towers], found.epochs
+        members, epochs = [] if found.towers is None else [found.towers], found.epochs
         for number in range(len(members), found.plan.seeds):
             plan = found.plan.model_copy(update={"epochs": found.best_epoch, "seed": found.plan.seed + number})
             refit = self.course(dataset, plan).train(
@@ -131,7 +132,7 @@ class Trainer(NamedTuple):
         timeless = None
         if found.second is not None:
             plan, share, towers = found.second
-            if found.again:
+            if towers is None:
                 refit = self.course(dataset, plan).train(None, "refit without time", self.journal)
                 towers, epochs = refit.towers, epochs + refit.epochs
             timeless = Timeless(towers, share)

@@ -1,5 +1,6 @@
 """A training that was killed goes on to the weights of an undisturbed one; nothing else is taken for it."""
 
+import json
 import os
 import signal
 import subprocess
@@ -9,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import yaml
 
 from tests.conftest import command, config_file, contents, done, write_table
 
@@ -71,6 +73,22 @@ def test_what_was_killed_goes_on_to_the_same_weights(
     done("train", path, "--out", tmp_path / "checkpoint", "--resume")
     assert (tmp_path / "checkpoint" / WEIGHTS).read_bytes() == (tmp_path / "undisturbed" / WEIGHTS).read_bytes()
     assert [name for name in os.listdir(tmp_path) if name.startswith(".")] == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("at", [4, 5, 8, 9], ids=["without time", "halfway", "the last", "all rows without time"])
+def test_a_second_model_without_time_goes_on_too(at: int, shop: Path, tmp_path: Path) -> None:
+    sections = yaml.safe_load((shop / "config.yaml").read_text())
+    training = {"epochs": 3, "patience": 3, "timeless": 0.5}
+    for section in ("interactions", "items", "users"):
+        sections["data"][section]["path"] = str(shop / sections["data"][section]["path"])
+    path = config_file(tmp_path, **{**sections, "model": {"name": "gated", "dim": 4}, "training": training})
+    done("train", path, "--out", tmp_path / "undisturbed")
+    killed(tmp_path, at)
+    done("train", path, "--out", tmp_path / "checkpoint", "--resume")
+    for name in (WEIGHTS, "spec.json"):
+        assert (tmp_path / "checkpoint" / name).read_bytes() == (tmp_path / "undisturbed" / name).read_bytes()
+    assert json.loads((tmp_path / "checkpoint" / "spec.json").read_text())["timeless"] > 0
 
 
 @pytest.mark.slow

@@ -1,9 +1,11 @@
 """Beside a model that looks at time stands one that does not, at a share that the validation rows must bear."""
 
+import gc
 import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import cast, final
+from typing import Any, cast, final
+from weakref import WeakSet
 
 import numpy as np
 import pytest
@@ -17,6 +19,8 @@ from rec_export.towers import DotHead, Inputs, Sizes, TableSizes, Towers
 from rec_export.world import CONTEXT, EMPTY, LASTING
 from tests.conftest import config_file, done
 from trainers.batches import Device
+from trainers.course import Trained
+from trainers.loop import Run
 from trainers.timeless import weighed
 from trainers.validation import Validation
 
@@ -98,6 +102,24 @@ def test_both_learn_again_from_all_rows(both: Path) -> None:
     assert list(dict.fromkeys(epoch["phase"] for epoch in history)) == [
         "search", "without time", "refit", "refit without time"
     ]  # fmt: skip
+
+
+def test_what_learned_before_is_gone_when_another_model_learns(
+    shop: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made, train, alive = WeakSet[Run](), Run.train, dict[str, int]()
+
+    def watched(self: Run, validation: Validation | None, phase: str, *rest: Any, **named: Any) -> Trained:
+        made.add(self)
+        gc.collect()
+        alive[phase] = len(made)
+        return train(self, validation, phase, *rest, **named)
+
+    monkeypatch.setattr(Run, "train", watched)
+    changes = "model={name: hybrid, dim: 4}", "training.epochs=1", "training.timeless=0.5"
+    words = [word for change in changes for word in ("--set", change)]
+    done("train", shop / "config.yaml", "--out", tmp_path / "checkpoint", *words)
+    assert alive == {"search": 1, "without time": 1, "refit": 1, "refit without time": 1}
 
 
 def test_a_log_whose_time_tells_nothing_has_one_model(tmp_path: Path, trained: Path) -> None:

@@ -18,7 +18,7 @@ UNITS = {
     "unknown_users": "of the log's rows", "part_rows": "times the median part", "recall": "of the exact lists",
     "log_rows": "times the rows before", "users": "times the users before", "items": "times the items before",
     "first_item_growth": "times the share before", "sources": "of users", "overlap": "of items",
-    "newest_event": "hours", "model_age": "days", "command": "exit code",
+    "newest_event": "hours", "model_age": "days", "own_items": "of cases", "command": "exit code",
 }  # fmt: skip
 """What the value of a gate counts; "of" says that it is a share."""
 TONES = {"passed": "good", "warned": "warn", "refused": "bad", "forced": "warn", "skipped": ""}

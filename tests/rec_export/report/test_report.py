@@ -10,11 +10,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from batch_jobs.gates import NAMES
 from rec_export.report.drawing import figure
 from rec_export.report.found import found
 from rec_export.report.job import title
 from rec_export.report.page import Cell, Table, plain
-from rec_export.report.sections.shares import judged
+from rec_export.report.sections.nights import UNITS
+from rec_export.report.sections.shares import final, judged
 from rec_export.report.sections.training import history
 from rec_export.report.views import Epoch
 from tests.conftest import command, contents, done, refusal
@@ -187,6 +189,17 @@ def test_a_gate_is_judged_by_mean_spread_and_entropy(
     epoch = Epoch(phase="search", epoch=1, loss=1, held_out={}, seconds=1, gate={"all": named},
                   gate_spread={"all": dict.fromkeys("abc", spread)}, gate_entropy={"all": entropy})  # fmt: skip
     assert judged(epoch, "all").words == said
+
+
+def test_values_of_gates_have_units_but_for_the_stability_index() -> None:
+    assert set(NAMES) - set(UNITS) == {"score_shift"}
+
+
+@pytest.mark.parametrize("refit", [["refit", "refit without time"], []])
+def test_the_gate_of_a_second_model_without_time_is_not_taken_for_that_of_the_first(refit: list[str]) -> None:
+    phases = ["search", "without time", *refit]
+    epochs = [Epoch(phase=phase, epoch=1, loss=1, held_out={}, seconds=1) for phase in phases]
+    assert final(epochs).phase == (refit or phases)[0]
 
 
 def test_the_column_that_tells_models_apart_goes_where_there_is_one() -> None:
