@@ -85,7 +85,7 @@ def model_rows(blueprint: Blueprint, training: dict[str, Any]) -> Iterator[tuple
     if blueprint.members > 1:
         yield "members", f"{blueprint.members}, whose scores are averaged"
     if blueprint.timeless:
-        yield "beside it", f"one that looks at no time, at a share of {blueprint.timeless:g}"
+        yield "beside it", f"one that looks at no time, added at {blueprint.timeless:.2g}"
     if training:
         yield "parameters", f"{training['parameters']:,}"
         yield "epochs", str(training["best_epoch"])

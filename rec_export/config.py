@@ -86,7 +86,7 @@ class Training(Record):
         default=0.25,
         ge=0,
         allow_inf_nan=False,
-        description="share in the score of a second model without time, beside hybrid or gated with it; 0: none",
+        description="weight of a second model, without time, beside hybrid or gated with it; 0: none (docs/limits.md)",
     )
     device: str = "auto"
     metric: str | None = Field(

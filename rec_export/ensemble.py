@@ -105,5 +105,6 @@ def ensemble(members: list[Towers], timeless: Timeless | None = None, sizes: Siz
         assert sizes is not None
         users.append(UserWithoutTime(timeless.towers.user_tower))
         items.append(ItemWithoutTime(timeless.towers.item_tower, sizes.counts - 1))
-        shares.append(timeless.share)
-    return Towers(SideBySide(users, shares), SideBySide(items, [1.0] * len(items)), DotHead())
+    # half of its share on either side, so that cosines of items heed it as scores do
+    half = [] if timeless is None else [timeless.share**0.5]
+    return Towers(SideBySide(users, shares + half), SideBySide(items, [1.0] * len(members) + half), DotHead())

@@ -110,6 +110,11 @@ def run(job: AblateJob) -> Ablation:
     specs = {name: spec_of(config.model, str(job.config)) for name, config in configs.items()}
     for spec in specs.values():
         trainer_of(spec)
+    if job.test is None and not any_test_rows(configs[BASE]):
+        raise UsageError(
+            "nothing is held out to judge by; name a file of later rows with --test, or split the log with"
+            " --set data.split.by=time (or random)"
+        )
     device_of(job.device)
     if job.against is not None:
         if not holds_lists(job.against):
@@ -122,6 +127,12 @@ def run(job: AblateJob) -> Ablation:
         for name, one in result.variants.items():
             tracker.metrics({f"{name}/{metric}": estimate.mean for metric, estimate in one.metrics.items()})
     return result
+
+
+def any_test_rows(config: Config) -> bool:
+    """Whether the split holds out rows to judge by."""
+    split = config.data.split
+    return split.by in ("column", "last") or (split.by != "none" and split.test > 0)
 
 
 def compare(

@@ -36,7 +36,8 @@ def plan_without_time(dataset: Dataset, training: Training, chosen: Plan, spec: 
 
     The validation rows cannot choose them: they are of the days to come, of which this model is to know nothing.
     """
-    mine = plan(dataset, training, chosen.history, spec, ahead=False)
+    own = training.model_copy(update={"lr": None})  # one that was found for the model with time
+    mine = plan(dataset, own, chosen.history, spec, ahead=False)
     users = int((dataset.timeline.start[1:] > dataset.timeline.start[:-1]).sum())
     epochs = min(max(STEPS * mine.batch // max(users, 1), FEWEST), MOST)
     return mine.model_copy(update={"seeds": 1, "epochs": min(epochs, mine.epochs)})
@@ -52,16 +53,11 @@ def weighed(
         share = round(part * timeless.share, 6)
         both = measured(ensemble([timed], timeless._replace(share=share), sizes), validation, state)
         if gain(metric, both[metric]) >= gain(metric, alone[metric]) - (1 - BEARABLE) * abs(alone[metric]):
-            log.info(
-                "with a second model that looks at no time: %s %.4f, without %.4f", metric, both[metric], alone[metric]
-            )
+            told = "a second model, which looks at no time, is added at %.2g (training.timeless): %s %.4f, without %.4f"
+            log.info(told, share, metric, both[metric], alone[metric])
             return share, both
-    log.info(
-        "a second model that looks at no time would cost too much: %s %.4f, without %.4f",
-        metric,
-        both[metric],
-        alone[metric],
-    )
+    told = "a second model, which looks at no time, would cost more than a tenth: %s %.4f, without %.4f; left out"
+    log.info(told, metric, both[metric], alone[metric])
     return 0.0, alone
 
 

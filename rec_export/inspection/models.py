@@ -105,7 +105,7 @@ def model(spec: Facts) -> Iterator[Row]:
     if spec["members"] > 1:
         yield "members", f"{spec['members']}, whose scores are averaged"
     if spec.get("timeless"):
-        yield "beside it", f"one that looks at no time, at a share of {spec['timeless']:g}"
+        yield "beside it", f"one that looks at no time, added at {spec['timeless']:.2g}"
     yield "loss", spec["loss"]
     yield "trained users and items", f"{spec['sizes']['users']['rows']:,} and {spec['sizes']['items']['rows']:,}"
 

@@ -151,7 +151,7 @@ class Falling(Validation):
     def measure(self, towers: Towers, state: Device) -> dict[str, float]:
         """NDCG by the share."""
         tower = towers.user_tower
-        share = tower.shares[-1] if isinstance(tower, SideBySide) else 0.0
+        share = tower.shares[-1] ** 2 if isinstance(tower, SideBySide) else 0.0
         return {"ndcg@10": 0.2 - self.slope * share}
 
     def beside(self) -> dict[str, dict[str, float]]:

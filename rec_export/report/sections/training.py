@@ -26,8 +26,10 @@ def section(found: Found) -> Section | None:
     label, first = next(iter(outcomes.items()))
     metric = first.plan.metric
     headline = f"{label} learned {first.parameters:,} parameters from {first.rows:,} rows in {first.seconds:.0f} s"
-    best = first.held_out.get("model", {}).get(metric)
-    headline += f"; {metric} on the validation rows was best, {best:.4f}, in epoch {first.best_epoch}." if best else "."
+    chosen = [e for e in histories[label] if e.epoch == first.best_epoch and metric in e.held_out]
+    best, whole = (chosen[0].held_out[metric], first.held_out["model"].get(metric)) if chosen else (None, None)
+    headline += f"; {metric} on the validation rows was best, {best:.4f}, in epoch {first.best_epoch}" if best else ""
+    headline += f", and {whole:.4f} with the second model, which looks at no time." if whole and whole != best else "."
     blocks: list[Figure | Table | Note] = [*curves(histories, outcomes), facts(outcomes)]
     return Section("training", "Training", headline, blocks)
 
