@@ -152,7 +152,7 @@ class Explained(Record):
         table.add_column("title")
         table.add_column("score", justify="right")
         for name in self.terms:
-            table.add_column(name, justify="right")
+            table.add_column(f"+ {name}", justify="right")  # a term may be called as another column is
         if varied:
             table.add_column("choice", justify="right")
         for one in self.list[: self.shown]:

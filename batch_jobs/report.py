@@ -52,8 +52,12 @@ class Report(Record):
         """One line for a log or a mail."""
         asked = [one for one in self.gates if one.verdict != "skipped"]
         well = sum(one.verdict == "passed" for one in asked)
-        others = [f"{one.gate} {one.verdict}" for one in asked if one.verdict != "passed"]
-        gates = f"{well} of {len(asked)} gates passed" + (f" ({', '.join(others)})" if others else "")
+        others = [
+            f"{one.gate} {one.verdict}" + ("" if one.value is None else f" at {one.value:.4g}, should be {one.limit}")
+            for one in asked
+            if one.verdict != "passed"
+        ]
+        gates = f"{well} of {len(asked)} gates passed" + (f" ({'; '.join(others)})" if others else "")
         resumed = f", {counted(self.resumed_parts, 'part')} resumed" if self.resumed_parts else ""
         carried = f", {counted(self.carried, 'list')} carried over" if self.carried else ""
         return (

@@ -88,6 +88,10 @@ def planned(config: Config, spec: ModelSpec, source: Source, group: Group) -> Re
         source = source.with_validation("time" if ahead else "random")
     dataset = Dataset.of(source, source.lessons(Part.TRAIN))
     chosen = plan(dataset, config.training, config.data.history, spec, ahead)
+    if dataset.timeline.time is not None and not chosen.clock.timed and chosen.loss != "mse":
+        held_out = f"what is held out is of any (data.split.by: {config.data.split.by})"
+        why = held_out if config.data.split.by in PAIRS else "recent popularity foretells no more than that of all time"
+        log.info("time is not looked at: %s", why)
     validation = validation_of(dataset, chosen, select(source.events, source.rows(Part.VALID)), spec)
     if validation is None and config.training.refit and source.rows(Part.VALID).any():
         log.warning("nobody who is learned from likes anything new in the validation rows; %d epochs", chosen.epochs)

@@ -63,7 +63,11 @@ def test_every_model_exports(model: str, pristine: Make) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("model", "numbers"),
-    [("ncf", {"kind": "dot"}), ("music", {"hidden": (256, 128, 64)}), ("music", {"hidden": (8,)})],
+    [
+        ("ncf", {"kind": "dot"}),
+        pytest.param("music", {"hidden": (256, 128, 64)}, marks=pytest.mark.long),
+        ("music", {"hidden": (8,)}),
+    ],
 )
 def test_what_is_not_the_default_exports(model: str, numbers: dict[str, Any], tmp_path: Path) -> None:
     folder = write_checkpoint(tmp_path / "checkpoint", model, **numbers)

@@ -43,7 +43,9 @@ def told(tell: Tell, what: str, tried: str, bad: list[str]) -> list[str]:
     return bad
 
 
-@pytest.mark.parametrize("name", [pytest.param(name, marks=LONG if name == "repair" else ()) for name in SCENES])
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=LONG if name in ("repair", "re-publish") else ()) for name in SCENES]
+)
 def test_killed_before_every_change(
     name: str, forge: Forge, all_scenes: dict[str, Scene], tmp_path: Path, tell: Tell
 ) -> None:

@@ -76,7 +76,7 @@ def test_what_was_killed_goes_on_to_the_same_weights(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("at", [4, 5, 8, 9], ids=["without time", "halfway", "the last", "all rows without time"])
+@pytest.mark.parametrize("at", [5, *(pytest.param(at, marks=pytest.mark.long) for at in (4, 8, 9))])
 def test_a_second_model_without_time_goes_on_too(at: int, shop: Path, tmp_path: Path) -> None:
     sections = yaml.safe_load((shop / "config.yaml").read_text())
     training = {"epochs": 3, "patience": 3, "timeless": 0.5}

@@ -64,7 +64,7 @@ def test_each_member_is_what_its_seed_alone_gives(three: Path, shop: Path, tmp_p
         torch.testing.assert_close(first.state_dict()[name], weight, rtol=0, atol=0)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_several_seeds_export_and_score_as_one(three: Path, shop: Path, tmp_path: Path) -> None:
     done("export", three, "--out", tmp_path / "bundle")
     log = shop / "interactions.parquet"
