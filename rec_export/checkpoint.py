@@ -56,8 +56,9 @@ class Blueprint(Record):
         """The towers, with random weights."""
         spec = self.spec()
         members = [spec.build(self.sizes) for _ in range(self.members)]
-        timeless = Timeless(spec.build(without_time(self.sizes)), self.timeless) if self.timeless else None
-        return ensemble(members, timeless, self.sizes)
+        if not self.timeless:
+            return ensemble(members)
+        return ensemble(members, Timeless(spec.build(without_time(self.sizes)), self.timeless, self.sizes))
 
     def head(self) -> Head:
         """The pair head, with random weights: it does not depend on the rows of the tables, which may be many."""

@@ -74,10 +74,11 @@ class ItemWithoutTime(nn.Module):
 
 
 class Timeless(NamedTuple):
-    """A model that looks at no time, and its share in a score."""
+    """A model that looks at no time, its share in a score, and the sizes of those beside which it stands."""
 
     towers: Towers
     share: float
+    sizes: Sizes
 
 
 def without_time(sizes: Sizes) -> Sizes:
@@ -86,8 +87,8 @@ def without_time(sizes: Sizes) -> Sizes:
     return sizes.model_copy(update={"trend": clock.trends, "counts": clock.counts, "ordered": clock.timed})
 
 
-def ensemble(members: list[Towers], timeless: Timeless | None = None, sizes: Sizes | None = None) -> Towers:
-    """One model for all members, and for one that looks at no time beside them, who are of `sizes`.
+def ensemble(members: list[Towers], timeless: Timeless | None = None) -> Towers:
+    """One model for all members, and for one that looks at no time beside them.
 
     Raises UsageError where scores are more than a dot product, as they do not add up.
     """
@@ -100,11 +101,10 @@ def ensemble(members: list[Towers], timeless: Timeless | None = None, sizes: Siz
         )
     users = [member.user_tower for member in members]
     items = [member.item_tower for member in members]
-    shares = [1 / len(members)] * len(members)
+    of_users, of_items = [1 / len(members)] * len(members), [1.0] * len(members)
     if timeless is not None:
-        assert sizes is not None
         users.append(UserWithoutTime(timeless.towers.user_tower))
-        items.append(ItemWithoutTime(timeless.towers.item_tower, sizes.counts - 1))
-    # half of its share on either side, so that cosines of items heed it as scores do
-    half = [] if timeless is None else [timeless.share**0.5]
-    return Towers(SideBySide(users, shares + half), SideBySide(items, [1.0] * len(members) + half), DotHead())
+        items.append(ItemWithoutTime(timeless.towers.item_tower, timeless.sizes.counts - 1))
+        for shares in (of_users, of_items):  # half of it on either side, so that cosines of items heed it too
+            shares.append(timeless.share**0.5)
+    return Towers(SideBySide(users, of_users), SideBySide(items, of_items), DotHead())

@@ -106,7 +106,8 @@ class Course(ABC):
             epochs.append(Epoch(phase=phase, epoch=number, loss=loss, held_out=held_out, seconds=seconds, **told))
             said = "".join(f", {name} {value:.4f}" for name, value in held_out.items() if name == self.plan.metric)
             said += "".join(f", {name} {share:.2f}" for name, share in shares.get("all", {}).items())
-            log.info("%s, epoch %d of at most %d: loss %.4f%s", phase, number, self.plan.epochs, loss, said)
+            of = "of" if validation is None else "of at most"  # where nothing is held out nothing ends it early
+            log.info("%s, epoch %d %s %d: loss %.4f%s", phase, number, of, self.plan.epochs, loss, said)
             for name in idle(shares):
                 log.warning("the gate has collapsed: the component %r is hardly used; raise model.balance", name)
             if validation is None or best == 0 or self.better(epochs[-1], epochs[best - 1]):

@@ -11,16 +11,14 @@ from rec_export.device import training_threads
 from rec_export.files import refuse_existing
 from rec_export.forecast import Forecast, Pace, pace, peak, read
 from rec_export.models import spec_of
-from rec_export.towers import ModelSpec
 from rec_export.words import counted
-from rec_export.world import CONTEXT
 from trainers.course import Course
 from trainers.job import TrainJob
-from trainers.loop import Run, sizes_of
-from trainers.parallel import ALONE, Group
+from trainers.loop import Run
+from trainers.parallel import ALONE
 from trainers.plan import Plan
-from trainers.ready import Ready, read_source, ready, trainer_of
-from trainers.timeless import plan_without_time, wanted
+from trainers.ready import Ready, course_of, read_source, ready, trainer_of
+from trainers.timeless import second_plan
 
 COPIES = 5  # of all weights: the best ones, and in the journal the weights, their mean, and two moments of each
 SMALL = 50_000  # bytes: the features' state, the configuration, metrics and history
@@ -37,12 +35,13 @@ def dry_run(job: TrainJob) -> Forecast:
         made = ready(job.config, spec, source, group)
         refit = job.config.training.refit
         least, most = seconds(made, epoch_pace(made.course, made.plan), refits=made.plan.seeds if refit else 0)
-        second = second_of(job, spec, made, group)
+        beside = second_plan(made, job.config.training, spec)
+        second = None if beside is None else course_of(spec, made.dataset, beside, group)
         if second is not None:
-            beside = second.plan.epochs * epoch_pace(second, second.plan) * (2 if refit else 1)
-            least, most = least + beside, most + beside
+            more = second.plan.epochs * epoch_pace(second, second.plan) * (2 if refit else 1)
+            least, most = least + more, most + more
     weights, parameters = size_of_model(made.course)
-    more, others = (0, 0) if second is None else size_of_model(second)
+    weights_beside, others = (0, 0) if second is None else size_of_model(second)
     catalogue = made.dataset.catalogue
     held_out = int(made.source.rows(Part.VALID).sum())
     return Forecast(
@@ -56,20 +55,11 @@ def dry_run(job: TrainJob) -> Forecast:
             *([] if second is None else [told_of(second, others)]),
         ),
         out=job.out,
-        memory=peak() + COPIES * (weights + more),
-        disk=made.plan.seeds * weights + more + size_of(catalogue) + SMALL,
-        meanwhile=2 * COPIES * (weights + more),
+        memory=peak() + COPIES * (weights + weights_beside),
+        disk=made.plan.seeds * weights + weights_beside + size_of(catalogue) + SMALL,
+        meanwhile=2 * COPIES * (weights + weights_beside),
         seconds=(least, most),
     )
-
-
-def second_of(job: TrainJob, spec: ModelSpec, made: Ready, group: Group) -> Course | None:
-    """The second model, which looks at no time, if there is to be one."""
-    training = job.config.training
-    if made.validation is None or not wanted(training, spec, made.course.towers, made.plan):
-        return None
-    plan = plan_without_time(made.dataset, training, made.plan, spec)
-    return trainer_of(spec)(spec, sizes_of(made.dataset, plan, CONTEXT), made.dataset, plan, group)
 
 
 def told_of(second: Course, parameters: int) -> str:

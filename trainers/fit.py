@@ -16,8 +16,8 @@ from trainers.journal import Journal
 from trainers.loop import sizes_of
 from trainers.parallel import Group
 from trainers.plan import Plan
-from trainers.ready import ready, trainer_of
-from trainers.timeless import plan_without_time, wanted, weighed
+from trainers.ready import course_of, ready
+from trainers.timeless import second_plan, weighed
 from trainers.tracking import Tracker
 from trainers.validation import Validation
 
@@ -66,7 +66,7 @@ class Trainer(NamedTuple):
 
     def course(self, dataset: Dataset, plan: Plan) -> Course:
         """Fresh towers in training, of whose epochs the tracker hears."""
-        course = trainer_of(self.spec)(self.spec, sizes_of(dataset, plan, CONTEXT), dataset, plan, self.group)
+        course = course_of(self.spec, dataset, plan, self.group)
         course.listen = self.tracker.epoch
         return course
 
@@ -76,9 +76,9 @@ class Trainer(NamedTuple):
         ensemble([made.course.towers] * made.plan.seeds)  # refuses what cannot be one model before it is trained
         self.tracker.parameters({"plan": made.plan.model_dump(mode="json", exclude_none=True)})
         made.course.listen = self.tracker.epoch
-        beside = made.validation is not None and wanted(self.config.training, self.spec, made.course.towers, made.plan)
+        second = second_plan(made, self.config.training, self.spec)
         again = made.validation is not None and self.config.training.refit
-        best = made.course.train(made.validation, "search", self.journal, keep=beside or not again)
+        best = made.course.train(made.validation, "search", self.journal, keep=second is not None or not again)
         found = Found(
             plan=made.plan,
             source=made.source,
@@ -89,20 +89,22 @@ class Trainer(NamedTuple):
             epochs=best.epochs,
             held_out={} if made.validation is None else {"model": best.held_out, **made.validation.beside()},
         )
-        if made.validation is None or not beside:
+        if made.validation is None or second is None:
             return found
         dataset, validation, held = made.dataset, made.validation, made.course.held
         del made  # and with it all that the search learned by, which takes more room than its towers
-        return self.with_second(found, best.towers, dataset, validation, held)
+        return self.with_second(found, second, best.towers, dataset, validation, held)
 
-    def with_second(self, found: Found, timed: Towers, dataset: Dataset, validation: Validation, held: Device) -> Found:
+    def with_second(
+        self, found: Found, plan: Plan, timed: Towers, dataset: Dataset, validation: Validation, held: Device
+    ) -> Found:
         """With a second model, which looks at no time, if the validation rows do not speak against it."""
-        plan = plan_without_time(dataset, self.config.training, found.plan, self.spec)
         learned = self.course(dataset, plan).train(None, "without time", self.journal)
         told = None
         if self.group.first:
-            timeless = Timeless(learned.towers, self.config.training.timeless)
-            told = weighed(timed, timeless, sizes_of(dataset, found.plan, CONTEXT), validation, held, found.plan.metric)
+            sizes = sizes_of(dataset, found.plan, CONTEXT)
+            timeless = Timeless(learned.towers, self.config.training.timeless, sizes)
+            told = weighed(timed, timeless, validation, held, found.plan.metric)
         share, held_out = self.group.broadcast(told) or (0.0, {})
         kept = None if found.towers is None else learned.towers
         return found._replace(
@@ -135,10 +137,10 @@ class Trainer(NamedTuple):
             if towers is None:
                 refit = self.course(dataset, plan).train(None, "refit without time", self.journal)
                 towers, epochs = refit.towers, epochs + refit.epochs
-            timeless = Timeless(towers, share)
+            timeless = Timeless(towers, share, sizes_of(dataset, found.plan, CONTEXT))
         return Fitted(
             plan=found.plan,
-            towers=ensemble(members, timeless, sizes_of(dataset, found.plan, CONTEXT)),
+            towers=ensemble(members, timeless),
             timeless=0.0 if timeless is None else timeless.share,
             dataset=dataset,
             best_epoch=found.best_epoch,

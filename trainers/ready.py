@@ -38,6 +38,11 @@ def trainer_of(spec: ModelSpec) -> Callable[[ModelSpec, Sizes, Dataset, Plan, Gr
     return Run
 
 
+def course_of(spec: ModelSpec, dataset: Dataset, chosen: Plan, group: Group) -> Course:
+    """Fresh towers in training."""
+    return trainer_of(spec)(spec, sizes_of(dataset, chosen, CONTEXT), dataset, chosen, group)
+
+
 def read_source(config: Config, spec: ModelSpec) -> Source:
     """The log and the tables, split as the loss needs it. Raises UsageError where it goes with the rest not at all."""
     metric_of(config.training)
@@ -96,5 +101,4 @@ def planned(config: Config, spec: ModelSpec, source: Source, group: Group) -> Re
     if validation is None and config.training.refit and source.rows(Part.VALID).any():
         log.warning("nobody who is learned from likes anything new in the validation rows; %d epochs", chosen.epochs)
         dataset = everything or Dataset.of(source, source.lessons(Part.TRAIN, Part.VALID))
-    course = trainer_of(spec)(spec, sizes_of(dataset, chosen, CONTEXT), dataset, chosen, group)
-    return Ready(source, everything, dataset, chosen, validation, course)
+    return Ready(source, everything, dataset, chosen, validation, course_of(spec, dataset, chosen, group))

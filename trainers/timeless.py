@@ -13,10 +13,10 @@ from rec_export.config import Training
 from rec_export.ensemble import Timeless, ensemble
 from rec_export.metrics import gain
 from rec_export.progress import busy
-from rec_export.towers import DotHead, ModelSpec, Sizes, Towers
+from rec_export.towers import DotHead, ModelSpec, Towers
 from trainers.batches import Device
-from trainers.dataset import Dataset
 from trainers.plan import Plan, plan
+from trainers.ready import Ready
 from trainers.validation import Validation
 
 log = logging.getLogger("rec_export")
@@ -26,32 +26,31 @@ PARTS = (1.0, 2 / 3, 1 / 3)  # of the share that is asked for: the first that is
 BEARABLE = 0.9  # of the metric without it, by which the epoch was chosen and which is flattered by that
 
 
-def wanted(training: Training, spec: ModelSpec, towers: Towers, chosen: Plan) -> bool:
-    """Whether a second model is to stand beside one in training."""
-    return training.timeless > 0 and spec.timeless and chosen.clock.timed and isinstance(towers.pair_head, DotHead)
+def second_plan(made: Ready, training: Training, spec: ModelSpec) -> Plan | None:
+    """How a second model learns that stands beside the one in training; None where there is to be none.
 
-
-def plan_without_time(dataset: Dataset, training: Training, chosen: Plan, spec: ModelSpec) -> Plan:
-    """As for a log without time, but with one seed, and with epochs that nothing chooses.
-
-    The validation rows cannot choose them: they are of the days to come, of which this model is to know nothing.
+    As for a log without time, but with one seed, and with epochs that nothing chooses: the validation rows cannot, as
+    they are of the days to come, of which this model is to know nothing.
     """
+    wanted = training.timeless > 0 and spec.timeless and made.plan.clock.timed and made.validation is not None
+    if not wanted or not isinstance(made.course.towers.pair_head, DotHead):
+        return None
     own = training.model_copy(update={"lr": None})  # one that was found for the model with time
-    mine = plan(dataset, own, chosen.history, spec, ahead=False)
-    users = int((dataset.timeline.start[1:] > dataset.timeline.start[:-1]).sum())
+    mine = plan(made.dataset, own, made.plan.history, spec, ahead=False)
+    users = int((made.dataset.timeline.start[1:] > made.dataset.timeline.start[:-1]).sum())
     epochs = min(max(STEPS * mine.batch // max(users, 1), FEWEST), MOST)
     return mine.model_copy(update={"seeds": 1, "epochs": min(epochs, mine.epochs)})
 
 
 @torch.no_grad()
 def weighed(
-    timed: Towers, timeless: Timeless, sizes: Sizes, validation: Validation, state: Device, metric: str
+    timed: Towers, timeless: Timeless, validation: Validation, state: Device, metric: str
 ) -> tuple[float, dict[str, float]]:
     """The share that the second model gets, and the metrics of both; the towers are on the CPU afterwards."""
     alone = measured(ensemble([timed]), validation, state)
     for part in PARTS:
         share = round(part * timeless.share, 6)
-        both = measured(ensemble([timed], timeless._replace(share=share), sizes), validation, state)
+        both = measured(ensemble([timed], timeless._replace(share=share)), validation, state)
         if gain(metric, both[metric]) >= gain(metric, alone[metric]) - (1 - BEARABLE) * abs(alone[metric]):
             told = "a second model, which looks at no time, is added at %.2g (training.timeless): %s %.4f, without %.4f"
             log.info(told, share, metric, both[metric], alone[metric])

@@ -79,7 +79,8 @@ def left(tmp_path_factory: pytest.TempPathFactory) -> Path:
     reader = Reader(folder, tmp_path_factory.mktemp("machine"), SMALLER)
     for block in blocks("README.md"):
         if not is_long(block):
-            reader.follow(block)
+            ended = reader.follow(block)
+            assert ended.code == 0, f"{block.name}: {ended.said}"
     config = (folder / "shop" / "config.yaml").read_text(encoding="utf-8")
     here = config.replace("path: ", "path: shop/").replace("../", "")
     # as if the log were of the day

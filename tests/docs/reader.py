@@ -14,7 +14,7 @@ from collections.abc import Callable
 from contextlib import chdir, redirect_stderr, redirect_stdout
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Any, NamedTuple
 from unittest.mock import patch
 
 import yaml
@@ -24,6 +24,13 @@ from rec_export.config import Config
 from tests.docs.blocks import ROOT, Block
 
 STAND_INS = Path(__file__).with_name("stand_ins")
+
+
+class Ended(NamedTuple):
+    """How a block ended."""
+
+    code: int
+    said: str  # on both outputs
 
 
 class Reader:
@@ -41,19 +48,26 @@ class Reader:
         self.environment = {**os.environ, "PATH": path, "PYTHONPATH": str(ROOT), "HOME": str(machine)}
         self.environment |= {"MACHINE": str(machine), "AIRFLOW_HOME": str(machine)}
 
-    def follow(self, block: Block) -> None:
-        """Do what a block says, or have it read by what reads such a thing."""
+    def follow(self, block: Block) -> Ended:
+        """Do what a block says, or have it read by what reads such a thing, which raises what it does not like."""
         text = block.text
         for said, written in self.written.items():
             text = text.replace(said, written)
         ways: dict[str, Callable[[str], object]] = {
-            "shell": self.bash, "python": self.python, "yaml": self.configuration, "crontab": self.cron,
+            "shell": self.ended, "python": self.python, "yaml": self.configuration, "crontab": self.cron,
             "dockerfile": (self.folder / "Dockerfile").write_text, "text": len,
         }  # fmt: skip
-        ways[block.language](text)
+        ended = ways[block.language](text)
+        return ended if isinstance(ended, Ended) else Ended(0, "")
 
     def bash(self, text: str) -> str:
         """What comes of commands, on both outputs; they must end well."""
+        ended = self.ended(text)
+        assert ended.code == 0, f"{text}\nended with {ended.code}:\n{ended.said}"
+        return ended.said
+
+    def ended(self, text: str) -> Ended:
+        """How commands end; the first that fails is the last."""
         with TemporaryDirectory() as place, socket.socket(socket.AF_UNIX) as server:
             said, kept = Path(place) / "said", Path(place) / "kept"
             server.bind(f"{place}/line")  # in no long folder: an address has 107 letters at most
@@ -66,9 +80,9 @@ class Reader:
                     if select.select([server], [], [], 0.02)[0]:
                         answer(server.accept()[0])
             out = said.read_text(encoding="utf-8", errors="replace")
-            assert asked.returncode == 0, f"{text}\nended with {asked.returncode}:\n{out}"
-            self.environment = dict(pair.split("=", 1) for pair in kept.read_text().split("\0") if pair)
-            return out
+            if asked.returncode == 0:
+                self.environment = dict(pair.split("=", 1) for pair in kept.read_text().split("\0") if pair)
+            return Ended(asked.returncode, out)
 
     def python(self, text: str) -> None:
         """Run what goes on where the Python above it ended."""

@@ -14,7 +14,7 @@ from rec_export.towers import DotHead
 from tests.batch_jobs.store import make_bucket, store
 from tests.docs.blocks import PAGES, SHOWN, Block, blocks
 from tests.docs.conftest import is_long, prepare
-from tests.docs.reader import Reader
+from tests.docs.reader import Ended, Reader
 
 APART = {  # pages that are followed with what they need beside that
     *(f"docs/howto/{page}.md" for page in ("own_data", "amazon", "lastfm", "listenbrainz")),  # test_site.py
@@ -32,11 +32,11 @@ def runnable(page: str) -> list[Block]:
     return [block for block in blocks(page) if block.language != "text" and not is_long(block)]
 
 
-def follow(reader: Reader, page: str) -> None:
-    """Do what a page says."""
+def failures(reader: Reader, page: str) -> dict[str, Ended]:
+    """Do all that a page says; how those blocks ended that did not end well."""
     prepare(reader, page)
-    for block in runnable(page):
-        reader.follow(block)
+    ended = {block.name: reader.follow(block) for block in runnable(page)}
+    return {name: how for name, how in ended.items() if how.code != 0}
 
 
 @pytest.mark.slow
@@ -49,7 +49,7 @@ def test_the_readme_leaves_published_nights(left: Path) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("page", [page for page in PAGES if page not in APART and runnable(page)])
 def test_every_block_of_a_page_is_followed(page: str, reader: Reader) -> None:
-    follow(reader, page)
+    assert failures(reader, page) == {}
 
 
 @pytest.mark.slow
@@ -57,7 +57,7 @@ def test_the_page_of_s3_is_followed_with_a_store(reader: Reader) -> None:
     with store() as url:
         make_bucket(url, "bucket")
         reader.environment["AWS_ENDPOINT_URL"] = url
-        follow(reader, "docs/howto/s3.md")
+        assert failures(reader, "docs/howto/s3.md") == {}
     assert reader.names["lists"]["rank"].min() == 1
 
 
@@ -65,7 +65,7 @@ def test_the_page_of_s3_is_followed_with_a_store(reader: Reader) -> None:
 def test_the_page_of_the_top_k_is_followed_with_vectors(reader: Reader) -> None:
     vectors = torch.randn(300, 8, generator=torch.Generator().manual_seed(1))
     reader.names |= {"head": DotHead(), "item_vec": vectors, "user_vec": vectors[:5], "seen": Seen.none(5)}
-    follow(reader, "docs/topk.md")
+    assert failures(reader, "docs/topk.md") == {}
     assert reader.names["best"].count.tolist() == [100] * 5
 
 

@@ -39,7 +39,8 @@ def executed(source: str) -> dict[str, Any]:
 def test_the_example_of_the_page_runs(tmp_path: Path) -> None:
     reader = Reader(tmp_path, tmp_path / "machine", {})
     for block in blocks("docs/python.md"):
-        reader.follow(block)
+        ended = reader.follow(block)
+        assert ended.code == 0, ended.said
     names = reader.names
     assert callable(names["score"])  # no module of that name takes its place
     assert (names["run"].run_date, names["run"].k) == ("2026-10-30", 10)

@@ -30,7 +30,8 @@ def follow(page: str) -> None:
     """Do what a page says, in the working directory, block by block."""
     reader = Reader(Path.cwd(), Path.cwd() / "machine", {})
     for block in blocks(f"docs/{page}"):
-        reader.follow(block)
+        ended = reader.follow(block)
+        assert ended.code == 0, ended.said
 
 
 def test_the_site_builds_without_a_warning(tmp_path: Path) -> None:

@@ -55,6 +55,12 @@ def test_what_was_trained_is_not_trained_again(ablated: Path, shop: Path) -> Non
     assert [line.split()[0] for line in lines[2:5]] == ["base", "no-gate", "same"]
 
 
+def test_without_rows_to_judge_by_nothing_is_trained(shop: Path, tmp_path: Path) -> None:
+    for split in ("{by: none}", "{by: time, test: 0}"):
+        code, _, err = command("-q", *words(shop, tmp_path / "out", "--set", f"data.split={split}"))
+        assert (code, "nothing is held out to judge by" in err, list(tmp_path.iterdir())) == (2, True, [])
+
+
 def test_a_variant_on_other_users_is_refused(ablated: Path, shop: Path) -> None:
     variant = "--variant", "longer:data.split.test=0.3"
     code, _, err = command("-q", *words(shop, ablated, *variant))

@@ -13,7 +13,9 @@ import torch
 from torch import Tensor, nn
 
 from rec_export.checkpoint import Checkpoint
+from rec_export.config import Config
 from rec_export.ensemble import ItemWithoutTime, SideBySide, Timeless, UserWithoutTime
+from rec_export.models import spec_of
 from rec_export.terms import term_names, terms
 from rec_export.towers import DotHead, Inputs, Sizes, TableSizes, Towers
 from rec_export.world import CONTEXT, EMPTY, LASTING
@@ -21,7 +23,9 @@ from tests.conftest import config_file, done
 from trainers.batches import Device
 from trainers.course import Trained
 from trainers.loop import Run
-from trainers.timeless import weighed
+from trainers.parallel import ALONE
+from trainers.ready import read_source, ready
+from trainers.timeless import second_plan, weighed
 from trainers.validation import Validation
 
 COUNTS = 3  # trend columns that are counts; the flag and the age come after them
@@ -122,7 +126,7 @@ def test_what_learned_before_is_gone_when_another_model_learns(
     assert alive == {"search": 1, "without time": 1, "refit": 1, "refit without time": 1}
 
 
-def test_a_log_whose_time_tells_nothing_has_one_model(tmp_path: Path, trained: Path) -> None:
+def test_a_log_without_time_has_one_model(tmp_path: Path) -> None:
     pairs = [(user, item) for user in range(30) for item in range(12) if (user + item) % 3]
     log = tmp_path / "log.csv"
     log.write_text("user,item\n" + "".join(f"u{user},i{item}\n" for user, item in pairs))
@@ -131,6 +135,15 @@ def test_a_log_whose_time_tells_nothing_has_one_model(tmp_path: Path, trained: P
     )
     done("train", config, "--out", tmp_path / "checkpoint")
     assert Checkpoint.read(tmp_path / "checkpoint").blueprint.timeless == 0
+
+
+def test_a_rate_for_the_first_model_is_none_for_the_second(shop: Path) -> None:
+    config = Config.load(shop / "config.yaml", ("training.lr=0.123", "training.epochs=2"))
+    spec = spec_of(config.model, "here")
+    made = ready(config, spec, read_source(config, spec), ALONE)
+    second = second_plan(made, config.training, spec)
+    assert second is not None
+    assert (made.plan.lr, second.lr, second.epochs, second.clock.timed) == (0.123, 0.006, 2, False)
 
 
 class Constant(nn.Module):
@@ -167,7 +180,7 @@ def test_a_share_that_costs_more_than_a_tenth_is_made_smaller(slope: float, shar
     towers = Towers(Constant(), Constant(), DotHead())
     sizes = Sizes(users=TableSizes(rows=1), items=TableSizes(rows=1), context=CONTEXT, trend=COUNTS + 2, counts=COUNTS)
     state = cast(Device, type("State", (), {"device": torch.device("cpu")}))
-    found, held_out = weighed(towers, Timeless(towers, 0.3), sizes, Falling(slope), state, "ndcg@10")
+    found, held_out = weighed(towers, Timeless(towers, 0.3, sizes), Falling(slope), state, "ndcg@10")
     assert [found, held_out["ndcg@10"]] == pytest.approx([share, metric])
 
 
