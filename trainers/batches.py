@@ -8,7 +8,7 @@ from rec_export.data.columns import Int64
 from rec_export.data.features import Features
 from rec_export.data.vocab import UNKNOWN
 from rec_export.inputs import attributes, item_inputs
-from rec_export.towers import Head, Input, Inputs, ModelSpec, Sizes
+from rec_export.towers import DotHead, Head, Input, Inputs, ModelSpec, Sizes
 from rec_export.world import World
 from trainers.dataset import Dataset
 from trainers.examples import Batch
@@ -88,5 +88,7 @@ def read_by(ports: tuple[Input, ...], inputs: Inputs) -> Inputs:
 
 def pair_scores(head: Head, user_vec: Tensor, item_vec: Tensor) -> Tensor:
     """The score of each row's pair, float32 [T, Du], float32 [T, Di] -> float32 [T]."""
+    if isinstance(head, DotHead):
+        return (user_vec * item_vec).sum(1)
     one = torch.func.vmap(lambda user, item: head(user.unsqueeze(0), item.unsqueeze(0)), randomness="different")
     return one(user_vec, item_vec).flatten()

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from rec_export.checkpoint import modules
 from rec_export.errors import EnvironmentMissingError, TrainingError
-from rec_export.layers import HistoryEncoder
+from rec_export.histories import HistoryEncoder
 from rec_export.machine import keep_freed
 from rec_export.progress import track
 from rec_export.towers import Head, ModelSpec, Sizes, Towers
@@ -150,7 +150,8 @@ class Run(Course):
             if len(drawn.item) == state.items:
                 seen = Pairs(state.tensor(batch.seen_owner), state.tensor(batch.seen))
                 return full_softmax(score, Pairs(owner, target), weight, seen if plan.reject else none_of(seen))
-        target_vec = self.item_vectors(target, batch.moment)
+        item, place = torch.unique(target, return_inverse=True)  # popular ones are targets of many
+        target_vec = self.item_vectors(item, batch.moment).index_select(0, place)
         own = pair_scores(towers.pair_head, user_vec.index_select(0, owner), target_vec).float()
         taken = state.taken(batch, drawn)
         return LOSSES[plan.loss](score, own, owner, weight, taken if plan.reject else none_of(taken))

@@ -12,7 +12,7 @@ from typing import Any, final
 import torch
 from torch import Tensor, nn
 
-from rec_export.layers import HistoryEncoder
+from rec_export.histories import HistoryEncoder
 from trainers.journal import Tensors
 from trainers.parallel import Group
 

@@ -15,14 +15,12 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
+from rec_export.histories import HistoryEncoder, RecentEncoder, begin_as_history
 from rec_export.layers import (
     AttributeEncoder,
     Gate,
-    HistoryEncoder,
-    RecentEncoder,
     SafeEmbedding,
     attribute_inputs,
-    begin_as_history,
     moment_inputs,
     row_input,
     trend_input,

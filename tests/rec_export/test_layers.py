@@ -8,7 +8,8 @@ import torch
 from torch import Tensor, nn
 
 from rec_export.data.columns import Int64
-from rec_export.layers import BagEncoder, HistoryEncoder, RecentEncoder
+from rec_export.histories import HistoryEncoder, RecentEncoder
+from rec_export.layers import BagEncoder
 from rec_export.scorer import in_blocks
 from rec_export.towers import Inputs, TableSizes
 

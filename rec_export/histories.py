@@ -1,0 +1,131 @@
+"""What a user's history comes to: sums that fade, and the newest items by attention."""
+
+from typing import final
+
+import torch
+from torch import Tensor, nn
+
+from rec_export.layers import AttributeEncoder, SafeEmbedding
+from rec_export.towers import Inputs, TableSizes
+
+
+@torch.no_grad()
+def begin_as_history(mix: nn.Linear, context: nn.Linear, trend: nn.Linear, counts: int) -> None:
+    """A user begins as the plain sum of the history's vectors, and meets items by the mean of their popularities."""
+    dim, rates = mix.out_features, mix.in_features // mix.out_features
+    mix.weight.mul_(0.1).add_(torch.eye(dim).repeat(1, rates) / rates**0.5)
+    mix.bias.zero_()
+    context.weight.zero_()
+    trend.weight.mul_(0.1)
+    trend.bias.zero_()
+    trend.bias[:counts] = 1 / counts
+
+
+@final
+class HistoryEncoder(nn.Module):
+    """A user's history as sums of its items' vectors, one for each learned rate at which older items fade.
+
+    Each sum is divided by the root of its squared weights, so that it is of the order of one vector for short and long
+    histories alike; an empty history is zero. The items' vectors come from a table, so that an export needs no item
+    attributes; `refresh` computes it from the ids and attributes. While training, `meet` computes the vectors of a
+    batch's items alone, so that a step costs what the batch does.
+    """
+
+    table: Tensor
+    met: Tensor | None
+
+    def __init__(self, sizes: TableSizes, dim: int, rates: int, ids: bool = True) -> None:
+        super().__init__()
+        self.ids = SafeEmbedding(sizes.rows, dim, std=0.05) if ids else None
+        self.attributes = AttributeEncoder(sizes, dim=16)
+        self.project = nn.Linear(self.attributes.width, dim, bias=False) if self.attributes.width else None
+        self.log_rates = nn.Parameter(torch.linspace(-5.0, 0.0, rates) if rates > 1 else torch.tensor([-20.0]))
+        self.register_buffer("table", torch.zeros(sizes.rows + 1, dim))
+        self.met = None
+
+    def vectors(self, inputs: Inputs) -> Tensor:
+        """The inputs of items -> float32 [N, D]."""
+        parts = [] if self.ids is None else [self.ids(inputs["row"])]
+        if self.project is not None:
+            parts.append(self.project(self.attributes(inputs)))
+        return torch.stack(parts).sum(0)
+
+    def with_none(self, inputs: Inputs) -> Tensor:
+        """The inputs of items -> float32 [n + 1, D]: their vectors, and a zero for all that is no item."""
+        vectors = self.vectors(inputs)
+        return torch.cat([vectors, vectors.new_zeros(1, vectors.shape[1])])
+
+    def meet(self, inputs: Inputs) -> None:
+        """From now on the items of a history are places among the n items whose inputs are given."""
+        self.met = self.with_none(inputs)
+
+    def refresh(self, inputs: Inputs) -> None:
+        """Compute the table anew, from the inputs of all items."""
+        self.table = self.with_none(inputs)
+
+    def known(self, history: Tensor, length: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """int64 [B, L] right-padded, int64 [B] -> row of the table int64, age int64, live bool, all [B, L]."""
+        age = length.unsqueeze(1) - 1 - torch.arange(history.shape[1], device=history.device)
+        rows = self.vectors_now().shape[0] - 1
+        live = (age >= 0) & (history >= 0) & (history < rows)
+        return torch.where(live, history, rows), age.clamp(min=0), live
+
+    def vectors_now(self) -> Tensor:
+        """The vectors of the items that a history may hold, and a zero, float32 [n + 1, D]."""
+        met = self.met
+        return self.table if met is None else met
+
+    def look_up(self, history: Tensor, length: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """int64 [B, L] right-padded, int64 [B] -> vectors float32 [B, L, D], age int64 [B, L], live bool [B, L]."""
+        row, age, live = self.known(history, length)
+        return nn.functional.embedding(row, self.vectors_now()), age, live
+
+    def forward(self, history: Tensor, length: Tensor) -> Tensor:
+        """int64 [B, L] right-padded, int64 [B] -> float32 [B, rates x D]. Unknown items count for nothing."""
+        row, age, live = self.known(history, length)
+        table = self.vectors_now()
+        faded = torch.exp(-torch.exp(self.log_rates).unsqueeze(1) * age.unsqueeze(1).to(table.dtype))
+        weight = faded * live.unsqueeze(1).to(table.dtype)
+        if self.met is None:
+            total = torch.bmm(weight, nn.functional.embedding(row, table))
+        else:
+            total = self.bags(row, weight, table)
+        size = torch.sqrt((weight * weight).sum(2) + 1e-6)
+        return (total / size.unsqueeze(2)).flatten(1)
+
+    def bags(self, row: Tensor, weight: Tensor, table: Tensor) -> Tensor:
+        """The weighted sums, int64 [B, L], float32 [B, rates, L], float32 [n + 1, D] -> float32 [B, rates, D].
+
+        As a product of matrices, in a third of the time: the vectors of histories are not laid out, and neither are
+        their gradients. Only while training, as exporters know products best.
+        """
+        rates = weight.shape[1]
+        line = weight.transpose(0, 1).flatten(0, 1)
+        none = table.shape[0] - 1
+        total = nn.functional.embedding_bag(
+            row.repeat(rates, 1), table, mode="sum", per_sample_weights=line, padding_idx=none
+        )
+        return total.unflatten(0, (rates, -1)).transpose(0, 1)
+
+
+@final
+class RecentEncoder(nn.Module):
+    """The newest items of a history, weighed by what they are and how old they are: attention with learned queries.
+
+    Each head weighs the items by softmax(v q / sqrt(D) - rate x age); what is older than `span` items has no weight.
+    """
+
+    def __init__(self, dim: int, heads: int, span: int) -> None:
+        super().__init__()
+        self.span = span
+        self.scale = dim**-0.5
+        self.queries = nn.Linear(dim, heads, bias=False)
+        self.log_rates = nn.Parameter(torch.linspace(-3.0, 0.0, heads))
+
+    def forward(self, vectors: Tensor, age: Tensor, live: Tensor) -> Tensor:
+        """float32 [B, L, D], int64 [B, L], bool [B, L] -> float32 [B, heads x D]; zero where nothing is live."""
+        fresh = (live & (age < self.span)).unsqueeze(1)
+        faded = torch.exp(self.log_rates).unsqueeze(1) * age.unsqueeze(1).to(vectors.dtype)
+        asked = self.queries(vectors).transpose(1, 2) * self.scale
+        weight = torch.softmax((asked - faded).masked_fill(~fresh, -1e9), 2) * fresh.to(vectors.dtype)
+        return torch.bmm(weight, vectors).flatten(1)

@@ -1,0 +1,34 @@
+"""A history as sums of its items' vectors: while a batch is learned, as afterwards."""
+
+import pytest
+import torch
+from torch import Tensor
+
+from rec_export.histories import HistoryEncoder
+from rec_export.towers import TableSizes
+
+ROWS, DIM = 30, 6
+
+
+def learned(rates: int) -> tuple[HistoryEncoder, Tensor]:
+    """A history encoder and vectors of its items, which may have gradients."""
+    encoder = HistoryEncoder(TableSizes(rows=ROWS), DIM, rates)
+    return encoder, torch.cat([torch.randn(ROWS, DIM), torch.zeros(1, DIM)]).requires_grad_()
+
+
+@pytest.mark.parametrize("rates", [1, 3])
+@pytest.mark.parametrize("longest", [1, 12])
+def test_a_batch_in_training_has_the_sums_and_the_gradients_of_the_whole_table(rates: int, longest: int) -> None:
+    torch.manual_seed(rates + longest)
+    encoder, vectors = learned(rates)
+    length = torch.arange(40) % (longest + 1)
+    history = torch.randint(ROWS, (40, longest)).masked_fill(torch.arange(longest) >= length.unsqueeze(1), -1)
+    history[7:9] = 2**40  # no item of the table
+    slope = torch.randn(40, rates * DIM)
+    told = []
+    for way in ("table", "met"):
+        encoder.table, encoder.met = (vectors, None) if way == "table" else (encoder.table, vectors)
+        total = encoder(history, length)
+        told.append((total, *torch.autograd.grad(total, (vectors, encoder.log_rates), slope)))
+    for product, bag in zip(*told, strict=True):
+        torch.testing.assert_close(bag[:ROWS], product[:ROWS])
