@@ -20,8 +20,8 @@ from trainers.ready import Ready
 from trainers.validation import Validation
 
 log = logging.getLogger("rec_export")
-STEPS = 1000  # about so many, in these bounds of epochs
-FEWEST, MOST = 10, 40
+STEPS = 500  # about so many, or what the fewest epochs have, but no more epochs than any model has
+FEWEST = 10
 PARTS = (1.0, 2 / 3, 1 / 3)  # of the share that is asked for: the first that is bearable is taken
 BEARABLE = 0.9  # of the metric without it, by which the epoch was chosen and which is flattered by that
 
@@ -38,8 +38,8 @@ def second_plan(made: Ready, training: Training, spec: ModelSpec) -> Plan | None
     own = training.model_copy(update={"lr": None})  # one that was found for the model with time
     mine = plan(made.dataset, own, made.plan.history, spec, ahead=False)
     users = int((made.dataset.timeline.start[1:] > made.dataset.timeline.start[:-1]).sum())
-    epochs = min(max(STEPS * mine.batch // max(users, 1), FEWEST), MOST)
-    return mine.model_copy(update={"seeds": 1, "epochs": min(epochs, mine.epochs)})
+    epochs = min(max(STEPS * mine.batch // max(users, 1), FEWEST), mine.epochs)
+    return mine.model_copy(update={"seeds": 1, "epochs": epochs})
 
 
 @torch.no_grad()
