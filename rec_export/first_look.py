@@ -14,9 +14,11 @@ from rec_export.data.keys import Keys
 from rec_export.data.read import left_out, names_in, parts_of, read_table
 from rec_export.data.source import Source
 from rec_export.data.vocab import UNKNOWN, Vocab
+from rec_export.errors import shorten
 from rec_export.words import counted
 
 FEW = 1000  # events
+LONGEST = 400  # characters of names
 KINDS = ("dense", "category", "tags", "text")
 
 
@@ -29,6 +31,7 @@ def first_look(path: Path, data: DataConfig, source: Source) -> Iterator[str]:
     read = counted(len(events.positive), "event"), counted(users, "user"), counted(items, "item")
     yield f"Read      {', '.join(read)} from {path}{parts}"
     yield f"Columns   {'  '.join(columns(data.interactions, source))}"
+    yield from left_alone(data.interactions)
     yield "          change with --user --item --time --time-unit --value --positive"
     yield from changing(path)
     for name, declared, table in (("Items", data.items, source.items), ("Users", data.users, source.users)):
@@ -49,6 +52,14 @@ def changing(path: Path) -> Iterator[str]:
         yield f"WARNING   not read, as it changes its type from line to line: {', '.join(names)}"
 
 
+def left_alone(log: Interactions) -> Iterator[str]:
+    """The columns of the log that are taken for nothing; an object of which a field is read is not among them."""
+    read = log.columns()
+    names = [name for name in names_in(log.path) if not any(f"{one}.".startswith(f"{name}.") for one in read)]
+    if names:
+        yield f"          not read: {shorten(', '.join(names), LONGEST)} (taken for no user, item, time or value)"
+
+
 def columns(log: Interactions, source: Source) -> Iterator[str]:
     """The columns of the log, with the range of what is in them."""
     events = source.events
@@ -67,7 +78,7 @@ def unread(declared: Attributes) -> Iterator[str]:
     """The columns of a table that say nothing a model can read, or nothing at all."""
     names = [name for name in names_in(declared.path) if name not in declared.columns()]
     if names:
-        yield f"          not read: {', '.join(names)} (dates, links, keys, or the same in every row)"
+        yield f"          not read: {shorten(', '.join(names), LONGEST)} (dates, links, keys, or the same in every row)"
 
 
 def undescribed(what: str, keys: Keys, table: pa.Table) -> Iterator[str]:

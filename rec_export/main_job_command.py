@@ -5,11 +5,14 @@ import sys
 from collections.abc import Callable
 from functools import reduce
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from rec_export.local import PATH, Finite
+
+if TYPE_CHECKING:
+    from rec_export.data.guess import Given
 
 FILES = (
     click.argument("log", type=PATH),
@@ -57,11 +60,10 @@ def run(out: Path, k: int | None, model: str, device: str, **given: Any) -> None
     from rec_export.progress import busy
 
     with busy("starting"):
-        from rec_export.data.guess import Given
         from rec_export.main_job import MainJob
         from rec_export.main_job import run as run_job
 
-    run_job(MainJob(given=Given(**given), out=out, k=k, model=model, device=device, program=program()), click.echo)
+    run_job(MainJob(given=told(given), out=out, k=k, model=model, device=device, program=program()), click.echo)
 
 
 @click.command()
@@ -70,11 +72,35 @@ def run(out: Path, k: int | None, model: str, device: str, **given: Any) -> None
 @options(*COLUMNS)
 def init(out: Path, **given: Any) -> None:
     """Write a configuration for LOG, with a reason beside every guess: edit it, and train."""
-    from rec_export.data.guess import Given
     from rec_export.first_config import InitJob
     from rec_export.first_config import run as run_job
 
-    run_job(InitJob(given=Given(**given), out=out, program=program()), click.echo)
+    run_job(InitJob(given=told(given), out=out, program=program()), click.echo)
+
+
+def told(options: dict[str, Any]) -> "Given":
+    """What is known of the files; at a terminal a person is asked for what neither options nor names tell."""
+    from rec_export.data.guess import Given
+    from rec_export.first_question import answered
+
+    given = Given(**options)
+    return answered(given, click.echo, ask) if at_terminal() else given
+
+
+def at_terminal() -> bool:
+    """Whether a person reads and can answer."""
+    return sys.stdin.isatty() and sys.stdout.isatty()
+
+
+def ask(question: str, read: Callable[[str], str | None]) -> str | None:
+    """The answer of a person, who is told what is wrong with another one."""
+    from rec_export.errors import UsageError
+
+    while True:
+        try:
+            return read(click.prompt(question, default="", show_default=False, prompt_suffix=" "))
+        except UsageError as error:
+            click.echo(str(error))
 
 
 def program() -> str:

@@ -1,5 +1,6 @@
 """A guess at what the columns of a log and its tables are, by names and types, for a first run without a config."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import final
 
@@ -53,6 +54,7 @@ WEIGHT = (
     "views",
     "strength",
 )
+NEEDED = ("user", "item")  # of the roles that a log's columns have
 SEPARATOR = "|"  # between tags in one cell
 LONG_TEXT = 3.0  # words in the middle value of a column that is text
 
@@ -77,32 +79,67 @@ class Given(Record):
 
 
 def guess_data(given: Given) -> DataConfig:
-    """The section `data` that the user could have written, with paths from the working directory."""
-    log = guess_log(given.log, given.columns(), given.positive, given.time_unit)
-    items = given.items and guess_attributes(given.items, log.item, ITEM)
-    users = given.users and guess_attributes(given.users, log.user, USER)
-    return DataConfig(interactions=log, items=items or None, users=users or None).relative_to(Path.cwd())
+    """The section `data` that the user could have written, with paths from the working directory.
+
+    Raises UsageError for all together that cannot be told.
+    """
+    whole, slips = log_table(given.log, given.columns()), []
+    roles = roles_of(dict(zip(whole.column_names, whole.schema.types, strict=True)), given.columns())
+    unsaid = [what for what in NEEDED if roles[what] is None]
+    if unsaid:
+        slips.append(untold(given.log, unsaid))
+    tables = {}
+    for name, path, key, known in (
+        ("items", given.items, roles["item"], ITEM),
+        ("users", given.users, roles["user"], USER),
+    ):
+        tables[name] = None if path is None else guess_attributes(path, key, known)
+        if path is not None and tables[name] is None:
+            called = "as in the log" if key is None else f"{key!r} as in the log"
+            has = ", ".join(names_in(path))
+            slips.append(f"cannot tell which column of {path} is the id; call it {called}. It has: {has}")
+    if slips:
+        raise UsageError(". And ".join(slips))
+    log = guess_log(given, whole, roles)
+    return DataConfig(interactions=log, **tables).relative_to(Path.cwd())
 
 
-def guess_log(
-    path: Path, given: dict[str, str | None], positive: float | None, unit: TimeUnit = "auto"
-) -> Interactions:
-    """The log's columns; `given` holds what the user said of user, item, time and value."""
+def log_table(path: Path, given: Mapping[str, str | None]) -> pa.Table:
+    """All of a log, with the fields of objects that were named. Raises UsageError where a name is empty or a slip."""
+    empty = next((what for what, name in given.items() if name == ""), None)
+    if empty is not None:
+        without = "; to learn without time, remove `time` from what `rec-export init` writes" if empty == "time" else ""
+        raise UsageError(f"--{empty} is empty; name a column, or leave --{empty} out to have it guessed{without}")
     table = read_table(path, None)
     inside = [name for name in dict.fromkeys(given.values()) if name and name not in table.column_names]
     if inside:  # objects; or a slip, which is refused
         table = pa.table([*table.columns, *read_table(path, inside).columns], [*table.column_names, *inside])
-    names = table.column_names
-    user = column_like("user", given["user"], USER, names, path)
-    item = column_like("item", given["item"], ITEM, names, path)
+    return table
+
+
+def roles_of(types: Mapping[str, pa.DataType], given: Mapping[str, str | None]) -> dict[str, str | None]:
+    """The column that is the user, the item, the time and the value, as said or by its name; None: cannot be told."""
+    names, moments = list(types), moments_of(types)
+    return {
+        "user": given["user"] or match(USER, names),
+        "item": given["item"] or match(ITEM, names),
+        "time": given["time"] or match(TIME, names) or (moments[0] if len(moments) == 1 else None),
+        "value": given["value"] or match(RATING, names) or match(WEIGHT, names),
+    }
+
+
+def guess_log(given: Given, table: pa.Table, roles: Mapping[str, str | None]) -> Interactions:
+    """The log's columns, of which the user and the item are known; refuses what cannot be read as they are."""
+    path, user, item, time, value = given.log, roles["user"], roles["item"], roles["time"], roles["value"]
+    assert user is not None
+    assert item is not None
     if table[user].null_count or table[item].null_count:  # as they are where a part has no such column
         refuse_other_tables(path, (user, item))
-    time = given["time"] or match(TIME, names) or only_moments(table)
-    value = given["value"] or match(RATING, names) or match(WEIGHT, names)
-    fields = {"path": path, "user": user, "item": item, "time": time, "value": value, "time_unit": unit}
+    fields = {"path": path, **roles, "time_unit": given.time_unit}
     rest = Interactions.of(fields, f"the columns of {path}")
     if time is not None:
-        times(table[time], unit, f"column {time!r} of {path}")  # refuses what would land in 1970
+        times(table[time], given.time_unit, f"column {time!r} of {path}")  # refuses what would land in 1970
+    positive = given.positive
     if value is not None and positive is None:
         positive = threshold(value, floats(table[value], f"column {value!r} of {path}"))
     return rest.model_copy(update={"positive": positive})
@@ -131,17 +168,15 @@ def threshold(name: str, values: Float32) -> float | None:
     return None
 
 
-def column_like(what: str, given: str | None, known: tuple[str, ...], names: list[str], path: Path) -> str:
-    """The column that the user named, or the one whose name is known. Raises UsageError when there is none."""
-    found = given or match(known, names)
-    if found is None:
-        has = shorten(", ".join(names_in(path, inside=True)), 400)
-        gone = ", ".join(left_out(path))
-        unread = f". Not read, as the type changes from line to line: {shorten(gone, 200)}" if gone else ""
-        raise UsageError(
-            f"cannot tell which column of {path} is the {what}; name it with --{what}. It has: {has}{unread}"
-        )
-    return found
+def untold(path: Path, unsaid: list[str]) -> str:
+    """A sentence about the roles in a log that no column is known to have."""
+    has = shorten(", ".join(names_in(path, inside=True)), 400)
+    gone = ", ".join(left_out(path))
+    unread = f". Not read, as the type changes from line to line: {shorten(gone, 200)}" if gone else ""
+    which = "column of {} is" if len(unsaid) == 1 else "columns of {} are"
+    roles, options = (" and ".join(f"{head}{what}" for what in unsaid) for head in ("the ", "--"))
+    them = "it" if len(unsaid) == 1 else "them"
+    return f"cannot tell which {which.format(path)} {roles}; name {them} with {options}. It has: {has}{unread}"
 
 
 def match(known: tuple[str, ...], names: list[str]) -> str | None:
@@ -150,21 +185,21 @@ def match(known: tuple[str, ...], names: list[str]) -> str | None:
     return next((plain[name] for name in known if name in plain), None)
 
 
-def only_moments(table: pa.Table) -> str | None:
-    """The one column whose type is that of times; None where there are several, as each may be another event's."""
-    found = [field.name for field in table.schema if pa.types.is_timestamp(field.type) or pa.types.is_date(field.type)]
-    return found[0] if len(found) == 1 else None
+def moments_of(types: Mapping[str, pa.DataType]) -> list[str]:
+    """The columns whose type is that of times; where there are several each may be another event's."""
+    return [name for name, kind in types.items() if pa.types.is_timestamp(kind) or pa.types.is_date(kind)]
 
 
-def guess_attributes(path: Path, key: str, known: tuple[str, ...]) -> Attributes:
-    """The kinds of a table's columns: lists are tags, numbers dense, long strings text, few-valued ones categories."""
+def guess_attributes(path: Path, key: str | None, known: tuple[str, ...]) -> Attributes | None:
+    """The kinds of a table's columns: lists are tags, numbers dense, long strings text, few-valued ones categories.
+
+    None where no column is called as the log's ids, `key`, or as ids are known to be called.
+    """
     table = read_table(path, None)
     names = table.column_names
     own = key if key in names else match((*known, "id"), names)
     if own is None:
-        raise UsageError(
-            f"cannot tell which column of {path} is the id; call it {key!r} as in the log. It has: {', '.join(names)}"
-        )
+        return None
     kinds: dict[str, list[str]] = {"dense": [], "category": [], "tags": [], "text": []}
     for name in names:
         if pa.types.is_binary(table[name].type) or pa.types.is_large_binary(table[name].type):

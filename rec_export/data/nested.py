@@ -4,6 +4,7 @@ import gzip
 import json
 from collections.abc import Iterable, Iterator
 from functools import lru_cache
+from json import JSONDecodeError
 from pathlib import Path
 from typing import NamedTuple
 
@@ -48,6 +49,15 @@ def steps_of(fields: Iterable[pa.Field], above: Steps = ()) -> Iterator[Steps]:
             yield from steps_of(field.type, (*above, field.name))
 
 
+def types_of(fields: Iterable[pa.Field], above: str = "") -> Iterator[tuple[str, pa.DataType]]:
+    """The columns by which a table can be asked and that are no objects, with their types."""
+    for field in fields:
+        if pa.types.is_struct(field.type):
+            yield from types_of(field.type, f"{above}{field.name}.")
+        else:
+            yield f"{above}{field.name}", field.type
+
+
 def chosen(table: pa.Table, columns: list[str] | None) -> pa.Table:
     """The columns of these names; None: all but objects and lists of them."""
     if columns is None:
@@ -87,10 +97,8 @@ def common(path: Path) -> Common:
 def common_of(path: Path, changed: int, size: int) -> Common:
     """The same, of the file as it was then."""
     seen: dict[Steps, set[str]] = {}
-    with (gzip.open if path.name.lower().endswith(".gz") else open)(path, "rb") as lines:
-        for line in lines:
-            if line.strip():
-                note(json.loads(line), (), seen)
+    for _, line in lines_of(path):
+        note(json.loads(line), (), seen)
     inside: dict[Steps, list[Steps]] = {}
     for steps in seen:
         if steps:
@@ -99,6 +107,31 @@ def common_of(path: Path, changed: int, size: int) -> Common:
     kept = set(steps_of(schema))
     left = (at for at in seen if at and at not in kept and (at[:-1] in kept or len(at) == 1) and changes(seen[at]))
     return Common(schema, tuple(".".join(at) for at in left))
+
+
+def lines_of(path: Path) -> Iterator[tuple[int, bytes]]:
+    """The lines of a file that are not blank, with their numbers from 1; .gz is unpacked."""
+    with (gzip.open if path.name.lower().endswith(".gz") else open)(path, "rb") as lines:
+        yield from ((number, line) for number, line in enumerate(lines, 1) if line.strip())
+
+
+class Damage(NamedTuple):
+    """Where a file of JSON lines cannot be read."""
+
+    line: int  # from 1
+    why: str
+
+
+def first_damage(path: Path) -> Damage | None:
+    """The first line of a file that is no JSON; None where each one is."""
+    for number, line in lines_of(path):
+        try:
+            json.loads(line.rstrip())
+        except JSONDecodeError as error:
+            return Damage(number, f"{error.msg} at character {error.pos + 1:,}")
+        except UnicodeDecodeError:
+            return Damage(number, "no UTF-8 text")
+    return None
 
 
 def changes(kinds: set[str]) -> bool:

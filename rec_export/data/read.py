@@ -12,10 +12,15 @@ import pyarrow.json as pa_json
 import pyarrow.parquet as pq
 
 from rec_export.data.columns import numbers_where_possible
-from rec_export.data.nested import chosen, common, names
+from rec_export.data.nested import chosen, common, first_damage, names, types_of
 from rec_export.data.separated import BLOCK, read_csv, read_tabs
 from rec_export.errors import DataError, MissingInputError, UsageError, nearest, shorten
 from rec_export.files import absent, sha256
+
+State = tuple[Path, int, int]
+SCHEMAS: dict[State, pa.Schema] = {}  # of the files that were opened, as they were then
+DAMAGED = "cannot be read, it is damaged or not what its name says"
+LEFT_OUT = b"left_out"  # in the metadata of a schema: fields of JSON lines that are not in it
 
 
 def read_table(
@@ -42,9 +47,15 @@ def read_table(
 
 
 def names_in(path: Path, inside: bool = False) -> list[str]:
-    """The columns of the file or folder at `path`, and of objects the fields; of Parquet no rows are read for that."""
-    schemas = [opened(part, []).schema for part in parts_of(path)]
+    """The columns of the file or folder at `path`, and of objects the fields; no file is read twice for that."""
+    schemas = [schema_of(part) for part in parts_of(path)]
     return list(dict.fromkeys(name for schema in schemas for name in (names(schema) if inside else schema.names)))
+
+
+def types_in(path: Path) -> dict[str, pa.DataType]:
+    """The columns of the file or folder at `path` that are no objects, the fields of objects, and their types."""
+    schemas = [schema_of(part) for part in parts_of(path)]
+    return {name: kind for schema in reversed(schemas) for name, kind in types_of(schema)}
 
 
 def parts_of(path: Path) -> list[Path]:
@@ -97,12 +108,26 @@ def read_part(path: Path, columns: list[str] | None, text: list[str]) -> pa.Tabl
 
 def opened(path: Path, text: list[str]) -> "Parquet | pa.Table":
     """One file, whose columns are known and of Parquet not yet read."""
-    reader = reader_of(path)
+    reader, state = reader_of(path), state_of(path)
     assert reader is not None
     if path.stat().st_size == 0:
         raise DataError(f"{path} is empty (0 bytes); write it again")
     with damage_told(path):
-        return reader(path, text)
+        table = reader(path, text)
+    SCHEMAS[state] = table.schema
+    return table
+
+
+def schema_of(path: Path) -> pa.Schema:
+    """The columns of one file, which is opened if it was not yet, or has changed since."""
+    known = SCHEMAS.get(state_of(path))
+    return opened(path, []).schema if known is None else known
+
+
+def state_of(path: Path) -> State:
+    """What tells whether a file has changed."""
+    now = path.stat()
+    return path.absolute(), now.st_mtime_ns, now.st_size
 
 
 @contextmanager
@@ -118,9 +143,7 @@ def damage_told(path: Path) -> Iterator[None]:
         JSONDecodeError,
         RecursionError,
     ) as error:
-        raise DataError(
-            f"{path} cannot be read, it is damaged or not what its name says: {first_line(error)}"
-        ) from error
+        raise DataError(f"{path} {DAMAGED}: {first_line(error)}") from error
     except OSError as error:
         raise DataError(f"{path} cannot be read, it is damaged or cut off: {first_line(error)}") from error
 
@@ -146,10 +169,16 @@ def read_json_lines(path: Path, text: list[str]) -> pa.Table:
     """Read one JSON object a line; .gz is unpacked on the way. Fields that change their type are left out."""
     try:
         table = parsed_alike(path)
-        return parsed(path, common(path).schema) if table is None else table
+        if table is not None:
+            return table
+        alike = common(path)
+        return parsed(path, alike.schema).replace_schema_metadata({LEFT_OUT: json.dumps(alike.left_out)})
     except (pa.ArrowInvalid, JSONDecodeError) as error:
         if begins_an_array(path):
             raise DataError(f"{path} is a JSON array; write one object a line, as `jq -c '.[]'` does") from error
+        damage = first_damage(path)
+        if damage is not None:
+            raise DataError(f"{path} {DAMAGED}: line {damage.line:,} is no JSON ({damage.why})") from error
         raise
 
 
@@ -171,12 +200,9 @@ def parsed_alike(path: Path) -> pa.Table | None:
 
 def left_out(path: Path) -> list[str]:
     """The fields of the file or folder at `path` that are not read, as their values change their type."""
-    parts = (part for part in parts_of(path) if reader_of(part) is read_json_lines)
-    found: dict[str, None] = {}
-    for part in parts:
-        with damage_told(part):
-            found |= dict.fromkeys(() if parsed_alike(part) is not None else common(part).left_out)
-    return list(found)
+    schemas = (schema_of(part) for part in parts_of(path) if reader_of(part) is read_json_lines)
+    named = (json.loads((schema.metadata or {}).get(LEFT_OUT, b"[]")) for schema in schemas)
+    return list(dict.fromkeys(name for names in named for name in names))
 
 
 def parsed(path: Path, schema: pa.Schema | None) -> pa.Table:

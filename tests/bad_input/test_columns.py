@@ -49,9 +49,29 @@ def test_run_answers_a_misnamed_column_with_the_nearest(place: Path) -> None:
 
 
 def test_run_says_how_to_name_a_column_that_it_cannot_guess(place: Path) -> None:
-    write_table(place / "log.parquet", who=["a"], what=["b"])
+    write_table(place / "log.parquet", user=["a"], what=["b"])
     assert refusal(place, "run", place / "log.parquet", "-o", place / "out") == error(
-        2, "cannot tell which column of DIR/log.parquet is the user; name it with --user. It has: who, what"
+        2, "cannot tell which column of DIR/log.parquet is the item; name it with --item. It has: user, what"
+    )
+
+
+def test_run_says_all_that_it_cannot_guess_at_once(place: Path) -> None:
+    write_table(place / "log.parquet", who=["a"], what=["b"])
+    write_table(place / "things.parquet", code=["b"], price=[1.0])
+    words = "--items", place / "things.parquet", "-o", place / "out"
+    assert refusal(place, "run", place / "log.parquet", *words) == error(
+        2,
+        "cannot tell which columns of DIR/log.parquet are the user and the item; name them with --user and --item."
+        " It has: who, what. And cannot tell which column of DIR/things.parquet is the id; call it as in the log."
+        " It has: code, price",
+    )
+
+
+def test_an_empty_name_of_a_column_is_answered_with_what_to_do(place: Path) -> None:
+    assert refusal(place, "run", place / "log.parquet", "-o", place / "out", "--time", "") == error(
+        2,
+        "--time is empty; name a column, or leave --time out to have it guessed; to learn without time, remove `time`"
+        " from what `rec-export init` writes",
     )
 
 

@@ -57,9 +57,9 @@ def test_a_csv_that_is_not_utf_8(place: Path) -> None:
 
 
 def test_json_lines_that_are_cut_off(place: Path) -> None:
-    (place / "log.jsonl").write_text('{"user_id": "a"')
+    (place / "log.jsonl").write_text('{"user_id": "a"}\n\n{"user_id": "a"')
     with_log(place, path="log.jsonl")
-    said = "JSON parse error: Missing a comma or '}' after an object member. in row 0"
+    said = "line 3 is no JSON (Expecting ',' delimiter at character 16)"
     assert train(place) == error(65, f"DIR/log.jsonl {DAMAGED} {said}")
 
 

@@ -8,7 +8,9 @@ from typing import Any
 import pyarrow as pa
 import pytest
 import yaml
+from click.testing import CliRunner
 
+from rec_export.cli import cli
 from rec_export.config import Config
 from rec_export.data.guess import Given
 from rec_export.first_config import SETTINGS, default_of
@@ -116,6 +118,34 @@ def test_odd_logs_come_back_as_they_were_read(
     asked = [word for word in words if not word.startswith("--")]
     assert (read.path, [name for name in read.columns() if name in asked]) == (log, asked)
     assert seen in (tmp_path / "config.yaml").read_text()
+
+
+def test_at_a_terminal_only_what_cannot_be_told_is_asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    moments = pa.array(SECONDS, pa.timestamp("s"))
+    names = {
+        "who": list("aabbcc"),
+        "what": list("xyzxyz"),
+        "stars": [1, 2, 3, 4, 5, 5],
+        "paid": moments,
+        "sent": moments,
+    }
+    log = write_table(tmp_path / "log.parquet", **names)
+    monkeypatch.setattr("rec_export.main_job_command.at_terminal", lambda: True)
+    answers = "wo\nwho\nwho\nwhat\npaid\n"  # a slip, and a column that was named before
+    answer = CliRunner().invoke(cli, ["-q", "init", str(log), "-o", str(tmp_path / "config.yaml")], input=answers)
+    asked = [line.partition("?")[0] for line in answer.output.splitlines() if line.startswith("Which")]
+    assert asked == [f"Which column is the {role}" for role in ("user", "user", "item", "item", "time")]
+    read = Config.load(tmp_path / "config.yaml").data.interactions
+    assert (read.user, read.item, read.time, read.value) == ("who", "what", "paid", "stars")
+    assert "called 'wo'; did you mean 'who'?" in answer.output
+    assert "not read: sent (taken for no user, item, time or value)" in answer.output
+
+
+def test_at_a_terminal_nothing_is_asked_where_names_tell(
+    shop: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("rec_export.main_job_command.at_terminal", lambda: True)
+    assert "?" not in done(*arguments(shop, tmp_path / "config.yaml"))
 
 
 def test_no_value_of_a_user_is_shown_and_no_line_is_broken(tmp_path: Path) -> None:

@@ -8,11 +8,10 @@ import pyarrow as pa
 import pytest
 
 from rec_export.data.config import Interactions
-from rec_export.data.guess import ITEM, USER, guess_attributes, guess_log
+from rec_export.data.guess import ITEM, USER, Given, guess_attributes, guess_data
 from rec_export.errors import DataError, UsageError
 from tests.conftest import write_table
 
-NOTHING = dict.fromkeys(("user", "item", "time", "value"))
 SECONDS = [1_600_000_000 + 1000 * row for row in range(6)]
 
 SHAPES: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
@@ -49,24 +48,29 @@ SHAPES: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
 }
 
 
+def guessed(path: Path, **said: Any) -> Interactions:
+    """What is guessed of a log of which some is said."""
+    return guess_data(Given(log=path, **said)).interactions
+
+
 @pytest.mark.parametrize("name", SHAPES)
 def test_the_columns_of_real_data_sets_are_found(name: str, tmp_path: Path) -> None:
     columns, expected = SHAPES[name]
     path = write_table(tmp_path / "log.parquet", **columns)
-    assert guess_log(path, NOTHING, None) == Interactions(path=path, user="user_id", item="item_id", **expected)
+    assert guessed(path) == Interactions(path=path, user="user_id", item="item_id", **expected)
 
 
 def test_names_are_known_in_other_writings(tmp_path: Path) -> None:
     columns = {"Customer ID": ["a"], "StockCode": ["x"], "InvoiceDate": ["2011-12-09 12:50:00"], "Quantity": [2]}
     path = write_table(tmp_path / "log.parquet", **columns)
     expected = Interactions(path=path, user="Customer ID", item="StockCode", time="InvoiceDate", value="Quantity")
-    assert guess_log(path, NOTHING, None) == expected
+    assert guessed(path) == expected
 
 
 @pytest.mark.parametrize("name", ["when", "event_time", "date", "ts", "created_at", "Event Date", "played-at"])
 def test_a_column_of_times_is_known_by_its_name(name: str, tmp_path: Path) -> None:
     path = write_table(tmp_path / "log.parquet", user=["a", "b"], item=["x", "y"], **{name: SECONDS[:2]})
-    assert guess_log(path, NOTHING, None).time == name
+    assert guessed(path).time == name
 
 
 @pytest.mark.parametrize(("columns", "found"), [(["bought"], "bought"), (["bought", "shipped"], None)])
@@ -75,13 +79,13 @@ def test_a_column_of_times_by_another_name_is_known_by_its_type(
 ) -> None:
     moments = pa.array([day * 86_400_000_000 for day in (18_000, 18_001)], pa.timestamp("us"))
     path = write_table(tmp_path / "log.parquet", user=["a", "b"], item=["x", "y"], **dict.fromkeys(columns, moments))
-    assert guess_log(path, NOTHING, None).time == found
+    assert guessed(path).time == found
 
 
 def test_what_the_user_says_counts(tmp_path: Path) -> None:
     path = write_table(tmp_path / "log.parquet", user_id=["a"], item_id=["x"], who=["b"], what=["y"], rating=[3], n=[2])
-    said = {"user": "who", "item": "what", "time": None, "value": "n"}
-    assert guess_log(path, said, 2.0) == Interactions(path=path, user="who", item="what", value="n", positive=2.0)
+    said = guessed(path, user="who", item="what", value="n", positive=2.0)
+    assert said == Interactions(path=path, user="who", item="what", value="n", positive=2.0)
 
 
 @pytest.mark.parametrize(
@@ -91,7 +95,7 @@ def test_a_liking_is_the_upper_part_of_the_stars_or_anything_above_zero(
     ratings: list[int], positive: float | None, tmp_path: Path
 ) -> None:
     path = write_table(tmp_path / "log.parquet", user=["a", "b"], item=["x", "y"], stars=ratings)
-    assert guess_log(path, NOTHING, None).positive == positive
+    assert guessed(path).positive == positive
 
 
 def test_a_time_that_lands_in_1970_is_refused(tmp_path: Path) -> None:
@@ -99,20 +103,22 @@ def test_a_time_that_lands_in_1970_is_refused(tmp_path: Path) -> None:
     with pytest.raises(
         DataError, match=r"the times in column 'ts' of .* \(1 \.\. 2\) are dates between 1990 and 2100 in no"
     ):
-        guess_log(path, NOTHING, None)
+        guessed(path)
 
 
 def test_cells_joined_by_bars_are_tags(tmp_path: Path) -> None:
     path = write_table(
         tmp_path / "items.parquet", item_id=["a", "b", "c"], genres=["rock|pop", "rock", "pop|jazz|rock"]
     )
-    assert guess_attributes(path, "item_id", ITEM).tags == ("genres",)
+    table = guess_attributes(path, "item_id", ITEM)
+    assert table is not None
+    assert table.tags == ("genres",)
 
 
 def test_a_log_without_a_known_name_is_refused(tmp_path: Path) -> None:
     path = write_table(tmp_path / "log.parquet", user=["a"], thing=["x"])
     with pytest.raises(UsageError, match=r"which column of .* is the item; name it with --item. It has: user, thing$"):
-        guess_log(path, NOTHING, None)
+        guessed(path)
 
 
 def test_the_kinds_of_a_table_are_those_a_person_would_choose(tmp_path: Path) -> None:
@@ -136,6 +142,7 @@ def test_the_kinds_of_a_table_are_those_a_person_would_choose(tmp_path: Path) ->
         broken=[float("inf"), *[1.0] * (n - 1)],
     )
     table = guess_attributes(path, "item_id", ITEM)
+    assert table is not None
     assert table.model_dump(include={"id", "dense", "category", "tags", "text"}) == {
         "id": "asin",
         "dense": ("price",),
@@ -147,4 +154,6 @@ def test_the_kinds_of_a_table_are_those_a_person_would_choose(tmp_path: Path) ->
 
 def test_the_id_of_a_table_is_called_as_in_the_log(tmp_path: Path) -> None:
     path = write_table(tmp_path / "users.parquet", user_id=["a"], who=["b"])
-    assert guess_attributes(path, "who", USER).id == "who"
+    table = guess_attributes(path, "who", USER)
+    assert table is not None
+    assert table.id == "who"

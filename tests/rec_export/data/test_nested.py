@@ -106,6 +106,15 @@ def test_only_what_changes_its_type_is_told_of(tmp_path: Path) -> None:
     assert left_out(lines(rows[:1], tmp_path / "log.jsonl")) == []  # the file is another one now
 
 
+def test_what_is_left_out_is_told_without_reading_the_file_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = lines([{"user": "a", "at": 1}, {"user": "b", "at": "late"}], tmp_path / "log.jsonl")
+    read_table(path, ["user"])
+    monkeypatch.delattr("rec_export.data.read.parsed")
+    assert (left_out(path), names_in(path)) == (["at"], ["user"])
+
+
 def test_lists_of_numbers_are_read_beside_a_field_that_changes_and_mixed_ones_are_told_of(tmp_path: Path) -> None:
     rows = [
         {"ids": [1, 2], "marks": [1, 0.5], "flags": [True], "none": [], "odd": ["a", 2], "at": 1},

@@ -1,0 +1,62 @@
+"""What the columns of a log do not tell is asked of the person at the terminal, with all of them in sight."""
+
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+
+import pyarrow as pa
+
+from rec_export.data.guess import NEEDED, Given, moments_of, roles_of
+from rec_export.data.read import types_in
+from rec_export.errors import UsageError, nearest
+
+Say = Callable[[str], None]
+Read = Callable[[str], str | None]
+"""What an answer means. Raises UsageError for one that means nothing."""
+Ask = Callable[[str, Read], str | None]
+"""Ask a question until the answer means something."""
+
+
+def answered(given: Given, say: Say, ask: Ask) -> Given:
+    """What was said of the log, with the answers to what it leaves open; nothing is asked where nothing is open."""
+    types = types_in(given.log)
+    roles = roles_of(types, given.columns())
+    unsaid = [role for role in NEEDED if roles[role] is None]
+    if roles["time"] is None and len(moments_of(types)) > 1:  # which one, only a person knows
+        unsaid.append("time")
+    if not unsaid:
+        return given
+    for line in shown(given.log, types, roles, unsaid):
+        say(line)
+    free = [name for name in types if name not in roles.values()]
+    answers: dict[str, str | None] = {}
+    for role in unsaid:
+        needed = role in NEEDED
+        told = ask(f"Which column is the {role}?{'' if needed else ' (Enter: none)'}", reader(free, needed))
+        answers[role] = told
+        free = [name for name in free if name != told]
+    return given.model_copy(update=answers)
+
+
+def shown(
+    log: Path, types: Mapping[str, pa.DataType], roles: Mapping[str, str | None], unsaid: list[str]
+) -> Iterator[str]:
+    """Each column of the log, its type, and what it is taken for."""
+    taken = {name: role for role, name in roles.items() if name is not None}
+    width = max(map(len, types))
+    yield f"The names of the columns of {log} do not tell {' and '.join(f'the {role}' for role in unsaid)}:"
+    for name, kind in types.items():
+        yield f"  {name:<{width}}  {kind!s:<13}  {taken.get(name, '-')}"
+
+
+def reader(names: list[str], needed: bool) -> Read:
+    """One of the columns that are free; where none is needed, an empty answer is none."""
+
+    def read(answer: str) -> str | None:
+        name = answer.strip()
+        if not name and not needed:
+            return None
+        if name not in names:
+            raise UsageError(f"no column that is free is called {name!r}{nearest(name, names)}")
+        return name
+
+    return read
