@@ -149,8 +149,9 @@ def train(config: Config, source: Source, steps: Steps, say: Say) -> None:
     mine, popular = outcome.held_out["model"], outcome.held_out["popular"]
     figures = ", ".join(f"{m} {mine[m]:.4f} (popularity {popular[m]:.4f})" for m in ("recall@10", "ndcg@10", "hr@10"))
     say(f"Check     held-out tenth, which also chose the epochs: {figures}")
-    if mine["ndcg@10"] <= popular["ndcg@10"] and config.model["name"] != "popular":
-        say("WARNING   the model is no better than popularity on the held-out rows; look at the data before you use it")
+    remark = outcome.remark(config.model["name"])
+    if remark is not None:
+        say(f"WARNING   {remark}")
     say("Refit     on all events")
 
 

@@ -51,6 +51,9 @@ def train(
         return
     for name, metrics in outcome.held_out.items():
         click.echo(f"validation, {name:>7}: " + ", ".join(f"{metric} {value:.4f}" for metric, value in metrics.items()))
+    remark = outcome.remark(job.config.model["name"])
+    if remark is not None:
+        click.echo(f"WARNING   {remark}")
     click.echo(
         f"{counted(outcome.rows, 'row')}, {counted(outcome.users, 'user')}, {counted(outcome.items, 'item')},"
         f" {outcome.parameters:,} parameters; {counted(outcome.best_epoch, 'epoch')}, {outcome.seconds:.0f} s: {out}"

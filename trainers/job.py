@@ -16,6 +16,7 @@ from rec_export.files import files_below, new_directory, refuse_existing, sha256
 from rec_export.models import spec_of
 from rec_export.progress import busy
 from rec_export.record import Record
+from rec_export.remark import remark
 from rec_export.towers import ModelSpec
 from rec_export.world import CONTEXT
 from trainers.fit import Fitted, Trainer
@@ -52,6 +53,11 @@ class Outcome(Record):
     rows: int
     parameters: int
     seconds: float
+
+    def remark(self, model: str) -> str | None:
+        """A line for a person where the model, called so, does no better than its baselines; nothing where it does."""
+        metric = self.plan.metric
+        return remark(model, metric, {name: found[metric] for name, found in self.held_out.items()}, "validation")
 
 
 def run(job: TrainJob, source: Source | None = None, group: Group = ALONE) -> Outcome:

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 from rec_export.held_out import LENGTHS
 from rec_export.metrics import NAMES, RATING_NAMES, Estimate, gain
+from rec_export.remark import remark
 from rec_export.words import counted
 from trainers.ablate import Ablation
 from trainers.evaluate import Evaluation, Segment
@@ -19,6 +20,7 @@ def evaluation_lines(result: Evaluation, verbose: bool) -> Iterator[str]:
     yield from full(result) if verbose else table(result, "all", (k,))
     yield from ["", *(by_length if verbose else by_kind)(result, metric), "", *paired(result, metric), *sampled(result)]
     yield from rated(result, verbose)
+    yield from remarks(result, metric)
     if not verbose:
         yield from ["", "everything for each kind of user: --verbose, --json, or --out DIR and `rec-export report DIR`"]
 
@@ -80,6 +82,20 @@ def paired(result: Evaluation, metric: str) -> Iterator[str]:
         value = segments["all"][metric]
         told = f"{signed(value)}  {verdict(value, metric)}"
         yield f"{lister:>{WIDTH}}  {told}".rstrip()
+
+
+def remarks(result: Evaluation, metric: str) -> Iterator[str]:
+    """A line where the lists, or the predicted values, are no better than what they must beat."""
+    means = {name: segments["all"].metrics[metric].mean for name, segments in result.results.items()}
+    gaps = {name: segments["all"][metric] for name, segments in result.paired.items()}
+    told = [remark(result.model, metric, means, "test", gaps)]
+    if result.ratings is not None and result.ratings.segments["all"].rows:
+        values = result.ratings.segments["all"]
+        means = {name: found["rmse"].mean for name, found in values.metrics.items()}
+        gaps = {name: found["rmse"] for name, found in values.paired.items()}
+        told.append(remark(result.model, "rmse", means, "test", gaps))
+    for line in filter(None, told):
+        yield from ["", f"WARNING   {line}"]
 
 
 def sampled(result: Evaluation) -> Iterator[str]:

@@ -12,6 +12,7 @@ from rec_export.progress import track
 from rec_export.record import Record
 from rec_export.report.found import Found, found
 from rec_export.report.page import Section, page
+from rec_export.report.remarks import remarks
 from rec_export.report.sections import (
     lists,
     nights,
@@ -58,7 +59,7 @@ def run(job: ReportJob) -> Reported:
     if not sections:
         raise UsageError(f"{', '.join(map(str, job.paths))}: nothing there says anything that a report shows")
     now = datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
-    text = page(job.title or title(there), lead(there), sections, now)
+    text = page(job.title or title(there), lead(there), list(remarks(there)), sections, now)
     with storage_errors(job.out):
         job.out.parent.mkdir(parents=True, exist_ok=True)
         write_whole(job.out, text)

@@ -71,8 +71,8 @@ class Section(NamedTuple):
     blocks: Sequence[Table | Figure | Note]
 
 
-def page(title: str, lead: list[str], sections: list[Section], made_at: str) -> str:
-    """The whole file."""
+def page(title: str, lead: list[str], remarks: list[str], sections: list[Section], made_at: str) -> str:
+    """The whole file; remarks are what a reader must not miss."""
     here = files(__package__)
     style, script, template = (
         (here / name).read_text(encoding="utf-8") for name in ("style.css", "script.js", "page.html.j2")
@@ -82,6 +82,7 @@ def page(title: str, lead: list[str], sections: list[Section], made_at: str) -> 
     return environment.from_string(template).render(
         title=title,
         lead=lead,
+        remarks=remarks,
         sections=[section._replace(blocks=[plain(block) for block in section.blocks]) for section in sections],
         style=Markup(style),  # our own file
         script=Markup(script),  # our own file

@@ -79,6 +79,31 @@ def test_what_is_planted_is_found_where_popularity_is_blind(learner: str, clique
     assert recall["popular"] < 0.4
 
 
+def skewed(folder: Path) -> Path:
+    """A log of users who like what is popular."""
+    rng = np.random.default_rng(1)
+    share = 1 / np.arange(1, 101)
+    item = [rng.choice(100, 10, replace=False, p=share / share.sum()) for _ in range(100)]
+    return write_table(folder / "log.parquet", user_id=np.repeat(np.arange(100), 10), item_id=np.concatenate(item))
+
+
+@pytest.mark.parametrize(("lr", "warned"), [(1e-9, 1), (0.03, 0)])
+def test_train_evaluate_and_report_tell_of_a_model_that_is_no_better_than_popularity(
+    lr: float, warned: int, cliques: Path, tmp_path: Path
+) -> None:
+    fields = sections("pmf", epochs=12, batch=64, lr=lr)
+    fields["data"]["interactions"]["path"] = str(skewed(tmp_path) if warned else cliques / "log.parquet")
+    fields["data"]["split"]["valid"] = 0.2
+    said = done("train", config_file(tmp_path, **fields), "--out", tmp_path / "checkpoint")
+    said += done("evaluate", tmp_path / "checkpoint", "--out", tmp_path / "judged", "--bootstrap", 20)
+    pages = [tmp_path / f"{name}.html" for name in ("checkpoint", "judged")]
+    for page in pages:
+        done("report", page.with_suffix(""), "--out", page)
+    line = "pmf does no better than popularity on the"
+    assert [said.count(f"WARNING   {line} {rows} rows: ndcg@10") for rows in ("validation", "test")] == [warned] * 2
+    assert [page.read_text().count(line) for page in pages] == [warned] * 2
+
+
 @pytest.mark.parametrize(
     "training",
     [
