@@ -20,8 +20,8 @@ from rec_export.bundle import Bundle
 from rec_export.config import Scoring
 from rec_export.data.columns import DAY, Int64
 from rec_export.data.log import read_events
-from rec_export.data.vocab import UNKNOWN
-from rec_export.errors import UsageError, nearest, shorten
+from rec_export.data.vocab import UNKNOWN, Vocab
+from rec_export.errors import UsageError, close_to, shorten
 from rec_export.inputs import user_inputs
 from rec_export.metrics import Float64
 from rec_export.policy import Policy
@@ -37,6 +37,7 @@ HIDDEN = 5  # items that would stand in the list, but for a rule
 ENGINES: tuple[Engine, ...] = get_args(Runtime) + get_args(Lossy)  # the exact ones first
 PORTABLE = [form for form in ENGINES if form != "aoti"]  # native code is run where it made the lists alone
 CROWDED = "a cap or the re-rank for diversity gave its place to another item"
+ASKED = "asked for"
 NEXT = 5  # items that are told of where the log goes on after the run's date
 ALIKE = 50_000  # ids that a mistyped one is compared with
 
@@ -98,13 +99,18 @@ def user_row(user: str, today: Today) -> Int64:
     row = vocab.rows(pa.array([user]))
     if row[0] != UNKNOWN:
         return row
-    texts = pc.cast(vocab.ids, pa.large_string())
-    like = texts.filter(pc.equal(pc.utf8_slice_codeunits(texts, 0, 2), user[:2]))[:ALIKE].to_pylist()
-    hint = nearest(user, like)
     raise UsageError(
         f"the user {shorten(user)!r} is neither in the log nor in the bundle, so there is no list to explain"
-        f"{hint if 'did you mean' in hint else '; a row of the log, or of --users, makes one'}"
+        f"{close_in(vocab, user) or '; a row of the log, or of --users, makes one'}"
     )
+
+
+def close_in(vocab: Vocab, name: str) -> str:
+    """`; did you mean 'x'?` where an id that begins alike is near; otherwise nothing."""
+    texts = pc.cast(vocab.ids, pa.large_string())
+    like = texts.filter(pc.equal(pc.utf8_slice_codeunits(texts, 0, 2), name[:2]))[:ALIKE].to_pylist()
+    found = close_to(name, like)
+    return "" if found is None else f"; did you mean {found!r}?"
 
 
 class Explanation(NamedTuple):
@@ -151,7 +157,7 @@ class Explanation(NamedTuple):
             hidden=self.hidden(ranking, places, max(places[: job.shown], default=0), served),
             asked=tuple(
                 self.wanted(item, ranking, mine, served, why)
-                for why, items in (("asked for", job.asked), ("liked next", later))
+                for why, items in ((ASKED, job.asked), ("liked next", later))
                 for item in items
             ),
             artefacts=tuple(self.artefact(form, one, mine) for form, one in scorers.items()),
@@ -238,7 +244,8 @@ class Explanation(NamedTuple):
         """Where one item stands, and why it is in the list or not."""
         row = int(self.today.catalogue.items.vocab.rows(pa.array([item]))[0])
         if row == UNKNOWN:
-            return Wanted(item=item, why=why, said="no file and no training knows it")
+            like = close_in(self.today.catalogue.items.vocab, str(item)) if why == ASKED else ""
+            return Wanted(item=item, why=why, said=f"no file and no training knows it{like}")
         place = ranking.place(row)
         if place is None:
             return Wanted(item=item, title=self.title(row), why=why, said="it is not in today's table of items")

@@ -10,6 +10,7 @@ from rich.text import Text
 
 from rec_export.lists import plain
 from rec_export.record import Record
+from rec_export.words import counted
 
 Id = str | int
 WIDTH = 120
@@ -144,8 +145,8 @@ class Explained(Record):
         """The list with the terms of its scores."""
         if self.gate:
             yield "gate: " + ", ".join(f"{name} {share:.3f}" for name, share in self.gate.items())
-        cut = f", the first {self.shown} of them" if self.shown < len(self.list) else ""
-        table = bare(f"the list: {len(self.list)} of {self.k} places{cut}")
+        cut = f"; the first {self.shown} of them" if self.shown < len(self.list) else ""
+        table = bare(f"the list: {self.length()}{cut}")
         varied = any(one.choice is not None for one in self.list)
         table.add_column("rank", justify="right")
         table.add_column("item")
@@ -171,6 +172,14 @@ class Explained(Record):
         else:
             rest = "" if self.splits else "; that of the MLP is what is left, as its parts have no numbers of their own"
             yield f"The terms add up to the score{rest}. They rank within one user's list alone."
+
+    def length(self) -> str:
+        """How many items the list has, and where it has fewer than it may have, why."""
+        items = counted(len(self.list), "item")
+        if len(self.list) >= self.k:
+            return f"{items}, as many as a list may have"
+        others = "the user has met all others" if self.seen == "exclude" else "there are no others"
+        return f"{items}, fewer than the {self.k:,} that a list may have: {others}, or a rule keeps them out"
 
     def hidden_part(self) -> Iterable[str | Table]:
         """What a rule kept out."""

@@ -8,6 +8,7 @@ told by the names of its parts and by nothing else.
 """
 
 import re
+import shlex
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -23,6 +24,9 @@ UNKNOWN_RUN = "an unknown run"
 RUN_DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
 FOLDER = re.compile(rf"run_date=({RUN_DATE.pattern})")
 PART = re.compile(r"part-\d{5}-of-\d{5}-([0-9a-f]{12})\.parquet")
+
+KINDS = {"manifest.json": "a bundle", "spec.json": "a checkpoint", "manifests": "the control folder of a read root"}
+"""What a folder is by a file in it."""
 
 MEND = "restore it from a backup, go back with `rec-export rollback`, or make the run again with --replace"
 
@@ -49,7 +53,8 @@ class Recs(NamedTuple):
         """The same, of a root that is looked at. Raises MissingInputError where something else lies there."""
         other = something_else(root)
         if other is not None:
-            raise MissingInputError(f"{root} {other}; name the --out of a run")
+            look = f"; `rec-export inspect {shlex.quote(str(root))}` looks at this" if root.is_dir() else ""
+            raise MissingInputError(f"{root} {other}; name the --out of `score` or `nightly`{look}")
         return cls.at(root)
 
     def live(self, run_date: str) -> Path:
@@ -120,8 +125,8 @@ def something_else(root: Path) -> str | None:
     """Why a path that is there cannot be a read root."""
     if root.exists() and not root.is_dir():
         return "is a file"
-    left = next((name for name in ("manifest.json", "spec.json", "manifests") if (root / name).exists()), None)
-    return None if left is None else f"holds {left}, so it is no read root"
+    left = next((name for name in KINDS if (root / name).exists()), None)
+    return None if left is None else f"is {KINDS[left]}, as it holds {left}, and no read root"
 
 
 def run_in(folder: Path) -> str | None:

@@ -100,7 +100,7 @@ def run(job: TuneJob) -> Tuned:
     spec = spec_of(config.model, "the configuration")
     choices = job.choices or usual(job.config, changes)
     for choice in choices:  # a slip should not wait for the data
-        Config.load(job.config, (*changes, f"{choice.key}={choice.values[0] if choice.values else choice.low}"))
+        check(choice, job.config, changes)
     source = read_source(config, spec)
     facts = {
         "inputs": source.hashes,
@@ -128,6 +128,17 @@ def run(job: TuneJob) -> Tuned:
         tracker.metrics({f"first/{tuned.metric}": tuned.first, f"best/{tuned.metric}": tuned.best})
         tracker.text((job.out / "best.yaml").read_text(encoding="utf-8"), "best.yaml")
     return tuned
+
+
+def check(choice: Choice, path: Path, changes: tuple[str, ...]) -> None:
+    """Raise UsageError where the configuration or the model does not take one of the values that are to be tried."""
+    for value in choice.values or (choice.low, choice.high):
+        try:
+            config = Config.load(path, (*changes, f"{choice.key}={value}"))
+            spec_of(config.model, "the configuration")
+        except UsageError as error:
+            reason = str(error).removeprefix(f"{path} with --set: ")
+            raise UsageError(f"--search {choice.key}={value}: {reason}") from error
 
 
 def study_of(job: TuneJob, config: Config, facts: dict[str, Any]) -> "optuna.Study":

@@ -72,11 +72,13 @@ def test_an_item_that_was_asked_for_has_its_rank_among_what_is_not_met(
 ) -> None:
     words = "explain", scored, "--bundle", exported, "--user", user, "--json", "--k", 3
     all_ranks = published(scored, user)
-    asked = json.loads(done(*words, "--item", all_ranks[6], "--item", all_ranks[1], "--item", "nothing"))["asked"]
+    items = all_ranks[6], all_ranks[1], "nothing", f"{all_ranks[6]}x"
+    asked = json.loads(done(*words, *(word for item in items for word in ("--item", item))))["asked"]
     assert [(one["item"], one["rank"], one["said"]) for one in asked] == [
         (all_ranks[6], 7, "in the list"),
         (all_ranks[1], 2, "in the list"),
         ("nothing", None, "no file and no training knows it"),
+        (f"{all_ranks[6]}x", None, f"no file and no training knows it; did you mean {all_ranks[6]!r}?"),
     ]
 
 
@@ -94,6 +96,13 @@ def test_a_person_sees_the_same(scored: Path, exported: Path, user: str) -> None
     assert said.startswith(f"{user}: model, as the model was trained on this user\n")
     assert "The terms add up to the score." in said
     assert said.endswith("published    the same items in the same order\n")
+
+
+def test_a_list_that_is_shorter_than_it_may_be_says_why(exported: Path, scored: Path, user: str) -> None:
+    told = Explained.model_validate_json(done("explain", scored, "--bundle", exported, "--user", user, "--json"))
+    short = told.model_copy(update={"k": 100})
+    assert f"the list: {told.k} items, as many as a list may have" in told.text()
+    assert f"{told.k} items, fewer than the 100 that a list may have: the user has met all others, or" in short.text()
 
 
 def test_an_unknown_user_is_one_clear_line_with_the_nearest_id(
@@ -190,7 +199,7 @@ def test_a_list_for_diversity_is_the_published_one_however_few_places_are_shown(
     assert all(sum(one["terms"]) == pytest.approx(one["score"], abs=1e-6) for one in told["list"])
     assert max(one["worst"] for one in told["artefacts"]) < 1e-4
     said = done(*words)
-    assert "the list: 12 of 12 places, the first 4 of them\n" in said
+    assert "the list: 12 items, as many as a list may have; the first 4 of them\n" in said
     assert "The order is that of the choice for diversity, whose value is the published score.\n" in said
     assert said.endswith("published    the same items in the same order\n")
 

@@ -59,7 +59,10 @@ def test_a_damaged_record_of_a_run_that_was_taken_back_still_says_that_it_was(pl
 @pytest.mark.parametrize("words", ["status", "verify-run", "rollback"])
 def test_what_is_looked_at_and_is_no_read_root_is_missing_and_not_in_the_way(words: str, exported: Path) -> None:
     answer = command(words, exported)
-    said = f"Error: {exported} holds manifest.json, so it is no read root; name the --out of a run\n"
+    said = (
+        f"Error: {exported} is a bundle, as it holds manifest.json, and no read root; name the --out of `score` or"
+        f" `nightly`; `rec-export inspect {exported}` looks at this\n"
+    )
     assert (answer.code, answer.err) == (66, said)
 
 

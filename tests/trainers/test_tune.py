@@ -42,9 +42,20 @@ def test_another_search_is_not_mixed_in(shop: Path, tmp_path: Path) -> None:
     assert (code, "holds a search on other data or with other settings" in err) == (2, True)
 
 
-def test_a_key_that_does_not_exist_is_named_before_anything_is_done(shop: Path, tmp_path: Path) -> None:
-    code, _, err = command("-q", *words(shop, tmp_path / "tuned", 2, "--search", "training.lrr=0.1..1"))
-    assert (code, "unknown key 'training.lrr'; did you mean 'lr'?" in err, list(tmp_path.iterdir())) == (2, True, [])
+@pytest.mark.parametrize(
+    ("search", "said"),
+    [
+        ("training.lrr=0.1..1", "--search training.lrr=0.1: unknown key 'training.lrr'; did you mean 'lr'?"),
+        ("model.dimm=2,4", "model pmf: unknown key 'dimm'; did you mean 'dim'?"),
+        ("model.dim=2,x", '--search model.dim=x: the configuration, model pmf: dim is "x", but should be'),
+        ("training.id_dropout=0.5..2.0", "--search training.id_dropout=2.0: training.id_dropout is 2.0"),
+    ],
+)
+def test_a_slip_in_what_is_searched_is_blamed_on_it_before_anything_is_done(
+    search: str, said: str, shop: Path, tmp_path: Path
+) -> None:
+    code, _, err = command("-q", *words(shop, tmp_path / "tuned", 2, "--search", search))
+    assert (code, said in err, list(tmp_path.iterdir())) == (2, True, [])
 
 
 @pytest.mark.parametrize("text", ["training.lr", "training.lr=0.1", "training.lr=a..b", "training.lr=1..0.1", "=1..2"])
