@@ -28,8 +28,8 @@ DASHES: tuple[Dash, ...] = (
     (0, (5, 2, 1, 2)),
     (0, (8, 3)),
     (0, (2, 2)),
-    "-",
 )
+"""One fewer than colours, so that 42 series differ in one or the other."""
 VARIABLES = {INK: "--ink", MUTED: "--muted", LINE: "--line", **{c: f"--s{n}" for n, c in enumerate(SERIES)}}
 LONGEST = 30  # letters of a name
 SIZE = 4.4, 2.9  # inches of 72 points; the page makes them as wide as there is room

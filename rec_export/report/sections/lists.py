@@ -129,7 +129,7 @@ def ranks(label: str, shapes: ListShapes) -> Figure:
             )
         whole_numbers(axes)
         axes.set(xlabel="rank", ylabel="share of items less popular", ylim=(0, 1.03))
-        axes.legend()
+        axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=2)
 
     told = "; ".join(
         f"{called(label, n)} {s.rank_popularity[0]:.2f} to {s.rank_popularity[-1]:.2f}"

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from matplotlib.axes import Axes
 
-from rec_export.report.drawing import MUTED, colour, dashes, figure, whole_numbers
+from rec_export.report.drawing import MUTED, SIZE, colour, dashes, figure, whole_numbers
 from rec_export.report.found import Found
 from rec_export.report.page import Figure, Note, Section, Table, count, number, text
 from rec_export.report.views import Epoch, Outcome
@@ -42,22 +42,27 @@ def history(checkpoint: Path) -> list[Epoch]:
 
 
 def curves(histories: Histories, outcomes: dict[str, Outcome]) -> list[Figure]:
-    """The loss, and the metric where one was measured after each epoch."""
+    """The loss, and the metric where one was measured after each epoch; each kind of either in a figure of its own."""
     drawn = []
-    if any(epoch.epoch > 1 for epochs in histories.values() for epoch in epochs):
-        drawn.append(losses(histories))
-    if any(epoch.held_out for epochs in histories.values() for epoch in epochs):
-        drawn.append(metrics(histories, outcomes))
+    for loss in dict.fromkeys(one.plan.loss for one in outcomes.values()):
+        some = {label: histories[label] for label, one in outcomes.items() if one.plan.loss == loss}
+        if any(epoch.epoch > 1 for epochs in some.values() for epoch in epochs):
+            drawn.append(losses(some, loss, several=len(outcomes) > 1))
+    for metric in dict.fromkeys(one.plan.metric for one in outcomes.values()):
+        some = {label: histories[label] for label, one in outcomes.items() if one.plan.metric == metric}
+        if any(metric in epoch.held_out for epochs in some.values() for epoch in epochs):
+            drawn.append(metrics(some, {label: outcomes[label] for label in some}, metric))
     return drawn
 
 
-def losses(histories: Histories) -> Figure:
-    """The mean loss by epoch, of each phase."""
+def losses(histories: Histories, loss: str, several: bool) -> Figure:
+    """The mean loss by epoch, of each phase; `several`: the report is about more than one model."""
     lines = {
-        f"{label}, {phase}" if len(histories) > 1 else phase: [e for e in epochs if e.phase == phase]
+        f"{label}, {phase}" if several else phase: [e for e in epochs if e.phase == phase]
         for label, epochs in histories.items()
         for phase in dict.fromkeys(e.phase for e in epochs)
     }
+    columns = 1 if several else 2  # names of models may be long
 
     def draw(axes: Axes) -> None:
         for place, (name, epochs) in enumerate(lines.items()):
@@ -70,20 +75,20 @@ def losses(histories: Histories) -> Figure:
             )
         axes.set(xlabel="epoch", ylabel="mean loss")
         whole_numbers(axes)
-        axes.legend()
+        axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=columns)
 
     told = "; ".join(
         f"{name} from {e[0].loss:.4g} to {e[-1].loss:.4g} in {counted(len(e), 'epoch')}" for name, e in lines.items()
     )
-    return figure(draw, "Loss on the training rows", f"Falling curves of the loss: {told}.")
+    size = SIZE[0], SIZE[1] + 0.21 * (-(-len(lines) // columns))
+    return figure(draw, f"Loss on the training rows ({loss})", f"Falling curves of the loss: {told}.", size)
 
 
-def metrics(histories: Histories, outcomes: dict[str, Outcome]) -> Figure:
+def metrics(histories: Histories, outcomes: dict[str, Outcome], metric: str) -> Figure:
     """The metric that chose the epoch."""
 
     def draw(axes: Axes) -> None:
         for place, (label, outcome) in enumerate(outcomes.items()):
-            metric = outcome.plan.metric
             points = [(e.epoch, e.held_out[metric]) for e in histories[label] if metric in e.held_out]
             if not points:
                 continue
@@ -106,12 +111,12 @@ def metrics(histories: Histories, outcomes: dict[str, Outcome]) -> Figure:
                         linestyle=":" if name == "constant" else "--",
                         label=name,
                     )
-        axes.set(xlabel="epoch", ylabel=next(iter(outcomes.values())).plan.metric)
+        axes.set(xlabel="epoch", ylabel=metric)
         whole_numbers(axes)
         axes.legend()
 
     told = "; ".join(
-        f"{label}: {outcome.held_out['model'][outcome.plan.metric]:.4f} in epoch {outcome.best_epoch}"
+        f"{label}: {outcome.held_out['model'][metric]:.4f} in epoch {outcome.best_epoch}"
         for label, outcome in outcomes.items()
         if outcome.held_out
     )

@@ -17,8 +17,8 @@ from rec_export.report.job import title
 from rec_export.report.page import Cell, Table, plain
 from rec_export.report.sections.nights import UNITS
 from rec_export.report.sections.shares import final, judged
-from rec_export.report.sections.training import history
-from rec_export.report.views import Epoch
+from rec_export.report.sections.training import curves, history
+from rec_export.report.views import Epoch, Outcome, Plan
 from tests.conftest import command, contents, done, refusal
 from tests.rec_export.report.conftest import EVIL, range_test
 
@@ -282,3 +282,20 @@ def test_the_headline_of_parity_counts_the_recommender_too(
     cases = 1000 + sum(part["cases"] for part in told["parts"])
     line = f"in {cases:,} cases, off by 2.5e-01 at most{said}\n"
     assert line in done("report", bundle, "--out", tmp_path / "r.html")
+
+
+def test_models_that_are_trained_for_different_ends_do_not_share_an_axis() -> None:
+    kinds = {"hybrid": ("softmax", "ndcg@10"), "gated": ("softmax", "ndcg@10"), "pmf": ("mse", "rmse")}
+    sizes = dict.fromkeys(("users", "items", "rows", "parameters", "seconds"), 1)
+    outcomes = {
+        name: Outcome(best_epoch=1, held_out={"model": {m: 1}}, plan=Plan(metric=m, lr=1, batch=1, loss=loss), **sizes)
+        for name, (loss, m) in kinds.items()
+    }
+    epochs = {
+        name: [Epoch(phase="search", epoch=n, loss=1, held_out={m: 1}, seconds=1) for n in (1, 2)]
+        for name, (_, m) in kinds.items()
+    }
+    assert [re.findall(r"hybrid|gated|pmf", one.alt) for one in curves(epochs, outcomes)] == [
+        ["hybrid", "gated"],
+        ["pmf"],
+    ] * 2
