@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from functools import partial
+from time import perf_counter
 
 from batch_jobs.destinations import destination_at
 from batch_jobs.job import ScoreJob
@@ -26,6 +27,7 @@ CALIBRATED = 256  # users at a time
 
 def dry_run(job: ScoreJob) -> Forecast:
     """Read, score for a few seconds, and write nothing. Raises what `score` raises before it scores."""
+    begun = perf_counter()
     place = destination_at(job.out, job.staging)
     recs, run_date = place.recs, job.run_date.isoformat()
     if not job.allow_world_writable:
@@ -44,7 +46,7 @@ def dry_run(job: ScoreJob) -> Forecast:
     model = Model.of_bundle(plan.bundle, plan.how.runtime, plan.device)
     scorer = Scorer(model, today.catalogue, today.world, today.eligible, ruling.policy, plan.how.approximate)
     rate = pace(scored(scorer, today, plan))
-    return foretold(does, job, plan, today, scorer, rate)
+    return foretold(does, job, plan, today, scorer, rate, perf_counter() - begun)
 
 
 def scored(scorer: Scorer, today: Today, plan: Plan) -> Iterator[Callable[[], object]]:
@@ -53,11 +55,11 @@ def scored(scorer: Scorer, today: Today, plan: Plan) -> Iterator[Callable[[], ob
         yield partial(lists_of, scorer, user, plan.how)
 
 
-def foretold(does: str, job: ScoreJob, plan: Plan, today: Today, scorer: Scorer, rate: Pace) -> Forecast:
-    """The forecast, from what was read and how fast lists were made."""
+def foretold(does: str, job: ScoreJob, plan: Plan, today: Today, scorer: Scorer, rate: Pace, spent: float) -> Forecast:
+    """The forecast, from what was read, how fast lists were made, and the seconds that both took."""
     users, items = len(today.users), len(scorer.items)
     rows = users * min(plan.how.k, items)
-    seconds = rate.of(users / CALIBRATED)
+    seconds = spent + rate.of(max(0, users / CALIBRATED - rate.done))  # what was done here is to be done again
     return Forecast(
         does=does,
         inputs=read({"bundle": plan.bundle.folder, **job.inputs()}),

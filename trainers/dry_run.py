@@ -21,7 +21,7 @@ from trainers.ready import Ready, course_of, read_source, ready, trainer_of
 from trainers.timeless import second_plan
 
 COPIES = 5  # of all weights: the best ones, and in the journal the weights, their mean, and two moments of each
-SMALL = 50_000  # bytes: the features' state, the configuration, metrics and history
+SMALL = 50_000  # bytes: the configuration, metrics and history
 
 
 def dry_run(job: TrainJob) -> Forecast:
@@ -30,9 +30,11 @@ def dry_run(job: TrainJob) -> Forecast:
     spec = spec_of(job.config.model, "the configuration")
     trainer_of(spec)
     group = ALONE.on(job.config.training.device)
+    begun = perf_counter()
     source = read_source(job.config, spec)
     with training_threads():
         made = ready(job.config, spec, source, group)
+        prepared = perf_counter() - begun
         refit = job.config.training.refit
         least, most = seconds(made, epoch_pace(made.course, made.plan), refits=made.plan.seeds if refit else 0)
         beside = second_plan(made, job.config.training, spec)
@@ -58,7 +60,7 @@ def dry_run(job: TrainJob) -> Forecast:
         memory=peak() + COPIES * (weights + weights_beside),
         disk=made.plan.seeds * weights + weights_beside + size_of(catalogue) + SMALL,
         meanwhile=2 * COPIES * (weights + weights_beside),
-        seconds=(least, most),
+        seconds=(prepared + least, prepared + most),
     )
 
 
@@ -101,5 +103,5 @@ def seconds(made: Ready, epoch: float, refits: int) -> tuple[float, float]:
 
 
 def size_of(catalogue: Catalogue) -> int:
-    """Bytes of the tables of users and items, before they are packed."""
-    return int(catalogue.users.table.nbytes + catalogue.items.table.nbytes)
+    """Bytes of the tables of users and items, before they are packed, and of what turns them into numbers."""
+    return sum(int(side.table.nbytes) + side.state.nbytes for side in catalogue)

@@ -131,6 +131,11 @@ class FeatureState:
             text=len(self.directions),
         )
 
+    @property
+    def nbytes(self) -> int:
+        """Bytes of what `write` writes, more or less."""
+        return int(self.idf.nbytes + self.directions.nbytes) + len(self.state.model_dump_json())
+
     def write(self, folder: Path, name: str) -> None:
         """Write {name}.json and {name}.safetensors."""
         self.state.write(folder / f"{name}.json")
