@@ -74,7 +74,7 @@ def density(one: Predictions, prefix: str) -> Figure:
         f"A density of {one.rows:,} rows: true values from {x[0]:.3g} to {x[-1]:.3g} across, predictions from"
         f" {y[0]:.3g} to {y[-1]:.3g} up; the dashed line is where both are equal."
     )
-    return figure(draw, f"{prefix}Predicted over true values; the darker, the more rows (logarithm)", alt)
+    return figure(draw, f"{prefix}Predicted over true values; the stronger the colour, the more rows (logarithm)", alt)
 
 
 def errors(one: Predictions, prefix: str) -> Figure:
