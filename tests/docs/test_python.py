@@ -1,6 +1,9 @@
 """The verbs in Python: the page's example and the notebook are run as they stand."""
 
+import importlib
+import inspect
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -13,6 +16,7 @@ from tests.docs.blocks import blocks
 from tests.docs.reader import Reader
 
 ROOT = Path(__file__).resolve().parents[2]
+FOLDERS = "rec_export", "trainers", "exporters", "batch_jobs"
 LIGHT = """
 import sys
 from batch_jobs import nightly, score
@@ -26,6 +30,23 @@ sys.exit(f"{sorted({'torch', 'pandas', 'pyarrow', 'numpy', 'pydantic'} & set(sys
 def test_naming_the_verbs_loads_nothing_heavy() -> None:
     done = subprocess.run([sys.executable, "-c", LIGHT], capture_output=True, text=True, cwd=ROOT, check=False)
     assert done.stderr == "[]\n"
+
+
+OTHERS = re.findall(r"\| `(\S+)\.(\w+)\(job.*?\| `(\S+)\.(\w+)` \|", (ROOT / "docs" / "python.md").read_text())
+
+
+@pytest.mark.parametrize(("place", "verb", "home", "job"), OTHERS)
+def test_a_verb_that_the_page_names_takes_the_job_that_it_names(place: str, verb: str, home: str, job: str) -> None:
+    run = getattr(importlib.import_module(place), verb)
+    first = next(iter(inspect.signature(run, eval_str=True).parameters.values()))
+    assert first.annotation is getattr(importlib.import_module(home), job)
+
+
+def test_the_page_names_every_verb_with_a_job() -> None:
+    homes = {home for _, _, home, _ in OTHERS} | {"trainers.job", "exporters.job", "batch_jobs.night"}
+    files = [path for folder in FOLDERS for path in (ROOT / folder).rglob("*.py")]
+    made = {path for path in files if re.search(r"^class \w+Job\(Record\)", path.read_text(), re.MULTILINE)}
+    assert {".".join(path.relative_to(ROOT).with_suffix("").parts) for path in made} == homes
 
 
 def executed(source: str) -> dict[str, Any]:
