@@ -3,11 +3,14 @@
 from pathlib import Path
 
 import torch
+from torch.fx import Graph
 
 from exporters.onnx import quiet
 from exporters.parts import Part, by_name, call_of
 from rec_export.aoti import check_machine, labels_of, machine
 from rec_export.errors import EnvironmentMissingError, ModelError
+
+PRODUCT, BESIDE, SLICE = torch.ops.aten.bmm.default, torch.ops.aten.cat.default, torch.ops.aten.slice.Tensor
 
 
 def write_aoti(part: Part, path: Path, labels: dict[str, str]) -> None:
@@ -16,9 +19,27 @@ def write_aoti(part: Part, path: Path, labels: dict[str, str]) -> None:
 
     with quiet(), torch.no_grad():
         program = torch.export.export(by_name(part), **call_of(part))
+        widen(program.graph)
         # one thread, as for the other formats: the number would be compiled in
         settings = {"aot_inductor.metadata": {**labels, **machine()}, "cpp.threads": 1}
         aoti_compile_and_package(program, package_path=str(path), inductor_configs=settings)
+
+
+def widen(graph: Graph) -> None:
+    """Make of products of one row, [B, 1, L] times [B, L, D], products of two, of which one is kept.
+
+    AOTInductor makes a sum of a product of one row and looks up what is summed for every few columns anew, which takes
+    twice as long for histories; a product of two rows it leaves to a library.
+    """
+    for node in graph.find_nodes(op="call_function", target=PRODUCT):
+        row, matrix = node.args
+        if row.meta["val"].shape[1] == 1:
+            with graph.inserting_before(node):
+                rows = graph.call_function(BESIDE, ([row, row], 1))
+                both = graph.call_function(PRODUCT, (rows, matrix))
+                kept = graph.call_function(SLICE, (both, 1, 0, 1))
+            node.replace_all_uses_with(kept)
+            graph.erase_node(node)
 
 
 def check_compiler() -> None:

@@ -9,6 +9,7 @@ from exporters.candidate import RECOMMENDER
 from exporters.parts import typed
 from exporters.report import Report, alike
 from rec_export.bundle import Manifest
+from rec_export.catalogue import Catalogue
 from rec_export.checkpoint import Blueprint
 from rec_export.variant import Latency, Variant
 
@@ -22,9 +23,12 @@ PRICE_HEAD = "copy", "size", "best 10 the same", "first item another", "NDCG@10"
 WHOLE_LISTS = "", "`onnx/recommender.onnx` gives whole lists, as of the last row that was learned from."
 
 
-def unknown(blueprint: Blueprint) -> dict[str, str]:
-    """What becomes of a value that is not known, by the name of the input."""
-    return {
+def unknown(blueprint: Blueprint, catalogue: Catalogue) -> dict[str, str]:
+    """What becomes of a value that is not known, by the name of the input, or by what stands before its column."""
+    titles = {f"text.{column}": "empty: no text; words that were not trained: count for nothing"
+              for side in catalogue for column in side.state.state.text_columns}  # fmt: skip
+    finite = "must be finite: of NaN comes NaN, for which nothing is recommended"
+    return titles | {
         "row": "outside the rows that were trained: the one row for all that is out of vocabulary",
         "dense": "NaN: the median of the training rows, and flagged as missing",
         "category": "outside the vocabulary of its column: unknown, which has an embedding of its own",
@@ -32,7 +36,10 @@ def unknown(blueprint: Blueprint) -> dict[str, str]:
         "text": "zeros: no text",
         "history": f"outside the {blueprint.sizes.items.rows:,} items that were trained: counts for nothing",
         "history_length": "places from it on count for nothing",
+        "context": finite,
+        "trend": finite,
         "seen": "no item row: hides nothing",
+        "k": "more than are eligible: shorter lists, as `count` says",
         "allow": "left out: all items are allowed",
     }
 
@@ -148,12 +155,17 @@ def slower(latency: list[Latency]) -> str:
     return f"{sum(one.variant for one in latency) / sum(one.exact for one in latency):.2f} x"
 
 
+def rule_of(name: str, rules: dict[str, str]) -> str:
+    """What is said of an input, or of all columns of its kind: text.title is a text."""
+    return rules.get(name, rules.get(name.partition(".")[0], ""))
+
+
 def input_rows(manifest: Manifest) -> Iterator[tuple[str, ...]]:
     """Every input of every file."""
     for part, signature in manifest.signatures.items():
         for port in signature.inputs:
             pad = "" if port.pad is None else str(port.pad)
-            yield part, f"`{port.name}`", typed(port), pad, manifest.unknown.get(port.name.partition(".")[0], "")
+            yield part, f"`{port.name}`", typed(port), pad, rule_of(port.name, manifest.unknown)
 
 
 def parity_rows(report: Report) -> Iterator[tuple[str, ...]]:

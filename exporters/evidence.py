@@ -197,7 +197,7 @@ def question_of(form: Runtime, name: str, exported: Opened, files: Files) -> Que
             return Question(trial.inputs, fault, partial(features_answer, trial, files))
     item_vec = item_vectors(parts[1], exported.catalogue, read_trend(folder))
     truth = Truth.of(parts[0], parts[2], item_vec, [])
-    fault = recommender_fault(parts[0], len(item_vec), folder, wanted)
+    fault = recommender_fault(parts[0], item_vec, folder, wanted)
     ports, _ = signature(parts[0], len(item_vec))
     return Question(ports, fault, partial(recommender_answer, truth, files))
 

@@ -183,7 +183,7 @@ def manifest_of(
         checkpoint=blueprint.weights,
         blueprint=blueprint,
         signatures=signatures(parts, checkpoint.catalogue, report),
-        unknown=unknown(blueprint),
+        unknown=unknown(blueprint, checkpoint.catalogue),
         formats=formats,
         versions=versions(folder, formats),
         parity=report.summaries(),

@@ -4,7 +4,7 @@ The reference is the eager model, built from the weights on disk. Each layer is 
 holds: structure, whether it runs at all, shapes, what is finite, values, scores of real users and items, lists.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple, final
 
@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from exporters.candidate import HEAD, LISTS, OUTPUT, RECOMMENDER
-from exporters.cases import Arrays, Case, head_cases, vectors
+from exporters.cases import Arrays, Case, Source, head_cases, vectors
 from exporters.compare import Tolerance, difference, tolerance_of
 from exporters.corpus import corpus
 from exporters.featured import check_features, feature_report, feature_trials
@@ -23,7 +23,8 @@ from exporters.parts import Part, parts_of, spelled
 from exporters.recommended import KS, Truth, recommender_report
 from exporters.recommender import item_vectors, recommender_fault, signature
 from exporters.report import ListReport, PartReport, Report
-from rec_export.catalogue import Catalogue
+from exporters.tables import every_row
+from rec_export.catalogue import Catalogue, Side
 from rec_export.checkpoint import Blueprint, read_trend, read_weights
 from rec_export.data.columns import Float32
 from rec_export.errors import ParityError
@@ -106,18 +107,25 @@ def trials_of(
     The head is tried on the trained towers' vectors, so that its faults are its own.
     """
     user, item, head = parts
-    users = trial(user, corpus(folder, user, catalogue.users, blueprint, catalogue))
-    items = trial(item, corpus(folder, item, catalogue.items, blueprint, catalogue))
+    users, items = (
+        trial(part, [*corpus(folder, part, side, blueprint, catalogue), *tables_of(part, side, blueprint, catalogue)])
+        for part, side in zip((user, item), catalogue, strict=True)
+    )
     user_vec, item_vec = users.outputs[LISTS], items.outputs[LISTS]
     tried = [*head_cases(user_vec, item_vec), Case(LISTS, vectors(user_vec, item_vec))]
     return users, items, trial(head, tried)
+
+
+def tables_of(part: Part, side: Side, blueprint: Blueprint, catalogue: Catalogue) -> Iterator[Case]:
+    """Calls of a tower for every row of its tables. They lie nowhere, as they would take the room of the tables."""
+    return every_row(Source(part.inputs, side, catalogue.items.trained, blueprint.data.history))
 
 
 def truth_of(folder: Path, trials: tuple[Trial, Trial, Trial], catalogue: Catalogue, wanted: dict[str, str]) -> Truth:
     """What recommender.onnx should recommend. Raises ParityError when the file takes or gives something else."""
     users, items, head = trials
     item_vec = item_vectors(items.part, catalogue, read_trend(folder))
-    fault = recommender_fault(users.part, len(item_vec), folder, wanted)
+    fault = recommender_fault(users.part, item_vec, folder, wanted)
     if fault:
         raise RefusalError(f"onnx/{RECOMMENDER}", fault)
     return Truth.of(users.part, head.part, item_vec, users.cases)

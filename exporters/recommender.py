@@ -19,6 +19,7 @@ import torch
 from onnx import GraphProto, compose, helper, numpy_helper, parser
 
 from exporters.candidate import RECOMMENDER as NAME
+from exporters.compare import TOLERANCES, difference
 from exporters.onnx import file_fault, save
 from exporters.parts import Part
 from rec_export.catalogue import Catalogue
@@ -130,10 +131,33 @@ def write_recommender(folder: Path, item_vec: Float32, labels: dict[str, str]) -
     save(model, folder / FILES["onnx"].format(NAME))
 
 
-def recommender_fault(user: Part, items: int, folder: Path, labels: dict[str, str]) -> str | None:
-    """How the file differs from what `signature` says, or None."""
-    inputs, outputs = signature(user, items)
-    return file_fault(folder / FILES["onnx"].format(NAME), (*inputs, *outputs), labels)
+def recommender_fault(user: Part, item_vec: Float32, folder: Path, labels: dict[str, str]) -> str | None:
+    """How the file differs from what `signature` says, or in its weights from the parts beside it, or None.
+
+    The trained vectors of all items are float32 [N, Di].
+    """
+    inputs, outputs = signature(user, len(item_vec))
+    wrong = file_fault(folder / FILES["onnx"].format(NAME), (*inputs, *outputs), labels)
+    return wrong or weights_fault(folder, item_vec)
+
+
+def weights_fault(folder: Path, item_vec: Float32) -> str | None:
+    """How a weight inside is not the one that was proved beside it: no list would show one wrong row of many."""
+    own = weights(folder, NAME)
+    inside, tiles = own.get("item_vectors", item_vec[:0]), len(item_vec) // AT_ONCE + 1
+    for pair in zip(np.array_split(item_vec, tiles), np.array_split(inside, tiles), strict=True):
+        fault = difference(*pair, TOLERANCES["onnx"]).fault
+        if fault:
+            return f"of the items' vectors inside {fault}"
+    proved = {prefix + name: array for part, prefix in PREFIX.items() for name, array in weights(folder, part).items()}
+    others = [name for name, array in proved.items() if name not in own or own[name].tobytes() != array.tobytes()]
+    return f"{len(others)} weights inside are not those of the parts, the first being {others[0]}" if others else None
+
+
+def weights(folder: Path, part: str) -> dict[str, np.ndarray[Any, Any]]:
+    """The constants of an ONNX file by name."""
+    graph = onnx.load(folder / FILES["onnx"].format(part)).graph
+    return {weight.name: numpy_helper.to_array(weight) for weight in graph.initializer}
 
 
 def renamed(graph: GraphProto, prefix: str) -> GraphProto:

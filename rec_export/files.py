@@ -43,7 +43,7 @@ def new_directory(path: Path) -> Iterator[Path]:
     try:
         with storage_errors(path):
             yield work
-            os.chmod(work, 0o755 & ~umask())
+            open_up(work)
             sync_tree(work)
             refuse_existing(path)
             os.rename(work, path)
@@ -226,6 +226,13 @@ def sha256(path: Path) -> str:
 def files_below(directory: Path) -> list[Path]:
     """Every file below `directory`, in a fixed order."""
     return sorted(path for path in directory.rglob("*") if path.is_file())
+
+
+def open_up(directory: Path) -> None:
+    """Let the umask alone say who may read it: what safetensors writes, only its owner may."""
+    mask = umask()
+    for path in [*directory.rglob("*"), directory]:
+        path.chmod((0o755 if path.is_dir() else 0o644) & ~mask)
 
 
 def sync_tree(directory: Path) -> None:

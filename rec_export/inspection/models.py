@@ -146,7 +146,8 @@ def ports(manifest: Facts) -> Iterator[Row]:
         for way, found in (("in", signature["inputs"]), ("out", signature["outputs"])):
             for port in found:
                 pad = "" if port["pad"] is None else str(port["pad"])
-                rule = manifest["unknown"].get(port["name"], "") if way == "in" else ""
+                kind, rules = port["name"].partition(".")[0], manifest["unknown"] if way == "in" else {}
+                rule = rules.get(port["name"], rules.get(kind, ""))
                 yield part, way, port["name"], typed(port), pad, rule
 
 

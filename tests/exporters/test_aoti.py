@@ -11,7 +11,9 @@ from zipfile import ZipFile
 
 import pytest
 import torch
+from torch import Tensor, nn
 
+from exporters.aoti import widen
 from exporters.job import ExportJob, run, those_for
 from rec_export import aoti
 from rec_export.bundle import Bundle
@@ -21,6 +23,14 @@ from tests.conftest import command, done
 from tests.exporters.conftest import Make, whole
 
 CPU = torch.device("cpu")
+
+
+class Product(nn.Module):
+    """Sums of vectors, as of a history."""
+
+    def forward(self, weight: Tensor, vectors: Tensor) -> Tensor:
+        """float32 [B, R, L], float32 [B, L, D] -> float32 [B, R, D]."""
+        return torch.bmm(weight, vectors)
 
 
 def package(path: Path, **labels: str) -> Path:
@@ -53,6 +63,19 @@ def test_what_is_no_package_is_told(tmp_path: Path) -> None:
     (tmp_path / "tower.pt2").write_bytes(b"no archive")
     with pytest.raises(ModelError, match=r"tower\.pt2 is not an AOTInductor package; export the model again"):
         aoti.labels_of(tmp_path / "tower.pt2")
+
+
+@pytest.mark.parametrize("rows", [1, 3])
+def test_a_product_of_one_row_is_made_of_two_and_gives_the_same(rows: int) -> None:
+    weight, vectors = torch.randn(4, rows, 5), torch.randn(4, 5, 6)
+    users, items = torch.export.Dim("B"), torch.export.Dim("L")
+    axes = {0: users, 2: items}, {0: users, 1: items}
+    program = torch.export.export(Product(), (weight, vectors), dynamic_shapes=axes)
+    widen(program.graph)
+    assert [node.target for node in program.graph.nodes].count(torch.ops.aten.cat.default) == (rows == 1)
+    for size, length in ((4, 5), (1, 0), (0, 3)):
+        call = torch.randn(size, rows, length), torch.randn(size, length, 6)
+        torch.testing.assert_close(program.module()(*call), torch.bmm(*call))
 
 
 def test_on_a_gpu_the_other_formats_are_proved_and_the_packages_left_out_aloud(

@@ -31,6 +31,14 @@ def test_every_input_and_every_file_is_in_it(exported: Path) -> None:
     assert ["sha256 of the weights", f"`{manifest.checkpoint}`"] in rows(card, "Model")
 
 
+def test_of_every_input_but_vectors_it_says_what_becomes_of_what_is_not_known(pristine: Make) -> None:
+    table = rows((pristine("everything") / "MODEL_CARD.md").read_text(), "Inputs")
+    assert {row[0] for row in table if len(row) < 5} == {"pair_head"}
+    told = {row[1]: row[4] for row in table if len(row) == 5}
+    assert told["`category.brand`"] == told["`category`"]
+    assert told["`text.title`"].startswith("empty: ")
+
+
 def test_what_a_checkpoint_does_not_tell_is_not_made_up(pristine: Make) -> None:
     card = (pristine("pmf") / "MODEL_CARD.md").read_text()
     assert "## Metrics\n\nNone: " in card

@@ -1,5 +1,6 @@
 """recommender.onnx gives the exact lists, whatever the head, the ties, the tiles and what is hidden, or is refused."""
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -16,10 +17,10 @@ from exporters import recommender
 from exporters.fresh import outputs_of
 from exporters.job import ExportJob, run
 from exporters.onnx import file_fault, write_onnx
-from exporters.parity import labels, trials_of, truth_of
+from exporters.parity import labels, trials_of
 from exporters.parts import Part
-from exporters.recommended import recommender_report
-from exporters.recommender import lists_of, signature, widest, write_recommender
+from exporters.recommended import Truth, recommender_report
+from exporters.recommender import lists_of, recommender_fault, signature, widest, write_recommender
 from rec_export.bundle import Bundle
 from rec_export.checkpoint import read_trend
 from rec_export.errors import ParityError
@@ -170,13 +171,39 @@ def check(folder: Path, checkpoint: Path, said: str | None, shift: int = 0) -> N
     parts, blueprint, catalogue = whole(checkpoint)
     item_vec = recommender.item_vectors(parts[1], catalogue, read_trend(checkpoint))
     write_recommender(folder, np.roll(item_vec, shift, 0), labels(blueprint))
-    truth = truth_of(folder, trials_of(parts, blueprint, catalogue, folder), catalogue, labels(blueprint))
+    users, _, head = trials_of(parts, blueprint, catalogue, folder)
+    truth = Truth.of(users.part, head.part, item_vec, users.cases)
     cases = {"recommender": truth.cases}
     if said is None:
         assert recommender_report(truth, outputs_of(folder, "onnx", cases)).cases == len(truth.cases)
     else:
         with pytest.raises(ParityError, match=f"is not the trained model: .*({said})"):
             recommender_report(truth, outputs_of(folder, "onnx", cases))
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("item_vectors", r"of the items' vectors inside 1 of [\d,]+ values are off"),
+        ("user_part.shared.ids.table.weight", "1 weights inside are not those of the parts, the first being user_part"),
+        ("nothing", "None"),
+    ],
+)
+def test_one_wrong_weight_inside_is_told_whether_a_list_shows_it_or_not(
+    name: str, said: str, bundle: Make, checkpoint: Make
+) -> None:
+    folder = bundle("everything")
+    parts, blueprint, catalogue = whole(checkpoint("everything"))
+    path = folder / "onnx/recommender.onnx"
+    model = onnx.load(path)
+    for weight in model.graph.initializer:
+        if weight.name == name:
+            array = onnx.numpy_helper.to_array(weight).copy()
+            array[-1, -1] += 0.1
+            weight.CopyFrom(onnx.numpy_helper.from_array(array, name))
+    onnx.save_model(model, path)
+    item_vec = recommender.item_vectors(parts[1], catalogue, read_trend(checkpoint("everything")))
+    assert re.match(said, str(recommender_fault(parts[0], item_vec, folder, labels(blueprint))))
 
 
 def test_the_manifest_says_how_to_call_it(pristine: Make, checkpoint: Make) -> None:

@@ -77,11 +77,13 @@ def test_what_appeared_meanwhile_is_not_overwritten(tmp_path: Path) -> None:
 def test_others_may_read_what_the_umask_lets_them(tmp_path: Path) -> None:
     before = os.umask(0o027)
     try:
-        with new_directory(tmp_path / "out"):
-            pass
+        with new_directory(tmp_path / "out") as out:
+            (out / "in").mkdir()
+            (out / "in" / "private").touch(0o600)  # as safetensors writes
     finally:
         os.umask(before)
-    assert (tmp_path / "out").stat().st_mode & 0o777 == 0o750
+    modes = {path.name: path.stat().st_mode & 0o777 for path in (tmp_path / "out").parent.rglob("*")}
+    assert modes == {"out": 0o750, "in": 0o750, "private": 0o640}
 
 
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT])

@@ -127,19 +127,25 @@ def flip(path: Path) -> None:
     path.write_bytes(content)
 
 
-@pytest.mark.parametrize("place", ["/etc/hostname", "../outside", "missing", "link"])
-def test_weights_that_do_not_lie_beside_their_file_are_refused(place: str, exported: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("inside", ["weight", "constant"])
+@pytest.mark.parametrize("place", ["/etc/hostname", "../outside", "missing", "link", "second name"])
+def test_weights_that_do_not_lie_beside_their_file_are_refused(place: str, inside: str, tmp_path: Path) -> None:
     folder = tmp_path / "in"
     folder.mkdir()
-    (tmp_path / "outside").touch()
+    (tmp_path / "outside").write_bytes(bytes(4))
     (folder / "link").symlink_to(tmp_path / "outside")
-    model = onnx.load(exported / "onnx" / "user_tower.onnx")
-    weight = model.graph.initializer[0]
+    (folder / "second name").hardlink_to(tmp_path / "outside")
+    weight = onnx.TensorProto(name="weight", data_type=onnx.TensorProto.FLOAT, dims=[1])
     weight.data_location = onnx.TensorProto.EXTERNAL
     weight.external_data.add(key="location", value=place)
+    constant = onnx.helper.make_node("Constant", [], ["weight"], value=weight)
+    taken = onnx.helper.make_node("Identity", ["weight"], ["given"])
+    given = onnx.helper.make_tensor_value_info("given", onnx.TensorProto.FLOAT, [1])
+    nodes, weights = ([taken], [weight]) if inside == "weight" else ([constant, taken], [])
+    graph = onnx.helper.make_graph(nodes, "graph", [], [given], weights)
     path = folder / "tower.onnx"
-    path.write_bytes(model.SerializeToString())
-    with pytest.raises(ModelError, match="takes weights from"):
+    path.write_bytes(onnx.helper.make_model(graph).SerializeToString())
+    with pytest.raises(ModelError, match=r"is not valid ONNX: .*; export the model again"):
         look(path)
 
 
