@@ -57,6 +57,11 @@ class Spec(ModelSpec):
             dropout=dropout if self.dropout is None else self.dropout,
         )
 
+    @property
+    def pair_numbers(self) -> int:
+        """Each hidden layer of the MLP before and after its relu, and none without it."""
+        return 2 * sum(self.hidden)
+
     def user_inputs(self, sizes: Sizes) -> tuple[Input, ...]:
         """Id (if asked for), attributes, history, context."""
         return (

@@ -7,9 +7,14 @@ import torch
 from torch import nn
 
 from rec_export.checkpoint import Checkpoint
+from rec_export.config import Config
+from rec_export.data.config import DataConfig, Interactions
 from rec_export.ensemble import SideBySide
+from rec_export.models import spec_of
 from rec_export.towers import Inputs, Towers
 from tests.conftest import LAST_DAY, command, done, read_lists
+from trainers.parallel import ALONE
+from trainers.ready import read_source, ready
 
 CHANGES = "model={name: hybrid, dim: 4}", "training.epochs=1", "training.timeless=0", "data.split.by=none"
 
@@ -84,3 +89,15 @@ def test_a_head_with_an_mlp_is_refused_before_training(shop: Path, tmp_path: Pat
     words = [word for change in changes for word in ("--set", change)]
     code, _, err = command("-q", "train", shop / "config.yaml", "--out", tmp_path / "checkpoint", *words)
     assert (code, "the model's head is no dot product" in err, list(tmp_path.iterdir())) == (2, True, [])
+
+
+def test_with_an_mlp_one_seed_is_the_default_where_several_would_be(tmp_path: Path) -> None:
+    log = tmp_path / "log.csv"
+    log.write_text("user,item\n" + "".join(f"u{n % 40},i{n * 7 % 31}\n" for n in range(600)))
+    data = DataConfig(interactions=Interactions(path=log, user="user", item="item"))
+    seeds = {}
+    for hidden in ((), (4,)):
+        config = Config(data=data, model={"name": "hybrid", "hidden": hidden})
+        spec = spec_of(config.model, "the test")
+        seeds[hidden] = ready(config, spec, read_source(config, spec), ALONE).plan.seeds
+    assert seeds == {(): 3, (4,): 1}
