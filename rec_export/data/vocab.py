@@ -11,7 +11,6 @@ from rec_export.data.columns import Int32, Int64, comparable
 from rec_export.errors import DataError, some
 
 UNKNOWN = -1  # the row of an id that is not in a vocabulary; towers send it to their out-of-vocabulary row
-
 FEW = 4  # times fewer ids than are known, of which a table is made instead
 
 
@@ -42,6 +41,8 @@ class Vocab:
     def plus(self, ids: pa.Array) -> "Vocab":
         """This vocabulary with the ids it does not know at its end, in shuffled order."""
         new = shuffled(pc.filter(ids, pa.array(self.rows(ids) == UNKNOWN)))
+        if len(new) == 0:
+            return self
         for kind in (self.ids.type, new.type) if pa.types.is_integer(new.type) else (self.ids.type,):
             known, more = in_type(self.ids, kind), in_type(new, kind)
             if known is not None and more is not None:
