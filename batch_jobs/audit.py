@@ -78,7 +78,7 @@ class Evidence(NamedTuple):
             held.append(part)
             if sum(one.size for one in held[1:]) > HELD * held[0].size:
                 held = [cls.of_all(held)]
-        return cls.of_all(held)
+        return held[0] if len(held) == 1 else cls.of_all(held)
 
     @property
     def size(self) -> int:
