@@ -34,6 +34,8 @@ class Rows(NamedTuple):
         for top in lists:
             some = slice(first, first + len(top.count))
             at = lay_out(top.item_row, top.score, top.count, source[some], user[some], item, at, *rows)
+            if at < 0:
+                raise ValueError(f"a list holds an item row outside of 0..{len(item) - 1}")
             first = some.stop
         return rows
 
@@ -43,15 +45,19 @@ def lay_out(
     item_row: Int64, mark: npt.NDArray[np.float64], count: Int64, origin: Int8, number: Int64, numbers: Int64, at: int,
     user: Int64, rank: Int16, item: Int64, score: Float32, source: Int8,
 ) -> int:  # fmt: skip
-    """Fill in the rows of lists [B, K] from `at` on, of which `count` int64 [B] are there; where the next ones begin.
+    """Fill in the rows of lists [B, K] from `at` on, of which `count` int64 [B] are there; where the next ones begin,
+    or -1 at an item row that is none.
 
     Source and number of each list, [B]; numbers int64 [N] of items. Results: the columns of Rows.
     """
     for one in range(len(count)):
         for place in range(count[one]):
+            row = item_row[one, place]
+            if row < 0 or row >= len(numbers):
+                return -1
             user[at] = number[one]
             rank[at] = place + 1
-            item[at] = numbers[item_row[one, place]]
+            item[at] = numbers[row]
             score[at] = mark[one, place]
             source[at] = origin[one]
             at += 1

@@ -1,6 +1,7 @@
 """Lists as rows are the lists, one after another."""
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -30,3 +31,10 @@ def test_is_the_definition(blocks: list[list[list[int]]], sizes: list[int]) -> N
         for rank, item in enumerate(items[: sizes[user]], 1)
     ]
     assert list(zip(*found, strict=True)) == want
+
+
+@pytest.mark.parametrize("row", [-1, ITEMS])
+def test_a_list_that_holds_no_item_is_not_written(row: int) -> None:
+    top = TopK(np.array([[1, row]]), np.zeros((1, 2)), np.array([2]))
+    with pytest.raises(ValueError, match=r"outside of 0\.\.4"):
+        Rows.of([top], np.zeros(1, np.int8), np.zeros(1, np.int64), np.zeros(ITEMS, np.int64))
