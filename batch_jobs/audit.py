@@ -4,7 +4,7 @@ The gates judge these, and `verify-run` repeats them. Nothing of the run that ma
 checked is what readers will get.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple, Self
@@ -14,27 +14,15 @@ import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from batch_jobs.drift import score_counts
-from batch_jobs.one_pass import one_pass
-from rec_export.data.columns import Bool, Float32, Int32, Int64, comparable, whole
-from rec_export.errors import DataError
+from batch_jobs.part_lists import BROKEN, Lists, UInt64
+from batch_jobs.parts import MODEL
+from rec_export.data.columns import Int64, comparable
 from rec_export.run_manifest import SOURCES, Audit
-from rec_export.topk.contract import portions
 
 SAMPLE = 10_000  # users, about, whose lists are compared with yesterday's
-BROKEN = (
-    "users out of order",  # also a user who stands in two places
-    "ranks not 1, 2, 3, ...",
-    "items twice in a list",
-    "scores that are not finite",
-    "scores that rise",
-    "missing values",
-)
-ROWS_AT_ONCE = 1 << 20
 HELD = 4  # times as many counts of single parts as of their sum, when they are added up
-UInt64 = npt.NDArray[np.uint64]
 Keep = Callable[[UInt64], npt.NDArray[np.bool_]]
 
 
@@ -65,18 +53,18 @@ class Evidence(NamedTuple):
         """Of some lists of a part."""
         size, hashed = lists.size, np.append(hashes(lists.items), np.uint64(0))
         found = lists.looked_at(hashed)
-        by_model = lists.source == SOURCES[0]
-        kept = np.repeat(keep(hashes(lists.user)), size)
+        by_model = lists.source == MODEL
+        many = np.bincount(lists.source[lists.source >= 0], minlength=len(SOURCES))
         return cls(
-            users={name: int((lists.source == name).sum()) for name in SOURCES},
+            users=dict(zip(SOURCES, many.tolist(), strict=True)),
             rows=len(lists.score),
             flat=int((found.level & (size > 1)).sum()),
             broken=lists.broken(found),
             item=counted(hashed, found.times),
             first=counted(hashed, np.bincount(lists.item[lists.start], minlength=len(hashed))),
-            same=pd.Series(found.hashed[by_model]).value_counts(),
+            same=times_of(found.hashed[by_model]),
             scores=score_counts(lists.score if by_model.all() else lists.score[np.repeat(by_model, size)]),
-            sample=lists.rows(np.flatnonzero(kept)),
+            sample=lists.rows(np.flatnonzero(keep(hashes(lists.user)))),
             ends=(lists.user[0], lists.user[-1]) if len(lists.user) else None,
         )
 
@@ -90,7 +78,7 @@ class Evidence(NamedTuple):
             held.append(part)
             if sum(one.size for one in held[1:]) > HELD * held[0].size:
                 held = [cls.of_all(held)]
-        return cls.of_all(held)
+        return held[0] if len(held) == 1 else cls.of_all(held)
 
     @property
     def size(self) -> int:
@@ -132,112 +120,6 @@ class Evidence(NamedTuple):
         return self._replace(broken={**self.broken, **more})
 
 
-class Found(NamedTuple):
-    """What `one_pass` found in B lists of I items."""
-
-    broken: Int64  # [4]
-    times: Int64  # [I + 1] how many rows hold each item; the last for those without any
-    level: Bool  # [B]
-    hashed: UInt64  # [B] the same list has the same number in every part
-
-
-class Lists(NamedTuple):
-    """Some rows of a part as arrays; R rows of B lists."""
-
-    user: pa.Array  # [B] int64 or large_string
-    source: npt.NDArray[np.object_]  # [B]
-    start: Int64  # [B] where each list begins
-    item: Int32  # [R] places in `items`, I where there is none
-    items: pa.Array  # [I] int64 or large_string
-    rank: npt.NDArray[np.int16]  # [R]
-    score: Float32  # [R]
-    missing: int  # values that are null
-
-    @classmethod
-    def read(cls, path: Path) -> Iterator[Self]:
-        """Read a part, some row groups at a time, as what is read into memory that was used before takes half the time.
-
-        Raises DataError where it is damaged, cut off or something else.
-        """
-        try:
-            file = pq.ParquetFile(
-                path, page_checksum_verification=True, read_dictionary=["user_id", "item_id", "source"]
-            )
-            rows = np.array([file.metadata.row_group(group).num_rows for group in range(file.num_row_groups)])
-            groups = list(portions(rows, ROWS_AT_ONCE)) or [rows]
-            tables = (file.read_row_groups(some, use_threads=False) for some in groups)
-            yield from map(cls.of, of_whole_lists(tables))
-        except (OSError, KeyError, UnicodeDecodeError, pa.ArrowException) as error:
-            said = (str(error).splitlines() or [type(error).__name__])[0]
-            raise DataError(f"{path} cannot be read, it is damaged or no part of a run: {said}") from error
-
-    @classmethod
-    def of(cls, table: pa.Table) -> Self:
-        """Of a table whose text is read as dictionaries."""
-        user = table["user_id"]
-        number = coded(user).indices.fill_null(-1).to_numpy() if pa.types.is_dictionary(user.type) else user.to_numpy()
-        start = np.flatnonzero(np.append(True, number[1:] != number[:-1])[: len(number)])
-        item = coded(table["item_id"])
-        items = len(item.dictionary)
-        return cls(
-            user=whole(user.take(pa.array(start))),
-            source=whole(table["source"].take(pa.array(start))).to_numpy(zero_copy_only=False),
-            start=start,
-            item=(item.indices.fill_null(items) if item.null_count else item.indices).to_numpy(),
-            items=comparable(item.dictionary),
-            rank=table["rank"].to_numpy(),
-            score=table["score"].to_numpy(),
-            missing=sum(column.null_count for column in table.columns),
-        )
-
-    @property
-    def size(self) -> Int64:
-        """How long each list is, [B]."""
-        return np.diff(np.append(self.start, len(self.score)))
-
-    def rows(self, row: Int64) -> pa.Table:
-        """The users and items of some rows."""
-        owner = np.searchsorted(self.start, row, side="right") - 1
-        item = pa.array(self.item[row], mask=self.item[row] == len(self.items))
-        return pa.table({"user_id": self.user.take(pa.array(owner)), "item_id": self.items.take(item)})
-
-    def looked_at(self, hashed: UInt64) -> Found:
-        """What there is in the rows, with a number for each item and for none, uint64 [I + 1]."""
-        size = self.size
-        weight = np.random.default_rng(0).integers(0, 2**64, int(size.max(initial=0)), np.uint64) | np.uint64(1)
-        kinds = {np.int64: (4, len(hashed)), np.bool_: (len(size),), np.uint64: (len(size),)}
-        found = Found(*(np.zeros(length, kind) for kind, lengths in kinds.items() for length in lengths))
-        one_pass(np.append(self.start, len(self.score)), self.item, self.rank, self.score, hashed, weight, *found)
-        return found
-
-    def broken(self, found: Found) -> dict[str, int]:
-        """How often each promise is broken."""
-        unsorted = pc.sum(pc.less_equal(self.user[1:], self.user[:-1])).as_py() or 0
-        counts = unsorted, *found.broken.tolist(), self.missing
-        return {kind: int(count) for kind, count in zip(BROKEN, counts, strict=True)}
-
-
-def of_whole_lists(tables: Iterator[pa.Table]) -> Iterator[pa.Table]:
-    """The rows of some tables, one at least, cut between two users: a row group may end within a long list."""
-    held = next(tables)
-    for table in tables:
-        if len(held) and len(table) and table["user_id"][0].as_py() == held["user_id"][-1].as_py():
-            same = pc.fill_null(pc.equal(table["user_id"], held["user_id"][-1]), False)
-            other = pc.index(same, False).as_py()
-            rest = other if other >= 0 else len(table)
-            held, table = pa.concat_tables([held, table[:rest]]), table[rest:]
-        if len(table):
-            yield held
-            held = table
-    yield held
-
-
-def coded(column: pa.ChunkedArray) -> pa.DictionaryArray:
-    """A column as places in its distinct values."""
-    encoded = column if pa.types.is_dictionary(column.type) else column.dictionary_encode()
-    return encoded.unify_dictionaries().combine_chunks()
-
-
 def counted(hashed: UInt64, times: Int64) -> pd.Series:
     """How often each of I items occurs, if it does, by its hash; [I + 1] each, the last for rows without any."""
     there = np.flatnonzero(times[:-1])
@@ -259,10 +141,20 @@ def step_for(users: int) -> int:
     return max(1, users // SAMPLE)
 
 
+def times_of(number: UInt64) -> pd.Series:
+    """How often each number is there."""
+    once, times = np.unique(number, return_counts=True)
+    return pd.Series(times, index=once)
+
+
 def added(series: Iterable[pd.Series]) -> pd.Series:
     """Counts of parts as one."""
     every = pd.concat(list(series))
-    return every.groupby(level=0, sort=False).sum()
+    order = np.argsort(every.index.to_numpy())
+    number = every.index.to_numpy()[order]
+    first = np.flatnonzero(np.append(True, number[1:] != number[:-1])[: len(number)])
+    times = np.add.reduceat(every.to_numpy()[order], first) if len(first) else every.to_numpy()
+    return pd.Series(times, index=number[first])
 
 
 def overlap(one: pa.Table, other: pa.Table) -> float | None:

@@ -8,7 +8,11 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from rec_export.data.columns import Int64
+from rec_export.topk.compiled import compiled
+
 SHIFT = 16  # bits of a float32 that a bin leaves out
+MINUS_ZERO = np.uint32(1 << 31)
 ZERO = 1 << 31 >> SHIFT  # the bin of 0
 GROUPS = 10  # quantiles of the night before
 LEAST = 1e-4  # share that an empty group counts as
@@ -16,11 +20,21 @@ LEAST = 1e-4  # share that an empty group counts as
 
 def score_counts(score: npt.NDArray[np.float32]) -> pd.Series:
     """float32 [R] -> how many scores lie in each bin; bins are numbered in the order of scores."""
-    bits = (score + np.float32(0)).view(np.uint32)  # there is no -0 any more
-    count = np.bincount(bits >> np.uint32(SHIFT), minlength=2 * ZERO)
+    count = np.zeros(2 * ZERO, np.int64)
+    tally(score.view(np.uint32), count)
     count = np.concatenate([count[ZERO:][::-1], count[:ZERO]])  # the more negative, the larger the bits
     number = np.flatnonzero(count)
     return pd.Series(count[number], index=number)
+
+
+@compiled
+def tally(bits: npt.NDArray[np.uint32], count: Int64) -> None:
+    """Count float32 numbers, uint32 [R] by their bits, in the bins of `count`; -0 as 0."""
+    for at in range(len(bits)):
+        bit = bits[at]
+        if bit == MINUS_ZERO:
+            bit = np.uint32(0)
+        count[bit >> np.uint32(SHIFT)] += 1
 
 
 def stability(before: pd.Series, now: pd.Series) -> float | None:

@@ -21,19 +21,26 @@ def one_pass(
     scores that are not finite, scores that rise; times int64 [I], rows that hold an item; level bool [B], lists with
     one and the same score; hashed uint64 [B].
     """
-    seen_by = np.full(len(item_hash), -1)
+    seen_by = np.full(len(item_hash), -1, np.int32)
+    misplaced = twice = infinite = rising = 0  # in registers, where sums in arrays would be stored row by row
     for user in range(len(start) - 1):
         first = start[user]
-        total = np.uint64(0)
-        level[user] = True
+        total, flat = np.uint64(0), True
+        before = score[first] if first < start[user + 1] else np.float32(0)
+        top = before
         for at in range(first, start[user + 1]):
-            mine = item[at]
+            mine, mark = item[at], score[at]
             times[mine] += 1
-            broken[0] += rank[at] != at - first + 1
-            broken[1] += seen_by[mine] == user
-            broken[2] += not np.isfinite(score[at])
-            broken[3] += at > first and score[at] > score[at - 1]
+            misplaced += rank[at] != at - first + 1
+            twice += seen_by[mine] == user
+            infinite += not np.isfinite(mark)
+            rising += mark > before
             seen_by[mine] = user
-            level[user] &= score[at] == score[first]
+            flat &= mark == top
             total += item_hash[mine] * weight[at - first]
-        hashed[user] = total
+            before = mark
+        hashed[user], level[user] = total, flat
+    broken[0] += misplaced
+    broken[1] += twice
+    broken[2] += infinite
+    broken[3] += rising

@@ -3,7 +3,7 @@
 import base64
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple, final
 
 import numpy as np
 import numpy.typing as npt
@@ -11,7 +11,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from batch_jobs.ahead import ahead
-from rec_export.data.columns import Bool, Int32, Int64
+from batch_jobs.rows import Rows
+from rec_export.data.columns import Bool, Int64
 from rec_export.data.vocab import Vocab
 from rec_export.files import sha256
 from rec_export.recs import SCHEMA
@@ -20,11 +21,10 @@ from rec_export.topk.contract import Listed, TopK, portions
 
 USERS_PER_PART = 50_000
 ROWS_AT_ONCE = 1 << 20  # of a row group, about
-T = TypeVar("T", bound=np.generic)
-TEXT = "user_id", "item_id", "source"  # columns that may be text
+PLACES = {"user_id": pa.int32(), "item_id": pa.int32(), "source": pa.int8()}  # of texts, in columns that may hold them
 ARROW_SCHEMA = "ARROW:schema"  # where Arrow looks for the types of columns that Parquet cannot tell apart
 WRITTEN: dict[str, Any] = {
-    "compression": "zstd",
+    "compression": {"user_id": "zstd", "rank": "zstd", "item_id": "zstd", "score": "none", "source": "zstd"},
     "write_page_checksum": True,
     "write_statistics": ["user_id"],  # of the others a part holds nearly all values, so no reader could leave one out
     "store_schema": False,  # the columns are stored as they are for readers, not as they are handed to Parquet
@@ -77,60 +77,123 @@ def schema(users: Vocab, items: Vocab) -> pa.Schema:
 
 
 def stored(columns: pa.Schema) -> pa.Schema:
-    """The same columns as they are handed to Parquet: of text each block names its own once, and rows say which."""
-    kinds = [kind if pa.types.is_integer(kind) else pa.dictionary(pa.int32(), kind) for kind in columns.types]
+    """The same columns as they are handed to Parquet: a row group names its texts once, and rows say which."""
     return pa.schema([
-        field.with_type(kind) if field.name in TEXT else field for field, kind in zip(columns, kinds, strict=True)
+        field.with_type(pa.dictionary(PLACES[field.name], field.type))
+        if field.name in PLACES and not pa.types.is_integer(field.type)
+        else field
+        for field in columns
     ])  # fmt: skip
 
 
+def row_groups(blocks: Iterable[Lists], most: int) -> Iterator[list[Lists]]:
+    """Lists put together to about `most` rows: small row groups cost more, and Arrow would end one within a list."""
+    held, rows = list[Lists](), 0
+    for lists in blocks:
+        for some in whole_lists(lists, most):
+            size = int(some.best.count.sum())
+            if held and rows + size > most:
+                yield held
+                held, rows = [], 0
+            held.append(some)
+            rows += size
+    if held:
+        yield held
+
+
 def whole_lists(lists: Lists, most: int) -> Iterator[Lists]:
-    """The lists of users in portions of about `most` rows: Arrow would end a row group within a list."""
+    """The lists of users in portions of about `most` rows."""
     best, listed = lists.listed.top, lists.listed
+    if best.item_row.size <= most:
+        yield lists
+        return
     for user in portions(best.count, most):
         some = slice(user[0], user[-1] + 1)
         top = TopK(best.item_row[some], best.score[some], best.count[some])
         yield Lists(lists.user[some], Listed(top, listed.capped[some], listed.varied[some]), lists.source[some])
 
 
-def table(lists: Lists, users: Vocab, items: Vocab) -> pa.Table:
-    """One row for each user and rank, as `stored`."""
-    best = lists.best
-    rank = np.broadcast_to(np.arange(1, best.item_row.shape[1] + 1, dtype=np.int16), best.item_row.shape)
-    listed = rank <= best.count[:, None]
-    owner, row = np.repeat(np.arange(len(best.count), dtype=np.int32), best.count), there(best.item_row, listed)
-    columns = [
-        picked(users.take(lists.user), owner),
-        pa.array(there(rank, listed)),
-        picked(items.ids, row) if pa.types.is_integer(items.ids.type) else once(items, row),
-        pa.array(there(best.score, listed).astype(np.float32)),
-        picked(pa.array(SOURCES), lists.source.astype(np.int32)[owner]),
-    ]
+def table(group: list[Lists], users: Vocab, items: Vocab) -> pa.Table:
+    """One row for each user and rank, as `stored`. Ids that are numbers are laid out as such, text as places in it."""
+    lists, source = [one.best for one in group], np.concatenate([one.source for one in group])
+    user, item = users.take(np.concatenate([one.user for one in group])), items.ids
+    user_number = numbers(user) if is_number(user) else np.arange(len(user))
+    if is_number(item):
+        item_number = numbers(item)
+    else:
+        used = there(lists, len(items))
+        item, item_number = items.take(np.flatnonzero(used)), np.cumsum(used) - 1
+    rows = Rows.of(lists, source, user_number, item_number)
+    source_id = pa.DictionaryArray.from_arrays(rows.source, pa.array(SOURCES))
+    columns = [named(rows.user, user), pa.array(rows.rank), named(rows.item, item), pa.array(rows.score), source_id]
     return pa.Table.from_arrays(columns, schema=stored(schema(users, items)))
 
 
-def there(value: npt.NDArray[T], listed: Bool) -> npt.NDArray[T]:
-    """The values of places that are listed, [B, K] both, one list after another."""
-    return value.ravel() if listed.all() else value[listed]
+def is_number(ids: pa.Array) -> bool:
+    """Whether ids are numbers, else they are text."""
+    return bool(pa.types.is_integer(ids.type))
 
 
-def picked(ids: pa.Array, place: Int32 | Int64) -> pa.Array:
-    """The ids at some places; text is not written out."""
-    return ids.take(pa.array(place)) if pa.types.is_integer(ids.type) else pa.DictionaryArray.from_arrays(place, ids)
+def numbers(ids: pa.Array) -> Int64:
+    """Ids that are numbers."""
+    return ids.cast(pa.int64()).to_numpy()
 
 
-def once(vocab: Vocab, row: Int64) -> pa.DictionaryArray:
-    """The ids of rows, with no other ids in the dictionary."""
-    used = np.zeros(len(vocab), np.bool_)
-    used[row] = True
-    place = np.cumsum(used, dtype=np.int32) - 1
-    return pa.DictionaryArray.from_arrays(place[row], vocab.take(np.flatnonzero(used)))
+def there(lists: list[TopK], items: int) -> Bool:
+    """Which items stand in a list, bool [items]."""
+    used = np.zeros(items + 1, np.bool_)  # the last for places without an item, -1
+    for top in lists:
+        used[top.item_row] = True
+    return used[:-1]
+
+
+def named(number: Int64, ids: pa.Array) -> pa.Array:
+    """Numbers as the ids that they are, or, of text, the places of."""
+    if is_number(ids):
+        return pa.array(number).cast(ids.type)
+    return pa.DictionaryArray.from_arrays(number.astype(np.int32), ids)
 
 
 def named_once(columns: pa.Schema) -> list[str]:
     """The columns whose values are stored once a block. Runs of numbers, as of users and ranks, zstd alone makes as
     small, several times as fast."""
     return [field.name for field in stored(columns) if field.name == "item_id" or pa.types.is_dictionary(field.type)]
+
+
+@final
+class Sums:
+    """What is counted of lists of at most k items as they pass on to be written."""
+
+    def __init__(self, k: int) -> None:
+        self.k = k
+        self.rows = self.short = self.empty = self.capped = self.varied = 0
+        self.sources = np.zeros(len(SOURCES), np.int64)
+
+    def passing(self, blocks: Iterable[Lists]) -> Iterator[Lists]:
+        """The same blocks."""
+        for lists in blocks:
+            count = lists.best.count
+            self.rows += int(count.sum())
+            self.short += int((count < self.k).sum())
+            self.empty += int((count == 0).sum())
+            self.capped += int(lists.listed.capped.sum())
+            self.varied += int(lists.listed.varied.sum())
+            self.sources += np.bincount(lists.source, minlength=len(SOURCES))
+            yield lists
+
+    def told(self, path: Path) -> PartFile:
+        """Of the part that was written at `path`."""
+        return PartFile(
+            name=path.name,
+            users=dict(zip(SOURCES, self.sources.tolist(), strict=True)),
+            short_lists=self.short,
+            empty_lists=self.empty,
+            rows=self.rows,
+            bytes=path.stat().st_size,
+            sha256=sha256(path),
+            capped=self.capped,
+            varied=self.varied,
+        )
 
 
 def write_part(
@@ -140,30 +203,11 @@ def write_part(
 
     The footer keeps a copied part self-describing.
     """
-    rows = short = empty = capped = varied = 0
-    sources = np.zeros(len(SOURCES), np.int64)
-    columns = schema(users, items)
+    sums, columns = Sums(k), schema(users, items)
     with pq.ParquetWriter(path, stored(columns), use_dictionary=named_once(columns), **WRITTEN) as writer:
-        for lists in ahead(iter(blocks)):
-            for some in whole_lists(lists, ROWS_AT_ONCE):
-                group = table(some, users, items)
-                writer.write_table(group, row_group_size=max(len(group), 1))
-            rows += int(lists.best.count.sum())
-            short += int((lists.best.count < k).sum())
-            empty += int((lists.best.count == 0).sum())
-            capped += int(lists.listed.capped.sum())
-            varied += int(lists.listed.varied.sum())
-            sources += np.bincount(lists.source, minlength=len(SOURCES))
+        for group in row_groups(sums.passing(ahead(iter(blocks))), ROWS_AT_ONCE):
+            rows = table(group, users, items)
+            writer.write_table(rows, row_group_size=max(len(rows), 1))
         told = {f"rec_export.{key}": value for key, value in {"schema": SCHEMA, **footer}.items()}
         writer.add_key_value_metadata({**told, ARROW_SCHEMA: base64.b64encode(columns.serialize()).decode()})
-    return PartFile(
-        name=path.name,
-        users=dict(zip(SOURCES, sources.tolist(), strict=True)),
-        short_lists=short,
-        empty_lists=empty,
-        rows=rows,
-        bytes=path.stat().st_size,
-        sha256=sha256(path),
-        capped=capped,
-        varied=varied,
-    )
+    return sums.told(path)

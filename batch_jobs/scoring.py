@@ -5,8 +5,6 @@ from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.compute as pc
 
 from batch_jobs.audit import Evidence, one_in, step_for
 from batch_jobs.clock import Clock
@@ -15,19 +13,18 @@ from batch_jobs.destinations import destination_at
 from batch_jobs.executors import make_parts
 from batch_jobs.gates import Candidate, Judge, sentence, structure
 from batch_jobs.job import ScoreJob
+from batch_jobs.met import met_or_gone
 from batch_jobs.parts import shards_of
 from batch_jobs.plan import already, planned, refuse_taken
 from batch_jobs.recall import measured
-from batch_jobs.rules import broken, ruled
+from batch_jobs.rules import ruled
 from batch_jobs.space import refuse_full
 from batch_jobs.task import Task
 from batch_jobs.today import Today, look
 from batch_jobs.work import Work, working
 from rec_export import __version__
 from rec_export.config import Retention
-from rec_export.data.columns import Int64
 from rec_export.data.read import refuse_changes
-from rec_export.data.vocab import Vocab
 from rec_export.errors import DataError, GateError
 from rec_export.files import storage_errors
 from rec_export.progress import busy, track
@@ -152,28 +149,6 @@ def read_back(work: Work, draft: RunManifest, task: Task) -> Evidence:
     if counted != (said[0], said[1] - draft.empty_lists):
         raise DataError(f"{work.parts} holds {counted[0]:,} rows of {counted[1]:,} users, but {said} were written")
     return evidence.with_broken(met_or_gone(evidence.sample, task))
-
-
-def met_or_gone(sample: pa.Table, task: Task) -> dict[str, int]:
-    """Rows of a sample that recommend what must not be recommended tonight, by kind."""
-    catalogue = task.today.catalogue
-    user = rows_of(sample["user_id"], catalogue.users.vocab)
-    item = rows_of(sample["item_id"], catalogue.items.vocab)
-    offered = np.append(task.offered(), False)  # an item that is not known at all, UNKNOWN, is the last
-    found = {"items not in tonight's catalogue": int((~offered[item]).sum())}
-    if task.plan.how.seen == "exclude":
-        users = np.unique(user)
-        seen, count = task.today.world.seen(users), len(catalogue.items.vocab)
-        met = np.repeat(users, np.diff(seen.start)) * count + seen.item_row
-        hit = pc.is_in(pa.array(user * count + item), value_set=pa.array(met))  # faster than numpy, which sorts
-        found["items that the user has met"] = pc.sum(hit).as_py() or 0
-    return {**found, **broken(user, item, task.ruling.policy, len(catalogue.items.vocab))}
-
-
-def rows_of(column: pa.ChunkedArray, vocab: Vocab) -> Int64:
-    """The row of each id of a column, in which ids are repeated often; int64 [R]."""
-    coded = pc.dictionary_encode(column).combine_chunks()
-    return vocab.rows(coded.dictionary)[coded.indices.to_numpy()]
 
 
 def judged(candidate: Candidate, work: Work, judge: Judge) -> RunManifest:

@@ -12,7 +12,7 @@ from rec_export.published import Published
 from rec_export.run_manifest import RunManifest
 
 log = logging.getLogger("rec_export")
-SCORE = 4.2  # bytes of a row in Parquet beside the item: a float32 that packs badly, rank and source that pack well
+SCORE = 4.2  # bytes of a row in Parquet beside the item: a float32 as it is, rank and source that pack well
 SURE = 0.8  # of what the night before needed for as many users, that tonight needs at least
 GUESSED = 0.1  # of `bytes_of`, the same where no night was before: lists that are alike pack far better
 

@@ -19,6 +19,7 @@ from rec_export.data.log import Events, make_log, read_events, select
 from rec_export.data.read import names_in
 from rec_export.data.vocab import UNKNOWN, Vocab
 from rec_export.errors import DataError, some
+from rec_export.machine import give_back
 from rec_export.world import Timeline, World
 
 log = logging.getLogger("rec_export")
@@ -38,6 +39,7 @@ def look(bundle: Bundle, job: ScoreJob) -> Today:
     data = bundle.manifest.blueprint.data
     source = data.interactions.model_copy(update={"path": job.interactions})
     events = until(read_events(source), job)
+    give_back()
     refuse_another_kind(bundle.catalogue.users.vocab, events.user_id.ids, job)
     if events.dropped:
         log.warning("%s rows of %s without a user or an item are left out", f"{events.dropped:,}", job.interactions)
@@ -49,11 +51,13 @@ def look(bundle: Bundle, job: ScoreJob) -> Today:
         bundle.catalogue.items.grown(together(item, attributes.get("items")), attributes.get("items")),
     )
     users, items = catalogue.users.vocab, catalogue.items.vocab
-    known = bundle.catalogue.users.vocab.plus(user)
     rows = make_log(events, users, items)
     del events  # whose codes take as much as the rows
+    give_back()
     world = Timeline.of(rows, len(users), len(items)).as_of(None, bundle.manifest.blueprint.clock)
-    listed = attributes.get("users") if job.whom == "listed" else None
+    del rows
+    give_back()
+    listed, known = attributes.get("users") if job.whom == "listed" else None, (bundle.catalogue.users.vocab.ids, user)
     return Today(catalogue, world, whom(known, users, listed, job.users), among(items, attributes.get("items")))
 
 
@@ -99,16 +103,16 @@ def together(ids: pa.Array, table: pa.Table | None) -> pa.Array:
     return pa.concat_arrays(both if both[0].type == both[1].type else [a.cast(pa.large_string()) for a in both])
 
 
-def whom(known: Vocab, users: Vocab, table: pa.Table | None, path: Path | None) -> Int64:
+def whom(known: tuple[pa.Array, ...], users: Vocab, table: pa.Table | None, path: Path | None) -> Int64:
     """The rows of the users to score, in sorted order of their ids: everybody, or those whom --users names.
 
-    `known` are the users of the bundle and the log; of those named beside them only attributes can tell anything.
+    `known` are the ids of the bundle and of the log; of those named beside them only attributes can tell anything.
     """
     order = pc.sort_indices(comparable(users.ids)).to_numpy().astype(np.int64)
     if table is None:
         return order
     named = table.column(0).combine_chunks()
-    if table.num_columns == 1 and (known.rows(named) == UNKNOWN).all():
+    if table.num_columns == 1 and all((Vocab(ids).rows(named) == UNKNOWN).all() for ids in known):
         raise DataError(
             f"none of the {len(named):,} users in {path} is in the bundle or the interactions, the first being"
             f" {some([named[0].as_py()])}; check that the ids are of the same kind"

@@ -5,7 +5,7 @@ the past is built exactly as the nightly job builds tonight's (train as you scor
 """
 
 import math
-from typing import NamedTuple, Self, final
+from typing import NamedTuple, Self, TypeVar, final
 
 import numpy as np
 import numpy.typing as npt
@@ -17,6 +17,7 @@ from rec_export.data.vocab import UNKNOWN
 from rec_export.topk.compiled import compiled
 from rec_export.topk.contract import Seen
 
+T = TypeVar("T", bound=np.generic)
 CONTEXT = 8  # how much and how lately (USUAL of them), how varied, and the hour and weekday of the date
 LASTING = np.array([True, False, True, True, False, False, False, False])  # those that do not depend on the date
 EMPTY = 2  # the column that says that nothing is known of a user
@@ -45,13 +46,13 @@ class Timeline(NamedTuple):
         seen_start = starts(log.user_row, users)  # before there is an order, as it takes as much for a moment
         liked = log.where(log.positive)
         event_start = seen_start if liked is log else starts(liked.user_row, users)
-        seen = np.argsort(log.user_row, kind="stable")  # the log is in time order already
-        seen_item = log.item_row[seen]
-        order = seen if liked is log else np.argsort(liked.user_row, kind="stable")
-        by_user = seen_item if liked is log else liked.item_row[order]
+        seen_item = by_user_of(log.user_row, log.item_row, seen_start)  # the log is in time order already
+        by_user = seen_item if liked is log else by_user_of(liked.user_row, liked.item_row, event_start)
         new = first_likings(event_start, by_user, np.full(items, UNKNOWN, np.int32))
         kind = np.int32 if len(new) < 1 << 31 else np.int64
-        first = None if liked.time is None and liked.value is None else order[new]
+        plain = liked.time is None and liked.value is None
+        order = None if plain else rows_by_user(liked.user_row, event_start)
+        first = None if order is None else order[new]
         return cls(
             item_row=by_user[new],
             time=None if liked.time is None else liked.time[first],
@@ -60,7 +61,7 @@ class Timeline(NamedTuple):
             event_item=by_user if liked.time is None else liked.item_row,
             event_time=liked.time,
             event_start=event_start,
-            visit=None if liked.time is None else order.astype(np.int32) if kind is np.int32 else order,
+            visit=None if liked.time is None else order,
             seen_item=seen_item,
             seen_start=seen_start,
             items=items,
@@ -211,6 +212,29 @@ def ragged(first: Int64, stop: Int64) -> Ragged:
 def starts(user: Int32, users: int) -> Int64:
     """Where the rows of each user begin when they are sorted by user, int64 [U + 1]."""
     return np.concatenate([[0], np.cumsum(np.bincount(user, minlength=users))])
+
+
+def rows_by_user(user: Int32, start: Int64) -> Int32 | Int64:
+    """The rows by user, those of each in their order, [R]; start int64 [U + 1], where each begins."""
+    if len(user) < 1 << 31:
+        return by_user_of(user, np.arange(len(user), dtype=np.int32), start)
+    return by_user_of(user, np.arange(len(user)), start)
+
+
+def by_user_of(user: Int32, value: npt.NDArray[T], start: Int64) -> npt.NDArray[T]:
+    """The values of R rows by user, those of each in the order of the rows; start int64 [U + 1], where each begins."""
+    ordered = np.empty_like(value)
+    put_by_user(user, value, start[:-1].copy(), ordered)
+    return ordered
+
+
+@compiled
+def put_by_user(user: Int32, value: npt.NDArray[T], at: Int64, ordered: npt.NDArray[T]) -> None:
+    """Fill in `ordered`; at int64 [U], where each user's begin, is to write on."""
+    for row in range(len(user)):
+        place = at[user[row]]
+        ordered[place] = value[row]
+        at[user[row]] = place + 1
 
 
 @compiled

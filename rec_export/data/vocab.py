@@ -11,6 +11,7 @@ from rec_export.data.columns import Int32, Int64, comparable
 from rec_export.errors import DataError, some
 
 UNKNOWN = -1  # the row of an id that is not in a vocabulary; towers send it to their out-of-vocabulary row
+FEW = 4  # times fewer ids than are known, of which a table is made instead
 
 
 @final
@@ -33,11 +34,15 @@ class Vocab:
             )
         if len(known) == 0:
             return np.full(len(wanted), UNKNOWN)
-        return pc.fill_null(pc.index_in(wanted, known), UNKNOWN).to_numpy(zero_copy_only=False).astype(np.int64)
+        if len(wanted) < len(known) // FEW:
+            return rows_of_few(wanted, known)
+        return places(wanted, known)
 
     def plus(self, ids: pa.Array) -> "Vocab":
         """This vocabulary with the ids it does not know at its end, in shuffled order."""
         new = shuffled(pc.filter(ids, pa.array(self.rows(ids) == UNKNOWN)))
+        if len(new) == 0:
+            return self
         for kind in (self.ids.type, new.type) if pa.types.is_integer(new.type) else (self.ids.type,):
             known, more = in_type(self.ids, kind), in_type(new, kind)
             if known is not None and more is not None:
@@ -50,6 +55,21 @@ class Vocab:
     def take(self, rows: Int64 | Int32) -> pa.Array:
         """The ids of rows, in the type they came in."""
         return self.ids.take(pa.array(rows))
+
+
+def places(wanted: pa.Array, known: pa.Array) -> Int64:
+    """The first place of each id among those that are known, int64 [R]; UNKNOWN where there is none."""
+    return pc.fill_null(pc.index_in(wanted, known), UNKNOWN).to_numpy(zero_copy_only=False).astype(np.int64)
+
+
+def rows_of_few(wanted: pa.Array, known: pa.Array) -> Int64:
+    """The same for a few ids of many, each known once: a table of those that are wanted is soon made."""
+    coded = wanted.dictionary_encode()
+    found = places(known, coded.dictionary)
+    there = np.flatnonzero(found != UNKNOWN)
+    row = np.full(len(coded.dictionary) + 1, UNKNOWN)  # the last for a null
+    row[found[there]] = there
+    return row[pc.fill_null(coded.indices, -1).to_numpy(zero_copy_only=False)]
 
 
 def in_type(ids: pa.Array, kind: pa.DataType) -> pa.Array | None:

@@ -15,8 +15,9 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from batch_jobs.audit import BROKEN, Evidence, one_in, overlap
+from batch_jobs.audit import Evidence, one_in, overlap
 from batch_jobs.gates import COMPARED, Candidate, Gatekeeper
+from batch_jobs.part_lists import BROKEN
 from batch_jobs.task import Task
 from rec_export.errors import UsageError
 from rec_export.recs import Recs

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from batch_jobs.audit import Evidence, one_in
+from batch_jobs.audit import Evidence, hashes, one_in
 from batch_jobs.parts import MODEL, Lists, write_part
 from rec_export.data.columns import Int64
 from rec_export.data.vocab import Vocab
@@ -84,7 +84,7 @@ def test_a_part_is_read_back_alike_a_few_row_groups_at_a_time(tmp_path: Path, mo
     blocks = [block(np.arange(first, first + 5), [3] * 5) for first in range(0, 40, 5)]
     write_part(tmp_path / "part.parquet", blocks, users, items, 3, {})
     whole = Evidence.of(tmp_path / "part.parquet", one_in(1))
-    monkeypatch.setattr("batch_jobs.audit.ROWS_AT_ONCE", 40)
+    monkeypatch.setattr("batch_jobs.part_lists.ROWS_AT_ONCE", 40)
     found = Evidence.of(tmp_path / "part.parquet", one_in(1))
     assert (found.users, found.rows, found.flat, found.broken) == (whole.users, whole.rows, whole.flat, whole.broken)
     assert (found.audit(), found.sample, found.ends) == (whole.audit(), whole.sample, whole.ends)
@@ -110,7 +110,7 @@ def test_lists_that_row_groups_cut_are_read_back_whole(
     users, items = Vocab(ids(kind, 40)), Vocab(ids(kind, ITEMS))
     write_part(tmp_path / "part.parquet", [block(np.arange(40), [7] * 40, 7)], users, items, 7, {})
     pq.write_table(pq.read_table(tmp_path / "part.parquet"), tmp_path / "cut.parquet", row_group_size=rows)
-    monkeypatch.setattr("batch_jobs.audit.ROWS_AT_ONCE", 16)
+    monkeypatch.setattr("batch_jobs.part_lists.ROWS_AT_ONCE", 16)
     found, whole = (Evidence.of(tmp_path / f"{name}.parquet", one_in(1)) for name in ("cut", "part"))
     assert not any(found.broken.values())
     assert (found.users, found.rows, found.audit(), found.sample) == (
@@ -133,3 +133,24 @@ def test_users_that_are_null_are_missing_values(tmp_path: Path) -> None:
     gaps = pa.array([None, None, None, *table["user_id"].to_pylist()[3:]])
     pq.write_table(table.set_column(0, "user_id", gaps), path)
     assert Evidence.of(path, one_in(1)).audit().broken["missing values"] == 3
+
+
+@pytest.mark.parametrize("apart", [1, 7, 10**12])
+def test_what_is_counted_of_items_does_not_depend_on_how_far_their_numbers_lie_apart(
+    apart: int, tmp_path: Path
+) -> None:
+    path, numbers = tmp_path / "part.parquet", np.arange(ITEMS) * apart - 3
+    write_part(path, [block(np.arange(5), [3, 2, 3, 0, 3])], Vocab(ids(pa.int64(), 5)), Vocab(pa.array(numbers)), 3, {})
+    table, found = pq.read_table(path), Evidence.of(path, one_in(1))
+    item, times = np.unique(table["item_id"], return_counts=True)
+    assert found.item.to_dict() == dict(zip(hashes(pa.array(item)), times, strict=True))
+    assert found.sample.to_pydict() == table.select(["user_id", "item_id"]).to_pydict()
+
+
+def test_the_blocks_of_users_do_not_show_in_the_row_groups(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("batch_jobs.parts.ROWS_AT_ONCE", 24)
+    users, items = Vocab(ids(pa.string(), 40)), Vocab(ids(pa.int64(), ITEMS))
+    blocks = [block(np.arange(first, first + 2), [3] * 2) for first in range(0, 40, 2)]
+    write_part(tmp_path / "part.parquet", blocks, users, items, 3, {})
+    rows = pq.ParquetFile(tmp_path / "part.parquet").metadata
+    assert [rows.row_group(group).num_rows for group in range(rows.num_row_groups)] == [24] * 5

@@ -40,6 +40,18 @@ def test_a_number_and_its_text_are_the_same_id(known: list[int], asked: list[int
     assert Vocab(numbers.cast(pa.string())).rows(pa.array(asked, pa.int64())).tolist() == expected
 
 
+@given(
+    known=st.lists(st.integers(0, 60), min_size=1, unique=True),
+    asked=st.lists(st.integers(-5, 65) | st.none(), max_size=20),
+    text=st.booleans(),
+)
+def test_few_ids_have_the_rows_that_many_have(known: list[int], asked: list[int | None], text: bool) -> None:
+    kind = pa.string() if text else pa.int64()
+    vocab, wanted = Vocab(pa.array(known).cast(kind)), pa.array(asked, pa.int64()).cast(kind)
+    row = {number: place for place, number in enumerate(known)}
+    assert vocab.rows(wanted).tolist() == [UNKNOWN if one is None else row.get(one, UNKNOWN) for one in asked]
+
+
 def test_composed_and_decomposed_letters_are_two_ids() -> None:
     vocab = Vocab(pa.array(["é", "e\u0301"]))
     assert vocab.rows(pa.array(["e\u0301", "é"])).tolist() == [1, 0]
