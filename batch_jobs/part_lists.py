@@ -145,7 +145,7 @@ def placed(column: pa.ChunkedArray) -> tuple[Int32, pa.Array]:
     if pa.types.is_integer(column.type) and len(column) and not column.null_count:
         value = column.to_numpy()
         low, high = int(value.min()), int(value.max())
-        if high - low < len(value):
+        if high - low < min(len(value), np.iinfo(value.dtype).max):  # else the difference is no number of the type
             return (value - value.dtype.type(low)).astype(np.int32), pa.array(
                 np.arange(low, high + 1, dtype=value.dtype)
             )

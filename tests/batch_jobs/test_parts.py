@@ -10,6 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from batch_jobs.audit import Evidence, hashes, one_in
+from batch_jobs.part_lists import placed
 from batch_jobs.parts import MODEL, Lists, write_part
 from rec_export.data.columns import Int64
 from rec_export.data.vocab import Vocab
@@ -154,3 +155,9 @@ def test_the_blocks_of_users_do_not_show_in_the_row_groups(tmp_path: Path, monke
     write_part(tmp_path / "part.parquet", blocks, users, items, 3, {})
     rows = pq.ParquetFile(tmp_path / "part.parquet").metadata
     assert [rows.row_group(group).num_rows for group in range(rows.num_row_groups)] == [24] * 5
+
+
+@pytest.mark.parametrize("value", [[*range(-128, 128)], [*range(128)], [127, 126] * 100], ids=len)
+def test_ids_that_fill_a_narrow_type_are_read_as_they_are(value: list[int]) -> None:
+    place, others = placed(pa.chunked_array([pa.array(value, pa.int8())]))
+    assert others.take(pa.array(place)).to_pylist() == value

@@ -32,3 +32,16 @@ def test_a_batch_in_training_has_the_sums_and_the_gradients_of_the_whole_table(r
         told.append((total, *torch.autograd.grad(total, (vectors, encoder.log_rates), slope)))
     for product, bag in zip(*told, strict=True):
         torch.testing.assert_close(bag[:ROWS], product[:ROWS])
+
+
+@pytest.mark.parametrize("ids", [True, False])
+def test_histories_of_items_with_attributes_are_learned_in_bfloat16(ids: bool) -> None:
+    encoder = HistoryEncoder(TableSizes(rows=ROWS, tags=4), DIM, 3, ids=ids)
+    inputs = {"row": torch.arange(ROWS), "tags": torch.randint(4, (ROWS, 2))}
+    history, length = torch.randint(ROWS, (8, 5)), torch.full((8,), 5)
+    with torch.autocast("cpu", torch.bfloat16):
+        encoder.meet(inputs)
+        total = encoder(history, length)
+    total.sum().backward()
+    gradients = [weight.grad for weight in encoder.parameters()]
+    assert [gradient is not None and bool(gradient.any()) for gradient in gradients] == [True] * len(gradients)
