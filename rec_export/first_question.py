@@ -17,17 +17,19 @@ Ask = Callable[[str, Read], str | None]
 
 
 def answered(given: Given, say: Say, ask: Ask) -> Given:
-    """What was said of the log, with the answers to what it leaves open; nothing is asked where nothing is open."""
+    """What was said of the log, with the answers to what it leaves open; nothing is asked where nothing is open, or
+    where too few columns are left to answer with.
+    """
     types = types_in(given.log)
     roles = roles_of(types, given.columns())
     unsaid = [role for role in NEEDED if roles[role] is None]
     if roles["time"] is None and len(moments_of(types)) > 1:  # which one, only a person knows
         unsaid.append("time")
-    if not unsaid:
+    free = [name for name in types if name not in roles.values()]
+    if not unsaid or len(free) < sum(role in NEEDED for role in unsaid):
         return given
     for line in shown(given.log, types, roles, unsaid):
         say(line)
-    free = [name for name in types if name not in roles.values()]
     answers: dict[str, str | None] = {}
     for role in unsaid:
         needed = role in NEEDED

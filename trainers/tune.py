@@ -59,6 +59,11 @@ class Choice(Record):
         whole = all(re.fullmatch(r"-?[0-9]+", match[bound]) for bound in ("low", "high"))
         return cls(key=match["key"], low=low, high=high, whole=whole)
 
+    @property
+    def ends(self) -> tuple[str, ...]:
+        """All values of a list, or the bounds of a range."""
+        return self.values or (str(self.low), str(self.high))
+
     def suggest(self, trial: "optuna.Trial") -> str:
         """A change of the configuration."""
         if self.low is None or self.high is None:
@@ -100,7 +105,7 @@ def run(job: TuneJob) -> Tuned:
     spec = spec_of(config.model, "the configuration")
     choices = job.choices or usual(job.config, changes)
     for choice in choices:  # a slip should not wait for the data
-        check(choice, job.config, changes)
+        check(choice, choices, job.config, changes)
     source = read_source(config, spec)
     facts = {
         "inputs": source.hashes,
@@ -130,15 +135,25 @@ def run(job: TuneJob) -> Tuned:
     return tuned
 
 
-def check(choice: Choice, path: Path, changes: tuple[str, ...]) -> None:
-    """Raise UsageError where the configuration or the model does not take one of the values that are to be tried."""
-    for value in choice.values or (choice.low, choice.high):
-        try:
-            config = Config.load(path, (*changes, f"{choice.key}={value}"))
-            spec_of(config.model, "the configuration")
-        except UsageError as error:
-            reason = str(error).removeprefix(f"{path} with --set: ")
-            raise UsageError(f"--search {choice.key}={value}: {reason}") from error
+def check(choice: Choice, choices: tuple[Choice, ...], path: Path, changes: tuple[str, ...]) -> None:
+    """Raise UsageError where the configuration or the model does not take one of the values that are to be tried,
+    neither of the model that it names nor of the first one that is searched for.
+    """
+    model = tuple(f"{one.key}={one.ends[0]}" for one in choices if one.key == "model.name" and one is not choice)
+    for value in choice.ends:
+        change = f"{choice.key}={value}"
+        reason = slip(path, (*changes, change))
+        if reason is not None and slip(path, (*changes, *model, change)) is not None:
+            raise UsageError(f"--search {change}: {reason}")
+
+
+def slip(path: Path, changes: tuple[str, ...]) -> str | None:
+    """Why the configuration or the model does not take these changes, or None."""
+    try:
+        spec_of(Config.load(path, changes).model, "the configuration")
+    except UsageError as error:
+        return str(error).removeprefix(f"{path} with --set: ")
+    return None
 
 
 def study_of(job: TuneJob, config: Config, facts: dict[str, Any]) -> "optuna.Study":

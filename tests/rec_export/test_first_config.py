@@ -148,6 +148,16 @@ def test_at_a_terminal_nothing_is_asked_where_names_tell(
     assert "?" not in done(*arguments(shop, tmp_path / "config.yaml"))
 
 
+def test_at_a_terminal_nobody_is_asked_for_more_columns_than_there_are(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log = write_table(tmp_path / "log.parquet", user_id=list("aabbcc"), stars=[1, 2, 3, 4, 5, 5])
+    monkeypatch.setattr("rec_export.main_job_command.at_terminal", lambda: True)
+    answer = CliRunner().invoke(cli, ["-q", "init", str(log), "-o", str(tmp_path / "config.yaml")], input="stars\n")
+    assert "Which" not in answer.output
+    assert "is the item; name it with --item. It has: user_id, stars" in str(answer.exception)
+
+
 def test_no_value_of_a_user_is_shown_and_no_line_is_broken(tmp_path: Path) -> None:
     log = write_table(tmp_path / "log.parquet", user_id=list("aabbcc") * 2, item_id=list("xyzxyz") * 2)
     users = write_table(tmp_path / "users.parquet", user_id=list("abc"), town=["Secretville", "Secretville", "B"])

@@ -58,6 +58,12 @@ def test_a_slip_in_what_is_searched_is_blamed_on_it_before_anything_is_done(
     assert (code, said in err, list(tmp_path.iterdir())) == (2, True, [])
 
 
+def test_a_key_of_a_model_that_is_searched_for_is_no_slip(shop: Path, tmp_path: Path) -> None:
+    searched = "--search", "model.name=hybrid,gated", "--search", "model.rates=2,3", "--search", "training.lrr=1,2"
+    code, _, err = command("-q", *words(shop, tmp_path / "tuned", 2, *searched))
+    assert (code, "--search training.lrr=1: unknown key" in err) == (2, True)
+
+
 @pytest.mark.parametrize("text", ["training.lr", "training.lr=0.1", "training.lr=a..b", "training.lr=1..0.1", "=1..2"])
 def test_a_slip_in_a_search_is_named(text: str) -> None:
     with pytest.raises(UsageError, match="--search is"):
