@@ -87,16 +87,19 @@ def stored(columns: pa.Schema) -> pa.Schema:
 
 
 def row_groups(blocks: Iterable[Lists], most: int) -> Iterator[list[Lists]]:
-    """Lists put together to about `most` rows: small row groups cost more, and Arrow would end one within a list."""
-    held, rows = list[Lists](), 0
+    """Lists put together to about `most` rows: small row groups cost more, and Arrow would end one within a list.
+
+    Places that hold no item count too, as they take the same memory.
+    """
+    held, places = list[Lists](), 0
     for lists in blocks:
         for some in whole_lists(lists, most):
-            size = int(some.best.count.sum())
-            if held and rows + size > most:
+            size = some.best.item_row.size
+            if held and places + size > most:
                 yield held
-                held, rows = [], 0
+                held, places = [], 0
             held.append(some)
-            rows += size
+            places += size
     if held:
         yield held
 

@@ -11,7 +11,7 @@ import pytest
 
 from batch_jobs.audit import Evidence, hashes, one_in
 from batch_jobs.part_lists import placed
-from batch_jobs.parts import MODEL, Lists, write_part
+from batch_jobs.parts import MODEL, Lists, row_groups, write_part
 from rec_export.data.columns import Int64
 from rec_export.data.vocab import Vocab
 from rec_export.errors import DataError
@@ -161,3 +161,8 @@ def test_the_blocks_of_users_do_not_show_in_the_row_groups(tmp_path: Path, monke
 def test_ids_that_fill_a_narrow_type_are_read_as_they_are(value: list[int]) -> None:
     place, others = placed(pa.chunked_array([pa.array(value, pa.int8())]))
     assert others.take(pa.array(place)).to_pylist() == value
+
+
+def test_lists_that_are_nearly_empty_are_not_held_until_their_items_fill_a_row_group() -> None:
+    blocks = [block(np.arange(first, first + 2), [0, 1], 5) for first in range(0, 40, 2)]
+    assert [len(group) for group in row_groups(blocks, 40)] == [4] * 5
