@@ -182,7 +182,7 @@ def test_of_99_drawn_items_the_figures_are_marked_as_such(
     place = lines.index(
         "among sampled items, for comparison with papers alone: not to be compared with the figures above"
     )
-    assert [line.split()[0] for line in lines[place + 1 :]] == ["hybrid", "popular", "recent"]
+    assert [line.split()[0] for line in lines[place + 1 : place + 4]] == ["hybrid", "popular", "recent"]
     said = json.loads(done("evaluate", trained, *words, "--json"))
     assert set(said["sampled"]["recent"]) == {"hr@10", "ndcg@10"}
     assert 10 / 31 < said["sampled"]["recent"]["hr@10"] < 1  # better than chance
