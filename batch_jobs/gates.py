@@ -10,6 +10,7 @@ import shutil
 import subprocess
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
+from datetime import time as clock
 from math import log2
 from pathlib import Path
 from statistics import median
@@ -166,7 +167,7 @@ class Gatekeeper:
         if run.as_of is None:
             yield skipped("newest_event", "the log has no times")
         else:
-            hours = (min(now, end) - datetime.fromisoformat(run.as_of)) / timedelta(hours=1)
+            hours = max((min(now, end) - newest(run.as_of)) / timedelta(hours=1), 0.0)
             found = at_most("newest_event", hours, self.gates.newest_event_hours, "hours")
             why = f"; the newest row is of {run.as_of[:10]}: give its day as --run-date, or raise newest_event_hours"
             yield found if found.verdict == "passed" else found.model_copy(update={"limit": found.limit + why})
@@ -218,6 +219,12 @@ def words_of(command: str | None) -> list[str]:
     return words
 
 
+def newest(as_of: str) -> datetime:
+    """The time of a log's newest row; midnight sharp is a date without a time, which stands for its whole day."""
+    time = datetime.fromisoformat(as_of)
+    return time if time.time() != clock.min else time + timedelta(days=1)
+
+
 def last_before(recs: Published, run_date: str) -> RunManifest | None:
     """The manifest of the newest live run of an earlier date, of those whose manifest can be read; None without any."""
     for date in reversed(recs.dates()):
@@ -259,3 +266,12 @@ def sentence(verdicts: tuple[Verdict, ...]) -> str:
         f"{one.gate} is {one.value:g}, but should be {one.limit}" + (f" ({one.reason})" if one.reason else "")
         for one in refused
     )
+
+
+def answer(verdicts: tuple[Verdict, ...]) -> str:
+    """What a person can do about refusals, as a clause to follow; nothing where one of them cannot be forced."""
+    refused = [one.gate for one in verdicts if one.verdict == "refused"]
+    if STRUCTURE in refused:
+        return ""
+    words = " ".join(f"--force-gate {gate}" for gate in refused)
+    return f"; mend the input, or answer for it: {words} --reason TEXT"

@@ -22,6 +22,7 @@ from rec_export.first_look import first_look
 from rec_export.lists import show_lists
 from rec_export.models import spec_of
 from rec_export.record import Record
+from rec_export.thresholds import Gates
 from rec_export.towers import ModelSpec
 from rec_export.words import counted
 
@@ -169,6 +170,7 @@ def export(steps: Steps, say: Say) -> None:
 
 def score(job: MainJob, config: Config, source: Source, steps: Steps, say: Say) -> None:
     """Score everybody as of the end of the log, and show two lists."""
+    from batch_jobs.gates import Gatekeeper, sentence
     from batch_jobs.job import ScoreJob
     from batch_jobs.scoring import run as publish
 
@@ -189,6 +191,10 @@ def score(job: MainJob, config: Config, source: Source, steps: Steps, say: Say) 
         f"{'Wrote' if done.fresh else 'Kept':<10}{live} ({size_of(manifest.bytes)})  {steps.checkpoint}"
         f"  {steps.bundle}  {steps.config}"
     )
+    gates = Gates() if config.nightly is None else config.nightly.gates
+    refused = sentence(tuple(Gatekeeper(gates).alone(manifest)))
+    if refused:
+        say(f"WARNING   `nightly` would refuse such lists: {refused}; docs/nightly.md")
     for line in show_lists(live, source, config.data):
         say(line)
     words = [job.program, "nightly", steps.config]

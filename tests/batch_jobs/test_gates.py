@@ -16,7 +16,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from batch_jobs.audit import Evidence, one_in, overlap
-from batch_jobs.gates import COMPARED, Candidate, Gatekeeper
+from batch_jobs.gates import COMPARED, Candidate, Gatekeeper, answer, at_most
 from batch_jobs.part_lists import BROKEN
 from batch_jobs.task import Task
 from rec_export.errors import UsageError
@@ -142,7 +142,7 @@ DEFECTS: dict[str, tuple[Callable[[Frame], Frame], dict[str, Any], set[str]]] = 
     "users lost": (only(50), {"users": 50}, {"users"}),
     "all users cold": (assign(source="cold"), {}, {"sources"}),
     "ids of another kind": (lambda r: r.assign(item_id="x" + r.item_id), {}, {"overlap"}),
-    "an old log": (lambda r: r, {"as_of": "2026-11-19T00:00:00+00:00"}, {"newest_event"}),
+    "an old log": (lambda r: r, {"as_of": "2026-11-19T09:00:00+00:00"}, {"newest_event"}),
     "half of the log": (lambda r: r, {"log_rows": 500}, {"log_rows"}),
     "strange users in the log": (lambda r: r, {"unknown_users": 0.6}, {"unknown_users"}),
     "scores of another scale": (lambda r: r.assign(score=r.score * 3), {}, {"score_shift"}),
@@ -193,6 +193,22 @@ def test_a_model_that_does_not_tell_users_apart_is_refused(
 ) -> None:
     monkeypatch.setattr("batch_jobs.gates.own_before_others", lambda task: found)
     assert said(nights(tmp_path)) == {"own_items": verdict}
+
+
+@pytest.mark.parametrize(
+    ("as_of", "verdicts"),
+    [("2026-11-19T00:00:00+00:00", {}), ("2026-11-19T00:00:01+00:00", {"newest_event": "refused"})],
+)
+def test_a_log_of_dates_is_as_new_as_the_end_of_its_newest_one(
+    as_of: str, verdicts: dict[str, str], tmp_path: Path
+) -> None:
+    assert said(nights(tmp_path, as_of=as_of)) == verdicts
+
+
+def test_who_is_refused_is_told_how_to_answer_for_it() -> None:
+    slips = tuple(one.model_copy(update={"gate": gate}) for gate in ("users", "items") for one in [at_most("x", 2, 1)])
+    assert answer(slips) == "; mend the input, or answer for it: --force-gate users --force-gate items --reason TEXT"
+    assert answer((*slips, at_most("structure", 2, 1))) == ""
 
 
 def test_an_old_model_is_warned_of(tmp_path: Path) -> None:

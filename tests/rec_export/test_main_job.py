@@ -66,6 +66,15 @@ def test_the_next_command_works_as_it_stands(ran: tuple[Path, list[str]], shop: 
     assert tonight["rank"].to_pylist()[:7] == list(range(1, 8))  # k is that of the run
 
 
+def test_lists_that_a_night_would_refuse_are_warned_of(ran: tuple[Path, list[str]]) -> None:
+    (said,) = (line for line in ran[1] if "`nightly` would refuse" in line)
+    begins, middle = (
+        "WARNING   `nightly` would refuse such lists: same_list is ",
+        ", but should be at most 0.05; first_item is ",
+    )
+    assert (said.startswith(begins), middle in said, said.endswith("at most 0.5; docs/nightly.md")) == (True,) * 3
+
+
 def test_the_config_that_is_left_trains_the_same_model(ran: tuple[Path, list[str]], tmp_path: Path) -> None:
     done("train", ran[0] / "config.yaml", "--out", tmp_path / "again")
     weights = "weights.safetensors"
