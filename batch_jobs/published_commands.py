@@ -175,7 +175,8 @@ def explain(run_date: datetime | None, rules: Path | None, as_json: bool, **opti
 def diff(as_json: bool, **options: Any) -> None:
     """Tell how the lists of RUN_A and RUN_B differ: users, items kept, items that come and go, scores.
 
-    A run is a read root (its newest day), the folder of a day in one, or any folder of parts.
+    A run is a read root (its newest day), the folder of a day in one, one that the gates refused
+    (recs.control/failed/...), or any folder of parts.
     """
     from rec_export.progress import busy
 

@@ -2,6 +2,7 @@
 
     recs/run_date=2026-11-20/part-00000-of-00004-<run_id>.parquet, _SUCCESS      the read root: committed runs only
     recs.control/manifests/run_date=2026-11-20/<run_id>.json                     written before the run is committed
+    recs.control/failed/<run_id>/manifest.json, run_date=2026-11-20/             what the gates refused
 
 The control folder is a sibling, because readers glob whatever lies below the root. Which run is live at a date is
 told by the names of its parts and by nothing else.
@@ -16,7 +17,7 @@ from typing import NamedTuple, Self
 
 from rec_export.errors import DataError, MissingInputError, ModelError, OutputExistsError, UsageError
 from rec_export.files import sha256
-from rec_export.run_manifest import PartFile, RunManifest
+from rec_export.run_manifest import PartFile, RunManifest, is_run
 
 SCHEMA = "1"  # of the parts, for readers: another number where a column goes or means something else
 MARK = "_SUCCESS"  # empty; a courtesy for sensors
@@ -29,6 +30,7 @@ KINDS = {"manifest.json": "a bundle", "spec.json": "a checkpoint", "manifests": 
 """What a folder is by a file in it."""
 
 MEND = "restore it from a backup, go back with `rec-export rollback`, or make the run again with --replace"
+AGAIN = "make the run again"
 
 
 class Recs(NamedTuple):
@@ -121,10 +123,34 @@ class Recs(NamedTuple):
             raise ModelError(f"{error}; {MEND}") from error
 
 
+class Refused(NamedTuple):
+    """A run that the gates refused, as it is kept in the control folder."""
+
+    folder: Path
+    manifest: RunManifest
+
+    @classmethod
+    def found(cls, path: Path) -> Self | None:
+        """The run at a path: its folder, or that of its parts. None: another thing lies there. Raises ModelError."""
+        whole = path.resolve()  # "." has no name of its own
+        folder = whole.parent if FOLDER.fullmatch(whole.name) else whole
+        told = folder / "manifest.json"
+        return cls(folder, RunManifest.read(told)) if is_run(told) else None
+
+    def verified(self) -> list[Path]:
+        """The parts, after their names, sizes and hashes were held against the manifest. Raises as `verified` does."""
+        parts = self.folder / f"run_date={self.manifest.run_date}"
+        if not parts.is_dir():
+            raise MissingInputError(f"{parts}, which held what was refused, is gone; {AGAIN}")
+        return matched(parts, self.manifest, AGAIN)
+
+
 def something_else(root: Path) -> str | None:
     """Why a path that is there cannot be a read root."""
     if root.exists() and not root.is_dir():
         return "is a file"
+    if is_run(root / "manifest.json"):
+        return "is a run that the gates refused, and no read root"
     left = next((name for name in KINDS if (root / name).exists()), None)
     return None if left is None else f"is {KINDS[left]}, as it holds {left}, and no read root"
 
@@ -156,20 +182,20 @@ def verified(recs: Recs, run_date: str) -> list[Path]:
     return verified(recs, run_date)
 
 
-def matched(live: Path, manifest: RunManifest) -> list[Path]:
-    """The parts in a folder, which must be those of a manifest."""
+def matched(live: Path, manifest: RunManifest, mend: str = MEND) -> list[Path]:
+    """The parts in a folder, which must be those of a manifest. Raises DataError, which ends with how to `mend` it."""
     found = {path.name for path in live.iterdir()} - {MARK}
     wanted = {part.name for part in manifest.files}
     for what, names in (("missing from", wanted - found), ("strange to", found - wanted)):
         if names:
             raise DataError(
-                f"{len(names)} files are {what} the run {manifest.run_id} in {live}, such as {min(names)}; {MEND}"
+                f"{len(names)} files are {what} the run {manifest.run_id} in {live}, such as {min(names)}; {mend}"
             )
     changed = [part.name for part in manifest.files if not unchanged(live, part)]
     if changed:
         raise DataError(
-            f"{len(changed)} of {len(wanted)} parts in {live} are not what was published, the first being"
-            f" {changed[0]}; {MEND}"
+            f"{len(changed)} of {len(wanted)} parts in {live} are not what was written, the first being"
+            f" {changed[0]}; {mend}"
         )
     return [live / part.name for part in manifest.files]
 

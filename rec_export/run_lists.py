@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 from rec_export.data.columns import Float32, Int64, whole
 from rec_export.errors import DataError, MissingInputError
 from rec_export.files import absent
-from rec_export.recs import PART, Recs, run_in, verified
+from rec_export.recs import PART, Recs, Refused, run_in, verified
 from rec_export.run_manifest import SOURCES, RunManifest
 
 SAMPLE = 50_000  # users whose lists are compared, about; all where there are not many more
@@ -28,12 +28,16 @@ class Run(NamedTuple):
 
     @classmethod
     def at(cls, path: Path) -> Self:
-        """A read root (its newest date), the folder of a date in one, or any folder of parts.
+        """A read root (its newest date), the folder of a date in one, a refused run, or any folder of parts.
 
-        What is published is verified. Raises MissingInputError or DataError.
+        What has a manifest is verified. Raises MissingInputError or DataError.
         """
         if not path.is_dir():
             raise absent(path, "name a read root, or a folder run_date=... in one")
+        refused = Refused.found(path)
+        if refused is not None:
+            told = refused.manifest
+            return cls(f"{told.run_date} ({told.run_id}, refused)", refused.verified(), told)
         folder = path
         if not any(PART.fullmatch(part.name) for part in path.iterdir()):
             recs = Recs.found(path)

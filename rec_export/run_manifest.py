@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from pathlib import Path
 from typing import Any, Literal, final
 
 from pydantic import Field
@@ -16,6 +17,15 @@ Facts = dict[str, str | int]
 def decided(rules: dict[str, Any]) -> Facts:
     """One hash of declared rules; nothing where there are none."""
     return {"rules": hashlib.sha256(json.dumps(rules, sort_keys=True).encode()).hexdigest()} if rules else {}
+
+
+def is_run(path: Path) -> bool:
+    """Whether a manifest.json is that of a run, not of a bundle: it alone says which run."""
+    try:
+        found = json.loads(path.read_bytes())
+    except (OSError, ValueError, RecursionError):
+        return False
+    return isinstance(found, dict) and "run_id" in found
 
 
 @final

@@ -7,6 +7,7 @@ from rec_export.errors import DeviceError, MissingInputError, ModelError, UsageE
 from rec_export.files import absent, files_below, sha256
 from rec_export.machine import free_memory
 from rec_export.record import Record
+from rec_export.run_manifest import is_run
 
 MANIFEST = "manifest.json"
 SEAL = "manifest.sha256"  # as `sha256sum` writes it
@@ -28,13 +29,15 @@ def write_manifest(folder: Path, manifest: Record) -> None:
 
 
 def check_manifest(folder: Path) -> None:
-    """Raise ModelError unless the manifest is the one that was written."""
+    """Raise ModelError unless the manifest is the one that was written, UsageError where it is that of a run."""
     if not folder.is_dir():
         raise absent(folder, f"make the bundle with `rec-export export CHECKPOINT --out {folder}`")
     if not (folder / MANIFEST).is_file():
         raise no_bundle(folder)
     seal = (folder / SEAL).read_bytes() if (folder / SEAL).is_file() else b""
     if seal != f"{sha256(folder / MANIFEST)}  {MANIFEST}\n".encode():
+        if is_run(folder / MANIFEST):
+            raise UsageError(f"{folder} is a run that the gates refused, and no bundle; `rec-export inspect` shows it")
         raise ModelError(f"{folder / MANIFEST} is not what was exported; restore it or export again")
 
 

@@ -7,7 +7,7 @@ from rec_export.files import absent
 from rec_export.inspection import models, published
 from rec_export.inspection.shown import Inspection
 from rec_export.inspection.single import single
-from rec_export.recs import FOLDER
+from rec_export.recs import FOLDER, Refused
 from rec_export.sealed import MANIFEST
 
 STEPS = "checkpoint", "bundle", "recs"
@@ -34,6 +34,9 @@ def looked(path: Path) -> Inspection:
         return single(path)
     if (path / "spec.json").is_file():
         return models.checkpoint(path)
+    kept = Refused.found(path)
+    if kept is not None:
+        return published.refused(path, kept)
     if (path / MANIFEST).is_file():
         return models.bundle(path)
     if FOLDER.fullmatch(path.resolve().name):

@@ -1,11 +1,12 @@
-"""A read root, or one run below it."""
+"""A read root, one run below it, or one that was refused."""
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from rec_export.errors import DataError, MissingInputError
-from rec_export.inspection.shown import Inspection, Row, size, table
-from rec_export.recs import FOLDER, Recs, run_in, verified
+from rec_export.inspection.shown import Inspection, Row, Section, size, table
+from rec_export.recs import FOLDER, Recs, Refused, run_in, verified
 from rec_export.run_manifest import RunManifest
 from rec_export.words import counted
 
@@ -36,6 +37,18 @@ def run(folder: Path) -> Inspection:
     recs, date = Recs.at(folder.parent), match[1]
     parts = verified(recs, date)
     manifest = recs.told(date, live(recs, date))
+    told = f"{counted(len(parts), 'part')} by the sha256 in {recs.manifest(date, manifest.run_id)}"
+    return Inspection("run", folder, told, *laid_out(manifest))
+
+
+def refused(folder: Path, kept: Refused) -> Inspection:
+    """A run that the gates refused, whose parts are held against its manifest. Raises DataError."""
+    told = f"{counted(len(kept.verified()), 'part')} by the sha256 in {kept.folder / 'manifest.json'}"
+    return Inspection("refused run", folder, told, *laid_out(kept.manifest))
+
+
+def laid_out(manifest: RunManifest) -> tuple[dict[str, Any], tuple[Section, ...]]:
+    """A run for machines, and for people."""
     files = [(part.name, size(part.bytes), f"{part.rows:,}", part.sha256[:12]) for part in manifest.files]
     gates = [
         (one.gate, one.verdict, "" if one.value is None else f"{one.value:g}", one.limit) for one in manifest.gates
@@ -45,8 +58,7 @@ def run(folder: Path) -> Inspection:
         *table("Gates", gates, GATE_HEAD),
         *table("Files", files, ("part", "size", "rows", "sha256")),
     )
-    told = f"{counted(len(parts), 'part')} by the sha256 in {recs.manifest(date, manifest.run_id)}"
-    return Inspection("run", folder, told, {"manifest": manifest.model_dump(mode="json")}, sections)
+    return {"manifest": manifest.model_dump(mode="json")}, sections
 
 
 def live(recs: Recs, date: str) -> str:

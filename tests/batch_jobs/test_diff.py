@@ -6,7 +6,9 @@ from pathlib import Path
 import pytest
 
 from batch_jobs.diff import DiffJob, run
+from rec_export.errors import DataError
 from tests.conftest import LAST_DAY, config_file, done, refusal, write_table
+from tests.made_up_run import made_up_run
 
 
 @pytest.fixture(scope="module")
@@ -74,3 +76,17 @@ def test_what_is_not_there_is_refused(two_days: Path, tmp_path: Path) -> None:
         "Error: DIR/nowhere does not exist; name a read root, or a folder run_date=... in one\n",
         [],
     )
+
+
+@pytest.mark.parametrize("inner", ["", "run_date=2026-11-20"])
+def test_a_refused_run_is_compared_and_held_against_its_manifest(inner: str, tmp_path: Path) -> None:
+    for number in (1, 2):
+        parts = tmp_path / f"{number:012x}" / "run_date=2026-11-20"
+        parts.mkdir(parents=True)
+        made_up_run(parts, "2026-11-20", number, parts=1, users=3).write(parts.parent / "manifest.json")
+    one, other = (tmp_path / f"{number:012x}" / inner for number in (1, 2))
+    found = run(DiffJob(before=one, after=other))
+    assert (found.after, found.both, found.segments["all"].same) == ("2026-11-20 (000000000002, refused)", 3, 1.0)
+    next(other.rglob("*.parquet")).write_bytes(b"")
+    with pytest.raises(DataError, match=r"1 of 1 parts in .* are not what was written"):
+        run(DiffJob(before=one, after=other))

@@ -137,7 +137,7 @@ def test_a_damaged_live_run_is_said_and_replaced_if_asked(place: Path) -> None:
     night(place, LAST)
     whole = live_part(place, LAST).read_bytes()
     live_part(place, LAST).write_bytes(whole[:-100])
-    assert "are not what was published" in night(place, LAST, code=65).err
+    assert "are not what was written" in night(place, LAST, code=65).err
     assert night(place, LAST, "--replace").out.startswith("published ")
     assert live_part(place, LAST).read_bytes() == whole
 

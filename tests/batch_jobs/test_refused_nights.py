@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from tests.batch_jobs.conftest import LAST, NEXT, halve, night, report
-from tests.conftest import contents
+from tests.conftest import contents, done
 
 
 def test_a_bad_night_is_refused_and_what_is_live_stays(place: Path) -> None:
@@ -20,6 +20,8 @@ def test_a_bad_night_is_refused_and_what_is_live_stays(place: Path) -> None:
     assert (told.outcome, told.exit_code, contents(place / "recs") == live) == ("refused", 80, True)
     assert "| log_rows | refused | 0." in (kept / "report.md").read_text()
     assert len(list(kept.rglob("*.parquet"))) == 1
+    assert "log_rows" in done("inspect", kept)
+    assert f"after   {NEXT} ({told.run_id}, refused)" in done("diff", place / "recs", kept)
 
 
 def test_a_refused_night_can_be_published_by_a_person_with_a_reason_and_without_scoring_again(place: Path) -> None:

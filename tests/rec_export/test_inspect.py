@@ -21,6 +21,7 @@ from rec_export.files import sha256
 from rec_export.inspection.look import look
 from rec_export.inspection.shown import plain
 from tests.conftest import LAST_DAY, command, done, refusal
+from tests.made_up_run import made_up_run
 
 ROOT = Path(cli.__file__).parents[1]
 NO_TORCH = "import sys; sys.modules['torch'] = None; from rec_export.cli import run; sys.exit(run(sys.argv[1:]))"
@@ -82,6 +83,38 @@ def test_a_read_root_and_a_run_are_told_whole(scored: Path) -> None:
     assert told(scored)["runs"] == {LAST_DAY: written}
     assert told(scored / f"run_date={LAST_DAY}")["manifest"] == written
     assert rows(done("inspect", scored), "Dates")[1][:2] == [LAST_DAY, written["run_id"]]
+
+
+@pytest.mark.parametrize("inner", ["", "run_date=2026-11-20"])
+def test_a_run_that_the_gates_refused_is_told_and_no_bundle(inner: str, tmp_path: Path) -> None:
+    kept = refused_run(tmp_path)
+    facts = told(kept / inner)
+    written = json.loads((kept / "manifest.json").read_text())
+    assert (facts["kind"], facts["manifest"]) == ("refused run", written)
+    flip(next(kept.rglob("*.parquet")))
+    said = (
+        "Error: 1 of 1 parts in DIR/run_date=2026-11-20 are not what was written, the first being"
+        " part-00000-of-00001-000000000001.parquet; make the run again\n"
+    )
+    assert refusal(kept, "inspect", kept / inner) == (65, said, [])
+
+
+def test_a_run_is_no_bundle_to_verify_and_no_read_root_to_status(tmp_path: Path) -> None:
+    kept = refused_run(tmp_path)
+    assert [refusal(kept, word, kept)[:2] for word in ("verify", "status")] == [
+        (2, "Error: DIR is a run that the gates refused, and no bundle; `rec-export inspect` shows it\n"),
+        (66, "Error: DIR is a run that the gates refused, and no read root; name the --out of `score` or `nightly`;"
+             " `rec-export inspect DIR` looks at this\n"),
+    ]  # fmt: skip
+
+
+def refused_run(folder: Path) -> Path:
+    """A run as it is kept when the gates refuse it."""
+    kept = folder / "recs.control" / "failed" / f"{1:012x}"
+    parts = kept / "run_date=2026-11-20"
+    parts.mkdir(parents=True)
+    made_up_run(parts, "2026-11-20", number=1, parts=1, users=3).write(kept / "manifest.json")
+    return kept
 
 
 @pytest.mark.parametrize("name", FORMS)
