@@ -80,6 +80,9 @@ class Checkpoint(NamedTuple):
         """Read a checkpoint. Raises MissingInputError or ModelError when it is not whole."""
         if (folder / "manifest.json").is_file() and not (folder / "spec.json").exists():
             raise UsageError(f"{folder} is a bundle; name the checkpoint that it was exported from")
+        inner = folder / "checkpoint"  # where `run` puts it
+        if not (folder / "spec.json").exists() and (inner / "spec.json").is_file():
+            raise MissingInputError(f"{folder} is no checkpoint; did you mean {str(inner)!r}?")
         blueprint = Blueprint.read(folder / "spec.json")
         if blueprint.format != FORMAT:
             raise ModelError(f"{folder} has format {blueprint.format}, this version reads {FORMAT}; train again")

@@ -98,7 +98,9 @@ class Recs(NamedTuple):
         """A date that has a run; the newest, if none is named."""
         dates = self.dates()
         if not dates:
-            raise MissingInputError(f"nothing is published below {self.root}; name the --out of a run")
+            inner = self.root / "recs"  # where `run` puts it
+            meant = f"did you mean {str(inner)!r}?" if inner.is_dir() else "name the --out of a run"
+            raise MissingInputError(f"nothing is published below {self.root}; {meant}")
         wanted = run_date or dates[-1]
         if not self.live(wanted).is_dir():
             newest = ", ".join(dates[-3:])

@@ -90,6 +90,25 @@ def test_a_path_or_device_that_cannot_be(arguments: str, code: int, sentence: st
 
 
 @pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        ("evaluate DIR/out", "DIR/out is no checkpoint; did you mean 'DIR/out/checkpoint'?"),
+        ("export DIR/out --out DIR/new", "DIR/out is no checkpoint; did you mean 'DIR/out/checkpoint'?"),
+        ("export DIR/out --out DIR/new --dry-run", "DIR/out is no checkpoint; did you mean 'DIR/out/checkpoint'?"),
+        ("verify-run DIR/out", "nothing is published below DIR/out; did you mean 'DIR/out/recs'?"),
+        ("diff DIR/out DIR/recs2", "nothing is published below DIR/out; did you mean 'DIR/out/recs'?"),
+        ("rollback DIR/out --reason none", "nothing is published below DIR/out; did you mean 'DIR/out/recs'?"),
+    ],
+)
+def test_the_step_that_was_meant_is_named_for_the_directory_of_run(arguments: str, sentence: str, place: Path) -> None:
+    (place / "out" / "recs" / "run_date=2026-11-20").mkdir(parents=True)
+    (place / "out" / "checkpoint").mkdir()
+    (place / "out" / "checkpoint" / "spec.json").touch()
+    words = [word.replace("DIR", str(place)) for word in arguments.split()]
+    assert refusal(place, *words) == error(66, sentence)
+
+
+@pytest.mark.parametrize(
     "arguments",
     ["run DIR/log.parquet -o URL", "train DIR/config.yaml --out URL", "report URL --out DIR/page.html", "inspect URL"],
 )
