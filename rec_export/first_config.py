@@ -58,7 +58,7 @@ class InitJob(Record):
 
 def run(job: InitJob, say: Say) -> None:
     """Look at the files, tell what was found, and write job.out. Raises OutputExistsError where something is there."""
-    refuse_existing(job.out)
+    refuse_existing(job.out, "file")
     data = guess_data(job.given)
     source = Source.read(data)
     for line in first_look(job.given.log, data, source):
@@ -66,7 +66,7 @@ def run(job: InitJob, say: Say) -> None:
     text = "\n".join(written(data, source, job.given.columns(), job.out.absolute().parent.resolve())) + "\n"
     with storage_errors(job.out):
         job.out.parent.mkdir(parents=True, exist_ok=True)
-        refuse_existing(job.out)
+        refuse_existing(job.out, "file")
         write_whole(job.out, text)
     say(f"Wrote     {job.out}   look at it and change what is wrong")
     say(f"Next      {shlex.join([job.program, 'train', str(job.out), '--out', 'checkpoint'])}")

@@ -76,7 +76,7 @@ def init(out: Path, **given: Any) -> None:
     from rec_export.first_config import InitJob
     from rec_export.first_config import run as run_job
 
-    refuse_existing(out)  # before anybody is asked
+    refuse_existing(out, "file")  # before anybody is asked
     run_job(InitJob(given=told(given), out=out, program=program()), click.echo)
 
 

@@ -75,7 +75,7 @@ def test_the_next_command_works(shop_copy: Path, tmp_path: Path, monkeypatch: py
 def test_nothing_is_written_over(shop: Path, tmp_path: Path) -> None:
     (tmp_path / "config.yaml").write_text("mine")
     said = refusal(tmp_path, *arguments(shop, tmp_path / "config.yaml"))
-    sentence = "Error: DIR/config.yaml already exists; name a new directory or remove it first\n"
+    sentence = "Error: DIR/config.yaml already exists; name a new file or remove it first\n"
     assert said == (73, sentence, [])
 
 
