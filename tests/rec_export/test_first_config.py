@@ -154,6 +154,7 @@ def test_at_a_terminal_only_what_cannot_be_told_is_asked(tmp_path: Path, monkeyp
     read = Config.load(tmp_path / "config.yaml").data.interactions
     assert (read.user, read.item, read.time, read.value) == ("who", "what", "paid", "stars")
     assert "called 'wo'; did you mean 'who'?" in answer.output
+    assert f"The names of the columns of {log} do not tell the user, the item and the time:\n" in answer.output
     assert "not read: sent (taken for no user, item, time or value)" in answer.output
 
 
