@@ -12,7 +12,7 @@ import yaml
 from rec_export.config import Config
 from rec_export.data.columns import date, unit_of
 from rec_export.data.config import Attributes, DataConfig, Interactions
-from rec_export.data.guess import RATING, TIME, Given, guess_data, match
+from rec_export.data.guess import TIME, Given, guess_data, match, of_stars
 from rec_export.data.read import names_in, read_table
 from rec_export.data.source import Source
 from rec_export.errors import shorten
@@ -122,7 +122,8 @@ def positive_line(log: Interactions, source: Source) -> str:
     if log.positive is None:
         return noted("    # positive:", "every row is a liking; give the least value that is one")
     liked = f"{int(source.events.positive.sum()):,} rows are likings"
-    reason = "of stars" if (log.value or "").lower() in RATING else "above zero"
+    values = source.events.value
+    reason = "of stars" if log.value and values is not None and of_stars(log.value, values) else "above zero"
     return noted(f"    positive: {log.positive:g}", f"{reason}; {liked}, the others count as seen")
 
 

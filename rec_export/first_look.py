@@ -10,12 +10,13 @@ import pyarrow.compute as pc
 
 from rec_export.data.columns import DAY, date, unit_of
 from rec_export.data.config import Attributes, DataConfig, Interactions
+from rec_export.data.guess import moments_of
 from rec_export.data.keys import Keys
-from rec_export.data.read import left_out, names_in, parts_of, read_table
+from rec_export.data.read import left_out, names_in, parts_of, read_table, types_in
 from rec_export.data.source import Source
 from rec_export.data.vocab import UNKNOWN, Vocab
 from rec_export.errors import shorten
-from rec_export.words import counted
+from rec_export.words import counted, listed
 
 FEW = 1000  # events
 LONGEST = 400  # characters of names
@@ -42,6 +43,7 @@ def first_look(path: Path, data: DataConfig, source: Source) -> Iterator[str]:
             yield from listed_as_text(declared, table)
             yield from undescribed(name.lower(), events.item_id if name == "Items" else events.user_id, table)
     yield from notes(source)
+    yield from undated(data.interactions)
     yield from strange_dates(source)
 
 
@@ -123,7 +125,18 @@ def notes(source: Source) -> Iterator[str]:
         yield f"Note      {len(events.positive) - pairs:,} events repeat a user and an item; all count for trends"
     if single:
         yield f"Note      {counted(single, 'user')} with a single event: kept, and scored like the rest"
-    if events.time is None:
-        yield "Note      no column is known as a time (--time names one), so the lists are dated today"
     if len(events.positive) < FEW:
         yield f"Note      {len(events.positive):,} events are very few; do not expect much of the lists"
+
+
+def undated(log: Interactions) -> Iterator[str]:
+    """A note on a log without time, with the columns that could be it: which one, only a person knows."""
+    if log.time is not None:
+        return
+    moments = moments_of(types_in(log.path))
+    if not moments:
+        yield "Note      no column is known as a time (--time names one), so the lists are dated today"
+        return
+    hold, one = ("holds", "it") if len(moments) == 1 else ("hold", "one")
+    known = f"no column is known as the time; {listed(moments)} {hold} times: name {one} by --time"
+    yield f"Note      {known}, or the lists are dated today"

@@ -8,6 +8,7 @@ import pyarrow as pa
 from rec_export.data.guess import NEEDED, Given, moments_of, roles_of
 from rec_export.data.read import types_in
 from rec_export.errors import UsageError, nearest
+from rec_export.words import listed
 
 Say = Callable[[str], None]
 Read = Callable[[str], str | None]
@@ -45,7 +46,7 @@ def shown(
     """Each column of the log, its type, and what it is taken for."""
     taken = {name: role for role, name in roles.items() if name is not None}
     width = max(map(len, types))
-    yield f"The names of the columns of {log} do not tell {' and '.join(f'the {role}' for role in unsaid)}:"
+    yield f"The names of the columns of {log} do not tell {listed(f'the {role}' for role in unsaid)}:"
     for name, kind in types.items():
         yield f"  {name:<{width}}  {kind!s:<13}  {taken.get(name, '-')}"
 

@@ -74,7 +74,13 @@ def known_and_test(checkpoint: Checkpoint, test: Path | None) -> tuple[Events, E
     rows = source.rows(Part.TEST)
     if not rows.any():
         raise UsageError(
-            "the checkpoint's split (data.split) holds out no test rows; name a file of later rows with --test,"
-            " or train with --set data.split.by=time (or random)"
+            "the checkpoint's split (data.split) holds out no test rows; "
+            + ways_to_hold_out(data.interactions, "train")
         )
     return select(source.events, source.rows(Part.TRAIN, Part.VALID)), select(source.events, rows)
+
+
+def ways_to_hold_out(log: Interactions, do: str) -> str:
+    """What to do where nothing is held out; in a log without time no rows are later, and none are split by time."""
+    rows, split = ("later", "time (or random)") if log.time is not None else ("other", "random (or user)")
+    return f"name a file of {rows} rows with --test, or {do} with --set data.split.by={split}"

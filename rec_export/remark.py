@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from rec_export.metrics import LOWER_IS_BETTER, Estimate, gain
+from rec_export.metrics import Estimate, gain
 
 MUST_BEAT = {
     "recent": "recent popularity",
@@ -20,11 +20,13 @@ def remark(
     rows: str,
     gaps: Mapping[str, Estimate] | None = None,
     label: str | None = None,
+    cut_short: bool = False,
 ) -> str | None:
     """The line, where the best baseline is as good as the model; of the model `popular`, which is one, there is none.
 
     `figures` holds the metric of "model" and of the baselines on these rows; `gaps` the paired differences of the model
-    to them, where they are known; `label` is what tells the model from others.
+    to them, where they are known; `label` is what tells the model from others; `cut_short` says that its best epoch was
+    the last one allowed.
     """
     beside = [name for name in MUST_BEAT if name in figures]
     best = max(beside, key=lambda name: gain(metric, figures[name]), default=None)
@@ -34,23 +36,20 @@ def remark(
     apart = figures["model"] - figures[best] if gap is None else gap.mean
     if gain(metric, apart) > 0:
         return None
-    told = f"{metric} {figures['model']:.4f} against {figures[best]:.4f}, a difference of {apart:+.4f}"
-    return (
-        f"{label or model} does no better than {MUST_BEAT[best]} on the {rows} rows: {told}{sureness(metric, gap)};"
-        f" {remedy(best)}"
-    )
+    verb, sureness = "does no better than", "no interval is computed"
+    if gap is not None and gap.low < gap.high:  # without draws both ends are the mean
+        sure = max(gain(metric, gap.low), gain(metric, gap.high)) < 0
+        verb = "does worse than" if sure else verb
+        interval = f"the difference lies in [{gap.low:+.4f}, {gap.high:+.4f}]"
+        sureness = interval if sure else f"{interval} and may be chance"
+    told = f"{metric} {figures['model']:.4f} against {figures[best]:.4f} ({sureness})"
+    return f"{label or model} {verb} {MUST_BEAT[best]} on the {rows} rows: {told}; {remedy(best, cut_short)}"
 
 
-def sureness(metric: str, gap: Estimate | None) -> str:
-    """How sure a difference is."""
-    if gap is None:
-        return ", whose interval `rec-export evaluate` tells"
-    sure = gap.low > 0 if metric in LOWER_IS_BETTER else gap.high < 0
-    return f" [{gap.low:+.4f}, {gap.high:+.4f}], {'so it is worse' if sure else 'which may be chance'}"
-
-
-def remedy(best: str) -> str:
+def remedy(best: str, cut_short: bool) -> str:
     """What to do."""
+    longer = "raise training.epochs, as the best epoch was the last one allowed; or " if cut_short else ""
     if best in ("biases", "constant"):
-        return "try `rec-export tune` or another model.name"
-    return "try `rec-export tune` or another model.name, or publish that baseline, which is model.name: popular"
+        return f"{longer}try `rec-export tune` or another model.name"
+    baseline = "train that baseline with `--set model.name=popular`"
+    return f"{longer}try `rec-export tune` or another model.name, or {baseline}"

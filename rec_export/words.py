@@ -12,3 +12,9 @@ def other(names: Iterable[str]) -> str:
     """`another k`, `other k, rules`."""
     several = tuple(names)
     return f"{'another' if len(several) == 1 else 'other'} {', '.join(several)}"
+
+
+def listed(names: Iterable[str]) -> str:
+    """`a`, `a and b`, `a, b and c`."""
+    *before, last = names
+    return f"{', '.join(before)} and {last}" if before else last

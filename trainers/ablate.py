@@ -17,7 +17,7 @@ from rec_export.config import Config
 from rec_export.data.read import fingerprint
 from rec_export.device import device_of
 from rec_export.errors import UsageError
-from rec_export.held_out import HeldOut, known_and_test
+from rec_export.held_out import HeldOut, known_and_test, ways_to_hold_out
 from rec_export.metrics import Estimate, Float64, estimates
 from rec_export.models import spec_of
 from rec_export.progress import busy, track
@@ -112,8 +112,7 @@ def run(job: AblateJob) -> Ablation:
         trainer_of(spec)
     if job.test is None and not any_test_rows(configs[BASE]):
         raise UsageError(
-            "nothing is held out to judge by; name a file of later rows with --test, or split the log with"
-            " --set data.split.by=time (or random)"
+            "nothing is held out to judge by; " + ways_to_hold_out(configs[BASE].data.interactions, "split the log")
         )
     device_of(job.device)
     if job.against is not None:

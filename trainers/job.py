@@ -57,7 +57,8 @@ class Outcome(Record):
     def remark(self, model: str) -> str | None:
         """A line for a person where the model, called so, does no better than its baselines; nothing where it does."""
         metric = self.plan.metric
-        return remark(model, metric, {name: found[metric] for name, found in self.held_out.items()}, "validation")
+        figures = {name: found[metric] for name, found in self.held_out.items()}
+        return remark(model, metric, figures, "validation", cut_short=self.best_epoch == self.plan.epochs)
 
 
 def run(job: TrainJob, source: Source | None = None, group: Group = ALONE) -> Outcome:

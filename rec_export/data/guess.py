@@ -1,9 +1,11 @@
 """A guess at what the columns of a log and its tables are, by names and types, for a first run without a config."""
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import final
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -41,6 +43,7 @@ TIME = (
     *("viewed_at", "purchased_at", "clicked_at", "played_at", "listened_at", "updated_at"),
 )
 RATING = ("rating", "stars", "overall", "score", "ratings", "star_rating")
+STARS = {"star", "stars", "rating", "ratings"}  # words that tell of stars in longer names
 WEIGHT = (
     "weight",
     "plays",
@@ -56,6 +59,7 @@ WEIGHT = (
 )
 NEEDED = ("user", "item")  # of the roles that a log's columns have
 SEPARATOR = "|"  # between tags in one cell
+FEWEST = 4  # different values from which numbers up to 5 are taken for stars
 LONG_TEXT = 3.0  # words in the middle value of a column that is text
 
 
@@ -161,11 +165,26 @@ def refuse_other_tables(folder: Path, needed: tuple[str, str]) -> None:
 def threshold(name: str, values: Float32) -> float | None:
     """The least value that is a liking: 4 of 5 stars or 7 of 10; elsewhere all above zero, if that tells rows apart."""
     high = float(values.max())
-    if name.lower() in RATING and high in (5.0, 10.0):
+    if of_stars(name, values):
         return 4.0 if high == 5 else 7.0
     if float(values.min()) <= 0 < high:
         return float(values[values > 0].min())
     return None
+
+
+def of_stars(name: str, values: Float32) -> bool:
+    """Whether a column's name tells of stars; where it says nothing, whether the values run in halves up to 5.
+
+    From 0 they do not: that may be a count, of which 0 is none.
+    """
+    words = re.findall(r"[^\W_]+", name.lower())
+    high, plain = float(values.max()), "_".join(words)
+    if plain in RATING or STARS.intersection(words):
+        return high in (5.0, 10.0)
+    if plain in WEIGHT or high != 5:
+        return False
+    steps = np.unique(values)
+    return bool(steps[0] in (0.5, 1.0) and len(steps) >= FEWEST and (steps * 2 % 1 == 0).all())
 
 
 def untold(path: Path, unsaid: list[str]) -> str:

@@ -38,4 +38,5 @@ def validated(one: Subject) -> Iterator[str | None]:
     found = Outcome.read(path)
     metric = found.plan.metric
     means = {name: metrics[metric] for name, metrics in found.held_out.items() if metric in metrics}
-    yield remark(model_of(one) or one.label, metric, means, "validation", label=one.label)
+    cut_short = found.best_epoch == found.plan.epochs
+    yield remark(model_of(one) or one.label, metric, means, "validation", label=one.label, cut_short=cut_short)

@@ -52,6 +52,7 @@ class Plan(View):
     """The numbers of a training."""
 
     metric: str
+    epochs: int
     lr: float
     batch: int
     seeds: int = 1

@@ -120,6 +120,22 @@ def test_odd_logs_come_back_as_they_were_read(
     assert seen in (tmp_path / "config.yaml").read_text()
 
 
+@pytest.mark.parametrize(
+    ("columns", "note"),
+    [
+        ([], "no column is known as a time (--time names one), so the lists are dated today"),
+        (["a_time", "b_time"], "no column is known as the time; a_time and b_time hold times: name one by --time, or"),
+    ],
+)
+def test_columns_that_could_be_the_time_are_named(columns: list[str], note: str, tmp_path: Path) -> None:
+    stamps = [f"2026-10-0{day} 12:50:00" for day in range(1, 7)]
+    header = ",".join(["user", "item", *columns])
+    rows = [",".join(["a", "x", *[stamp] * len(columns)]) for stamp in stamps]
+    (tmp_path / "log.csv").write_text("\n".join([header, *rows]) + "\n")
+    said = done("init", tmp_path / "log.csv", "-o", tmp_path / "config.yaml")
+    assert said.count(f"Note      {note}") == 1
+
+
 def test_at_a_terminal_only_what_cannot_be_told_is_asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     moments = pa.array(SECONDS, pa.timestamp("s"))
     names = {
@@ -138,6 +154,7 @@ def test_at_a_terminal_only_what_cannot_be_told_is_asked(tmp_path: Path, monkeyp
     read = Config.load(tmp_path / "config.yaml").data.interactions
     assert (read.user, read.item, read.time, read.value) == ("who", "what", "paid", "stars")
     assert "called 'wo'; did you mean 'who'?" in answer.output
+    assert f"The names of the columns of {log} do not tell the user, the item and the time:\n" in answer.output
     assert "not read: sent (taken for no user, item, time or value)" in answer.output
 
 

@@ -9,7 +9,7 @@ from types import ModuleType
 import pandas as pd
 import pytest
 
-from tests.conftest import LAST_DAY, command, done
+from tests.conftest import LAST_DAY, command, config_file, done, write_table
 
 JUDGE = Path(__file__).parents[3] / "shared" / "tools" / "holdout.py"
 NAMES = ("hr", "recall", "ndcg", "mrr")
@@ -102,6 +102,19 @@ def test_a_checkpoint_without_test_rows_asks_for_a_file(trained: Path) -> None:
         "Error: the checkpoint's split (data.split) holds out no test rows; name a file of later rows with --test,"
         " or train with --set data.split.by=time (or random)\n",
     )
+
+
+def test_a_log_without_time_is_told_of_no_later_rows_and_no_split_by_time(tmp_path: Path) -> None:
+    log = {"path": str(write_table(tmp_path / "log.parquet", user_id=list("aabbcc"), item_id=list("xyyzzx")))}
+    config = config_file(tmp_path, data={"interactions": log}, model={"name": "popular"})
+    done("train", config, "--out", tmp_path / "ckpt")
+    judged = command("-q", "evaluate", tmp_path / "ckpt")
+    compared = command("-q", "ablate", config, "--out", tmp_path / "out", "--variant", "short:training.epochs=1")
+    ways = "; name a file of other rows with --test, or {} with --set data.split.by=random (or user)\n"
+    assert [(one.code, one.err) for one in (judged, compared)] == [
+        (2, "Error: the checkpoint's split (data.split) holds out no test rows" + ways.format("train")),
+        (2, "Error: nothing is held out to judge by" + ways.format("split the log")),
+    ]
 
 
 def test_paired_differences_are_those_of_the_same_users(trained: Path, held_out: pd.DataFrame, tmp_path: Path) -> None:

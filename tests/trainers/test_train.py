@@ -87,6 +87,9 @@ def skewed(folder: Path) -> Path:
     return write_table(folder / "log.parquet", user_id=np.repeat(np.arange(100), 10), item_id=np.concatenate(item))
 
 
+REMARKED = ("no better", "validation"), ("worse", "test")
+
+
 @pytest.mark.parametrize(("lr", "warned"), [(1e-9, 1), (0.03, 0)])
 def test_train_evaluate_and_report_tell_of_a_model_that_is_no_better_than_popularity(
     lr: float, warned: int, cliques: Path, tmp_path: Path
@@ -99,9 +102,9 @@ def test_train_evaluate_and_report_tell_of_a_model_that_is_no_better_than_popula
     pages = [tmp_path / f"{name}.html" for name in ("checkpoint", "judged")]
     for page in pages:
         done("report", page.with_suffix(""), "--out", page)
-    line = "pmf does no better than popularity on the"
-    assert [said.count(f"WARNING   {line} {rows} rows: ndcg@10") for rows in ("validation", "test")] == [warned] * 2
-    assert [page.read_text().count(line) for page in pages] == [warned] * 2
+    lines = [f"pmf does {how} than popularity on the {rows} rows: ndcg@10" for how, rows in REMARKED]
+    assert [said.count(f"WARNING   {line}") for line in lines] == [warned] * 2
+    assert [page.read_text().count(line) for page, line in zip(pages, lines, strict=True)] == [warned] * 2
 
 
 @pytest.mark.parametrize(

@@ -98,6 +98,28 @@ def test_a_liking_is_the_upper_part_of_the_stars_or_anything_above_zero(
     assert guessed(path).positive == positive
 
 
+@pytest.mark.parametrize(
+    ("name", "values", "positive"),
+    [
+        ("stars_given", [0, 1, 4, 5], 4.0),
+        ("Star Rating", [1, 5], 4.0),
+        ("verdict", [1, 3, 4, 5], 4.0),
+        ("verdict", [0.5, 1, 2.5, 5], 4.0),
+        ("verdict", [1, 4, 5], None),
+        ("verdict", [1, 2.2, 4, 5], None),
+        ("verdict", [1, 2, 3, 4], None),
+        ("pieces", [0, 1, 3, 4, 5], 1.0),
+        ("plays", [1, 2, 3, 5], None),
+    ],
+)
+def test_values_that_the_user_names_are_stars_where_name_or_steps_say_so(
+    name: str, values: list[float], positive: float | None, tmp_path: Path
+) -> None:
+    ids = [str(row) for row in range(len(values))]
+    path = write_table(tmp_path / "log.parquet", user=ids, item=ids, **{name: values})
+    assert guessed(path, value=name).positive == positive
+
+
 def test_a_time_that_lands_in_1970_is_refused(tmp_path: Path) -> None:
     path = write_table(tmp_path / "log.parquet", user=["a", "b"], item=["x", "y"], ts=[1, 2])
     with pytest.raises(

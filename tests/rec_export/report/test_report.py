@@ -288,7 +288,9 @@ def test_models_that_are_trained_for_different_ends_do_not_share_an_axis() -> No
     kinds = {"hybrid": ("softmax", "ndcg@10"), "gated": ("softmax", "ndcg@10"), "pmf": ("mse", "rmse")}
     sizes = dict.fromkeys(("users", "items", "rows", "parameters", "seconds"), 1)
     outcomes = {
-        name: Outcome(best_epoch=1, held_out={"model": {m: 1}}, plan=Plan(metric=m, lr=1, batch=1, loss=loss), **sizes)
+        name: Outcome(
+            best_epoch=1, held_out={"model": {m: 1}}, plan=Plan(epochs=14, metric=m, lr=1, batch=1, loss=loss), **sizes
+        )
         for name, (loss, m) in kinds.items()
     }
     epochs = {
