@@ -175,13 +175,13 @@ def threshold(name: str, values: Float32) -> float | None:
 def of_stars(name: str, values: Float32) -> bool:
     """Whether a column's name tells of stars; where it says nothing, whether the values run in halves up to 5.
 
-    From 0 they do not: that may be a count, of which 0 is none.
+    From 0 they do not: that may be a count, of which 0 is none. Most are 3 or more; most counts are 1 or 2.
     """
     words = re.findall(r"[^\W_]+", name.lower())
     high, plain = float(values.max()), "_".join(words)
     if plain in RATING or STARS.intersection(words):
         return high in (5.0, 10.0)
-    if plain in WEIGHT or high != 5:
+    if plain in WEIGHT or high != 5 or np.median(values) < 3:
         return False
     steps = np.unique(values)
     return bool(steps[0] in (0.5, 1.0) and len(steps) >= FEWEST and (steps * 2 % 1 == 0).all())
