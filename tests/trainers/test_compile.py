@@ -35,7 +35,7 @@ def test_bfloat16_learns_nearly_the_same_in_float32_weights(shop: Path, tmp_path
 
 # The history's vectors are an attribute that is no leaf; torch looks at its gradient and warns itself.
 @pytest.mark.filterwarnings("ignore:The .grad attribute:UserWarning")
-@pytest.mark.slow
+@pytest.mark.long
 def test_compiled_towers_learn_the_same(shop: Path, tmp_path: Path) -> None:
     assert apart(train(shop, tmp_path / "a"), train(shop, tmp_path / "b", "training.compile=true")) < 1e-2
 
