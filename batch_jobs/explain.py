@@ -5,7 +5,6 @@ from typing import NamedTuple, get_args
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 import torch
 
 from batch_jobs.explained import Artefact, Explained, Hidden, Met, Place, Wanted
@@ -21,7 +20,7 @@ from rec_export.config import Scoring
 from rec_export.data.columns import DAY, Int64
 from rec_export.data.log import read_events
 from rec_export.data.vocab import UNKNOWN, Vocab
-from rec_export.errors import UsageError, close_to, shorten
+from rec_export.errors import UsageError, shorten
 from rec_export.inputs import user_inputs
 from rec_export.metrics import Float64
 from rec_export.policy import Policy
@@ -39,7 +38,6 @@ PORTABLE = [form for form in ENGINES if form != "aoti"]  # native code is run wh
 CROWDED = "a cap or the re-rank for diversity gave its place to another item"
 ASKED = "asked for"
 NEXT = 5  # items that are told of where the log goes on after the run's date
-ALIKE = 50_000  # ids that a mistyped one is compared with
 
 
 class Ranking(NamedTuple):
@@ -101,16 +99,14 @@ def user_row(user: str, today: Today) -> Int64:
         return row
     raise UsageError(
         f"the user {shorten(user)!r} is neither in the log nor in the bundle, so there is no list to explain"
-        f"{close_in(vocab, user) or '; a row of the log, or of --users, makes one'}"
+        f"{meant(vocab, user) or '; a row of the log, or of --users, makes one'}"
     )
 
 
-def close_in(vocab: Vocab, name: str) -> str:
-    """`; did you mean 'x'?` where an id that begins alike is near; otherwise nothing."""
-    texts = pc.cast(vocab.ids, pa.large_string())
-    like = texts.filter(pc.equal(pc.utf8_slice_codeunits(texts, 0, 2), name[:2]))[:ALIKE].to_pylist()
-    found = close_to(name, like)
-    return "" if found is None else f"; did you mean {found!r}?"
+def meant(vocab: Vocab, name: str) -> str:
+    """`; did you mean 'x'?` where an id is near; otherwise nothing."""
+    near = vocab.near(name)
+    return "" if near is None else f"; did you mean {near!r}?"
 
 
 class Explanation(NamedTuple):
@@ -244,7 +240,7 @@ class Explanation(NamedTuple):
         """Where one item stands, and why it is in the list or not."""
         row = int(self.today.catalogue.items.vocab.rows(pa.array([item]))[0])
         if row == UNKNOWN:
-            like = close_in(self.today.catalogue.items.vocab, str(item)) if why == ASKED else ""
+            like = meant(self.today.catalogue.items.vocab, str(item)) if why == ASKED else ""
             return Wanted(item=item, why=why, said=f"no file and no training knows it{like}")
         place = ranking.place(row)
         if place is None:

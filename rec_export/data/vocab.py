@@ -8,9 +8,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from rec_export.data.columns import Int32, Int64, comparable
-from rec_export.errors import DataError, some
+from rec_export.errors import DataError, close_to, some
 
 UNKNOWN = -1  # the row of an id that is not in a vocabulary; towers send it to their out-of-vocabulary row
+ALIKE = 50_000  # ids that a mistyped one is compared with
 FEW = 4  # times fewer ids than are known, of which a table is made instead
 
 
@@ -55,6 +56,12 @@ class Vocab:
     def take(self, rows: Int64 | Int32) -> pa.Array:
         """The ids of rows, in the type they came in."""
         return self.ids.take(pa.array(rows))
+
+    def near(self, name: str) -> str | None:
+        """The id that is nearest to a mistyped one, of those that begin alike; None where none is near."""
+        texts = pc.cast(self.ids, pa.large_string())
+        like = texts.filter(pc.equal(pc.utf8_slice_codeunits(texts, 0, 2), name[:2]))[:ALIKE]
+        return close_to(name, like.to_pylist())
 
 
 def places(wanted: pa.Array, known: pa.Array) -> Int64:
