@@ -44,8 +44,6 @@ LONG = {  # what takes minutes even so, by how a block begins, and the module it
     "git clone URL": "pip",
     "torchrun ": "torch",
     "rec-export export checkpoint --out compiled": "torch",
-    "rec-export export checkpoint --out small --budget": "torch",
-    "rec-export train out/config.yaml --set data.split.by=time --out judged": "torch",
     "rec-export bench": "faiss",
     "rec-export nightly config.yaml --executor ray": "ray",
     "pip install -c constraints.txt '.[ray]'": "ray",

@@ -13,7 +13,10 @@ from safetensors.torch import load_file
 
 from tests.conftest import done
 
-CHANGES = "model.dim=4", "training.epochs=2", "training.refit=false", "training.id_dropout=0", "model.dropout=0"
+CHANGES = (
+    *("model.dim=4", "training.epochs=2", "training.refit=false", "training.id_dropout=0", "model.dropout=0"),
+    "training.timeless=0",  # the second model is compiled as the first is, which takes half a minute
+)
 
 
 def train(shop: Path, out: Path, *changes: str) -> dict[str, torch.Tensor]:
@@ -35,7 +38,7 @@ def test_bfloat16_learns_nearly_the_same_in_float32_weights(shop: Path, tmp_path
 
 # The history's vectors are an attribute that is no leaf; torch looks at its gradient and warns itself.
 @pytest.mark.filterwarnings("ignore:The .grad attribute:UserWarning")
-@pytest.mark.long
+@pytest.mark.slow
 def test_compiled_towers_learn_the_same(shop: Path, tmp_path: Path) -> None:
     assert apart(train(shop, tmp_path / "a"), train(shop, tmp_path / "b", "training.compile=true")) < 1e-2
 
