@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 
 from rec_export.data.columns import DAY, date, unit_of
 from rec_export.data.config import Attributes, DataConfig, Interactions
-from rec_export.data.guess import moments_of
+from rec_export.data.guess import perhaps_times
 from rec_export.data.keys import Keys
 from rec_export.data.read import left_out, names_in, parts_of, read_table, types_in
 from rec_export.data.source import Source
@@ -133,10 +133,11 @@ def undated(log: Interactions) -> Iterator[str]:
     """A note on a log without time, with the columns that could be it: which one, only a person knows."""
     if log.time is not None:
         return
-    moments = moments_of(types_in(log.path))
+    rest = {name: kind for name, kind in types_in(log.path).items() if name not in log.columns()}
+    moments = perhaps_times(log.path, rest)
     if not moments:
         yield "Note      no column is known as a time (--time names one), so the lists are dated today"
         return
-    hold, one = ("holds", "it") if len(moments) == 1 else ("hold", "one")
-    known = f"no column is known as the time; {listed(moments)} {hold} times: name {one} by --time"
+    one = "it" if len(moments) == 1 else "one"
+    known = f"no column is known as the time; {listed(moments)} may hold times: name {one} by --time"
     yield f"Note      {known}, or the lists are dated today"

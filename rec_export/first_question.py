@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from rec_export.data.guess import NEEDED, Given, moments_of, roles_of
+from rec_export.data.guess import NEEDED, Given, perhaps_times, roles_of
 from rec_export.data.read import types_in
 from rec_export.errors import UsageError, nearest
 from rec_export.words import listed
@@ -24,7 +24,8 @@ def answered(given: Given, say: Say, ask: Ask) -> Given:
     types = types_in(given.log)
     roles = roles_of(types, given.columns())
     unsaid = [role for role in NEEDED if roles[role] is None]
-    if roles["time"] is None and len(moments_of(types)) > 1:  # which one, only a person knows
+    rest = {name: kind for name, kind in types.items() if name not in roles.values()}
+    if roles["time"] is None and perhaps_times(given.log, rest):  # which one, only a person knows
         unsaid.append("time")
     free = [name for name in types if name not in roles.values()]
     if not unsaid or len(free) < sum(role in NEEDED for role in unsaid):

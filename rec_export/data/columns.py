@@ -17,6 +17,7 @@ Int32 = npt.NDArray[np.int32]  # rows of long columns, which take half the memor
 Float32 = npt.NDArray[np.float32]
 Bool = npt.NDArray[np.bool_]
 
+PER_SECOND = {"s": 1.0, "ms": 1e3, "us": 1e6, "ns": 1e9}
 MICROSECONDS = {"s": 1_000_000, "ms": 1_000, "us": 1}
 EARLIEST, LATEST = datetime(1990, 1, 1, tzinfo=UTC), datetime(2100, 1, 1, tzinfo=UTC)
 DAY = 86_400_000_000  # microseconds
@@ -158,7 +159,7 @@ def unit_of(column: pa.ChunkedArray, unit: TimeUnit) -> str | None:
 def guess_unit(values: npt.NDArray[np.int64] | npt.NDArray[np.float64], where: str) -> str:
     """The unit in which all values lie between 1990 and 2100. Raises DataError when there is none."""
     low, high = float(values.min()), float(values.max())
-    for unit, size in {"s": 1.0, "ms": 1e3, "us": 1e6, "ns": 1e9}.items():
+    for unit, size in PER_SECOND.items():
         if low >= EARLIEST.timestamp() * size and high < LATEST.timestamp() * size:
             return unit
     raise DataError(

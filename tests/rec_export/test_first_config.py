@@ -124,7 +124,10 @@ def test_odd_logs_come_back_as_they_were_read(
     ("columns", "note"),
     [
         ([], "no column is known as a time (--time names one), so the lists are dated today"),
-        (["a_time", "b_time"], "no column is known as the time; a_time and b_time hold times: name one by --time, or"),
+        (
+            ["a_time", "b_time"],
+            "no column is known as the time; a_time and b_time may hold times: name one by --time, or",
+        ),
     ],
 )
 def test_columns_that_could_be_the_time_are_named(columns: list[str], note: str, tmp_path: Path) -> None:
@@ -134,6 +137,31 @@ def test_columns_that_could_be_the_time_are_named(columns: list[str], note: str,
     (tmp_path / "log.csv").write_text("\n".join([header, *rows]) + "\n")
     said = done("init", tmp_path / "log.csv", "-o", tmp_path / "config.yaml")
     assert said.count(f"Note      {note}") == 1
+
+
+@pytest.mark.parametrize(
+    ("numbers", "said"),
+    [
+        (SECONDS, "t may hold times"),
+        ([1000 * second for second in SECONDS], "t may hold times"),
+        ([SECONDS[0]] * 6, "no column is known as a time"),  # the same in every row
+        ([7, *SECONDS[1:]], "no column is known as a time"),  # no dates in any unit
+        ([4_000_000_000 + second for second in range(6)], "no column is known as a time"),  # of the next century
+    ],
+)
+def test_whole_numbers_that_are_all_dates_are_named(numbers: list[int], said: str, tmp_path: Path) -> None:
+    log = write_table(tmp_path / "log.parquet", user=list("aabbcc"), item=list("xyzxyz"), t=numbers)
+    assert said in done("init", log, "-o", tmp_path / "config.yaml")
+
+
+def test_at_a_terminal_whole_numbers_that_are_all_dates_are_asked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log = write_table(tmp_path / "log.parquet", user=list("aabbcc"), item=list("xyzxyz"), t=SECONDS)
+    monkeypatch.setattr("rec_export.main_job_command.at_terminal", lambda: True)
+    for name, answer, taken in (("a.yaml", "t\n", "t"), ("b.yaml", "\n", None)):
+        CliRunner().invoke(cli, ["-q", "init", str(log), "-o", str(tmp_path / name)], input=answer)
+        assert Config.load(tmp_path / name).data.interactions.time == taken
 
 
 def test_at_a_terminal_only_what_cannot_be_told_is_asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,35 @@
+"""What `run` and `init` say of the files before anything is done with them."""
+
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from rec_export.data.guess import Given, guess_data
+from rec_export.data.source import Source
+from rec_export.first_look import first_look
+
+
+def looked(log: Path, **given: Any) -> list[str]:
+    """The lines of a look at a log."""
+    data = guess_data(Given(log=log, **given))
+    return list(first_look(log, data, Source.read(data)))
+
+
+def test_items_that_the_table_does_not_describe_are_counted(shop: Path, tmp_path: Path) -> None:
+    log, items = (pd.read_parquet(shop / f"{name}.parquet") for name in ("interactions", "items"))
+    items[:60].to_parquet(tmp_path / "items.parquet")
+    rest, known = len(set(log.item_id) - set(items.item_id[:60])), log.item_id.nunique()
+    lines = looked(shop / "interactions.parquet", items=tmp_path / "items.parquet")
+    assert f"Note      {rest} of {known} items of the log are not in the table of items" in lines
+
+
+@pytest.mark.parametrize(
+    ("seconds", "said"), [(-1_700_000_000, "is the unit of time right?"), (10**9, "in the future")]
+)
+def test_strange_dates_are_warned_of(seconds: int, said: str, shop: Path, tmp_path: Path) -> None:
+    log = pd.read_parquet(shop / "interactions.parquet")
+    log.assign(timestamp=log.timestamp + seconds).to_parquet(tmp_path / "log.parquet")
+    lines = looked(tmp_path / "log.parquet", time_unit="s")
+    assert [line for line in lines if line.startswith("WARNING") and said in line]
