@@ -18,6 +18,7 @@ from rec_export.errors import MissingInputError, ModelError, UsageError
 from rec_export.files import sha256
 from rec_export.models import spec_of
 from rec_export.record import Record
+from rec_export.run_manifest import is_run
 from rec_export.towers import Head, ModelSpec, Sizes, Towers
 
 FORMAT = 1
@@ -79,6 +80,8 @@ class Checkpoint(NamedTuple):
     def read(cls, folder: Path) -> Self:
         """Read a checkpoint. Raises MissingInputError or ModelError when it is not whole."""
         if (folder / "manifest.json").is_file() and not (folder / "spec.json").exists():
+            if is_run(folder / "manifest.json"):
+                raise UsageError(f"{folder} is a run that the gates refused; name the checkpoint that it came from")
             raise UsageError(f"{folder} is a bundle; name the checkpoint that it was exported from")
         inner = folder / "checkpoint"  # where `run` puts it
         if not (folder / "spec.json").exists() and (inner / "spec.json").is_file():

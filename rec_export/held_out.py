@@ -80,6 +80,11 @@ def known_and_test(checkpoint: Checkpoint, test: Path | None) -> tuple[Events, E
     return select(source.events, source.rows(Part.TRAIN, Part.VALID)), select(source.events, rows)
 
 
+def whole_log(checkpoint: Checkpoint, test: Path | None) -> str | None:
+    """The sha256 of the file that holds both the known and the held-out rows; None where these are a file apart."""
+    return checkpoint.blueprint.inputs.get("interactions") if test is None else None
+
+
 def ways_to_hold_out(log: Interactions, do: str) -> str:
     """What to do where nothing is held out; in a log without time no rows are later, and none are split by time."""
     rows, split = ("later", "time (or random)") if log.time is not None else ("other", "random (or user)")

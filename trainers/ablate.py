@@ -17,14 +17,14 @@ from rec_export.config import Config
 from rec_export.data.read import fingerprint
 from rec_export.device import device_of
 from rec_export.errors import UsageError
-from rec_export.held_out import HeldOut, known_and_test, ways_to_hold_out
+from rec_export.held_out import HeldOut, known_and_test, ways_to_hold_out, whole_log
 from rec_export.metrics import Estimate, Float64, estimates
 from rec_export.models import spec_of
 from rec_export.progress import busy, track
 from rec_export.record import Record
 from rec_export.towers import ModelSpec
 from trainers.evaluate import EvaluateJob, judge, scorer_of
-from trainers.foreign import foreign, holds_lists, lists_in
+from trainers.foreign import foreign, holds_lists, lists_in, refuse_informed
 from trainers.job import TrainJob, learned
 from trainers.listers import by_model
 from trainers.parallel import ALONE
@@ -204,7 +204,9 @@ def by_another(job: AblateJob, checkpoint: Path) -> dict[str, Float64]:
     """The metrics of another system's lists, by user, float64 [U]; the users are those of every trial."""
     assert job.against is not None
     one = Checkpoint.read(checkpoint)
-    held_out = HeldOut.of(one, *known_and_test(one, job.test))
+    known, test = known_and_test(one, job.test)
+    refuse_informed(job.against, known, test, whole_log(one, job.test))
+    held_out = HeldOut.of(one, known, test)
     ks = EvaluateJob(checkpoint=checkpoint, k=(job.k,), device=job.device, bootstrap=0)
     return by_user(held_out, judge(foreign(job.against, held_out), held_out, ks, "against").values)[1]
 

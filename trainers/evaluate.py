@@ -24,13 +24,13 @@ from rec_export.data.vocab import UNKNOWN
 from rec_export.device import device_of
 from rec_export.errors import UsageError
 from rec_export.files import new_directory, refuse_existing
-from rec_export.held_out import HeldOut, known_and_test
+from rec_export.held_out import HeldOut, known_and_test, whole_log
 from rec_export.metrics import Estimate, Float64, auc, coverage, estimates, hits, per_user
 from rec_export.progress import busy, track
 from rec_export.record import Record
 from rec_export.scorer import Model, Scorer, chunks
 from rec_export.tracking import Tracking
-from trainers.foreign import foreign, holds_lists
+from trainers.foreign import foreign, holds_lists, refuse_informed
 from trainers.listers import Lister, by_model, listers
 from trainers.prediction_analysis import analysed
 from trainers.ratings import HeldOutValues, RatingEvaluation, judged_values
@@ -134,6 +134,7 @@ def evaluated(job: EvaluateJob, checkpoint: Checkpoint) -> Evaluation:
         rival = HeldOut.of(other, *known_and_test(other, job.test))
         who = {"model": who["model"], "against": rival_of(rival, held_out, scorer_of(other, rival, device)), **who}
     elif job.against is not None:
+        refuse_informed(job.against, known, test, whole_log(checkpoint, job.test))
         who = {"model": who["model"], "against": foreign(job.against, held_out), **who}
     judged = {name: judge(lister, held_out, job, name) for name, lister in who.items()}
     others = {name: one for name, one in judged.items() if name != "model"}

@@ -1,6 +1,7 @@
 """Somebody else's lists, to be compared with: user_id, item_id and rank, from any file, a folder, or a read root."""
 
 import logging
+from datetime import datetime
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -11,10 +12,12 @@ import pyarrow.compute as pc
 
 from rec_export.data.columns import Int64
 from rec_export.data.keys import Keys
+from rec_export.data.log import Events
 from rec_export.data.read import read_table
 from rec_export.data.vocab import UNKNOWN
-from rec_export.errors import DataError, some
+from rec_export.errors import DataError, UsageError, some
 from rec_export.held_out import HeldOut
+from rec_export.recs import FOLDER, PART, Refused
 from rec_export.run_lists import Run
 from rec_export.world import firsts, ragged
 from trainers.listers import Lister
@@ -26,7 +29,7 @@ OF_CHECKPOINTS = ("spec.json", "weights.safetensors", "manifest.json")  # one of
 
 def holds_lists(path: Path) -> bool:
     """Whether a path is meant as lists, and not as a checkpoint."""
-    return not any((path / name).exists() for name in OF_CHECKPOINTS)
+    return Refused.found(path) is not None or not any((path / name).exists() for name in OF_CHECKPOINTS)
 
 
 def foreign(path: Path, held_out: HeldOut) -> Lister:
@@ -86,12 +89,47 @@ def refuse_twice(user: Keys, other: npt.NDArray[np.integer[Any]], name: str, pat
 
 
 def lists_in(path: Path) -> pa.Table:
-    """The columns of a file, of a folder of them, or of the newest date below a read root."""
-    if path.is_dir() and any(path.glob("run_date=*")):
-        run = Run.at(path)
+    """The columns of a file, of a folder of them, of a run, or of the newest date below a read root."""
+    run = published(path)
+    if run is not None:
         log.info("against the lists of %s", run.label)
         path = run.parts[0].parent
     return read_table(path, COLUMNS, text=COLUMNS[:2])
+
+
+def published(path: Path) -> Run | None:
+    """The run at a path, where it is one of ours."""
+    ours = Refused.found(path) or (path.is_dir() and any(map(is_ours, path.iterdir())))
+    return Run.at(path) if ours else None
+
+
+def is_ours(path: Path) -> bool:
+    """Whether a path is a date of a read root, or a part of a run."""
+    return bool(FOLDER.fullmatch(path.name) or PART.fullmatch(path.name))
+
+
+def refuse_informed(path: Path, known: Events, test: Events, whole: str | None) -> None:
+    """Raise UsageError where a run of ours had read what it is judged on, which it leaves out as seen.
+
+    It had, where it read the very file that holds the known and the held-out rows, whose sha256 is `whole`, and where
+    these follow all that is known and its log goes on after the first of them.
+    """
+    run = published(path)
+    if run is None or run.manifest is None:
+        return
+    newest, same = run.manifest.as_of, whole == run.manifest.inputs.get("interactions", "")
+    if newest is None or known.time is None or test.time is None:
+        informed = same
+    else:  # in whole seconds, as the manifest has it
+        end, first = datetime.fromisoformat(newest).timestamp(), int(test.time.min()) // 1_000_000
+        follows = int(known.time.max()) <= int(test.time.min())
+        informed = (same and end >= first) or (follows and end > first)
+    if informed:
+        until = "" if newest is None else f" up to {newest}"
+        raise UsageError(
+            f"the lists in {path} were made from a log{until}, which holds held-out rows: what users liked in them was"
+            " left out as seen. Score the log without those rows, and judge these lists"
+        )
 
 
 def ranks_of(column: pa.ChunkedArray, path: Path) -> Int64:

@@ -1,13 +1,14 @@
 """Lists of another system are judged as they stand, beside a model and on the same users."""
 
 import json
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import pytest
 
-from tests.conftest import Answer, command, done
+from tests.conftest import LAST_DAY, Answer, command, done
 
 
 @pytest.fixture(scope="module")
@@ -126,3 +127,50 @@ def test_a_file_of_something_else_names_the_column(trained: Path, later: Path) -
 def test_the_table_tells_the_difference(trained: Path, scored: Path, later: Path) -> None:
     lines = done("evaluate", trained, "--test", later, "--against", scored, "--k", 10, "--bootstrap", 5).splitlines()
     assert [line for line in lines if line.startswith("  against  +")] == ["  against  +0.0000 [+0.0000, +0.0000]"]
+
+
+def shares(split: str, shop: Path, folder: Path) -> tuple[Path, Path]:
+    """A checkpoint that holds out test rows of the shop's log, and the log."""
+    log = shop / "interactions.parquet"
+    changes = f"data.split.by={split}", "data.split.test=0.1", "model={name: popular}"
+    done("train", shop / "config.yaml", "--out", folder / "judged", *(w for c in changes for w in ("--set", c)))
+    return folder / "judged", log
+
+
+@pytest.mark.parametrize("split", ["time", "random"])
+def test_lists_that_knew_the_held_out_rows_are_refused(split: str, exported: Path, shop: Path, tmp_path: Path) -> None:
+    checkpoint, log = shares(split, shop, tmp_path)
+    done("score", exported, "--interactions", log, "--out", tmp_path / "recs", "--run-date", LAST_DAY)
+    code, out, err = command("-q", "evaluate", checkpoint, "--against", tmp_path / "recs")
+    assert (code, out, err.count("\n")) == (2, "", 1)
+    assert f"the lists in {tmp_path / 'recs'} were made from a log up to 2026-10-31T" in err
+    lone = next((tmp_path / "recs").rglob("part-*.parquet"))  # of which no manifest tells anything
+    assert command("-q", "evaluate", checkpoint, "--against", lone, "--bootstrap", 0).code == 0
+
+
+def test_a_run_of_before_the_held_out_rows_is_judged(exported: Path, shop: Path, tmp_path: Path) -> None:
+    checkpoint, log = shares("time", shop, tmp_path)
+    known = pd.read_parquet(log)
+    first = known.timestamp.quantile(0.9)
+    before = datetime.fromtimestamp(float(first), UTC).date() - timedelta(days=1)
+    done("score", exported, "--interactions", log, "--out", tmp_path / "recs", "--run-date", before)
+    assert command("-q", "evaluate", checkpoint, "--against", tmp_path / "recs", "--bootstrap", 0).code == 0
+    written(tmp_path / "known.parquet", known[known.timestamp < known.timestamp.quantile(0.85)])
+    words = "--interactions", tmp_path / "known.parquet", "--run-date", before
+    done("score", exported, *words, "--out", tmp_path / "other")
+    assert command("-q", "evaluate", checkpoint, "--against", tmp_path / "other", "--bootstrap", 0).code == 0
+
+
+def test_a_run_that_the_gates_refused_is_judged_as_lists(
+    exported: Path, trained: Path, shop: Path, later: Path, tmp_path: Path
+) -> None:
+    words = "--interactions", shop / "interactions.parquet", "--run-date", LAST_DAY
+    done("score", exported, *words, "--out", tmp_path / "recs")
+    (manifest,) = (tmp_path / "recs.control" / "manifests").rglob("*.json")
+    kept = tmp_path / "recs.control" / "failed" / manifest.stem
+    kept.mkdir(parents=True)
+    live = tmp_path / "recs" / manifest.parent.name
+    (live / "_SUCCESS").unlink(missing_ok=True)
+    manifest.rename(kept / "manifest.json")
+    live.rename(kept / live.name)
+    assert judged(trained, later, kept).code == 0
