@@ -20,6 +20,7 @@ from rec_export.files import sha256
 from rec_export.run_manifest import PartFile, RunManifest, is_run
 
 SCHEMA = "1"  # of the parts, for readers: another number where a column goes or means something else
+CONTROL = ".control"  # behind the name of a read root
 MARK = "_SUCCESS"  # empty; a courtesy for sensors
 UNKNOWN_RUN = "an unknown run"
 RUN_DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
@@ -48,7 +49,7 @@ class Recs(NamedTuple):
         whole = root.resolve()  # "." and ".." have no name of their own
         if whole == whole.parent:
             raise UsageError(f"{root} cannot be a read root, as its control folder lies beside it; name one below it")
-        return cls(root, whole.with_name(f"{whole.name}.control"))
+        return cls(root, whole.with_name(f"{whole.name}{CONTROL}"))
 
     @classmethod
     def found(cls, root: Path) -> Self:
@@ -139,12 +140,22 @@ class Refused(NamedTuple):
         told = folder / "manifest.json"
         return cls(folder, RunManifest.read(told)) if is_run(told) else None
 
+    @property
+    def parts(self) -> Path:
+        """Where its parts are."""
+        return self.folder / f"run_date={self.manifest.run_date}"
+
+    @property
+    def recs(self) -> Recs:
+        """The read root that it was made for; of evidence that was carried away, one without dates."""
+        control = self.folder.parent.parent
+        return Recs(control.parent / control.name.removesuffix(CONTROL), control)
+
     def verified(self) -> list[Path]:
         """The parts, after their names, sizes and hashes were held against the manifest. Raises as `verified` does."""
-        parts = self.folder / f"run_date={self.manifest.run_date}"
-        if not parts.is_dir():
-            raise MissingInputError(f"{parts}, which held what was refused, is gone; {AGAIN}")
-        return matched(parts, self.manifest, AGAIN)
+        if not self.parts.is_dir():
+            raise MissingInputError(f"{self.parts}, which held what was refused, is gone; {AGAIN}")
+        return matched(self.parts, self.manifest, AGAIN)
 
 
 def something_else(root: Path) -> str | None:

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from rec_export.errors import UsageError
 from rec_export.files import absent, sha256
-from rec_export.recs import FOLDER, Recs, run_in
+from rec_export.recs import FOLDER, Recs, Refused, run_in
 from rec_export.report import views
 from rec_export.run_manifest import RunManifest
 
@@ -14,25 +14,33 @@ EVALUATION, ABLATION, RANGE = "evaluation.json", "ablation.json", "range.json"
 
 
 class Night(NamedTuple):
-    """A date of a read root."""
+    """A date of a read root, or a run that the gates refused for it."""
 
     recs: Recs
     date: str
+    refused: Refused | None = None
 
     @property
     def folder(self) -> Path:
         """Where its parts are."""
-        return self.recs.live(self.date)
+        return self.recs.live(self.date) if self.refused is None else self.refused.parts
+
+    @property
+    def kind(self) -> str:
+        """What readers find of it."""
+        return "live" if self.refused is None else "refused"
 
     def manifest(self) -> RunManifest | None:
         """What its manifest says, if it is there."""
+        if self.refused is not None:
+            return self.refused.manifest
         path = self.recs.manifest(self.date, str(run_in(self.folder)))
         return RunManifest.read(path) if path.is_file() else None
 
     def before(self) -> "Night | None":
         """The newest date before."""
         earlier = [date for date in self.recs.dates() if date < self.date]
-        return self._replace(date=earlier[-1]) if earlier else None
+        return Night(self.recs, earlier[-1]) if earlier else None
 
 
 class Subject(NamedTuple):
@@ -117,15 +125,18 @@ def pieces_of(folder: Path) -> Iterator[Piece]:
         yield Piece("evaluation", folder, views.Evaluation.read(folder / EVALUATION).weights)
     if (folder / "spec.json").is_file():
         yield Piece("checkpoint", folder, views.Spec.read(folder / "spec.json").weights)
-    elif (folder / "manifest.json").is_file():
-        yield Piece("bundle", folder, views.BundleManifest.read(folder / "manifest.json").checkpoint)
     elif (night := night_at(folder)) is not None:
         manifest = night.manifest()
         yield Piece("night", night.folder, manifest and manifest.bundle)
+    elif (folder / "manifest.json").is_file():
+        yield Piece("bundle", folder, views.BundleManifest.read(folder / "manifest.json").checkpoint)
 
 
 def night_at(folder: Path) -> Night | None:
-    """The newest date of a read root, or the date whose folder this is."""
+    """The newest date of a read root, the date whose folder this is, or the run that was refused."""
+    refused = Refused.found(folder)
+    if refused is not None:
+        return Night(refused.recs, refused.manifest.run_date, refused)
     whole = folder.resolve()  # "." has no name of its own
     match = FOLDER.fullmatch(whole.name)
     if match:

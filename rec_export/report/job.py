@@ -10,7 +10,7 @@ from rec_export.errors import UsageError
 from rec_export.files import refuse_existing, storage_errors, write_whole
 from rec_export.progress import track
 from rec_export.record import Record
-from rec_export.report.found import Found, found
+from rec_export.report.found import Found, Night, found
 from rec_export.report.page import Section, page
 from rec_export.report.remarks import remarks
 from rec_export.report.sections import (
@@ -76,13 +76,20 @@ def title(there: Found) -> str:
     return " and ".join([", ".join(labels[:-1]), labels[-1]] if len(labels) > 1 else labels)
 
 
+def lists_in(night: Night) -> str:
+    """Where published lists are, or those that were refused."""
+    if night.refused is not None:
+        return f"lists of {night.date} that the gates refused in {night.refused.folder}"
+    return f"lists of {night.date} in {night.recs.root}"
+
+
 def lead(there: Found) -> list[str]:
     """Where everything came from."""
     lines = []
     for one in there.subjects:
         places = {"trained in": one.checkpoint, "exported to": one.bundle, "judged in": one.evaluation}
         told = [f"{verb} {path}" for verb, path in places.items() if path]
-        told += [f"lists of {one.night.date} in {one.night.recs.root}"] if one.night else []
+        told += [lists_in(one.night)] if one.night else []
         name = one.label.partition(", ")[0]  # the rest of a label is one of the places
         lines.append(f"{name}: {', '.join(told)}")
     return lines

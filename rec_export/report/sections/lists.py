@@ -195,16 +195,16 @@ def published(nights: list[tuple[str, Night]]) -> Table:
         "coverage",
         "begin with one item",
     )
-    return Table("Published lists", head, rows)
+    return Table("Published lists" if all(night.refused is None for _, night in nights) else "Lists", head, rows)
 
 
 def published_line(label: str, night: Night) -> str:
     """The headline where there is nothing but published lists."""
     run = night.manifest()
     if run is None or run.audit is None:
-        return f"{label}: lists of {night.date} are live."
-    users, listed = sum(run.users.values()), run.audit.items
-    return f"{users:,} users got lists of {run.k} on {night.date}, from {listed:,} of {run.items:,} items."
+        return f"{label}: lists of {night.date} are {night.kind}."
+    users, listed, got = sum(run.users.values()), run.audit.items, "got" if night.refused is None else "would have got"
+    return f"{users:,} users {got} lists of {run.k} on {night.date}, from {listed:,} of {run.items:,} items."
 
 
 def scores(nights: list[tuple[str, Night]]) -> Figure:

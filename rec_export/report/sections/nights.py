@@ -25,7 +25,7 @@ TONES = {"passed": "good", "warned": "warn", "refused": "bad", "forced": "warn",
 
 
 def gates(found: Found) -> Section | None:
-    """What each gate said of the live run, and how the last night ended."""
+    """What each gate said of the run, and how the last night ended."""
     tables: list[Table | Figure | Note] = []
     line = ""
     for label, night in found.nights():
@@ -33,7 +33,9 @@ def gates(found: Found) -> Section | None:
         verdicts = manifest.gates if manifest else ()
         if verdicts:
             tables.append(
-                verdict_table(f"{label}: the live run {manifest.run_id if manifest else ''} of {night.date}", verdicts)
+                verdict_table(
+                    f"{label}: the {night.kind} run {manifest.run_id if manifest else ''} of {night.date}", verdicts
+                )
             )
             line = line or summary(label, night.date, verdicts)
         if ended is not None and (manifest is None or ended.run_id != manifest.run_id):

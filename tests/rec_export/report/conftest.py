@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from html.parser import HTMLParser
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +21,27 @@ from trainers.ratings import RatingEvaluation, RatingSegment
 
 EVIL = "<script>alert('evil')</script>"
 DAY_BEFORE = "2026-10-29"
+
+
+class Page(HTMLParser):
+    """A page as a browser sees it: open tags, headings, attributes."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.text = path.read_text(encoding="utf-8")
+        self.feed(self.text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+
+    def count(self, tag: str) -> int:
+        """How often a tag is opened."""
+        return sum(name == tag for name, _ in self.tags)
+
+    def of(self, tag: str, attribute: str) -> list[str]:
+        """The values of an attribute."""
+        return [str(attrs[attribute]) for name, attrs in self.tags if name == tag and attribute in attrs]
 
 
 @pytest.fixture(scope="session")

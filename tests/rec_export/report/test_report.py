@@ -3,7 +3,6 @@
 import json
 import re
 import shutil
-from html.parser import HTMLParser
 from pathlib import Path
 
 import pyarrow as pa
@@ -12,36 +11,13 @@ import pytest
 
 from batch_jobs.gates import NAMES
 from rec_export.report.drawing import figure
-from rec_export.report.found import found
-from rec_export.report.job import title
 from rec_export.report.page import Cell, Table, plain
 from rec_export.report.sections.nights import UNITS
 from rec_export.report.sections.shares import final, judged
 from rec_export.report.sections.training import curves, history
 from rec_export.report.views import Epoch, Outcome, Plan
-from tests.conftest import command, contents, done, refusal
-from tests.rec_export.report.conftest import EVIL, range_test
-
-
-class Page(HTMLParser):
-    """A page as a browser sees it: open tags, headings, attributes."""
-
-    def __init__(self, path: Path) -> None:
-        super().__init__()
-        self.tags: list[tuple[str, dict[str, str | None]]] = []
-        self.text = path.read_text(encoding="utf-8")
-        self.feed(self.text)
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags.append((tag, dict(attrs)))
-
-    def count(self, tag: str) -> int:
-        """How often a tag is opened."""
-        return sum(name == tag for name, _ in self.tags)
-
-    def of(self, tag: str, attribute: str) -> list[str]:
-        """The values of an attribute."""
-        return [str(attrs[attribute]) for name, attrs in self.tags if name == tag and attribute in attrs]
+from tests.conftest import contents, done
+from tests.rec_export.report.conftest import EVIL, Page, range_test
 
 
 @pytest.fixture(scope="session")
@@ -112,22 +88,6 @@ def test_a_bundle_alone_has_its_proof_and_nothing_made_up(gallery: Path, tmp_pat
     assert Page(tmp_path / "r.html").of("section", "id") == ["parity", "times"]
 
 
-def test_what_has_the_same_weights_is_one_model(gallery: Path, trained: Path, tmp_path: Path) -> None:
-    (one,) = found((gallery,)).subjects
-    assert (one.label, one.checkpoint, one.bundle, one.night and one.night.date) == (
-        "hybrid", gallery / "checkpoint", gallery / "bundle", "2026-10-31",
-    )  # fmt: skip
-    other = tmp_path / "other"
-    shutil.copytree(trained, other)
-    spec = (other / "spec.json").read_text()
-    (other / "spec.json").write_text(spec.replace('"weights": "', '"weights": "0'))
-    assert [one.label for one in found((gallery, other)).subjects] == [
-        f"hybrid, {gallery / 'checkpoint'}",
-        f"hybrid, {other}",
-    ]
-    assert title(found((gallery, other))) == f"hybrid: {gallery / 'checkpoint'} and {other}"
-
-
 def test_a_directory_with_an_evil_name_is_text_too(gallery: Path, tmp_path: Path) -> None:
     folder = tmp_path / "<img src=x onerror=alert(1)>"
     folder.mkdir()
@@ -148,29 +108,6 @@ def test_lists_whose_items_have_evil_names_are_drawn_as_text(gallery: Path, tmp_
     page = Page(tmp_path / "r.html")
     assert page.count("script") == 1
     assert "$\\frac{1}{0}$" in page.text
-
-
-def test_what_holds_nothing_is_refused_and_nothing_is_written_over(gallery: Path, tmp_path: Path) -> None:
-    (tmp_path / "empty").mkdir()
-    (tmp_path / "r.html").touch()
-    assert refusal(tmp_path, "report", tmp_path / "empty", "--out", tmp_path / "new.html") == (
-        2,
-        "Error: DIR/empty holds nothing to report on; name a checkpoint, a bundle, a read root, what `evaluate --out`,"
-        " `ablate` or `find-lr` wrote, or a directory of such\n",
-        [],
-    )
-    taken = "DIR/r.html already exists; name a new file or remove it first"
-    assert refusal(tmp_path, "report", gallery, "--out", tmp_path / "r.html") == (73, f"Error: {taken}\n", [])
-    assert refusal(tmp_path, "report", tmp_path / "no", "--out", tmp_path / "new.html").code == 66
-    assert refusal(tmp_path, "report", gallery, "--out", tmp_path / "r.html").code == 73
-
-
-def test_a_file_of_something_else_is_one_clear_line(gallery: Path, tmp_path: Path) -> None:
-    folder = Path(shutil.copytree(gallery / "evaluation", tmp_path / "evaluation"))
-    (folder / "evaluation.json").write_text('{"model": 1}')
-    code, _, err = command("-q", "report", folder, "--out", tmp_path / "r.html")
-    assert (code, err.startswith(f"Error: {folder / 'evaluation.json'} is not what rec-export writes: ")) == (65, True)
-    assert not (tmp_path / "r.html").exists()
 
 
 @pytest.mark.parametrize(
@@ -214,55 +151,12 @@ def test_a_figure_escapes_its_alternative_text() -> None:
     assert 'aria-label="&quot;&gt;&lt;script&gt;"' in drawn.svg
 
 
-def damaged(gallery: Path, folder: Path) -> Path:
-    """A copy of the published lists whose newest date holds a part that is cut off."""
-    for name in ("recs", "recs.control"):
-        shutil.copytree(gallery / name, folder / name)
-    part = min((folder / "recs").glob("run_date=*31/part-*.parquet"))
-    part.write_bytes(part.read_bytes()[:-100])
-    return part
-
-
-def test_a_part_that_is_cut_off_is_one_clear_line(gallery: Path, tmp_path: Path) -> None:
-    part = damaged(gallery, tmp_path)
-    code, _, err = command("-q", "report", tmp_path / "recs", "--out", tmp_path / "r.html")
-    assert (code, err.count("\n"), f"the first being {part.name}" in err) == (65, 1, True)
-    shutil.rmtree(tmp_path / "recs.control")  # nor is it read where no manifest tells its hash
-    code, _, err = command("-q", "report", tmp_path / "recs", "--out", tmp_path / "r.html")
-    assert (code, err.count("\n"), err.startswith(f"Error: {part} is no part of a run: ")) == (65, 1, True)
-
-
-def test_a_date_without_parts_is_one_clear_line(tmp_path: Path) -> None:
-    (tmp_path / "recs" / "run_date=2026-10-31").mkdir(parents=True)
-    code, _, err = command("-q", "report", tmp_path / "recs", "--out", tmp_path / "r.html")
-    assert (code, err.count("\n"), err.startswith("Error: nothing is published below ")) == (66, 1, True)
-
-
 def test_a_last_line_that_was_never_ended_is_no_epoch(trained: Path, tmp_path: Path) -> None:
     folder = Path(shutil.copytree(trained, tmp_path / "checkpoint"))
     before = history(folder)
     with (folder / "history.jsonl").open("ab") as file:
         file.write(b'{"phase": "refit", "ep\xff')
     assert history(folder) == before != []
-
-
-@pytest.mark.parametrize("line", [b'{"phase": "refit"', b'"\xff"'])
-def test_a_damaged_line_of_a_history_is_one_clear_line(line: bytes, trained: Path, tmp_path: Path) -> None:
-    folder = Path(shutil.copytree(trained, tmp_path / "checkpoint"))
-    path = folder / "history.jsonl"
-    path.write_bytes(line + b"\n" + path.read_bytes())
-    code, _, err = command("-q", "report", folder, "--out", tmp_path / "r.html")
-    assert (code, err.count("\n")) == (65, 1)
-    assert err.startswith(f"Error: line 1 of {path} is not what rec-export writes: ")
-
-
-def test_a_date_can_be_named_from_inside(gallery: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(gallery / "recs" / "run_date=2026-10-29")
-    (one,) = found((Path(),)).subjects
-    assert one.night is not None
-    assert one.night.date == "2026-10-29"
-    done("report", ".", "--out", tmp_path / "r.html")
-    assert "lists" in Page(tmp_path / "r.html").of("section", "id")
 
 
 @pytest.mark.parametrize(

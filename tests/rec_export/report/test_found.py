@@ -1,0 +1,126 @@
+"""What a report finds at the paths that are named, what of it belongs together, and what it cannot read."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from rec_export.report.found import found
+from rec_export.report.job import title
+from tests.conftest import LAST_DAY, command, done, refusal
+from tests.rec_export.report.conftest import DAY_BEFORE, Page
+
+
+def test_what_has_the_same_weights_is_one_model(gallery: Path, trained: Path, tmp_path: Path) -> None:
+    (one,) = found((gallery,)).subjects
+    assert (one.label, one.checkpoint, one.bundle, one.night and one.night.date) == (
+        "hybrid", gallery / "checkpoint", gallery / "bundle", "2026-10-31",
+    )  # fmt: skip
+    other = tmp_path / "other"
+    shutil.copytree(trained, other)
+    spec = (other / "spec.json").read_text()
+    (other / "spec.json").write_text(spec.replace('"weights": "', '"weights": "0'))
+    assert [one.label for one in found((gallery, other)).subjects] == [
+        f"hybrid, {gallery / 'checkpoint'}",
+        f"hybrid, {other}",
+    ]
+    assert title(found((gallery, other))) == f"hybrid: {gallery / 'checkpoint'} and {other}"
+
+
+def test_what_holds_nothing_is_refused_and_nothing_is_written_over(gallery: Path, tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "r.html").touch()
+    assert refusal(tmp_path, "report", tmp_path / "empty", "--out", tmp_path / "new.html") == (
+        2,
+        "Error: DIR/empty holds nothing to report on; name a checkpoint, a bundle, a read root, what `evaluate --out`,"
+        " `ablate` or `find-lr` wrote, or a directory of such\n",
+        [],
+    )
+    taken = "DIR/r.html already exists; name a new file or remove it first"
+    assert refusal(tmp_path, "report", gallery, "--out", tmp_path / "r.html") == (73, f"Error: {taken}\n", [])
+    assert refusal(tmp_path, "report", tmp_path / "no", "--out", tmp_path / "new.html").code == 66
+    assert refusal(tmp_path, "report", gallery, "--out", tmp_path / "r.html").code == 73
+
+
+def test_a_file_of_something_else_is_one_clear_line(gallery: Path, tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(gallery / "evaluation", tmp_path / "evaluation"))
+    (folder / "evaluation.json").write_text('{"model": 1}')
+    code, _, err = command("-q", "report", folder, "--out", tmp_path / "r.html")
+    assert (code, err.startswith(f"Error: {folder / 'evaluation.json'} is not what rec-export writes: ")) == (65, True)
+    assert not (tmp_path / "r.html").exists()
+
+
+def damaged(gallery: Path, folder: Path) -> Path:
+    """A copy of the published lists whose newest date holds a part that is cut off."""
+    for name in ("recs", "recs.control"):
+        shutil.copytree(gallery / name, folder / name)
+    part = min((folder / "recs").glob("run_date=*31/part-*.parquet"))
+    part.write_bytes(part.read_bytes()[:-100])
+    return part
+
+
+def test_a_part_that_is_cut_off_is_one_clear_line(gallery: Path, tmp_path: Path) -> None:
+    part = damaged(gallery, tmp_path)
+    code, _, err = command("-q", "report", tmp_path / "recs", "--out", tmp_path / "r.html")
+    assert (code, err.count("\n"), f"the first being {part.name}" in err) == (65, 1, True)
+    shutil.rmtree(tmp_path / "recs.control")  # nor is it read where no manifest tells its hash
+    code, _, err = command("-q", "report", tmp_path / "recs", "--out", tmp_path / "r.html")
+    assert (code, err.count("\n"), err.startswith(f"Error: {part} is no part of a run: ")) == (65, 1, True)
+
+
+def test_a_date_without_parts_is_one_clear_line(tmp_path: Path) -> None:
+    (tmp_path / "recs" / "run_date=2026-10-31").mkdir(parents=True)
+    code, _, err = command("-q", "report", tmp_path / "recs", "--out", tmp_path / "r.html")
+    assert (code, err.count("\n"), err.startswith("Error: nothing is published below ")) == (66, 1, True)
+
+
+@pytest.mark.parametrize("line", [b'{"phase": "refit"', b'"\xff"'])
+def test_a_damaged_line_of_a_history_is_one_clear_line(line: bytes, trained: Path, tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(trained, tmp_path / "checkpoint"))
+    path = folder / "history.jsonl"
+    path.write_bytes(line + b"\n" + path.read_bytes())
+    code, _, err = command("-q", "report", folder, "--out", tmp_path / "r.html")
+    assert (code, err.count("\n")) == (65, 1)
+    assert err.startswith(f"Error: line 1 of {path} is not what rec-export writes: ")
+
+
+def test_a_date_can_be_named_from_inside(gallery: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(gallery / "recs" / "run_date=2026-10-29")
+    (one,) = found((Path(),)).subjects
+    assert one.night is not None
+    assert one.night.date == "2026-10-29"
+    done("report", ".", "--out", tmp_path / "r.html")
+    assert "lists" in Page(tmp_path / "r.html").of("section", "id")
+
+
+def refused(gallery: Path, folder: Path) -> Path:
+    """A copy of the published lists whose newest run is where the gates leave one that they refuse."""
+    for name in ("recs", "recs.control"):
+        shutil.copytree(gallery / name, folder / name)
+    (manifest,) = (folder / "recs.control" / "manifests" / f"run_date={LAST_DAY}").iterdir()
+    kept = folder / "recs.control" / "failed" / manifest.stem
+    kept.mkdir(parents=True)
+    manifest.rename(kept / "manifest.json")
+    live = folder / "recs" / f"run_date={LAST_DAY}"
+    (live / "_SUCCESS").unlink(missing_ok=True)
+    live.rename(kept / live.name)
+    return kept
+
+
+@pytest.mark.parametrize("inner", ["", f"run_date={LAST_DAY}"])
+def test_a_run_that_the_gates_refused_is_shown_beside_the_date_before(
+    inner: str, gallery: Path, tmp_path: Path
+) -> None:
+    kept = refused(gallery, tmp_path)
+    said = done("report", kept / inner, "--out", tmp_path / "r.html")
+    assert " users would have got lists of 10 on 2026-10-31, from " in said
+    assert f" of their items from {DAY_BEFORE} to {LAST_DAY}; " in said
+    page = Page(tmp_path / "r.html")
+    assert page.of("section", "id") == ["lists", "gates", "churn", "times"]
+    assert f"lists of {LAST_DAY} that the gates refused in {kept}" in page.text
+
+
+def test_a_run_that_the_gates_refused_belongs_to_its_bundle(gallery: Path, tmp_path: Path) -> None:
+    (one,) = found((gallery / "bundle", refused(gallery, tmp_path))).subjects
+    assert one.night is not None
+    assert (one.label, one.night.kind, one.night.date) == ("hybrid", "refused", LAST_DAY)
