@@ -56,9 +56,11 @@ def lines(diff: Churn) -> Iterator[str]:
     yield f"{'users':<{width}}  {'how many':>10}  {'items kept':>10}  {'rank-biased overlap':>19}  {'same list':>9}"
     for name, one in diff.segments.items():
         yield f"{name:<{width}}  {one.users:>10,}  {one.overlap:>10.1%}  {one.rbo:>19.4f}  {one.same:>9.1%}"
-    for title, moved in (("enter", diff.entering), ("leave", diff.leaving)):
-        yield ""
-        yield f"items that {title} most lists (share of users before -> after)"
+    for title, share, moved in (("enter", "larger", diff.entering), ("leave", "smaller", diff.leaving)):
+        if not moved:
+            yield from ("", f"no item is in a {share} share of the lists than before")
+            continue
+        yield from ("", f"items that {title} most lists (share of users before -> after)")
         for item in moved:
             yield f"  {plain(item.item):<48}  {item.before:>7.2%} -> {item.after:>7.2%}"
     yield ""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from rec_export.local import PATH, Finite
+from rec_export.words import listed
 
 if TYPE_CHECKING:
     from exporters.variants import Wanted
@@ -162,6 +163,7 @@ def verify(bundle: Path, device: str, case: Path | None, limit: float, as_json: 
     click.echo(f"[ok] {len(manifest.files)} files are what was exported at {manifest.made_at}")
     for line in [*report.lines(), *smaller]:
         click.echo(line)
+    click.echo(f"{bundle} computes on this machine what was trained, as {listed(report.formats())}")
 
 
 def as_text(records: tuple[Any, ...]) -> str:

@@ -80,9 +80,13 @@ class Report(Record):
         ]
         return (*parts, *([] if self.recommender is None else [self.recommender.summary()]))
 
+    def formats(self) -> list[Runtime]:
+        """What was proved, in its order."""
+        return list(dict.fromkeys(part.format for part in self.parts))
+
     def lines(self) -> list[str]:
         """What a person wants to see of it."""
-        forms = list(dict.fromkeys(part.format for part in self.parts))
+        forms = self.formats()
         calls = [
             line
             for name, call in self.signatures.items()

@@ -24,7 +24,7 @@ from rec_export.models import spec_of
 from rec_export.record import Record
 from rec_export.thresholds import Gates
 from rec_export.towers import ModelSpec
-from rec_export.words import counted
+from rec_export.words import counted, listed
 
 Say = Callable[[str], None]
 MARK = "job.json"
@@ -80,7 +80,7 @@ def run(job: MainJob, say: Say) -> None:
         begin(job.out, facts, config)
     try:
         train(config, source, steps, say)
-        export(steps, say)
+        export(job, steps, say)
         score(job, config, source, steps, say)
     except KeyboardInterrupt:
         say(f"Kept      {steps.kept()}; the same command goes on from there")
@@ -156,14 +156,17 @@ def train(config: Config, source: Source, steps: Steps, say: Say) -> None:
     say("Refit     on all events")
 
 
-def export(steps: Steps, say: Say) -> None:
-    """Export, and show the proof."""
+def export(job: MainJob, steps: Steps, say: Say) -> None:
+    """Export, and show the proof; of what was exported before, how to see it again."""
     from exporters.job import REPORT, ExportJob
     from exporters.job import run as export_bundle
     from exporters.report import Report
 
-    if not steps.bundle.exists():
-        export_bundle(ExportJob(checkpoint=steps.checkpoint, out=steps.bundle, formats=("torchscript", "onnx", "pt2")))
+    if steps.bundle.exists():
+        forms, again = Report.read(steps.bundle / REPORT).formats(), (job.program, "verify", str(steps.bundle))
+        say(f"Export    {listed(forms)}, proved when they were made; anew: {shlex.join(again)}")
+        return
+    export_bundle(ExportJob(checkpoint=steps.checkpoint, out=steps.bundle, formats=("torchscript", "onnx", "pt2")))
     for number, line in enumerate(Report.read(steps.bundle / REPORT).lines()):
         say(f"{'Export' if number == 0 else '':<10}{line}")
 

@@ -1,17 +1,19 @@
 """Which kind of thing a path is."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 from rec_export.errors import ModelError, UsageError
 from rec_export.files import absent
 from rec_export.inspection import models, published
-from rec_export.inspection.shown import Inspection
+from rec_export.inspection.shown import Inspection, Section, table
 from rec_export.inspection.single import single
 from rec_export.recs import FOLDER, Refused
 from rec_export.sealed import MANIFEST
 
 STEPS = "checkpoint", "bundle", "recs"
 MARK = "job.json"  # in the directory of `rec-export run`
+DETAILS = "Files", "Inputs and outputs"  # tables that only their own step shows
 
 
 def look(path: Path) -> Inspection:
@@ -52,9 +54,21 @@ def looked(path: Path) -> Inspection:
 
 
 def together(path: Path, steps: list[Inspection]) -> Inspection:
-    """What `rec-export run` has left so far, step by step."""
-    sections = tuple(
-        section._replace(title=f"{step.path.name}: {section.title}") for step in steps for section in step.sections
-    )
+    """What `rec-export run` has left so far, step by step: for people the tables in brief, for machines everything."""
+    tables = {
+        f"{step.path.name}: {one.title}": one for step in steps for one in step.sections if one.title not in DETAILS
+    }
+    sections = tuple(one._replace(title=title) for title, one in unlike(tables))
+    whole = [(f"rec-export inspect {step.path}", ", ".join(one.title for one in step.sections)) for step in steps]
     told = "; ".join(f"{step.path.name}: {step.verified}" for step in steps)
-    return Inspection("main job", path, told, {step.path.name: step.as_json() for step in steps}, sections)
+    facts = {step.path.name: step.as_json() for step in steps}
+    return Inspection("main job", path, told, facts, (*sections, *table("Everything", whole)))
+
+
+def unlike(tables: dict[str, Section]) -> Iterator[tuple[str, Section]]:
+    """The tables by title, without those that say again what one before them has said."""
+    said: set[Section] = set()
+    for title, one in tables.items():
+        if one not in said:
+            yield title, one
+        said.add(one)
