@@ -2,21 +2,17 @@
 
 import datetime
 import math
-import re
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
 import pytest
 
 from tests.bad_input.conftest import (
-    ITEMS,
     LOG,
     ROWS,
     SECTIONS,
     TABLE,
-    changed_items,
     changed_log,
     error,
     log_columns,
@@ -206,99 +202,6 @@ def test_one_column_for_two_things(place: Path) -> None:
         'DIR/config.yaml: data.interactions is {"item": "user_id", "path": "log.parquet", "time": "time", …,'
         " but should be different columns for user, item, time and value; 'user_id' stands for two",
     )
-
-
-@pytest.mark.parametrize(
-    ("column", "values", "sentence"),
-    [
-        (
-            "price",
-            ["dear"] * ITEMS,
-            "20 of 20 values of @ are no numbers, the first being 'dear' in row 1; repair them or leave the rows out",
-        ),
-        ("price", [math.inf, -math.inf, *[1.0] * 18], "2 of 20 values of @ are infinite; make them missing instead"),
-        ("brand", [["a"]] * ITEMS, "holds list<element: string> where one word is needed; declare it under tags"),
-        ("title", [{"a": 1}] * ITEMS, "holds struct<a: int64> where one word is needed; declare it under tags"),
-        ("tags", [{"a": 1}] * ITEMS, "holds struct<a: int64>, which cannot be read as tags; tags are lists of strings"),
-        (
-            "item_id",
-            ["i1"] * 3 + [f"i{item}" for item in range(3, 19)] + ["i3"],
-            "2 ids stand more than once in @, the first being 'i1'; keep one row of each",
-        ),
-    ],
-)
-def test_a_column_of_the_items_that_cannot_be_used(column: str, values: Any, sentence: str, place: Path) -> None:
-    where = f"column '{column}' of DIR/items.parquet"
-    whole = sentence.replace("@", where) if "@" in sentence else f"{where} {sentence}"
-    assert changed_items(place, **{column: values}) == error(65, whole)
-
-
-def test_items_without_an_id(place: Path) -> None:
-    assert changed_items(place, item_id=[None, *[f"i{item}" for item in range(1, ITEMS)]]) == error(
-        65, "1 of 20 rows of DIR/items.parquet have no item_id; give them ids or leave them out"
-    )
-
-
-@pytest.mark.parametrize("price", [[None] * ITEMS, [math.nan] * ITEMS])
-def test_a_dense_column_that_is_all_missing(price: list[float | None], place: Path) -> None:
-    assert changed_items(place, price=price) == error(
-        65,
-        "column 'price' has no value in the training part; leave it out of 'dense', or check that the table's ids are"
-        " those of the log",
-    )
-
-
-def test_missing_features_and_texts_that_are_all_alike_are_no_error(place: Path) -> None:
-    titles = ["red shoe"] * 18 + ["", None]
-    some = {"price": [math.nan, None, *[2.0] * 18], "brand": [None, *["a"] * 19], "tags": [None, *[["x"]] * 19]}
-    assert changed_items(place, title=titles, **some)[:2] == (0, "")
-
-
-def test_items_whose_ids_are_of_another_kind_than_those_of_the_log(place: Path) -> None:
-    config_file(place, **{**SECTIONS, "data": {"interactions": LOG, "items": TABLE}})
-    assert changed_log(place, item_id=np.random.default_rng(0).integers(0, 20, ROWS)) == error(
-        65,
-        "none of the 20 ids in DIR/log.parquet, such as 17, is in column 'item_id' of DIR/items.parquet, such as 'i0';"
-        " check that they are ids of the same kind",
-    )
-
-
-def test_a_k_core_that_leaves_nobody(place: Path) -> None:
-    config_file(place, **{**SECTIONS, "data": {"interactions": LOG, "minimum": {"per_user": 1000}}})
-    assert train(place) == error(65, "no user and item are left with 1000 and 1 rows; lower data.minimum")
-
-
-def test_a_threshold_that_nobody_reaches(place: Path) -> None:
-    with_log(place, positive=9)
-    assert train(place) == error(65, "none of 300 rows is a liking; lower data.interactions.positive")
-
-
-def test_a_split_that_leaves_nothing_to_train_on(place: Path) -> None:
-    write_table(place / "log.parquet", **log_columns(), part=["test"] * ROWS)
-    rule = {"by": "column", "column": "part"}
-    config_file(place, **{**SECTIONS, "data": {"interactions": LOG, "split": rule}})
-    assert train(place) == error(65, "the split by column leaves none of 300 rows to train on; change data.split")
-
-
-@pytest.mark.parametrize("model", ["popular", "pmf", "hybrid"])
-def test_a_log_of_one_row_is_learned_from(model: str, place: Path) -> None:
-    write_table(place / "log.parquet", **{name: values[:1] for name, values in log_columns().items()})
-    with_log(place)
-    code, err, _ = train(place, "--set", f"model.name={model}")
-    assert (code, err) == (0, "")
-
-
-NOT_VALIDATED = re.compile(r"(nobody who is learned from likes anything new in the validation rows; \d+ epochs\n)?")
-
-
-@pytest.mark.parametrize("model", ["popular", "pmf", "hybrid"])
-@pytest.mark.parametrize("lonely", ["user_id", "item_id"])
-def test_a_log_with_one_user_or_one_item_is_learned_from(lonely: str, model: str, place: Path) -> None:
-    columns = {**log_columns(), lonely: ["i1"] * ROWS}
-    write_table(place / "log.parquet", **columns)
-    code, err, _ = train(place, "--set", f"model.name={model}")
-    assert code == 0
-    assert NOT_VALIDATED.fullmatch(err)
 
 
 def test_a_split_column_that_is_also_the_value(place: Path) -> None:

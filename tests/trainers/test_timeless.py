@@ -146,6 +146,21 @@ def test_a_rate_for_the_first_model_is_none_for_the_second(shop: Path) -> None:
     assert (made.plan.lr, second.lr, second.epochs, second.clock.timed) == (0.123, 0.006, 2, False)
 
 
+@pytest.mark.parametrize(("batch", "steps", "epochs"), [(2, None, 10), (7, 500, None), (4096, None, 60)])
+def test_the_second_model_learns_for_some_500_steps_in_10_to_60_epochs(
+    batch: int, steps: int | None, epochs: int | None, shop: Path
+) -> None:
+    config = Config.load(shop / "config.yaml", (f"training.batch={batch}", "training.epochs=null"))
+    spec = spec_of(config.model, "here")
+    made = ready(config, spec, read_source(config, spec), ALONE)
+    second = second_plan(made, config.training, spec)
+    assert second is not None
+    learners = int((np.diff(made.dataset.timeline.start) > 0).sum())  # one example a user and epoch
+    if steps is not None:
+        assert 0 <= steps - second.epochs * learners / batch < learners / batch  # to the last whole epoch
+    assert epochs in (None, second.epochs)
+
+
 class Constant(nn.Module):
     """A tower that gives the same vector to everybody."""
 
