@@ -19,10 +19,15 @@ CHECK, SLICE = torch.ops.aten._assert_tensor_metadata.default, torch.ops.aten.sl
 
 def write_pt2(part: Part, path: Path, labels: dict[str, str]) -> None:
     """Write {part}.pt2."""
-    with torch.no_grad():
-        program = torch.export.export(by_name(part), **call_of(part))
+    program = program_of(part)
     shorten(program.graph)
     path.write_bytes(pt2_bytes(program, labels))
+
+
+def program_of(part: Part) -> ExportedProgram:
+    """What torch.export finds in a part."""
+    with torch.no_grad():
+        return torch.export.export(by_name(part), **call_of(part))
 
 
 def shorten(graph: Graph) -> None:

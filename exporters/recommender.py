@@ -23,7 +23,7 @@ from exporters.compare import TOLERANCES, difference
 from exporters.onnx import file_fault, save
 from exporters.parts import Part
 from rec_export.catalogue import Catalogue
-from rec_export.data.columns import Float32
+from rec_export.data.columns import Float32, Int64
 from rec_export.inputs import item_inputs
 from rec_export.runtime import FILES
 from rec_export.towers import Input
@@ -99,11 +99,19 @@ lists (int64[B, S] seen, int64 k, bool[{items}] allow)
 
 def item_vectors(item: Part, catalogue: Catalogue, trend: Float32) -> Float32:
     """The trained vectors of all items of the catalogue, float32 [N, Di], with their trends float32 [N, W]."""
-    parts = []
-    for rows in np.array_split(np.arange(len(trend)), len(trend) // AT_ONCE + 1):
-        features = catalogue.items.features(rows)
-        parts.append(item.run(item_inputs(item.inputs, features, torch.from_numpy(trend[rows]), rows)).numpy())
-    return np.concatenate(parts)
+    return np.concatenate([vectors_of(item, catalogue, trend, rows) for rows in portions(len(trend))])
+
+
+def portions(items: int) -> list[Int64]:
+    """The rows of so many items, int64 [n] each, as they are given to the item tower."""
+    return np.array_split(np.arange(items), items // AT_ONCE + 1)
+
+
+def vectors_of(item: Part, catalogue: Catalogue, trend: Float32, rows: Int64) -> Float32:
+    """The trained vectors of some items, int64 [n] -> float32 [n, Di]."""
+    inputs = item_inputs(item.inputs, catalogue.items.features(rows), torch.from_numpy(trend[rows]), rows)
+    vectors: Float32 = item.run(inputs).numpy()
+    return vectors
 
 
 def signature(user: Part, items: int) -> tuple[tuple[Input, ...], tuple[Input, ...]]:

@@ -46,7 +46,6 @@ class Forecast(Record):
     disk: int | None = None  # bytes of what stays
     meanwhile: int = 0  # bytes beside it on the disk, while the step works
     seconds: tuple[float, float] | None = None  # least and most
-    untold: str = ""  # why no time is told
 
     @classmethod
     def nothing(cls, does: str, inputs: Mapping[str, Path], out: Path | str) -> Self:
@@ -80,9 +79,7 @@ class Forecast(Record):
             yield f"Disk      about {sized(self.disk)}{more}; {sized(free)} are free"
             if self.disk + self.meanwhile > free:
                 yield "WARNING   that is more than is free"
-        if self.seconds is None:
-            yield f"Time      not told: {self.untold}"
-        else:
+        if self.seconds is not None:
             least, most = (lasting(seconds) for seconds in self.seconds)
             span = f"about {most}" if least == most else f"{least} to {most}"
             yield f"Time      {span}, if this machine stays as busy as it is now"

@@ -57,7 +57,7 @@ def test_training_writes_nothing_and_tells_all(shop_copy: Path, tmp_path: Path) 
 
 def test_export_and_score_write_nothing(shop: Path, trained: Path, exported: Path, tmp_path: Path) -> None:
     said = done("export", trained, "--out", tmp_path / "out", "--dry-run")
-    assert "Time      not told" in said
+    assert " if this machine stays as busy as it is now" in said
     assert "200 users x 120 items" in done(*of_scores(shop, exported, tmp_path / "recs"))
     assert contents(tmp_path) == {}
 
@@ -166,7 +166,7 @@ def test_sizes_and_times_are_said_as_a_person_does(said: str, expected: str) -> 
 
 
 def test_more_than_the_machine_has_is_a_warning(tmp_path: Path) -> None:
-    forecast = Forecast(does="x", inputs=(), facts=(), out=tmp_path / "out", memory=10**18, disk=10**18, untold="x")
+    forecast = Forecast(does="x", inputs=(), facts=(), out=tmp_path / "out", memory=10**18, disk=10**18)
     assert [line for line in forecast.lines() if line.startswith("WARNING")] == [
         "WARNING   that is more than this machine has",
         "WARNING   that is more than is free",

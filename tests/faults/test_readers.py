@@ -106,9 +106,9 @@ def test_a_recipe_of_the_page_never_reads_a_mixture(name: str, runs: int, tmp_pa
     assert read(RECIPES[name], recs) == {runs - 1}
 
 
-@pytest.mark.long
 @pytest.mark.filterwarnings("ignore:PySpark does not yet fully support pandas:FutureWarning")
-def test_spark_never_reads_a_mixture(tmp_path: Path, tell: Tell, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("runs", [pytest.param(3, marks=pytest.mark.brief), pytest.param(12, marks=pytest.mark.long)])
+def test_spark_never_reads_a_mixture(runs: int, tmp_path: Path, tell: Tell, monkeypatch: pytest.MonkeyPatch) -> None:
     errors = pytest.importorskip("pyspark.errors")
     if shutil.which("java") is None:
         pytest.skip("Spark needs Java")
@@ -119,11 +119,11 @@ def test_spark_never_reads_a_mixture(tmp_path: Path, tell: Tell, monkeypatch: py
     spark.sparkContext.setLogLevel("OFF")
     monkeypatch.setattr("tests.faults.test_readers.MISSING", (errors.PySparkException, Py4JJavaError))
     recs = Recs.at(tmp_path / "recs")
-    reads, missing, bad = mixtures(recs, 12, RECIPES[SPARK], pause=6.0)
+    reads, missing, bad = mixtures(recs, runs, RECIPES[SPARK], pause=6.0)
     said = f"{len(bad)} mixtures or short reads; {missing} missed a file twice"
-    tell(f"12 re-publishes beside a reader: {SPARK}", f"{reads} reads", said)
+    tell(f"{runs} re-publishes beside a reader: {SPARK}", f"{reads} reads", said)
     assert (bad, reads > missing) == ([], True)
-    assert read(RECIPES[SPARK], recs) == {11}
+    assert read(RECIPES[SPARK], recs) == {runs - 1}
     spark.stop()
 
 
