@@ -82,11 +82,12 @@ class Training(Record):
     seeds: int | None = Field(
         default=None, ge=1, le=32, description="models, with seeds from `seed` on, whose mean score is exported as one"
     )
-    timeless: float = Field(
-        default=0.25,
+    timeless: float | None = Field(
+        default=None,
         ge=0,
         allow_inf_nan=False,
-        description="weight of a second model, without time, beside hybrid or gated with it; 0: none (docs/limits.md)",
+        description="weight of a second model, without time, beside hybrid or gated with it; none: .25, or .5 where"
+        " most of the newest likings are of users never seen before; 0: no such model (docs/limits.md)",
     )
     device: str = "auto"
     metric: str | None = Field(

@@ -17,7 +17,7 @@ from trainers.loop import sizes_of
 from trainers.parallel import Group
 from trainers.plan import Plan
 from trainers.ready import course_of, ready
-from trainers.timeless import second_plan, weighed
+from trainers.timeless import Wish, second_plan, weighed
 from trainers.tracking import Tracker
 from trainers.validation import Validation
 
@@ -92,19 +92,27 @@ class Trainer(NamedTuple):
         if made.validation is None or second is None:
             return found
         dataset, validation, held = made.dataset, made.validation, made.course.held
+        wish = Wish.of(made, self.config.training.timeless)
         del made  # and with it all that the search learned by, which takes more room than its towers
-        return self.with_second(found, second, best.towers, dataset, validation, held)
+        return self.with_second(found, second, wish, best.towers, dataset, validation, held)
 
     def with_second(
-        self, found: Found, plan: Plan, timed: Towers, dataset: Dataset, validation: Validation, held: Device
+        self,
+        found: Found,
+        plan: Plan,
+        wish: Wish,
+        timed: Towers,
+        dataset: Dataset,
+        validation: Validation,
+        held: Device,
     ) -> Found:
         """With a second model, which looks at no time, if the validation rows do not speak against it."""
         learned = self.course(dataset, plan).train(None, "without time", self.journal)
         told = None
         if self.group.first:
             sizes = sizes_of(dataset, found.plan, CONTEXT)
-            timeless = Timeless(learned.towers, self.config.training.timeless, sizes)
-            told = weighed(timed, timeless, validation, held, found.plan.metric)
+            timeless = Timeless(learned.towers, wish.share, sizes)
+            told = weighed(timed, timeless, wish.bearable, validation, held, found.plan.metric)
         share, held_out = self.group.broadcast(told) or (0.0, {})
         kept = None if found.towers is None else learned.towers
         return found._replace(

@@ -5,11 +5,15 @@ other from bags. docs/decisions.md has the figures behind the numbers here.
 """
 
 import logging
+from typing import NamedTuple, Self
 
+import numpy as np
 import torch
 
 from rec_export.checkpoint import modules
 from rec_export.config import Training
+from rec_export.data.source import Source
+from rec_export.data.split import Part
 from rec_export.ensemble import Timeless, ensemble
 from rec_export.metrics import gain
 from rec_export.progress import busy
@@ -22,8 +26,39 @@ from trainers.validation import Validation
 log = logging.getLogger("rec_export")
 STEPS = 500  # about so many, or what the fewest epochs have, but no more epochs than any model has
 FEWEST = 10
-PARTS = (1.0, 2 / 3, 1 / 3)  # of the share that is asked for: the first that is bearable is taken
-BEARABLE = 0.9  # of the metric without it, by which the epoch was chosen and which is flattered by that
+PARTS = (1.0, 2 / 3, 1 / 3)  # of the share: the first that is bearable is taken
+KNOWN = 0.5  # of the newest likings are at least of users who were known before, or a log is one of visits
+
+
+class Wish(NamedTuple):
+    """The share that a second model is to have, and what must be left of the metric without it, or it gets less.
+
+    That metric chose the epoch and is flattered by it, so something may be lost.
+    """
+
+    share: float = 0.25
+    bearable: float = 0.9
+
+    @classmethod
+    def of(cls, made: Ready, asked: float | None) -> Self:
+        """What the configuration asks for, or what the log tells.
+
+        Where most who come are new, the lists of known users are of people who came once. The few who came back among
+        the validation rows do not speak for them all.
+        """
+        if asked is not None:
+            return cls(asked)
+        known = known_share(made.source)
+        if known >= KNOWN:
+            return cls()
+        log.info("of the newest likings %.0f%% are of users never seen before: a log of visits", 100 * (1 - known))
+        return cls(share=0.5, bearable=0.8)
+
+
+def known_share(source: Source) -> float:
+    """The share of the likings in the validation rows that are of users with a row before."""
+    user, valid = source.events.user_id.code, source.rows(Part.VALID) & source.events.positive
+    return float(np.isin(user[valid], user[source.rows(Part.TRAIN)]).mean()) if valid.any() else 1.0
 
 
 def second_plan(made: Ready, training: Training, spec: ModelSpec) -> Plan | None:
@@ -32,7 +67,7 @@ def second_plan(made: Ready, training: Training, spec: ModelSpec) -> Plan | None
     As for a log without time, but with one seed, and with epochs that nothing chooses: the validation rows cannot, as
     they are of the days to come, of which this model is to know nothing.
     """
-    wanted = training.timeless > 0 and spec.timeless and made.plan.clock.timed and made.validation is not None
+    wanted = training.timeless != 0 and spec.timeless and made.plan.clock.timed and made.validation is not None
     if not wanted or not isinstance(made.course.towers.pair_head, DotHead):
         return None
     own = training.model_copy(update={"lr": None})  # one that was found for the model with time
@@ -44,18 +79,18 @@ def second_plan(made: Ready, training: Training, spec: ModelSpec) -> Plan | None
 
 @torch.no_grad()
 def weighed(
-    timed: Towers, timeless: Timeless, validation: Validation, state: Device, metric: str
+    timed: Towers, timeless: Timeless, bearable: float, validation: Validation, state: Device, metric: str
 ) -> tuple[float, dict[str, float]]:
     """The share that the second model gets, and the metrics of both; the towers are on the CPU afterwards."""
     alone = measured(ensemble([timed]), validation, state)
     for part in PARTS:
         share = round(part * timeless.share, 6)
         both = measured(ensemble([timed], timeless._replace(share=share)), validation, state)
-        if gain(metric, both[metric]) >= gain(metric, alone[metric]) - (1 - BEARABLE) * abs(alone[metric]):
+        if gain(metric, both[metric]) >= gain(metric, alone[metric]) - (1 - bearable) * abs(alone[metric]):
             told = "a second model, which looks at no time, is added at %.2g (training.timeless): %s %.4f, without %.4f"
             log.info(told, share, metric, both[metric], alone[metric])
             return share, both
-    told = "a second model, which looks at no time, would cost more than a tenth: %s %.4f, without %.4f; left out"
+    told = "a second model, which looks at no time, would cost too much: %s %.4f, without %.4f; left out"
     log.info(told, metric, both[metric], alone[metric])
     return 0.0, alone
 

@@ -8,6 +8,7 @@ from typing import Any, cast, final
 from weakref import WeakSet
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from torch import Tensor, nn
@@ -25,7 +26,7 @@ from trainers.course import Trained
 from trainers.loop import Run
 from trainers.parallel import ALONE
 from trainers.ready import read_source, ready
-from trainers.timeless import second_plan, weighed
+from trainers.timeless import Wish, second_plan, weighed
 from trainers.validation import Validation
 
 COUNTS = 3  # trend columns that are counts; the flag and the age come after them
@@ -195,8 +196,26 @@ def test_a_share_that_costs_more_than_a_tenth_is_made_smaller(slope: float, shar
     towers = Towers(Constant(), Constant(), DotHead())
     sizes = Sizes(users=TableSizes(rows=1), items=TableSizes(rows=1), context=CONTEXT, trend=COUNTS + 2, counts=COUNTS)
     state = cast(Device, type("State", (), {"device": torch.device("cpu")}))
-    found, held_out = weighed(towers, Timeless(towers, 0.3, sizes), Falling(slope), state, "ndcg@10")
+    found, held_out = weighed(towers, Timeless(towers, 0.3, sizes), 0.9, Falling(slope), state, "ndcg@10")
     assert [found, held_out["ndcg@10"]] == pytest.approx([share, metric])
+    assert weighed(towers, Timeless(towers, 0.3, sizes), 0.0, Falling(slope), state, "ndcg@10")[0] == 0.3
+
+
+@pytest.mark.parametrize(("new", "wish"), [(0.0, (0.25, 0.9)), (0.4, (0.25, 0.9)), (0.6, (0.5, 0.8))])
+def test_where_most_who_come_were_never_seen_before_the_second_model_counts_twice_as_much(
+    new: float, wish: tuple[float, float], shop_copy: Path
+) -> None:
+    log = pd.read_parquet(shop_copy / "interactions.parquet").sort_values("timestamp", kind="stable")
+    newest = np.arange(len(log)) >= 0.9 * len(log)
+    strangers = newest & (np.random.default_rng(0).random(len(log)) < new)
+    names = [f"visitor {place // 3}" for place in range(len(log))]
+    log.assign(user_id=log.user_id.where(~strangers, names)).to_parquet(shop_copy / "interactions.parquet")
+    config = Config.load(shop_copy / "config.yaml", ("data.split={by: none}",))
+    spec = spec_of(config.model, "here")
+    made = ready(config, spec, read_source(config, spec), ALONE)
+    assert made.plan.clock.timed
+    assert Wish.of(made, None) == wish
+    assert Wish.of(made, 0.7) == (0.7, 0.9)  # what is asked for is asked for
 
 
 class Told(nn.Module):
