@@ -8,12 +8,13 @@ from rec_export.catalogue import Catalogue
 from rec_export.checkpoint import modules
 from rec_export.data.split import Part
 from rec_export.device import training_threads
-from rec_export.files import refuse_existing
+from rec_export.files import refuse_busy, refuse_existing
 from rec_export.forecast import Forecast, Pace, pace, peak, read
 from rec_export.models import spec_of
 from rec_export.words import counted
 from trainers.course import Course
 from trainers.job import TrainJob
+from trainers.journal import lock_of
 from trainers.loop import Run
 from trainers.parallel import ALONE
 from trainers.plan import Plan
@@ -27,6 +28,7 @@ SMALL = 50_000  # bytes: the configuration, metrics and history
 def dry_run(job: TrainJob) -> Forecast:
     """Read, plan, learn for a few seconds, and write nothing. Raises what `train` raises before it learns."""
     refuse_existing(job.out)
+    refuse_busy(lock_of(job.out))
     spec = spec_of(job.config.model, "the configuration")
     trainer_of(spec)
     group = ALONE.on(job.config.training.device)

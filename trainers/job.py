@@ -12,7 +12,7 @@ from rec_export.data.profile import Profile
 from rec_export.data.source import Source
 from rec_export.device import training_threads
 from rec_export.errors import UsageError
-from rec_export.files import files_below, new_directory, refuse_existing, sha256
+from rec_export.files import files_below, new_directory, refuse_busy, refuse_existing, sha256
 from rec_export.models import spec_of
 from rec_export.progress import busy
 from rec_export.record import Record
@@ -20,7 +20,7 @@ from rec_export.remark import remark
 from rec_export.towers import ModelSpec
 from rec_export.world import CONTEXT
 from trainers.fit import Fitted, Trainer
-from trainers.journal import kept
+from trainers.journal import kept, lock_of
 from trainers.loop import Run, sizes_of
 from trainers.parallel import ALONE, Group
 from trainers.plan import Plan
@@ -68,6 +68,7 @@ def run(job: TrainJob, source: Source | None = None, group: Group = ALONE) -> Ou
     """
     if group.first:
         refuse_existing(job.out)
+        refuse_busy(lock_of(job.out))
     with tracked(job.config.tracking if group.first else None, job.out.name, "train") as tracker:
         return learned(job, source, group, tracker)
 

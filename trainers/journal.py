@@ -15,7 +15,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from rec_export.errors import DataError, ModelError, StorageError, TrainingError, UsageError
-from rec_export.files import new_directory
+from rec_export.files import locked, new_directory, refuse_busy
 
 log = logging.getLogger("rec_export")
 SHARE = 0.05  # of the time that may be spent on saving
@@ -43,7 +43,7 @@ class Journal:
     """
 
     def __init__(self, out: Path, facts: dict[str, Any]) -> None:
-        self.out, self.folder = out, out.with_name(f".{out.name}.training")
+        self.out, self.folder = out, folder_of(out)
         self.facts = json.dumps(facts, indent=2, default=str)
         self.spent = 0.0  # seconds, in saving
         self.begun = time.monotonic()
@@ -62,7 +62,7 @@ class Journal:
         if journal.folder.exists():
             log.info("an unfinished training of %s is thrown away; --resume would have gone on with it", out)
         journal.remove()
-        with journal.folder_of(journal.folder) as folder:
+        with journal.made(journal.folder) as folder:
             (folder / FACTS).write_text(journal.facts, encoding="utf-8")
         return journal
 
@@ -76,7 +76,7 @@ class Journal:
         place, new, old = (self.folder / f"{phase}{ending}" for ending in ("", ".new", ".old"))
         for left in (new, old):  # by a kill
             shutil.rmtree(left, ignore_errors=True)
-        with self.folder_of(new) as folder:
+        with self.made(new) as folder:
             write_tensors(progress.tensors, folder / "state.safetensors")
             write_tensors(progress.weights, folder / "best.safetensors")
             words = {"epochs": progress.epochs, "best": progress.best, "state": progress.state}
@@ -88,7 +88,7 @@ class Journal:
         self.spent += time.monotonic() - started
 
     @contextmanager
-    def folder_of(self, path: Path) -> Iterator[Path]:
+    def made(self, path: Path) -> Iterator[Path]:
         """A new directory; a disk that is full is told of as if the checkpoint were written already."""
         try:
             with new_directory(path) as folder:
@@ -118,16 +118,31 @@ class Journal:
 
 @contextmanager
 def kept(out: Path, facts: dict[str, Any], resume: bool) -> Iterator[Journal]:
-    """A journal while a training lasts; it stays where the training was stopped and can go on."""
+    """A journal while a training lasts; it stays where the training was stopped and can go on.
+
+    Raises BusyError where another process trains what is to lie there.
+    """
+    refuse_busy(lock_of(out))  # before its journal is taken for one that was left behind
     journal = Journal.open(out, facts, resume)
-    try:
-        yield journal
-    except Exception as error:
-        # A mistake would only come again; what ran out of room can go on, if an epoch was saved.
-        if isinstance(error, (UsageError, DataError, ModelError, TrainingError)) or journal.load("search") is None:
-            journal.remove()
-        raise
-    journal.remove()
+    with locked(lock_of(out)):
+        try:
+            yield journal
+        except Exception as error:
+            # A mistake would only come again; what ran out of room can go on, if an epoch was saved.
+            if isinstance(error, (UsageError, DataError, ModelError, TrainingError)) or journal.load("search") is None:
+                journal.remove()
+            raise
+        journal.remove()
+
+
+def lock_of(out: Path) -> Path:
+    """What a process holds as long as it trains a checkpoint."""
+    return folder_of(out) / "lock"
+
+
+def folder_of(out: Path) -> Path:
+    """Where the journal of a checkpoint-to-be lies."""
+    return out.with_name(f".{out.name}.training")
 
 
 def write_tensors(tensors: Tensors, path: Path) -> None:

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import yaml
 
+from rec_export.files import locked
 from tests.conftest import command, config_file, contents, done, write_table
 
 KILLED = """
@@ -131,3 +132,17 @@ def test_damaged_progress_is_named(tmp_path: Path) -> None:
     (tmp_path / ".checkpoint.training" / "search" / "state.safetensors").write_bytes(b"")
     code, _, err = command("-q", "train", path, "--out", tmp_path / "checkpoint", "--resume")
     assert (code, err.endswith("is damaged, so training cannot go on; train without --resume\n")) == (65, True)
+
+
+def test_what_another_process_is_training_is_left_to_it(tmp_path: Path) -> None:
+    path = config(tmp_path, {"name": "pmf", "dim": 4})
+    killed(tmp_path, 3)
+    lock = tmp_path / ".checkpoint.training" / "lock"
+    with locked(lock):
+        before = contents(tmp_path)
+        for more in ((), ("--resume",), ("--dry-run",)):
+            code, _, err = command("-q", "train", path, "--out", tmp_path / "checkpoint", *more)
+            said = f"Error: another run is at work in {lock.parent}; try again when it has ended\n"
+            assert (code, err) == (75, said)
+        assert contents(tmp_path) == before
+    done("train", path, "--out", tmp_path / "checkpoint", "--resume")
