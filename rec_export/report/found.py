@@ -152,10 +152,11 @@ def night_at(folder: Path) -> Night | None:
 def subject(group: dict[str, Piece]) -> Subject:
     """What belongs together, under the path that the user knows best."""
     path = next(group[kind].path for kind in ("checkpoint", "bundle", "evaluation", "night") if kind in group)
-    night = group.get("night")
+    night = night_at(group["night"].path) if "night" in group else None
+    refused = night.refused if night is not None and path == night.folder else None
     return Subject(
-        label=str(path),
-        night=night and night_at(night.path),
+        label=str(path) if refused is None else f"the refused run {refused.manifest.run_id}",
+        night=night,
         **{k: group[k].path for k in ("checkpoint", "bundle", "evaluation") if k in group},
     )
 
