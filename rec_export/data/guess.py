@@ -200,8 +200,8 @@ def untold(path: Path, unsaid: list[str]) -> str:
 
 
 def match(known: tuple[str, ...], names: list[str]) -> str | None:
-    """The first name that is known, whatever its case and dashes."""
-    plain = {name.lower().replace("-", "_").replace(" ", "_"): name for name in reversed(names)}
+    """The first name that is known, whatever its case and dashes, and the type that RecBole writes behind it."""
+    plain = {name.lower().replace("-", "_").replace(" ", "_").partition(":")[0]: name for name in reversed(names)}
     return next((plain[name] for name in known if name in plain), None)
 
 

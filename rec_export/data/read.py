@@ -220,6 +220,7 @@ READERS: dict[str, Callable[[Path, list[str]], "Parquet | pa.Table"]] = {
     ".tsv": read_tabs,
     ".tsv.gz": read_tabs,
     ".dat": read_tabs,
+    **dict.fromkeys((".inter", ".item", ".user"), read_tabs),  # RecBole's atomic files
     ".jsonl": read_json_lines,
     ".jsonl.gz": read_json_lines,
     ".ndjson": read_json_lines,

@@ -13,6 +13,7 @@ from click.testing import CliRunner
 from rec_export.cli import cli
 from rec_export.config import Config
 from rec_export.data.guess import Given
+from rec_export.data.source import Source
 from rec_export.first_config import SETTINGS, default_of
 from rec_export.main_job import MainJob, guessed
 from tests.conftest import command, done, refusal, write_table
@@ -137,6 +138,24 @@ def test_columns_that_could_be_the_time_are_named(columns: list[str], note: str,
     (tmp_path / "log.csv").write_text("\n".join([header, *rows]) + "\n")
     said = done("init", tmp_path / "log.csv", "-o", tmp_path / "config.yaml")
     assert said.count(f"Note      {note}") == 1
+
+
+def test_atomic_files_of_recbole_are_read_as_they_are(tmp_path: Path) -> None:
+    rows = [
+        "user_id:token\titem_id:token\trating:float\ttimestamp:float",
+        "196\t242\t3\t881250949",
+        "7\t9\t5\t881250950",
+    ]
+    (tmp_path / "log.inter").write_text("\n".join(rows) + "\n")
+    (tmp_path / "log.item").write_text("item_id:token\tmovie_title:token_seq\n242\tKolya\n9\tDead Man Walking\n")
+    done("init", tmp_path / "log.inter", "--items", tmp_path / "log.item", "-o", tmp_path / "config.yaml")
+    data = Config.load(tmp_path / "config.yaml").data
+    names = ["user_id:token", "item_id:token", "timestamp:float", "rating:float"]
+    assert data.interactions.columns() == names
+    assert data.items is not None
+    assert data.items.id == "item_id:token"
+    events = Source.read(data).events
+    assert (events.user_id.ids.to_pylist(), events.positive.tolist()) == ([196, 7], [False, True])
 
 
 @pytest.mark.parametrize(
