@@ -56,7 +56,9 @@ def lines(diff: Churn) -> Iterator[str]:
     yield f"{'users':<{width}}  {'how many':>10}  {'items kept':>10}  {'rank-biased overlap':>19}  {'same list':>9}"
     for name, one in diff.segments.items():
         yield f"{name:<{width}}  {one.users:>10,}  {one.overlap:>10.1%}  {one.rbo:>19.4f}  {one.same:>9.1%}"
-    for title, share, moved in (("enter", "larger", diff.entering), ("leave", "smaller", diff.leaving)):
+    for title, share, moved in (
+        () if diff.both == 0 else (("enter", "larger", diff.entering), ("leave", "smaller", diff.leaving))
+    ):
         if not moved:
             yield from ("", f"no item is in a {share} share of the lists than before")
             continue

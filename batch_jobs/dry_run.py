@@ -46,7 +46,7 @@ def dry_run(job: ScoreJob) -> Forecast:
     model = Model.of_bundle(plan.bundle, plan.how.runtime, plan.device)
     scorer = Scorer(model, today.catalogue, today.world, today.eligible, ruling.policy, plan.how.approximate)
     rate = pace(scored(scorer, today, plan))
-    return foretold(does, job, plan, today, scorer, rate, perf_counter() - begun)
+    return foretold(does, job, plan, before, today, scorer, rate, perf_counter() - begun)
 
 
 def scored(scorer: Scorer, today: Today, plan: Plan) -> Iterator[Callable[[], object]]:
@@ -55,8 +55,10 @@ def scored(scorer: Scorer, today: Today, plan: Plan) -> Iterator[Callable[[], ob
         yield partial(lists_of, scorer, user, plan.how)
 
 
-def foretold(does: str, job: ScoreJob, plan: Plan, today: Today, scorer: Scorer, rate: Pace, spent: float) -> Forecast:
-    """The forecast, from what was read, how fast lists were made, and the seconds that both took."""
+def foretold(
+    does: str, job: ScoreJob, plan: Plan, before: str | None, today: Today, scorer: Scorer, rate: Pace, spent: float
+) -> Forecast:
+    """The forecast, from what was read, which run is live, how fast lists were made, and the seconds it all took."""
     users, items = len(today.users), len(scorer.items)
     rows = users * min(plan.how.k, items)
     seconds = spent + rate.of(max(0, users / CALIBRATED - rate.done))  # what was done here is to be done again
@@ -69,6 +71,7 @@ def foretold(does: str, job: ScoreJob, plan: Plan, today: Today, scorer: Scorer,
             f"{rows:,} rows at most ({plan.how.k} a user) in {counted(len(shards_of(users)), 'Parquet file')}",
         ),
         out=place_of(job.place().where(plan.run_date)),
+        instead=None if before is None else f"the run {before}",
         work=job.place().control,
         memory=peak(),
         disk=bytes_of(rows, items),

@@ -52,12 +52,16 @@ def dry_run(job: ExportJob) -> Forecast:
     )
 
 
-def seconds(job: ExportJob, checkpoint: Checkpoint, parts: tuple[Part, Part, Part]) -> tuple[float, float]:
+def seconds(job: ExportJob, checkpoint: Checkpoint, parts: tuple[Part, Part, Part]) -> tuple[float, float] | None:
     """Least and most, from how long it takes to trace the head, with which everything that traces is loaded, to trace
-    both towers, and to compute the vectors of some items.
+    both towers, and to compute the vectors of some items; None where torch.export cannot trace, which the export itself
+    says, if a format asks for it.
     """
     user, item, head = parts
-    start, traces = traced(head), traced(user) + traced(item)
+    try:
+        start, traces = traced(head), traced(user) + traced(item)
+    except RuntimeError:
+        return None
     rows = portions(len(checkpoint.trend))
     rate = pace(partial(vectors_of, item, checkpoint.catalogue, checkpoint.trend, some) for some in rows)
     passes = PASSES * (1 + len(job.formats)) * rate.of(len(rows))

@@ -103,17 +103,18 @@ def run(arguments: list[str]) -> int:
     """The exit code of a command line."""
     logs.set_up(logging.INFO, "text")  # until the options are read
     try:
-        result = cli.main(arguments, standalone_mode=False)
+        result = cli.main(arguments, prog_name="rec-export", standalone_mode=False)
         return result if isinstance(result, int) else 0
     except RecExportError as error:
         return failed(str(error), error.exit_code)
     except click.exceptions.Exit as error:
         return error.exit_code
-    except click.ClickException as error:
-        if logs.is_json():
-            return failed(error.format_message(), error.exit_code)
+    except click.exceptions.NoArgsIsHelpError as error:
         error.show()
         return error.exit_code
+    except click.ClickException as error:
+        path = error.ctx.command_path if isinstance(error, click.UsageError) and error.ctx is not None else ""
+        return failed(error.format_message() + (f" See `{path} --help`" if path else ""), error.exit_code)
     except (click.Abort, KeyboardInterrupt):
         return failed("interrupted", 128 + signal.SIGINT)
     except BrokenPipeError:

@@ -10,8 +10,8 @@ import pyarrow.compute as pc
 
 from rec_export.data.columns import DAY, date, unit_of
 from rec_export.data.config import Attributes, DataConfig, Interactions
-from rec_export.data.guess import perhaps_times
 from rec_export.data.keys import Keys
+from rec_export.data.moments import perhaps_times
 from rec_export.data.read import left_out, names_in, parts_of, read_table, types_in
 from rec_export.data.source import Source
 from rec_export.data.vocab import UNKNOWN, Vocab

@@ -5,9 +5,10 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from rec_export.data.guess import NEEDED, Given, perhaps_times, roles_of
-from rec_export.data.read import types_in
-from rec_export.errors import UsageError, nearest
+from rec_export.data.guess import NEEDED, Given, roles_of
+from rec_export.data.moments import perhaps_times
+from rec_export.data.read import read_table, types_in
+from rec_export.errors import UsageError, nearest, shorten
 from rec_export.words import listed
 
 Say = Callable[[str], None]
@@ -46,10 +47,18 @@ def shown(
 ) -> Iterator[str]:
     """Each column of the log, its type, and what it is taken for."""
     taken = {name: role for role, name in roles.items() if name is not None}
+    free = [name for name in types if name not in taken]
+    samples = {name: such_as(column) for name, column in zip(free, read_table(log, free).columns, strict=True)}
     width = max(map(len, types))
     yield f"The names of the columns of {log} do not tell {listed(f'the {role}' for role in unsaid)}:"
     for name, kind in types.items():
-        yield f"  {name:<{width}}  {kind!s:<13}  {taken.get(name, '-')}"
+        yield f"  {name:<{width}}  {kind!s:<13}  {taken.get(name) or samples[name]}".rstrip()
+
+
+def such_as(column: pa.ChunkedArray) -> str:
+    """The first value of a column, for a person who knows what it is."""
+    first = next((cell.as_py() for cell in column if cell.is_valid), None)
+    return "" if first is None else f"such as {shorten(repr(first), 40)}"
 
 
 def reader(names: list[str], needed: bool) -> Read:

@@ -42,6 +42,7 @@ class Forecast(Record):
     out: Place
     work: Path | None = None  # where it is made, if that is elsewhere
     done: bool = False  # the same was done before, so nothing would be written
+    instead: str | None = None  # what would give way to it
     memory: int | None = None  # bytes at the peak
     disk: int | None = None  # bytes of what stays
     meanwhile: int = 0  # bytes beside it on the disk, while the step works
@@ -62,7 +63,8 @@ class Forecast(Record):
         if self.done:
             yield f"Writes    nothing: {self.out} is there already, made from the same"
             return
-        yield f"Writes    {self.out}, which is not there yet"
+        there = "which is not there yet" if self.instead is None else f"in place of {self.instead}"
+        yield f"Writes    {self.out}, {there}"
         yield from self.needs()
         yield "Nothing was written."
 

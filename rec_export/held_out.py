@@ -8,7 +8,7 @@ import numpy as np
 from rec_export.catalogue import Catalogue
 from rec_export.checkpoint import Checkpoint
 from rec_export.data.columns import Bool, Int64
-from rec_export.data.config import Interactions
+from rec_export.data.config import DataConfig, Interactions
 from rec_export.data.log import Events, make_log, read_events, select
 from rec_export.data.read import fingerprint
 from rec_export.data.source import Source
@@ -67,10 +67,17 @@ def known_and_test(checkpoint: Checkpoint, test: Path | None) -> tuple[Events, E
             f"{path} has changed since the checkpoint was trained, so its split would hold out other rows;"
             " restore it, or train again"
         )
-    source = Source.read(data, checkpoint.blueprint.rated)
+    return known_and_held_out(Source.read(data, checkpoint.blueprint.rated), data, test)
+
+
+def known_and_held_out(source: Source, data: DataConfig, test: Path | None) -> tuple[Events, Events]:
+    """The same of a log that was read. Raises UsageError where neither a file nor the split holds anything out."""
     if test is not None:
-        columns: Interactions = data.interactions.model_copy(update={"path": test})
-        return select(source.events, source.rows(Part.TRAIN, Part.VALID)), read_events(columns)
+        later = read_events(data.interactions.model_copy(update={"path": test}))
+        known = source.rows(Part.TRAIN, Part.VALID)
+        if source.events.time is not None and later.time is not None:
+            known = known | (source.events.time < later.time.min())  # of the test part too, as `score` would read it
+        return select(source.events, known), later
     rows = source.rows(Part.TEST)
     if not rows.any():
         raise UsageError(

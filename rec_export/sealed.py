@@ -45,8 +45,8 @@ def no_bundle(folder: Path) -> UsageError | MissingInputError:
     """What a folder without a manifest is instead, and where a bundle lies near it."""
     if (folder / "spec.json").is_file():
         return UsageError(f"{folder} is a checkpoint; export it first: rec-export export {folder} --out BUNDLE")
-    seals = [*folder.glob(f"*/{SEAL}"), *folder.parent.glob(f"*/{SEAL}")]
-    near = sorted(seal.parent for seal in seals if (seal.parent / MANIFEST).is_file())
+    inside, beside = (sorted(place.glob(f"*/{SEAL}")) for place in (folder, folder.parent))
+    near = [seal.parent for seal in (*inside, *beside) if (seal.parent / MANIFEST).is_file()]
     hint = f"did you mean {near[0]}?" if near else "name what `rec-export export` made"
     return MissingInputError(f"{folder} is no bundle, as it holds no {MANIFEST}; {hint}")
 

@@ -72,7 +72,26 @@ def test_what_a_checkpoint_takes_is_foretold_within_a_factor_of_two(shop: Path, 
 
 def test_what_a_bundle_takes_is_foretold_within_a_factor_of_two(trained: Path, exported: Path, tmp_path: Path) -> None:
     formats = ("torchscript", "onnx", "pt2")
-    check(forecast_of_export(ExportJob(checkpoint=trained, out=tmp_path / "out", formats=formats)), exported)
+    forecast = forecast_of_export(ExportJob(checkpoint=trained, out=tmp_path / "out", formats=formats))
+    check(forecast, exported)
+    assert forecast.seconds is not None
+    assert 1 < forecast.seconds[0] < forecast.seconds[1] < 3600
+
+
+def test_what_torch_export_cannot_trace_has_no_time(
+    trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_program(part: object) -> None:
+        raise RuntimeError("a branch that depends on the data")
+
+    monkeypatch.setattr("exporters.dry_run.program_of", no_program)
+    said = done("export", trained, "--out", tmp_path / "out", "--dry-run", "--format", "torchscript")
+    assert "Time" not in heads(said)
+
+
+def test_what_would_be_replaced_is_named(shop: Path, exported: Path, scored: Path) -> None:
+    said = done(*of_scores(shop, exported, scored, k=7), "--replace")
+    assert ", in place of the run " in said
 
 
 def test_what_lists_take_is_foretold_within_a_factor_of_two(

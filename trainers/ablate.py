@@ -17,7 +17,7 @@ from rec_export.config import Config
 from rec_export.data.read import fingerprint
 from rec_export.device import device_of
 from rec_export.errors import UsageError
-from rec_export.held_out import HeldOut, known_and_test, ways_to_hold_out, whole_log
+from rec_export.held_out import HeldOut, known_and_held_out, known_and_test, ways_to_hold_out
 from rec_export.metrics import Estimate, Float64, estimates
 from rec_export.models import spec_of
 from rec_export.progress import busy, track
@@ -28,7 +28,7 @@ from trainers.foreign import foreign, holds_lists, lists_in, refuse_informed
 from trainers.job import TrainJob, learned
 from trainers.listers import by_model
 from trainers.parallel import ALONE
-from trainers.ready import trainer_of
+from trainers.ready import read_source, trainer_of
 from trainers.tracking import Tracker, settings_of, tracked
 
 log = logging.getLogger("rec_export")
@@ -119,6 +119,9 @@ def run(job: AblateJob) -> Ablation:
         if not holds_lists(job.against):
             raise UsageError(f"{job.against} holds no lists; compare checkpoints by `rec-export evaluate --against`")
         lists_in(job.against)  # a slip should not wait for the trainings
+        source = read_source(configs[BASE], specs[BASE])
+        whole = source.hashes["interactions"] if job.test is None else None
+        refuse_informed(job.against, *known_and_held_out(source, configs[BASE].data, job.test), whole)
     with tracked(configs[BASE].tracking, job.out.name, "ablate") as tracker:
         tracker.parameters(settings_of(configs[BASE]))
         result = compare(job, variants, configs, specs, tracker)
@@ -204,9 +207,7 @@ def by_another(job: AblateJob, checkpoint: Path) -> dict[str, Float64]:
     """The metrics of another system's lists, by user, float64 [U]; the users are those of every trial."""
     assert job.against is not None
     one = Checkpoint.read(checkpoint)
-    known, test = known_and_test(one, job.test)
-    refuse_informed(job.against, known, test, whole_log(one, job.test))
-    held_out = HeldOut.of(one, known, test)
+    held_out = HeldOut.of(one, *known_and_test(one, job.test))
     ks = EvaluateJob(checkpoint=checkpoint, k=(job.k,), device=job.device, bootstrap=0)
     return by_user(held_out, judge(foreign(job.against, held_out), held_out, ks, "against").values)[1]
 

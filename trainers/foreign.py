@@ -15,7 +15,7 @@ from rec_export.data.keys import Keys
 from rec_export.data.log import Events
 from rec_export.data.read import read_table
 from rec_export.data.vocab import UNKNOWN
-from rec_export.errors import DataError, UsageError, some
+from rec_export.errors import DataError, MissingInputError, UsageError, some
 from rec_export.held_out import HeldOut
 from rec_export.recs import FOLDER, PART, Refused
 from rec_export.run_lists import Run
@@ -98,38 +98,44 @@ def lists_in(path: Path) -> pa.Table:
 
 
 def published(path: Path) -> Run | None:
-    """The run at a path, where it is one of ours."""
-    ours = Refused.found(path) or (path.is_dir() and any(map(is_ours, path.iterdir())))
-    return Run.at(path) if ours else None
-
-
-def is_ours(path: Path) -> bool:
-    """Whether a path is a date of a read root, or a part of a run."""
-    return bool(FOLDER.fullmatch(path.name) or PART.fullmatch(path.name))
+    """The run at a path, where it is one of ours: below a read root, refused, or parts with or without a manifest."""
+    if Refused.found(path) is None:
+        names = [inner.name for inner in path.iterdir()] if path.is_dir() else []
+        parts = any(map(PART.fullmatch, names))
+        right_below = path.resolve().parent.parent == path.resolve().parent  # / is no read root, and has no manifests
+        if not any(map(FOLDER.fullmatch, names)) and (not parts or right_below):
+            return None
+    run = Run.at(path)
+    if not run.parts:
+        raise MissingInputError(f"{path} holds no parts of lists; name a read root, a folder of parts, or a file")
+    return run
 
 
 def refuse_informed(path: Path, known: Events, test: Events, whole: str | None) -> None:
-    """Raise UsageError where a run of ours had read what it is judged on, which it leaves out as seen.
+    """Raise UsageError where a run of ours had read what it is judged on, which it leaves out as seen; warn where it
+    may have.
 
-    It had, where it read the very file that holds the known and the held-out rows, whose sha256 is `whole`, and where
-    these follow all that is known and its log goes on after the first of them.
+    It had, where it read the very file that holds the known and the held-out rows, whose sha256 is `whole`. It may
+    have, where these follow all that is known, and its log goes on after the first of them.
     """
     run = published(path)
     if run is None or run.manifest is None:
         return
     newest, same = run.manifest.as_of, whole == run.manifest.inputs.get("interactions", "")
-    if newest is None or known.time is None or test.time is None:
-        informed = same
-    else:  # in whole seconds, as the manifest has it
-        end, first = datetime.fromisoformat(newest).timestamp(), int(test.time.min()) // 1_000_000
+    until = "" if newest is None else f" up to {newest}"
+    missed = "what users liked in them was left out as seen"
+    ends_later = follows = True
+    if newest is not None and known.time is not None and test.time is not None:
+        end, first = datetime.fromisoformat(newest).timestamp(), int(test.time.min()) // 1_000_000  # whole seconds
+        same, ends_later = same and end >= first, end > first
         follows = int(known.time.max()) <= int(test.time.min())
-        informed = (same and end >= first) or (follows and end > first)
-    if informed:
-        until = "" if newest is None else f" up to {newest}"
+    if same:
         raise UsageError(
-            f"the lists in {path} were made from a log{until}, which holds held-out rows: what users liked in them was"
-            " left out as seen. Score the log without those rows, and judge these lists"
+            f"the lists in {path} were made from a log{until}, which holds the held-out rows: {missed}."
+            " Score the log without those rows, and judge these lists"
         )
+    if newest is not None and follows and ends_later:
+        log.warning("the lists in %s were made from a log%s; if it holds held-out rows, %s", path, until, missed)
 
 
 def ranks_of(column: pa.ChunkedArray, path: Path) -> Int64:

@@ -56,9 +56,14 @@ class Wish(NamedTuple):
 
 
 def known_share(source: Source) -> float:
-    """The share of the likings in the validation rows that are of users with a row before."""
-    user, valid = source.events.user_id.code, source.rows(Part.VALID) & source.events.positive
-    return float(np.isin(user[valid], user[source.rows(Part.TRAIN)]).mean()) if valid.any() else 1.0
+    """The share of the likings in the validation rows that are of users with a row before; 1 where it is not the newest
+    rows that were held out.
+    """
+    user, time = source.events.user_id.code, source.events.time
+    train, valid = source.rows(Part.TRAIN), source.rows(Part.VALID) & source.events.positive
+    if time is None or not valid.any() or time[valid].min() < time[train].max():
+        return 1.0
+    return float(np.isin(user[valid], user[train]).mean())
 
 
 def second_plan(made: Ready, training: Training, spec: ModelSpec) -> Plan | None:

@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Mapping
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import final
 
@@ -10,8 +9,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from rec_export.data.columns import PER_SECOND, Float32, floats, guess_unit, times
+from rec_export.data.columns import Float32, floats, times
 from rec_export.data.config import Attributes, DataConfig, Interactions, TimeUnit
+from rec_export.data.moments import moments_of
 from rec_export.data.read import left_out, names_in, parts_of, read_table
 from rec_export.errors import DataError, UsageError, shorten
 from rec_export.record import Record
@@ -203,35 +203,6 @@ def match(known: tuple[str, ...], names: list[str]) -> str | None:
     """The first name that is known, whatever its case and dashes, and the type that RecBole writes behind it."""
     plain = {name.lower().replace("-", "_").replace(" ", "_").partition(":")[0]: name for name in reversed(names)}
     return next((plain[name] for name in known if name in plain), None)
-
-
-def moments_of(types: Mapping[str, pa.DataType]) -> list[str]:
-    """The columns whose type is that of times; where there are several each may be another event's."""
-    return [name for name, kind in types.items() if pa.types.is_timestamp(kind) or pa.types.is_date(kind)]
-
-
-def perhaps_times(path: Path, types: Mapping[str, pa.DataType]) -> list[str]:
-    """The columns that may be the time: those whose type is, and whole numbers that are all dates in one unit.
-
-    A number may be a key as well, so only a person can tell.
-    """
-    moments = moments_of(types)
-    return [
-        name for name, kind in types.items() if name in moments or (pa.types.is_integer(kind) and dated(path, name))
-    ]
-
-
-def dated(path: Path, name: str) -> bool:
-    """Whether the numbers of a column are dates from 1990 to now, and more than one."""
-    span = pc.min_max(read_table(path, [name])[name])
-    low, high = span["min"].as_py(), span["max"].as_py()
-    if low is None or low == high:
-        return False
-    try:
-        size = PER_SECOND[guess_unit(np.array([low, high], dtype=np.float64), "")]
-    except DataError:
-        return False
-    return bool(high / size < (datetime.now(UTC) + timedelta(days=1)).timestamp())
 
 
 def guess_attributes(path: Path, key: str | None, known: tuple[str, ...]) -> Attributes | None:

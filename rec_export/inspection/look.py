@@ -1,5 +1,6 @@
 """Which kind of thing a path is."""
 
+import shlex
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -59,7 +60,10 @@ def together(path: Path, steps: list[Inspection]) -> Inspection:
         f"{step.path.name}: {one.title}": one for step in steps for one in step.sections if one.title not in DETAILS
     }
     sections = tuple(one._replace(title=title) for title, one in unlike(tables))
-    whole = [(f"rec-export inspect {step.path}", ", ".join(one.title for one in step.sections)) for step in steps]
+    whole = [
+        (shlex.join(("rec-export", "inspect", str(step.path))), ", ".join(one.title for one in step.sections))
+        for step in steps
+    ]
     told = "; ".join(f"{step.path.name}: {step.verified}" for step in steps)
     facts = {step.path.name: step.as_json() for step in steps}
     return Inspection("main job", path, told, facts, (*sections, *table("Everything", whole)))

@@ -81,9 +81,11 @@ def summary(recs: Recs, date: str, told: RunManifest | None) -> Row:
     """A run on one line."""
     if told is None:
         return live(recs, date), "its manifest is gone", "", "", "", "", ""
-    verdicts = [one.verdict for one in told.gates if one.verdict not in ("passed", "skipped")]
+    asked = [one for one in told.gates if one.verdict != "skipped"]
+    verdicts = [one.verdict for one in asked if one.verdict != "passed"]
     users, made = f"{sum(told.users.values()):,}", told.model_made_at or ""
-    said = ", ".join(sorted(set(verdicts))) or "passed"
+    unasked = [one.gate for one in asked] == ["structure"]  # of `score`
+    said = ", ".join(sorted(set(verdicts))) or ("none asked" if unasked else "passed")
     return told.run_id, users, f"{told.rows:,}", str(told.k), made, size(told.bytes), said
 
 

@@ -6,9 +6,9 @@ from typing import NamedTuple
 
 from rec_export.errors import UsageError
 from rec_export.files import absent, sha256
-from rec_export.recs import FOLDER, Recs, Refused, run_in
+from rec_export.recs import CONTROL, FOLDER, Recs, Refused, run_in
 from rec_export.report import views
-from rec_export.run_manifest import RunManifest
+from rec_export.run_manifest import RunManifest, is_run
 
 EVALUATION, ABLATION, RANGE = "evaluation.json", "ablation.json", "range.json"
 
@@ -108,7 +108,7 @@ def found(paths: tuple[Path, ...]) -> Found:
 
 def folders(path: Path) -> list[Path]:
     """A directory, and where it is nothing by itself those right below it."""
-    if not path.is_dir():
+    if not path.is_dir() or path.name.endswith(CONTROL):
         return []
     if any(pieces_of(path)):
         return [path]
@@ -125,11 +125,11 @@ def pieces_of(folder: Path) -> Iterator[Piece]:
         yield Piece("evaluation", folder, views.Evaluation.read(folder / EVALUATION).weights)
     if (folder / "spec.json").is_file():
         yield Piece("checkpoint", folder, views.Spec.read(folder / "spec.json").weights)
+    elif (folder / "manifest.json").is_file() and not is_run(folder / "manifest.json"):
+        yield Piece("bundle", folder, views.BundleManifest.read(folder / "manifest.json").checkpoint)
     elif (night := night_at(folder)) is not None:
         manifest = night.manifest()
         yield Piece("night", night.folder, manifest and manifest.bundle)
-    elif (folder / "manifest.json").is_file():
-        yield Piece("bundle", folder, views.BundleManifest.read(folder / "manifest.json").checkpoint)
 
 
 def night_at(folder: Path) -> Night | None:
@@ -141,7 +141,7 @@ def night_at(folder: Path) -> Night | None:
     match = FOLDER.fullmatch(whole.name)
     if match:
         return Night(Recs.at(whole.parent), match[1])
-    if folder.name.endswith(".control"):
+    if folder.name.endswith(CONTROL):
         return None
     if any(FOLDER.fullmatch(child.name) for child in folder.iterdir()):
         recs = Recs.at(folder)

@@ -46,6 +46,8 @@ def test_a_run_beside_itself_is_the_same(two_days: Path) -> None:
     found = run(DiffJob(before=two_days, after=two_days / f"run_date={LAST_DAY}"))
     everybody = found.segments["all"]
     assert (everybody.overlap, everybody.rbo, everybody.same, found.psi) == (1.0, 1.0, 1.0, 0.0)
+    said = done("diff", two_days, two_days / f"run_date={LAST_DAY}").splitlines()
+    assert {f"no item is in a {share} share of the lists than before" for share in ("larger", "smaller")} <= set(said)
 
 
 def test_a_configuration_tells_users_apart_by_what_they_liked(two_days: Path, shop: Path) -> None:

@@ -75,7 +75,8 @@ def test_the_version_is_said() -> None:
 )
 def test_an_unknown_command_is_answered_with_the_nearest(slip: str, right: str) -> None:
     code, out, err = command(slip)
-    assert (code, out, err.splitlines()[-1]) == (2, "", f"Error: No such command '{slip}'; did you mean '{right}'?")
+    said = f"Error: No such command '{slip}'; did you mean '{right}'? See `rec-export --help`\n"
+    assert (code, out, err) == (2, "", said)
 
 
 def test_an_unknown_option_is_answered_with_the_nearest() -> None:
@@ -87,9 +88,15 @@ def test_an_unknown_option_is_answered_with_the_nearest() -> None:
 @pytest.mark.parametrize(
     "arguments", [["score", "b"], ["score", "b", "--interactions", "x", "--out", "y", "--k", "0"], ["train"]]
 )
-def test_a_usage_error_ends_with_one_line_and_code_2(arguments: list[str]) -> None:
+def test_a_usage_error_is_one_line_and_code_2(arguments: list[str]) -> None:
     code, out, err = command(*arguments)
-    assert (code, out, err.splitlines()[-1].startswith("Error: ")) == (2, "", True)
+    assert (code, out, err.startswith("Error: "), err.count("\n")) == (2, "", True, 1)
+    assert err.endswith(f"See `rec-export {arguments[0]} --help`\n")
+
+
+def test_without_a_command_there_is_help() -> None:
+    code, _, err = command()
+    assert (code, err.startswith("Usage: rec-export [OPTIONS] COMMAND")) == (2, True)
 
 
 def test_every_error_has_the_exit_code_of_the_design() -> None:

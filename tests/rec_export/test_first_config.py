@@ -173,6 +173,13 @@ def test_whole_numbers_that_are_all_dates_are_named(numbers: list[int], said: st
     assert said in done("init", log, "-o", tmp_path / "config.yaml")
 
 
+def test_a_column_that_some_parts_lack_is_no_time(tmp_path: Path) -> None:
+    (tmp_path / "log").mkdir()
+    write_table(tmp_path / "log" / "a.parquet", user=list("aab"), item=list("xyz"))
+    write_table(tmp_path / "log" / "b.parquet", user=list("bcc"), item=list("xyz"), t=SECONDS[:3])
+    assert "no column is known as a time" in done("init", tmp_path / "log", "-o", tmp_path / "config.yaml")
+
+
 def test_at_a_terminal_whole_numbers_that_are_all_dates_are_asked_for(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -201,6 +208,7 @@ def test_at_a_terminal_only_what_cannot_be_told_is_asked(tmp_path: Path, monkeyp
     read = Config.load(tmp_path / "config.yaml").data.interactions
     assert (read.user, read.item, read.time, read.value) == ("who", "what", "paid", "stars")
     assert "called 'wo'; did you mean 'who'?" in answer.output
+    assert "  who    string         such as 'a'\n" in answer.output
     assert f"The names of the columns of {log} do not tell the user, the item and the time:\n" in answer.output
     assert "not read: sent (taken for no user, item, time or value)" in answer.output
 

@@ -108,6 +108,10 @@ def test_the_same_run_again_changes_nothing(ran: tuple[Path, list[str]], shop: P
     lines = done(*arguments(shop, ran[0])).splitlines()
     assert contents(ran[0]) == before
     assert [line for line in lines if line.startswith("Wrote")] == []
+    kept = (
+        f"Export    torchscript, onnx and pt2, proved when they were made; anew: rec-export verify {ran[0] / 'bundle'}"
+    )
+    assert [line for line in lines if "Export" in line or "[ok]" in line] == [kept]
 
 
 def test_a_run_of_which_no_step_was_done_gives_way_to_another(

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from rec_export.errors import UsageError
-from tests.conftest import command, contents, done
+from tests.conftest import LAST_DAY, command, contents, done
 from trainers.ablate import Variant
 
 
@@ -125,3 +125,13 @@ def test_a_checkpoint_is_no_list(trained: Path, shop: Path, tmp_path: Path) -> N
 def test_a_value_may_hold_a_colon() -> None:
     variant = Variant.parsed("a:model={name: pmf}:training.lr=0.1")
     assert variant.changes == ("model={name: pmf}", "training.lr=0.1")
+
+
+def test_lists_that_knew_the_held_out_rows_are_refused_before_anything_is_trained(
+    exported: Path, shop: Path, tmp_path: Path
+) -> None:
+    log = "--interactions", shop / "interactions.parquet"
+    done("score", exported, *log, "--out", tmp_path / "recs", "--run-date", LAST_DAY)
+    code, _, err = command("-q", *words(shop, tmp_path / "out", "--against", tmp_path / "recs"))
+    assert (code, "which holds the held-out rows" in err) == (2, True)
+    assert not (tmp_path / "out").exists()

@@ -9,6 +9,8 @@ from types import ModuleType
 import pandas as pd
 import pytest
 
+from rec_export.checkpoint import Checkpoint
+from rec_export.held_out import known_and_test
 from tests.conftest import LAST_DAY, command, config_file, done, write_table
 
 JUDGE = Path(__file__).parents[3] / "shared" / "tools" / "holdout.py"
@@ -81,6 +83,13 @@ def test_a_split_of_its_own_is_judged_as_the_same_rows_from_a_file(split_off: Pa
     edge = log.timestamp.quantile(0.9, interpolation="higher")
     log[log.timestamp >= edge].to_parquet(tmp_path / "later.parquet")
     assert evaluation(split_off / "ckpt") == evaluation(split_off / "ckpt", "--test", tmp_path / "later.parquet")
+
+
+def test_with_a_later_file_the_test_part_of_the_split_is_known(split_off: Path, shop: Path, tmp_path: Path) -> None:
+    checkpoint = Checkpoint.read(split_off / "ckpt")
+    known, test = known_and_test(checkpoint, shop / "future.parquet")
+    assert len(known.positive) == len(pd.read_parquet(shop / "interactions.parquet"))  # as `score` would read it
+    assert len(test.positive) == len(pd.read_parquet(shop / "future.parquet"))
 
 
 def test_a_log_that_has_changed_since_the_split_is_refused(split_off: Path, shop: Path) -> None:

@@ -148,6 +148,29 @@ def test_lists_that_knew_the_held_out_rows_are_refused(split: str, exported: Pat
     assert command("-q", "evaluate", checkpoint, "--against", lone, "--bootstrap", 0).code == 0
 
 
+def test_a_log_that_goes_on_after_the_first_held_out_row_is_warned_of(
+    trained: Path, exported: Path, later: Path, shop: Path, tmp_path: Path
+) -> None:
+    future = pd.read_parquet(later)
+    written(tmp_path / "log.parquet", pd.concat([pd.read_parquet(shop / "interactions.parquet"), future]))
+    day = datetime.fromtimestamp(float(future.timestamp.max()), UTC).date()
+    words = "--interactions", tmp_path / "log.parquet", "--run-date", day
+    done("score", exported, *words, "--out", tmp_path / "recs")
+    code, _, err = judged(trained, later, tmp_path / "recs")
+    said = f"the lists in {tmp_path / 'recs'} were made from a log up to {day}T"
+    assert (code, said in err, "if it holds held-out rows, what users liked in them was left out" in err) == (
+        0,
+        True,
+        True,
+    )
+
+
+def test_a_folder_of_dates_without_lists_is_one_clear_line(trained: Path, later: Path, tmp_path: Path) -> None:
+    (tmp_path / "recs" / "run_date=2026-10-31").mkdir(parents=True)
+    code, _, err = judged(trained, later, tmp_path / "recs")
+    assert (code, err.count("\n")) == (66, 1)
+
+
 def test_a_run_of_before_the_held_out_rows_is_judged(exported: Path, shop: Path, tmp_path: Path) -> None:
     checkpoint, log = shares("time", shop, tmp_path)
     known = pd.read_parquet(log)

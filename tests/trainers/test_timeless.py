@@ -216,6 +216,18 @@ def test_where_most_who_come_were_never_seen_before_the_second_model_counts_twic
     assert made.plan.clock.timed
     assert Wish.of(made, None) == wish
     assert Wish.of(made, 0.7) == (0.7, 0.9)  # what is asked for is asked for
+    held = np.random.default_rng(1).random(len(log)) < 0.1  # of any time, so that nothing is told of the newest
+    parts = log.assign(part=np.where(held, "valid", "train"))
+    parts.to_parquet(shop_copy / "interactions.parquet")
+    config = Config.load(shop_copy / "config.yaml", ("data.split={by: column, column: part}",))
+    assert Wish.of(ready(config, spec, read_source(config, spec), ALONE), None) == (0.25, 0.9)
+
+
+def test_a_training_wishes_what_the_log_tells(shop: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("trainers.timeless.known_share", lambda source: 0.4)
+    changes = "model={name: hybrid, dim: 4}", "training.epochs=1", "training.refit=false"
+    done("train", shop / "config.yaml", "--out", tmp_path / "c", *(w for c in changes for w in ("--set", c)))
+    assert Checkpoint.read(tmp_path / "c").blueprint.timeless in (0.5, 0.333333, 0.166667)
 
 
 class Told(nn.Module):

@@ -50,7 +50,9 @@ def gates(found: Found) -> Section | None:
                     verdict_table(f"{label}: the run {ended.run_id} of {ended.run_date}, {ended.outcome}", ended.gates)
                 )
             if ended.exit_code:
-                line = f"The last night of {label}, {ended.run_date}, was {ended.outcome}; {night.date} is live. {line}"
+                newest = night.recs.dates()[-1:]
+                live = f"{newest[0]} is the newest date that is live" if newest else "nothing is live"
+                line = f"The last night of {label}, {ended.run_date}, was {ended.outcome}; {live}. {line}"
     return Section("gates", "Gates", line, tables) if tables else None
 
 
@@ -63,6 +65,8 @@ def last(night: Night) -> NightReport | None:
 def summary(label: str, date: str, verdicts: tuple[Verdict, ...]) -> str:
     """How many gates passed."""
     asked = [one for one in verdicts if one.verdict != "skipped"]
+    if [one.gate for one in asked] == ["structure"]:
+        return f"{label}: `score` keeps every promise of the format, and asks no gate ({date})."
     others = [f"{one.gate} {one.verdict}" for one in asked if one.verdict != "passed"]
     told = f"{label}: {len(asked) - len(others)} of {len(asked)} gates passed on {date}"
     return f"{told} ({', '.join(others)})." if others else f"{told}."
