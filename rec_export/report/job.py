@@ -25,6 +25,7 @@ from rec_export.report.sections import (
     shares,
     times,
     training,
+    words,
 )
 
 SECTIONS = (
@@ -44,7 +45,7 @@ class ReportJob(Record):
 
 
 class Reported(NamedTuple):
-    """What the page shows."""
+    """What the page shows; what its words mean is not told again."""
 
     sections: list[Section]
     bytes: int
@@ -59,7 +60,8 @@ def run(job: ReportJob) -> Reported:
     if not sections:
         raise UsageError(f"{', '.join(map(str, job.paths))}: nothing there says anything that a report shows")
     now = datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
-    text = page(job.title or title(there), lead(there), list(remarks(there)), sections, now)
+    shown = [*sections, *filter(None, [words.section(sections)])]
+    text = page(job.title or title(there), lead(there), list(remarks(there)), shown, now)
     with storage_errors(job.out):
         job.out.parent.mkdir(parents=True, exist_ok=True)
         write_whole(job.out, text)

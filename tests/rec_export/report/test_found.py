@@ -116,7 +116,7 @@ def test_a_run_that_the_gates_refused_is_shown_beside_the_date_before(
     assert " users would have got lists of 10 on 2026-10-31, from " in said
     assert f" of their items from {DAY_BEFORE} to {LAST_DAY}; " in said
     page = Page(tmp_path / "r.html")
-    assert page.of("section", "id") == ["lists", "gates", "churn", "times"]
+    assert page.of("section", "id") == ["lists", "gates", "churn", "times", "words"]
     assert f"lists of {LAST_DAY} that the gates refused in {kept}" in page.text
 
 

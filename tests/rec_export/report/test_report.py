@@ -15,6 +15,7 @@ from rec_export.report.page import Cell, Table, plain
 from rec_export.report.sections.nights import UNITS
 from rec_export.report.sections.shares import final, judged
 from rec_export.report.sections.training import curves, history
+from rec_export.report.sections.words import GATES
 from rec_export.report.views import Epoch, Outcome, Plan
 from tests.conftest import contents, done
 from tests.rec_export.report.conftest import EVIL, Page, range_test
@@ -33,7 +34,7 @@ def whole(gallery: Path, tmp_path_factory: pytest.TempPathFactory) -> Page:
 def test_every_section_is_there_where_every_directory_is(whole: Page) -> None:
     assert whole.of("section", "id") == [
         "quality", "data", "training", "rates", "gate", "ablation", "predictions", "lists", "gates", "churn", "parity",
-        "times",
+        "times", "words",
     ]  # fmt: skip
     assert whole.count("svg") == whole.count("figure") == 20
 
@@ -130,6 +131,19 @@ def test_a_gate_is_judged_by_mean_spread_and_entropy(
 
 def test_values_of_gates_have_units_but_for_the_stability_index() -> None:
     assert set(NAMES) - set(UNITS) == {"score_shift"}
+
+
+def test_every_gate_is_explained() -> None:
+    assert set(GATES) == set(NAMES)
+
+
+def test_the_words_that_are_explained_stand_on_the_page(whole: Page, gallery: Path, tmp_path: Path) -> None:
+    done("report", gallery / "recs", "--out", tmp_path / "r.html")
+    lists, rest = Page(tmp_path / "r.html").text, whole.text
+    assert ["of the first held-out item" in text for text in (rest, lists)] == [True, False]  # mrr
+    assert ["how alike two lists are" in text for text in (rest, lists)] == [True, True]
+    assert "gate structure" in lists
+    assert "gate own_items" not in lists  # `score` asks none but the structure
 
 
 @pytest.mark.parametrize("refit", [["refit", "refit without time"], []])
