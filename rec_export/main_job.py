@@ -203,7 +203,8 @@ def score(job: MainJob, config: Config, source: Source, steps: Steps, say: Say) 
     words = [job.program, "nightly", steps.config]
     old = day < datetime.now(UTC).date() - timedelta(days=1)  # a log that has ended: tonight's date would be refused
     words += ["--run-date", str(day + timedelta(days=1))] if old else []
-    say(f"Next      {shlex.join(map(str, words))}   every night, from cron: docs/nightly.md")
+    once = ", once its gates are answered for" if refused else ""
+    say(f"Next      {shlex.join(map(str, words))}   every night, from cron{once}: docs/nightly.md")
     words = [job.program, "train", steps.config, "--out", "checkpoint-2"]
     say(f"          {shlex.join(map(str, words))}   after a change to the configuration")
 

@@ -71,6 +71,7 @@ class Evaluation(Record):
     model: str
     weights: str  # sha256, which tells whose evaluation it is
     against: str | None
+    test: str | None = None  # the file of the held-out rows; None: the test part of the split
     test_rows: int
     items: int
     k: tuple[int, ...]
@@ -143,6 +144,7 @@ def evaluated(job: EvaluateJob, checkpoint: Checkpoint) -> Evaluation:
         model=checkpoint.blueprint.model["name"],
         weights=checkpoint.blueprint.weights,
         against=None if job.against is None else str(job.against),
+        test=None if job.test is None else str(job.test),
         test_rows=len(held_out.targets.user),
         items=len(scorer.items),
         k=job.k,

@@ -114,6 +114,7 @@ class Evaluation(View):
 
     model: str
     weights: str
+    test: str | None = None
     test_rows: int
     items: int
     k: tuple[int, ...]

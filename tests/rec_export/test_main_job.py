@@ -61,6 +61,7 @@ def test_the_next_command_works_as_it_stands(ran: tuple[Path, list[str]], shop: 
     said = next(line for line in ran[1] if line.startswith("Next"))
     words = shlex.split(said.removeprefix("Next").partition("   every night")[0])
     assert words[:2] == ["rec-export", "nightly"]
+    assert said.endswith("every night, from cron, once its gates are answered for: docs/nightly.md")
     forced = ("same_list", "first_item")  # of a model that learned for one epoch
     words += ["--run-date", "2026-11-01", "--reason", "a test", *(w for gate in forced for w in ("--force-gate", gate))]
     done(*words[1:])

@@ -143,7 +143,8 @@ def everything(evaluations: dict[str, Evaluation]) -> Table:
     ]
     head = ("evaluation", "lists of", "k", *NAMES, "coverage")
     tests = (
-        f"{one.test_rows:,} held-out rows, {one.results['model']['all'].users:,} users, {one.items:,} items"
+        f"{one.test_rows:,} held-out rows{'' if one.test is None else f' of {one.test}'},"
+        f" {one.results['model']['all'].users:,} users, {one.items:,} items"
         for one in evaluations.values()
     )
     test = " and ".join(dict.fromkeys(tests))
@@ -251,7 +252,8 @@ def validated(found: Found) -> Section | None:
     label, first = next(iter(outcomes.items()))
     metric, others = first.plan.metric, [name for name in first.held_out if name != "model"]
     beside = ", ".join(f"{name} {first.held_out[name][metric]:.4f}" for name in others)
-    mine = f"{metric} of {label} is {first.held_out['model'][metric]:.4f} ({beside})"
+    name = "the trained baseline" if label in others else label
+    mine = f"{metric} of {name} is {first.held_out['model'][metric]:.4f} ({beside})"
     line = f"On the validation rows, which also chose the epochs, {mine}."
     names = sorted({metric for one in outcomes.values() for metric in one.held_out["model"]})
     rows = [

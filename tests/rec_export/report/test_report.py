@@ -76,6 +76,10 @@ def test_headlines_say_what_one_sees(gallery: Path, tmp_path: Path) -> None:
     assert "As a predictor of values hybrid beats the biases of users and items by .0200 [.0100, .0300] rmse" in said
 
 
+def test_the_file_of_the_held_out_rows_is_named(whole: Page, held_out: Path) -> None:
+    assert f" held-out rows of {held_out}, " in whole.text
+
+
 def test_a_range_test_that_tells_nothing_says_so(tmp_path: Path) -> None:
     (tmp_path / "range").mkdir()
     range_test(None).write(tmp_path / "range" / "range.json")
