@@ -101,7 +101,8 @@ class HistoryEncoder(nn.Module):
         """
         rates = weight.shape[1]
         line = weight.transpose(0, 1).flatten(0, 1)
-        none = table.shape[0] - 1
+        # What is no item weighs nothing anyway; compiled, its row would be a constant, so each table compiled anew.
+        none = None if torch.compiler.is_compiling() else table.shape[0] - 1
         exact = table.to(line.dtype)  # in bfloat16 attributes make a table of another type than the weights
         total = nn.functional.embedding_bag(
             row.repeat(rates, 1), exact, mode="sum", per_sample_weights=line, padding_idx=none
