@@ -7,7 +7,7 @@ from typing import final
 import numpy as np
 import pyarrow as pa
 
-from rec_export.churn import Churn, churn
+from rec_export.churn import Churn, Moved, churn
 from rec_export.config import Config
 from rec_export.data.log import read_events
 from rec_export.lists import plain
@@ -56,18 +56,22 @@ def lines(diff: Churn) -> Iterator[str]:
     yield f"{'users':<{width}}  {'how many':>10}  {'items kept':>10}  {'rank-biased overlap':>19}  {'same list':>9}"
     for name, one in diff.segments.items():
         yield f"{name:<{width}}  {one.users:>10,}  {one.overlap:>10.1%}  {one.rbo:>19.4f}  {one.same:>9.1%}"
-    for title, share, moved in (
-        () if diff.both == 0 else (("enter", "larger", diff.entering), ("leave", "smaller", diff.leaving))
-    ):
-        if not moved:
-            yield from ("", f"no item is in a {share} share of the lists than before")
-            continue
-        yield from ("", f"items that {title} most lists (share of users before -> after)")
-        for item in moved:
-            yield f"  {plain(item.item):<48}  {item.before:>7.2%} -> {item.after:>7.2%}"
+    if diff.both:
+        yield from ("", *movers("items that enter most lists", "larger", diff.entering))
+        yield from ("", *movers("items that leave most lists", "smaller", diff.leaving))
     yield ""
     yield f"{'scores':<8}" + "".join(f"{f'{level:.0%}':>10}" for level in diff.levels)
     for name, values in zip(("before", "after"), diff.scores, strict=True):
         yield f"{name:<8}" + "".join(f"{value:>10.4g}" for value in values)
     said = "hardly moved" if diff.same_scores() else "moved"
     yield f"they {said}: population stability index {diff.psi:.4f} (0.1 and 0.25 are the usual marks)"
+
+
+def movers(title: str, share: str, moved: tuple[Moved, ...]) -> Iterator[str]:
+    """The items whose share of the lists grew, or shrank, most."""
+    if not moved:
+        yield f"no item is in a {share} share of the lists than before"
+        return
+    yield f"{title} (share of users before -> after)"
+    for item in moved:
+        yield f"  {plain(item.item):<48}  {item.before:>7.2%} -> {item.after:>7.2%}"

@@ -57,8 +57,8 @@ def shown(
 
 def such_as(column: pa.ChunkedArray) -> str:
     """The first value of a column, for a person who knows what it is."""
-    first = next((cell.as_py() for cell in column if cell.is_valid), None)
-    return "" if first is None else f"such as {shorten(repr(first), 40)}"
+    there = column.drop_null()
+    return f"such as {shorten(repr(there[0].as_py()), 40)}" if len(there) else ""
 
 
 def reader(names: list[str], needed: bool) -> Read:

@@ -65,8 +65,8 @@ def last(night: Night) -> NightReport | None:
 def summary(label: str, date: str, verdicts: tuple[Verdict, ...]) -> str:
     """How many gates passed."""
     asked = [one for one in verdicts if one.verdict != "skipped"]
-    if [one.gate for one in asked] == ["structure"]:
-        return f"{label}: `score` keeps every promise of the format, and asks no gate ({date})."
+    if [(one.gate, one.verdict) for one in asked] == [("structure", "passed")]:
+        return f"{label}: the lists of {date} keep every promise of the format; `score` asks no other gate."
     others = [f"{one.gate} {one.verdict}" for one in asked if one.verdict != "passed"]
     told = f"{label}: {len(asked) - len(others)} of {len(asked)} gates passed on {date}"
     return f"{told} ({', '.join(others)})." if others else f"{told}."

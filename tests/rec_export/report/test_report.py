@@ -4,6 +4,7 @@ import json
 import re
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -12,11 +13,12 @@ import pytest
 from batch_jobs.gates import NAMES
 from rec_export.report.drawing import figure
 from rec_export.report.page import Cell, Table, plain
-from rec_export.report.sections.nights import UNITS
+from rec_export.report.sections.nights import UNITS, summary
 from rec_export.report.sections.shares import final, judged
 from rec_export.report.sections.training import curves, history
 from rec_export.report.sections.words import GATES
 from rec_export.report.views import Epoch, Outcome, Plan
+from rec_export.run_manifest import Verdict
 from tests.conftest import contents, done
 from tests.rec_export.report.conftest import EVIL, Page, range_test
 
@@ -135,6 +137,22 @@ def test_a_gate_is_judged_by_mean_spread_and_entropy(
 
 def test_values_of_gates_have_units_but_for_the_stability_index() -> None:
     assert set(NAMES) - set(UNITS) == {"score_shift"}
+
+
+@pytest.mark.parametrize(
+    ("gates", "said"),
+    [
+        ({"structure": "passed"}, "x: the lists of 2026-10-31 keep every promise of the format"),
+        ({"structure": "refused"}, "x: 0 of 1 gates passed on 2026-10-31 (structure refused)."),
+        ({"structure": "passed", "covered": "passed"}, "x: 2 of 2 gates passed on 2026-10-31."),
+        ({"structure": "passed", "users": "skipped", "items": "warned"}, "x: 1 of 2 gates passed on 2026-10-31 (items"),
+    ],
+)
+def test_a_night_that_was_asked_nothing_else_or_broke_a_promise_is_not_called_passed(
+    gates: dict[str, Any], said: str
+) -> None:
+    verdicts = tuple(Verdict(gate=name, verdict=told, value=0, limit="") for name, told in gates.items())
+    assert summary("x", "2026-10-31", verdicts).startswith(said)
 
 
 def test_every_gate_is_explained() -> None:
