@@ -1,4 +1,8 @@
-"""An S3 server of its own process on loopback (moto's), and a proxy before it that forgets conditions."""
+"""An S3 server of its own process on loopback (moto's), and a proxy before it that forgets conditions.
+
+Another server that keeps to conditions takes moto's place where the variable TEST_STORE_URL names it. It is LocalStack,
+say, which was begun by `SERVICES=s3 GATEWAY_LISTEN=127.0.0.1:4566 python -m localstack.runtime.main`.
+"""
 
 import http.client
 import os
@@ -9,9 +13,9 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from itertools import count
 from threading import Thread
 from unittest.mock import patch
+from uuid import uuid4
 
 CANARY = "CANARY0SECRET0KEY"
 CONDITIONS = "If-None-Match", "If-Match"
@@ -20,23 +24,32 @@ CONDITIONS = "If-None-Match", "If-Match"
 @contextmanager
 def store() -> Iterator[str]:
     """The server's URL; in the block it is the store of this process and those that it starts."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    words = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)]
-    server = subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    try:
-        wait_for(port)
-        url = f"http://127.0.0.1:{port}"
+    with server() as url:
         said = {
             "AWS_ENDPOINT_URL": url, "AWS_ACCESS_KEY_ID": f"{CANARY}ID", "AWS_SECRET_ACCESS_KEY": CANARY,
             "AWS_REGION": "us-east-1",
         }  # fmt: skip
         with patch.dict(os.environ, said):
             yield url
+
+
+@contextmanager
+def server() -> Iterator[str]:
+    """The URL of a server that is up in the block."""
+    if "TEST_STORE_URL" in os.environ:
+        yield os.environ["TEST_STORE_URL"]
+        return
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    words = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)]
+    moto = subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        wait_for(port)
+        yield f"http://127.0.0.1:{port}"
     finally:
-        server.terminate()
-        server.wait()
+        moto.terminate()
+        moto.wait()
 
 
 def wait_for(port: int) -> None:
@@ -48,12 +61,9 @@ def wait_for(port: int) -> None:
     raise TimeoutError("moto's server does not answer")
 
 
-NUMBERS = count()
-
-
 def new_bucket(url: str) -> str:
     """A bucket of a new name, and a prefix in it."""
-    name = f"lists-{next(NUMBERS)}"
+    name = f"lists-{uuid4().hex}"
     make_bucket(url, name)
     return f"s3://{name}/shop/recs"
 
