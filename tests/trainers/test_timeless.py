@@ -227,7 +227,7 @@ def test_a_training_wishes_what_the_log_tells(shop: Path, tmp_path: Path, monkey
     monkeypatch.setattr("trainers.timeless.known_share", lambda source: 0.4)
     changes = "model={name: hybrid, dim: 4}", "training.epochs=1", "training.refit=false"
     done("train", shop / "config.yaml", "--out", tmp_path / "c", *(w for c in changes for w in ("--set", c)))
-    assert Checkpoint.read(tmp_path / "c").blueprint.timeless in (0.5, 0.333333, 0.166667)
+    assert Checkpoint.read(tmp_path / "c").blueprint.timeless in (0.5, 0.333333)  # .25 has no such parts
 
 
 class Told(nn.Module):
