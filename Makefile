@@ -20,9 +20,10 @@ demo: $(READY)
 	@$(BIN)/rec-export -q sample-data demo/shop
 	@$(BIN)/rec-export run demo/shop/interactions.parquet --items demo/shop/items.parquet --users demo/shop/users.parquet --k 20 -o demo/out
 
-# A process a core, four at most: each holds torch. `.venv/bin/python -m pytest` runs the same in one.
+# A process a core, four at most: each holds torch, whose threads would wait for work on the cores of the others if they
+# were not told to sleep. `.venv/bin/python -m pytest` runs the same in one.
 test: $(READY)
-	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile
+	OMP_WAIT_POLICY=PASSIVE $(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile
 
 check: $(READY)
 	$(BIN)/ruff format --check

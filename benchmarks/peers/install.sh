@@ -1,10 +1,11 @@
 #!/usr/bin/env bash
-# Make the environments of the peers whose needs go with ours not at all: rectools-lightfm and RecBole, below a folder.
+# Make the environments of the peers whose needs go with ours not at all, below a folder: rectools-lightfm and RecBole,
+# which train, RecTools and Spark, which rank.
 #
-#     benchmarks/peers/install.sh PEERS      # some minutes and 1.5 GB; needs Python 3.11
+#     benchmarks/peers/install.sh PEERS      # some minutes and 2.5 GB; needs Python 3.11, and Java where Spark is run
 #
 # RecBole 1.2.1 pins a ray and a colorlog that no longer install, so it comes without what it pins, and what its BPR
-# imports beside. Both want numpy < 2, and so pyarrow < 22 and pandas < 3. PIP_EXTRA_INDEX_URL as in README spares CUDA.
+# imports beside. All but Spark want numpy < 2, and so pyarrow < 22 and pandas < 3. PIP_EXTRA_INDEX_URL as in README spares CUDA.
 set -euo pipefail
 peers=${1:?name a folder for the environments}
 python=${PYTHON:-python3.11}
@@ -19,3 +20,11 @@ touch "$peers/lightfm/ready"
 "$peers/recbole/bin/pip" install --quiet --no-deps recbole==1.2.1
 "$peers/recbole/bin/pip" install --quiet colorama colorlog pyyaml tqdm scikit-learn tabulate texttable thop tensorboard psutil requests
 touch "$peers/recbole/ready"
+
+"$python" -m venv "$peers/rectools"
+"$peers/rectools/bin/pip" install --quiet "${common[@]}" rectools==0.19.0
+touch "$peers/rectools/ready"
+
+"$python" -m venv "$peers/spark"
+"$peers/spark/bin/pip" install --quiet numpy scipy pandas pyarrow pyspark==4.3.0
+touch "$peers/spark/ready"
