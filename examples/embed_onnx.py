@@ -3,9 +3,10 @@
     head -50 items.jsonl | python embed_onnx.py BUNDLE
 
 A line is like {"title": "Red shoe", "price": 20, "brand": "Acme", "genres": ["sport", "red"]}: the columns that the
-model was trained with; what is left out is missing. Printed is the vector of the first line, as JSON, and then the
-other lines' numbers, the most similar first, with the cosines of their vectors: of the columns in which the lines
-differ, as the popularity of what nobody has met yet is the same everywhere and would make all of them alike.
+model was trained with; what is left out is missing, and tags may be one string ("sport|red"). Printed is the vector of
+the first line, as JSON, and then the other lines' numbers, the most similar first, with the cosines of their vectors:
+of the columns in which the lines differ, as the popularity of what nobody has met yet is the same everywhere and would
+make all of them alike.
 """
 
 import json
@@ -15,6 +16,20 @@ import numpy as np
 import onnxruntime
 
 MISSING = "\uffff"  # a category or a tag that is not there
+
+
+def spelled(value: object) -> str:
+    """A value as the training has written it: true and not True, 3 and not 3.0."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
+
+
+def tags_of(value: object) -> list[str]:
+    """A list of tags, or what stands between the separators of one string."""
+    return list(map(spelled, value if isinstance(value, list) else map(str.strip, spelled(value).split(separator))))
+
+
 if len(sys.argv) != 2:
     sys.exit("usage: head -50 items.jsonl | python embed_onnx.py BUNDLE")
 bundle = sys.argv[1]
@@ -23,6 +38,8 @@ try:
         onnxruntime.InferenceSession(f"{bundle}/onnx/{name}.onnx", providers=["CPUExecutionProvider"])
         for name in ("item_features", "item_tower")
     )
+    with open(f"{bundle}/features/items.json", encoding="utf-8") as state:
+        separator = json.load(state)["separator"]
     items = [json.loads(line) for line in sys.stdin]
 except json.JSONDecodeError as error:
     sys.exit(f"a line on stdin is no JSON: {error}")
@@ -36,15 +53,19 @@ for port in item_features.get_inputs():
     kind, column = port.name.split(".", 1)
     values = [item.get(column) for item in items]
     if kind == "dense":
-        raw[port.name] = np.array(values, np.float32)  # None is NaN
+        try:
+            raw[port.name] = np.array(values, np.float32)  # None is NaN
+        except (TypeError, ValueError) as error:
+            sys.exit(f"{column} is a number, and a line has something else: {error}")
     elif kind == "tags":
-        bags = [[str(tag) for tag in bag or []] for bag in values]
+        bags = [[] if value is None else tags_of(value) for value in values]
         longest = max(map(len, bags))
         padded = [bag + [MISSING] * (longest - len(bag)) for bag in bags]
         raw[port.name] = np.array(padded, object).reshape(len(bags), longest)
     else:
         missing = MISSING if kind == "category" else ""
-        raw[port.name] = np.array([missing if value is None else str(value) for value in values], object)
+        texts = [missing if value is None else spelled(value) for value in values]
+        raw[port.name] = np.array([text.lower() for text in texts] if kind == "text" else texts, object)
 
 names = [port.name for port in item_features.get_outputs()]
 (vectors,) = item_tower.run(None, dict(zip(names, item_features.run(None, raw), strict=True)))

@@ -27,7 +27,13 @@ if beyond := [row for row in liked if row >= items]:
 
 days = time.time() / 86_400
 turns = [2 * pi * turn for turn in (days % 1, (days + 3) % 7 / 7)]  # hour and weekday, UTC
-about = [log1p(len(liked)) / 2, log1p(1) / 4 if liked else 2, not liked, 1, *(f(t) for t in turns for f in (sin, cos))]
+about = [
+    log1p(len(liked)) / 2,
+    log1p(1) / 4 if liked else 2,
+    not liked,
+    bool(liked),
+    *(f(t) for t in turns for f in (sin, cos)),
+]
 told = {"history": [liked], "history_length": [len(liked)], "context": [about], "seen": [liked], "k": 10}
 inputs, unknown = {}, {"dense": np.nan, "text": 0}
 for port in recommender.get_inputs():

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from exporters.candidate import RECOMMENDER
+from exporters.features import NAMES
 from exporters.parts import typed
 from exporters.report import Report, alike
 from rec_export.bundle import Manifest
@@ -27,21 +28,34 @@ def unknown(blueprint: Blueprint, catalogue: Catalogue) -> dict[str, str]:
     """What becomes of a value that is not known, by the name of the input, or by what stands before its column."""
     titles = {f"text.{column}": "empty: no text; words that were not trained: count for nothing"
               for side in catalogue for column in side.state.state.text_columns}  # fmt: skip
+    strings = {f"{kind}.{column}": f"missing: U+FFFF, which is in no vocabulary; {what}"
+               for side in catalogue
+               for kind, columns, what in (
+                   ("category", side.state.state.category, "another value that was not trained: unknown as well"),
+                   ("tags", side.state.state.tag_columns, "other tags that were not trained count for nothing as well"),
+               )
+               for column in columns}  # fmt: skip
     finite = "must be finite: of NaN comes NaN, for which nothing is recommended"
-    return titles | {
-        "row": "outside the rows that were trained: the one row for all that is out of vocabulary",
-        "dense": "NaN: the median of the training rows, and flagged as missing",
-        "category": "outside the vocabulary of its column: unknown, which has an embedding of its own",
-        "tags": "outside the vocabulary: counts for nothing",
-        "text": "zeros: no text",
-        "history": f"outside the {blueprint.sizes.items.rows:,} items that were trained: counts for nothing",
-        "history_length": "places from it on count for nothing",
-        "context": finite,
-        "trend": finite,
-        "seen": "no item row: hides nothing",
-        "k": "more than are eligible: shorter lists, as `count` says",
-        "allow": "left out: all items are allowed",
-    }
+    most = blueprint.data.history
+    return (
+        titles
+        | strings
+        | {
+            "row": "outside the rows that were trained: the one row for all that is out of vocabulary",
+            "dense": "NaN: the median of the training rows, and flagged as missing",
+            "category": "outside the vocabulary of its column: unknown, which has an embedding of its own",
+            "tags": "outside the vocabulary: counts for nothing",
+            "text": "zeros: no text",
+            "history": f"outside the {blueprint.sizes.items.rows:,} items that were trained: its place counts for"
+            f" nothing, and the others keep theirs; of more than {most} items give the newest {most}, as in training",
+            "history_length": "places from it on count for nothing",
+            "context": finite,
+            "trend": finite,
+            "seen": "no item row: hides nothing",
+            "k": "more than are eligible: shorter lists, as `count` says; memory is taken for so many all the same",
+            "allow": "left out: all items are allowed",
+        }
+    )
 
 
 def metrics(checkpoint: Path) -> dict[str, Any]:
@@ -174,7 +188,8 @@ def parity_rows(report: Report) -> Iterator[tuple[str, ...]]:
     for one in report.lists:
         identical[one.format] = min(identical[one.format], one.identical)
     for part in report.parts:
-        yield part.artefact, f"{part.cases}", f"{part.worst_difference:.1e}", alike(identical[part.format])
+        lists = "" if part.part in NAMES.values() else alike(identical[part.format])  # features rank nothing
+        yield part.artefact, f"{part.cases}", f"{part.worst_difference:.1e}", lists
     if report.recommender is not None:
         whole = report.recommender.summary()
         yield whole.artefact, str(whole.cases), f"{whole.worst_difference:.1e}", alike(report.recommender.identical)

@@ -36,7 +36,7 @@ from rec_export.bundle import Bundle, Manifest, Signature
 from rec_export.catalogue import Catalogue
 from rec_export.checkpoint import Blueprint, Checkpoint, read_trend, write_trend
 from rec_export.device import device_of
-from rec_export.errors import DeviceError
+from rec_export.errors import DeviceError, ModelError
 from rec_export.files import new_directory
 from rec_export.held_out import HeldOut
 from rec_export.progress import busy, track
@@ -132,6 +132,10 @@ def verified(bundle: Path, device: str = "cpu", limit: float = LIMIT) -> tuple[M
         _, manifest, catalogue = Bundle.read(bundle)
     exported = Opened(folder=bundle, blueprint=manifest.blueprint, limit=limit)
     report = proved(exported, those_for(device, manifest.formats, bundle), bundle, device)
+    told = signatures(parity.trained_parts(bundle, manifest.blueprint), catalogue, report)
+    other = [name for name, signature in told.items() if manifest.signatures.get(name) != signature]
+    if other:
+        raise ModelError(f"the manifest of {bundle} tells of {other[0]} what is not true of the file; export it again")
     bench = bench_of(bundle, manifest.blueprint, catalogue) if manifest.variants else None
     return manifest, again(bench, manifest.variants) if bench else [], report
 

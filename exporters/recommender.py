@@ -6,7 +6,8 @@
         TopK        of the best so far and the tile, without what is seen or not allowed
 
 The best so far stand before the tile, and TopK puts the lower place first where values are equal. So ties go to the
-lower item row, also across tiles; and as the list begins as K places of -inf, no hidden item can enter it.
+lower item row, also across tiles; and as the list begins as K places of -inf, no hidden item can enter it. The rows of
+`seen` are joined with one of each user that hides nothing, as a row for all of them would be stretched in silence.
 """
 
 import math
@@ -44,10 +45,11 @@ OUTPUTS = (
 LISTS = """
 lists (int64[B, S] seen, int64 k, bool[{items}] allow)
     => (int64[B, K] item_row, float[B, K] score, int64[B] count)
-    <int64[1] at_0 = {{0}}, int64[1] at_1 = {{1}}, int64 tiles = {{{tiles}}}, int64[1] tile_items = {{{tile}}},
-     int64[1] nobody = {{-1}}, float[1] lowest = {{-inf}}, float[1] missing = {{nan}}>
+    <int64 none = {{0}}, int64[1] at_0 = {{0}}, int64[1] at_1 = {{1}}, int64 tiles = {{{tiles}}},
+     int64[1] tile_items = {{{tile}}}, int64[1] nobody = {{-1}}, float[1] lowest = {{-inf}}, float[1] missing = {{nan}}>
 {{
-    places = Reshape(k, at_1)
+    some = Max(k, none)
+    places = Reshape(some, at_1)
     head_user_vec = Identity(user_vec)
     users = Shape<end = 1>(user_vec)
     list_shape = Concat<axis = 0>(users, places)
@@ -56,8 +58,9 @@ lists (int64[B, S] seen, int64 k, bool[{items}] allow)
     column_shape = Concat<axis = 0>(users, at_1)
     spare_score = Expand(lowest, column_shape)
     spare_row = Expand(nobody, column_shape)
-    seen_shape = Shape(seen)
-    hidden = Expand(lowest, seen_shape)
+    met = Concat<axis = 1>(seen, spare_row)
+    met_shape = Shape(met)
+    hidden = Expand(lowest, met_shape)
     best, best_row = Loop<body = tile (int64 tile, bool more, float[B, K] held, int64[B, K] held_row)
         => (bool again, float[B, K] kept, int64[B, K] kept_row)
     {{
@@ -72,7 +75,7 @@ lists (int64[B, S] seen, int64 k, bool[{items}] allow)
         scores = Concat<axis = 1>(held, open, spare_score)
         size = Shape<end = 1>(head_item_vec)
         spare = Add(places, size)
-        place = Sub(seen, first)
+        place = Sub(met, first)
         after = GreaterOrEqual(place, at_0)
         before = Less(place, size)
         inside = And(after, before)

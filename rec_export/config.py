@@ -80,7 +80,10 @@ class Training(Record):
     )
     seed: int = Field(default=42, ge=0, lt=2**63)
     seeds: int | None = Field(
-        default=None, ge=1, le=32, description="models, with seeds from `seed` on, whose mean score is exported as one"
+        default=None,
+        ge=1,
+        le=32,
+        description="models, with seeds from `seed` on, whose mean score is exported as one, where it is a dot product",
     )
     timeless: float | None = Field(
         default=None,

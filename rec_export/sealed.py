@@ -34,6 +34,8 @@ def check_manifest(folder: Path) -> None:
         raise absent(folder, f"make the bundle with `rec-export export CHECKPOINT --out {folder}`")
     if not (folder / MANIFEST).is_file():
         raise no_bundle(folder)
+    if not (folder / SEAL).is_file() and not is_run(folder / MANIFEST):
+        raise ModelError(f"{folder / SEAL} is missing, so nothing tells who changed what; restore it or export again")
     seal = (folder / SEAL).read_bytes() if (folder / SEAL).is_file() else b""
     if seal != f"{sha256(folder / MANIFEST)}  {MANIFEST}\n".encode():
         if is_run(folder / MANIFEST):

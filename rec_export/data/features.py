@@ -69,12 +69,13 @@ class FeatureState:
         """Learn from the rows of the training part."""
         columns = source or Attributes(path=Path(), id="")
         bag = bag_of(table, columns.tags, columns.separator)
+        nameless = {f"{c}=" for c in columns.tags}  # an empty cell is no tag
         state = State(
             dense={c: measured(floats(table[c], f"column {c!r}"), c) for c in columns.dense},
             category={c: frequent(words(table[c], f"column {c!r}")) for c in columns.category},
             tag_columns=columns.tags,
             separator=columns.separator,
-            tags=frequent(bag.flatten()),
+            tags=tuple(tag for tag in frequent(bag.flatten()) if tag not in nameless),
             tag_places=min(MOST_TAGS, pc.max(pc.list_value_length(bag)).as_py() or 0) if columns.tags else 0,
             text_columns=columns.text,
             words=(),

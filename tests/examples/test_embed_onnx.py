@@ -1,10 +1,12 @@
 """The example makes vectors as the trained model does, where nothing but onnxruntime and numpy can be imported."""
 
+import ast
 import json
 import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -13,7 +15,7 @@ import torch
 
 from exporters.parts import parts_of
 from rec_export.checkpoint import Checkpoint
-from rec_export.data.columns import Float32
+from rec_export.data.columns import Float32, bags, words
 from rec_export.inputs import item_inputs
 from rec_export.world import newcomer
 from tests.examples.test_recommend_onnx import HEAVY
@@ -56,13 +58,26 @@ def test_a_line_of_json_becomes_its_vector(exported: Path, trained: Path, tmp_pa
         ("BUNDLE", "", "there is no item on stdin; write one JSON object a line"),
         ("BUNDLE", "title", "a line on stdin is no JSON: "),
         ("nowhere", "{}", "nowhere is no bundle with ONNX whose items have attributes: "),
+        ("BUNDLE", '{"price": "cheap"}', "price is a number, and a line has something else: "),
     ],
 )
 def test_what_it_is_told_wrong_is_said_in_a_line(bundle: str, lines: str, said: str, exported: Path) -> None:
-    words = [sys.executable, str(EXAMPLE), bundle.replace("BUNDLE", str(exported))]
-    done = subprocess.run(words, input=lines, capture_output=True, text=True)
+    line = [sys.executable, str(EXAMPLE), bundle.replace("BUNDLE", str(exported))]
+    done = subprocess.run(line, input=lines, capture_output=True, text=True)
     assert (done.returncode, done.stdout, len(done.stderr.splitlines())) == (1, "", 1)
     assert done.stderr.startswith(said)
+
+
+def test_values_are_spelled_as_the_training_did() -> None:
+    tree = ast.parse(EXAMPLE.read_text(encoding="utf-8"))
+    known: dict[str, Any] = {"separator": "|"}
+    functions: list[ast.stmt] = [part for part in tree.body if isinstance(part, ast.FunctionDef)]
+    exec(compile(ast.Module(functions, []), "example", "exec"), known)
+    for values in ([True, False], [3, 40], [3.0, 0.5, 1e-3, 12345678.25], ["Acme", "3.0"]):
+        assert list(map(known["spelled"], values)) == words(pa.chunked_array([values]), "here").to_pylist()
+    for cell in ("a|b", " a |b", "a"):
+        assert known["tags_of"](cell) == bags(pa.chunked_array([[cell]]), "|", "here").to_pylist()[0]
+    assert known["tags_of"]([1, True, " x"]) == ["1", "true", " x"]
 
 
 def as_new(checkpoint: Checkpoint, table: pa.Table) -> Float32:

@@ -1,9 +1,11 @@
 """The example recommends what the trained model does, where nothing but onnxruntime and numpy can be imported."""
 
 import ast
+import json
 import os
 import subprocess
 import sys
+import time
 from math import log1p
 from pathlib import Path
 
@@ -14,7 +16,11 @@ import torch
 from exporters.parts import parts_of
 from exporters.recommender import item_vectors
 from rec_export.checkpoint import Checkpoint
+from rec_export.data.clock import Clock
+from rec_export.data.columns import DAY
+from rec_export.data.log import Log
 from rec_export.topk import Ranker, Seen, TopK
+from rec_export.world import Timeline
 
 EXAMPLE = Path(__file__).resolve().parents[2] / "examples" / "recommend_onnx.py"
 HEAVY = "torch", "onnx", "pyarrow", "pandas", "safetensors", "rec_export"
@@ -62,6 +68,35 @@ def test_it_is_as_short_as_was_promised() -> None:
 def test_somebody_who_liked_nothing_gets_a_list(exported: Path) -> None:
     done = subprocess.run([sys.executable, str(EXAMPLE), str(exported)], capture_output=True, text=True)
     assert (done.returncode, len(done.stdout.splitlines())) == (0, 10)
+
+
+STUB = """
+import json, pathlib
+import numpy as np
+class Port: name, type, shape = "context", "tensor(float)", ["B", 8]
+class Allow: shape = (99,)
+class InferenceSession:
+    def __init__(self, *_, **__): pass
+    def get_inputs(self): return [Port]
+    def get_overridable_initializers(self): return [Allow]
+    def run(self, _, told):
+        pathlib.Path("told.json").write_text(json.dumps(told["context"].tolist()))
+        return np.array([[0]]), np.array([[0.0]]), np.array([1])
+def set_default_logger_severity(_): pass
+"""
+
+
+@pytest.mark.parametrize("liked", [[], [5, 17, 3]])
+def test_it_tells_of_the_user_what_scoring_does(liked: list[int], tmp_path: Path) -> None:
+    (tmp_path / "onnxruntime.py").write_text(STUB)
+    words = [sys.executable, str(EXAMPLE), "bundle", *map(str, liked)]
+    subprocess.run(words, check=True, cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(tmp_path)})
+    (context,) = json.loads((tmp_path / "told.json").read_text())
+    now, n = int(time.time() * 1e6), len(liked)
+    when = np.full(n, now - DAY)  # as it takes the last liking to be a day old
+    log = Log(np.zeros(n, np.int32), np.array(liked, np.int32), when, None, np.ones(n, bool))
+    expected = Timeline.of(log, 1, 99).as_of(now, Clock(half_lives=(7.0,))).context(np.zeros(1, np.int64))[0]
+    np.testing.assert_allclose(context, expected, atol=1e-2)
 
 
 def by_the_checkpoint(trained: Path, liked: list[int]) -> TopK:

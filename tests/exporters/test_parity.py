@@ -14,8 +14,10 @@ from exporters.formats import FORMATS
 from exporters.job import ExportJob, run, verified
 from exporters.parity import list_reports
 from exporters.parts import Part, call_of
+from rec_export.bundle import Bundle, manifest_of
 from rec_export.errors import ModelError, ParityError
 from rec_export.runtime import Runtime
+from rec_export.sealed import listed, write_manifest
 from rec_export.towers import Inputs
 from tests.exporters.conftest import ITEMS, Make, whole
 
@@ -163,6 +165,32 @@ def test_a_file_of_another_model_is_told_by_its_labels(checkpoint: Make, pristin
 def test_verify_repeats_the_proof_from_the_bundle_alone(bundle: Make) -> None:
     manifest, _, report = verified(bundle("everything"))
     assert report.summaries() == manifest.parity
+
+
+def test_verify_refuses_a_manifest_that_tells_of_other_inputs(bundle: Make) -> None:
+    folder = bundle("pmf")
+    manifest = manifest_of(folder)
+    (port, *others), user = manifest.user_inputs, manifest.signatures["user_tower"]
+    told = user.model_copy(update={"inputs": (port.model_copy(update={"pad": 0}), *others)})
+    write_manifest(folder, manifest.model_copy(update={"signatures": manifest.signatures | {"user_tower": told}}))
+    with pytest.raises(ModelError, match="tells of user_tower what is not true of the file; export it again"):
+        verified(folder)
+
+
+@pytest.mark.parametrize("name", ["items.parquet", "weights.safetensors"])
+def test_a_seal_over_what_was_not_trained_is_refused(name: str, bundle_copy: Path) -> None:
+    with (bundle_copy / name).open("ab") as file:
+        file.write(b"x")
+    write_manifest(bundle_copy, manifest_of(bundle_copy).model_copy(update={"files": listed(bundle_copy)}))
+    with pytest.raises(ModelError, match=f"1 files .* are not what was trained, the first being {name}; export it"):
+        Bundle.read(bundle_copy)
+
+
+def test_a_seal_that_is_gone_is_named(bundle: Make) -> None:
+    folder = bundle("pmf")
+    (folder / "manifest.sha256").unlink()
+    with pytest.raises(ModelError, match=r"manifest\.sha256 is missing, so nothing tells"):
+        Bundle.read(folder)
 
 
 def test_verify_refuses_weights_that_are_not_the_trained_ones(bundle: Make) -> None:

@@ -118,6 +118,17 @@ def test_a_user_whose_vector_is_not_a_number_gets_nothing_and_disturbs_nobody(sm
     assert (item_row[0] == -1).all()
 
 
+def test_what_was_seen_is_told_for_every_user(small: tuple[Head, Tensor, Path]) -> None:
+    with pytest.raises(Exception, match="Concat"):  # onnxruntime's errors have no common class
+        recommended(small[2], context=np.ones((3, WIDTH), np.float32), seen=np.array([[0, 1]]), k=np.array(3))
+
+
+def test_less_than_nothing_is_nothing(small: tuple[Head, Tensor, Path]) -> None:
+    none = np.full((2, 0), -1)
+    item_row, _, count = recommended(small[2], context=np.ones((2, WIDTH), np.float32), seen=none, k=np.array(-3))
+    assert (item_row.shape, count.tolist()) == ((2, 0), [0, 0])
+
+
 def test_a_tile_holds_so_many_numbers_for_each_user_and_no_more(
     small: tuple[Head, Tensor, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -138,7 +149,7 @@ def changed(old: str, new: str) -> Callable[[str], str]:
     ("fault", "said"),
     [
         (changed("eligible = And(number, allowed)", "eligible = Identity(number)"), "lists are of another length"),
-        (changed("place = Sub(seen, first)", "place = Identity(seen)"), "listed that are seen or not allowed"),
+        (changed("place = Sub(met, first)", "place = Identity(met)"), "listed that are seen or not allowed"),
         (
             changed("offset = Sub(first, places)", "offset = Sub(at_0, places)"),
             "a list holds|listed that|scores are off",

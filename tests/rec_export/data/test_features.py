@@ -107,6 +107,15 @@ def test_texts_that_say_nothing_give_no_dimensions(title: list[str | None]) -> N
     assert (state.encode(table).text.shape, state.sizes(6).text) == ((6, 0), 0)
 
 
+@pytest.mark.parametrize(
+    "cells", [["a|b", "", "", None, "b|a", ""], [["a", "b"], [""], [""], None, ["b", "a"], [None]]]
+)
+def test_an_empty_cell_is_no_tag(cells: list[object]) -> None:
+    state = FeatureState.fit(pa.table({**TRAINED, "tags": pa.array(cells)}), SOURCE)
+    assert state.state.tags == ("tags=a", "tags=b")
+    assert state.encode(pa.table({**TRAINED, "tags": pa.array(cells)})).tags[1].tolist() == [-1, -1]
+
+
 def test_a_long_bag_keeps_its_first_tags() -> None:
     table = pa.table({**TRAINED, "tags": [[f"t{tag:02}" for tag in range(50)]] * 6})
     state = FeatureState.fit(table, SOURCE)
