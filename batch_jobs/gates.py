@@ -169,7 +169,10 @@ class Gatekeeper:
         else:
             hours = max((min(now, end) - newest(run.as_of)) / timedelta(hours=1), 0.0)
             found = at_most("newest_event", hours, self.gates.newest_event_hours, "hours")
-            why = f"; the newest row is of {run.as_of[:10]}: give its day as --run-date, or raise newest_event_hours"
+            why = (
+                f"; the newest row is of {run.as_of[:10]}: is the log still written? If that was the newest, give its"
+                " day as --run-date, or raise newest_event_hours"
+            )
             yield found if found.verdict == "passed" else found.model_copy(update={"limit": found.limit + why})
         if run.model_made_at is not None:
             days = (now - datetime.fromisoformat(run.model_made_at)) / timedelta(days=1)
@@ -261,11 +264,12 @@ def skipped(gate: str, reason: str) -> Verdict:
 
 def sentence(verdicts: tuple[Verdict, ...]) -> str:
     """The refusals as one clause."""
-    refused = [one for one in verdicts if one.verdict == "refused"]
-    return "; ".join(
-        f"{one.gate} is {one.value:g}, but should be {one.limit}" + (f" ({one.reason})" if one.reason else "")
-        for one in refused
-    )
+    return "; ".join(clause(one) for one in verdicts if one.verdict == "refused")
+
+
+def clause(one: Verdict) -> str:
+    """What a gate found wrong."""
+    return f"{one.gate} is {one.value:g}, but should be {one.limit}" + (f" ({one.reason})" if one.reason else "")
 
 
 def answer(verdicts: tuple[Verdict, ...]) -> str:

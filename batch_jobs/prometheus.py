@@ -38,4 +38,5 @@ def lines(report: Report, now: float, before: str | None) -> Iterator[str]:
     for one in report.gates:
         if one.value is not None:
             yield f'rec_export_gate_value{{gate="{one.gate}"}} {one.value:g}'
-        yield f'rec_export_gate_refused{{gate="{one.gate}"}} {int(one.verdict == "refused")}'
+        for said in ("refused", "warned"):
+            yield f'rec_export_gate_{said}{{gate="{one.gate}"}} {int(one.verdict == said)}'

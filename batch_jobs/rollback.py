@@ -53,7 +53,7 @@ def why_not(place: Destination, run_date: str, to: str | None, runs: list[str]) 
     if to is not None:
         return f"the run {to} of {date} is not kept"
     if runs:  # all of which were withdrawn
-        return f"{date} was rolled back already: {now} is live, and no other run of it is left that is good"
+        return f"{now} is live at {date}, and every other run of it that is kept was withdrawn"
     return f"{now} is the only run of {date}, so there is none to put back"
 
 

@@ -11,7 +11,7 @@ from batch_jobs.clock import Clock
 from batch_jobs.destination import Destination
 from batch_jobs.destinations import destination_at
 from batch_jobs.executors import make_parts
-from batch_jobs.gates import Candidate, Judge, answer, sentence, structure
+from batch_jobs.gates import Candidate, Judge, answer, clause, sentence, structure
 from batch_jobs.job import ScoreJob
 from batch_jobs.met import met_or_gone
 from batch_jobs.parts import shards_of
@@ -163,6 +163,9 @@ def judged(candidate: Candidate, work: Work, judge: Judge) -> RunManifest:
         stays = f"{recs.where(dates[-1])} stays the newest" if dates else "nothing is published"
         kept = work.fail()
         raise GateError(f"{refused}; {stays}, and the run is kept in {kept}{answer(verdicts)}", str(kept))
+    for one in verdicts:
+        if one.verdict == "warned":
+            log.warning("%s", clause(one))
     return manifest
 
 

@@ -30,14 +30,19 @@ class Refused(Record):
     run_date: str | None = None  # None: its report is gone
     at: str = ""  # UTC, ISO 8601
     sentence: str = ""
+    mended: bool = False  # its date was published by a run that began later
 
     @classmethod
-    def of(cls, run_id: str, report: str | None) -> Self:  # type: ignore[override]
+    def of(cls, run_id: str, report: str | None, recs: Published) -> Self:  # type: ignore[override]
         """What its report says, in JSON."""
         told = report_in(report)
         if told is None:
             return cls(run_id=run_id)
-        return cls(run_id=run_id, run_date=told.run_date, at=told.started_at, sentence=told.sentence)
+        begun = live_since(recs, told.run_date)
+        mended = begun is not None and datetime.fromisoformat(begun) > datetime.fromisoformat(told.started_at)
+        return cls(
+            run_id=run_id, run_date=told.run_date, at=told.started_at, sentence=told.sentence, mended=mended
+        )  # fmt: skip
 
     def line(self) -> str:
         """For a person."""
@@ -111,7 +116,9 @@ class Status(Record):
         lines += [f"at work   {run.line()}, last change {run.changed_at}" for run in self.at_work]
         lines += self.locked()
         lines += [f"stopped   {run.line()}; the same command goes on from there" for run in self.stopped]
-        lines += [f"refused   {run.line()}" for run in self.refused]
+        lines += [f"refused   {run.line()}" for run in self.refused if not run.mended]
+        mended = sum(run.mended for run in self.refused)
+        lines += [f"refused   {mended} more, of dates that were published later"] if mended else []
         lines += [f"kept      run {run} of {self.newest}, for `rollback --to`" for run in self.kept]
         lines += [
             f"withdrawn run {one.run_id} of run_date={one.run_date}"
@@ -164,7 +171,7 @@ def status(place: Destination) -> Status:
         at_work=tuple(UnderWay.at(path) for path in begun[cut:]),
         stopped=tuple(UnderWay.at(path) for path in begun[:cut]),
         lock=lock,
-        refused=tuple(Refused.of(run, report) for run, report in place.refused().items()),
+        refused=tuple(Refused.of(run, report, recs) for run, report in place.refused().items()),
         withdrawn=tuple(sorted(place.withdrawn(), key=lambda one: one.at, reverse=True)),
         kept=() if newest is None else tuple(place.kept(newest)),
         last_night=report,
@@ -179,6 +186,16 @@ def refuse_unused(recs: Published) -> None:
         raise absent(recs.root, "name the --out of a run")
     if isinstance(recs, Recs) and (recs.root / "recs.control").is_dir():
         raise MissingInputError(f"{recs.root} is no read root; did you mean {str(recs.root / 'recs')!r}?")
+
+
+def live_since(recs: Published, run_date: str) -> str | None:
+    """When the run that is live at a date began; None where none is, or its manifest cannot be read."""
+    if run_date not in recs.dates():
+        return None
+    try:
+        return recs.told(run_date, str(recs.run_id(run_date))).started_at
+    except (MissingInputError, ModelError):
+        return None
 
 
 def told(place: Destination, newest: str | None, run_id: str | None) -> tuple[RunManifest | None, str | None]:

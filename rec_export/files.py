@@ -213,7 +213,10 @@ def absent(path: Path, otherwise: str) -> MissingInputError:
     siblings: list[str] = []
     with suppress(OSError):  # a folder that must not be listed
         siblings = list(islice((one.name for one in missing.parent.iterdir() if one.name[0] != "."), 1000))
-    near = close_to(missing.name, siblings)
+    near = None
+    for names in ([name for name in siblings if Path(name).suffix == missing.suffix], siblings):
+        stems = {Path(name).stem: name for name in names}  # or all would be near that end in .parquet
+        near = near or stems.get(close_to(missing.stem, stems) or "")
     return MissingInputError(f"{missing} does not exist; {otherwise if near is None else f'did you mean {near!r}?'}")
 
 

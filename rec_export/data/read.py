@@ -39,7 +39,7 @@ def read_table(
     except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
         raise DataError(f"the parts of {path} do not fit together: {first_line(error)}") from error
     if table.num_rows == 0 and table.num_columns > 0 and not may_be_empty:  # pyarrow counts rows by columns
-        raise DataError(f"{path} has no rows; nothing can be learned from it")
+        raise DataError(f"{path} has no rows; is it the right file, and was it written to its end?")
     if reader_of(parts[0]) in (read_csv, read_tabs):  # only here does a number look like text
         for name in set(text or []) & set(table.column_names):
             table = table.set_column(table.column_names.index(name), name, numbers_where_possible(table[name]))

@@ -44,7 +44,7 @@ def test_items_that_lost_a_column_since_training(exported: Path, shop: Path, tmp
 def test_items_of_which_none_is_left(exported: Path, shop: Path, tmp_path: Path) -> None:
     pq.write_table(pq.read_table(shop / "items.parquet")[:0], tmp_path / "items.parquet")
     answer = score(exported, shop / "interactions.parquet", tmp_path, "--items", tmp_path / "items.parquet")
-    assert answer == error(65, "DIR/items.parquet has no rows; nothing can be learned from it")
+    assert answer == error(65, "DIR/items.parquet has no rows; is it the right file, and was it written to its end?")
 
 
 def test_a_live_run_from_other_inputs_is_left_alone(scored: Path, exported: Path, shop: Path) -> None:

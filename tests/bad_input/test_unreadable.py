@@ -17,13 +17,15 @@ def test_a_file_of_0_bytes(place: Path) -> None:
 
 def test_a_table_without_rows(place: Path) -> None:
     write_table(place / "log.parquet", **{name: pa.array([], pa.array(v).type) for name, v in log_columns().items()})
-    assert train(place) == error(65, "DIR/log.parquet has no rows; nothing can be learned from it")
+    assert train(place) == error(
+        65, "DIR/log.parquet has no rows; is it the right file, and was it written to its end?"
+    )
 
 
 def test_a_csv_that_is_a_header_only(place: Path) -> None:
     (place / "log.csv").write_text("user_id,item_id,time,rating\n")
     with_log(place, path="log.csv")
-    assert train(place) == error(65, "DIR/log.csv has no rows; nothing can be learned from it")
+    assert train(place) == error(65, "DIR/log.csv has no rows; is it the right file, and was it written to its end?")
 
 
 DAMAGED = "cannot be read, it is damaged or not what its name says:"

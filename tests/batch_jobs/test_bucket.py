@@ -61,7 +61,7 @@ def test_a_run_that_replaces_another_leaves_it_to_be_put_back(machine: Machine) 
     assert roll_back(machine.bucket(), DAY, None, withdraw=False, reason="bad") is not None
     assert (machine.found(), machine.view() == rec_export.recommendations(machine.url)) == (1, True)
     assert machine.bucket().is_withdrawn(DAY, f"{2:012x}")
-    with pytest.raises(MissingInputError, match="was rolled back already"):
+    with pytest.raises(MissingInputError, match="every other run of it that is kept was withdrawn"):
         roll_back(machine.bucket(), DAY, None, withdraw=False, reason="")
 
 

@@ -77,6 +77,19 @@ def test_prometheus_is_told_of_success_and_failure(place: Path, exported: Path) 
     assert bad['rec_export_gate_refused{gate="log_rows"}'] == "1"
 
 
+def test_what_a_gate_warns_of_is_said_and_published_all_the_same(place: Path, exported: Path) -> None:
+    configured(place, exported, metrics="rec_export.prom")
+    night(place, NEXT)
+    answer = command("-q", "nightly", place / "config.yaml", "--run-date", "2026-11-01")  # with yesterday's log
+    said = "overlap is 1, but should be less than 0.999: is the input of the same day?"
+    assert (answer.code, answer.out, answer.err) == (0, "", f"{said}\n")
+    told = metrics(place)
+    assert (told['rec_export_gate_refused{gate="overlap"}'], told['rec_export_gate_warned{gate="overlap"}']) == (
+        "0",
+        "1",
+    )
+
+
 def metrics(place: Path) -> dict[str, str]:
     """The values in the file for Prometheus, by name."""
     lines = (place / "rec_export.prom").read_text().splitlines()

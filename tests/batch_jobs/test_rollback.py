@@ -42,8 +42,8 @@ def test_a_second_rollback_does_not_bring_the_bad_run_back(twice: Recs) -> None:
     code, _, err = command("rollback", twice.root)
     assert (code, longest(twice)) == (66, 3)
     assert err == (
-        f"Error: run_date={LAST_DAY} was rolled back already: {good} is live, and no other run of it is left that is"
-        f" good; --to {bad} puts the run back that was live last, --withdraw takes the date away, so that the one"
+        f"Error: {good} is live at run_date={LAST_DAY}, and every other run of it that is kept was withdrawn"
+        f"; --to {bad} puts the run back that was live last, --withdraw takes the date away, so that the one"
         " before is the newest\n"
     )
 

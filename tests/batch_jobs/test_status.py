@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -24,6 +25,24 @@ def test_status_says_why_and_when_a_night_was_refused(place: Path) -> None:
     (line,) = [line for line in done("status", place / "recs").splitlines() if line.startswith("refused")]
     told = report(place)
     assert line.startswith(f"refused   run_date={NEXT}, run {told.run_id}, begun {told.started_at}: log_rows is 0.")
+
+
+def test_what_was_refused_at_a_date_that_was_published_later_is_only_counted(place: Path) -> None:
+    night(place, LAST)
+    whole = (place / "interactions.parquet").read_bytes()
+    halve(place)
+    night(place, NEXT, code=80)
+    (place / "interactions.parquet").write_bytes(whole)
+    began = json.loads(done("status", place / "recs", "--json"))["refused"][0]["at"]
+    while datetime.now(UTC).replace(microsecond=0) <= datetime.fromisoformat(began):  # of which seconds are told
+        time.sleep(0.05)
+    night(place, NEXT)
+    lines = done("status", place / "recs").splitlines()
+    assert [line for line in lines if line.startswith("refused")] == [
+        "refused   1 more, of dates that were published later"
+    ]
+    (kept,) = json.loads(done("status", place / "recs", "--json"))["refused"]
+    assert (kept["run_date"], kept["mended"]) == (NEXT, True)
 
 
 def test_status_of_reports_that_are_no_text(place: Path) -> None:

@@ -173,6 +173,21 @@ def test_a_missing_path_is_told_of_where_its_folder_must_not_be_listed(
     )
 
 
+@pytest.mark.parametrize(
+    ("asked", "near"),
+    [
+        ("interactions.parquet", "name a file"),  # nearly all of the other name is its ending
+        ("item.parquet", "did you mean 'items.parquet'?"),
+        ("items.csv", "did you mean 'items.parquet'?"),
+        ("rec", "did you mean 'recs'?"),
+    ],
+)
+def test_what_is_nearly_of_the_name_is_offered(asked: str, near: str, tmp_path: Path) -> None:
+    (tmp_path / "items.parquet").touch()
+    (tmp_path / "recs").mkdir()
+    assert str(absent(tmp_path / asked, "name a file")) == f"{tmp_path / asked} does not exist; {near}"
+
+
 def test_a_file_where_a_folder_is_wanted_is_not_said_to_be_missing(tmp_path: Path) -> None:
     (tmp_path / "recs").write_text("")
     assert (
