@@ -86,7 +86,9 @@ class Towers(NamedTuple):
 class ModelSpec(Record, ABC):
     """The numbers that define a model. A file in models/ holds one final subclass named Spec, and is thereby known."""
 
-    trainer: ClassVar[Literal["gradient", "als", "bpr"]] = "gradient"  # how the weights are found (trainers/ready.py)
+    trainer: ClassVar[Literal["gradient", "als", "bpr", "popular"]] = (
+        "gradient"  # how the weights are found (trainers/ready.py)
+    )
     predicts: ClassVar[bool] = False  # whether it can learn the values of rows (`training.loss: mse`): see in_units
 
     lr: ClassVar[float | None] = None  # the learning rate that suits it; None: by the log (trainers/plan.py)

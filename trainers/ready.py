@@ -19,6 +19,7 @@ from trainers.dataset import Dataset
 from trainers.loop import Run, sizes_of
 from trainers.parallel import Group
 from trainers.plan import Plan, metric_of, plan
+from trainers.popular import PopularRun
 from trainers.rating_validation import Values
 from trainers.validation import Lists, Validation
 
@@ -35,7 +36,7 @@ def trainer_of(spec: ModelSpec) -> Callable[[ModelSpec, Sizes, Dataset, Plan, Gr
         from trainers.bpr import BprRun  # here, as compiled kernels take a second to load
 
         return BprRun
-    return Run
+    return PopularRun if spec.trainer == "popular" else Run
 
 
 def course_of(spec: ModelSpec, dataset: Dataset, chosen: Plan, group: Group) -> Course:

@@ -5,7 +5,7 @@ The factors are those of trainers/als.py. A user who was not in training has no 
 for every model that knows nothing of a user); an item that was not scores 0.
 """
 
-from typing import ClassVar, Literal, final
+from typing import final
 
 from pydantic import Field
 from torch import Tensor, nn
@@ -18,7 +18,7 @@ from rec_export.towers import DotHead, Input, Inputs, ModelSpec, Sizes, Towers
 class Spec(ModelSpec):
     """The numbers of the least squares problem. An iteration of the solver is an epoch of `training.epochs`."""
 
-    trainer: ClassVar[Literal["gradient", "als", "bpr"]] = "als"
+    trainer = "als"
 
     factors: int = Field(default=32, ge=1, le=65_536)
     regularization: float = Field(default=10.0, ge=0, description="of the squares of all factors")

@@ -5,7 +5,7 @@ score(u, i) = <u, v> + b_i, after Rendle et al. 2009, BPR: Bayesian Personalized
 was not in training gets what is popular; an item that was not stands with the least liked.
 """
 
-from typing import ClassVar, Literal, final
+from typing import ClassVar, final
 
 import torch
 from pydantic import Field
@@ -19,7 +19,7 @@ from rec_export.towers import DotHead, Input, Inputs, ModelSpec, Sizes, Towers
 class Spec(ModelSpec):
     """The number of factors, and how they are held back."""
 
-    trainer: ClassVar[Literal["gradient", "als", "bpr"]] = "bpr"
+    trainer = "bpr"
     lr: ClassVar[float | None] = 0.1
     epochs: ClassVar[int | None] = 60
     patience: ClassVar[int | None] = 8

@@ -1,7 +1,7 @@
 """What is popular: the baseline that every report shows. The same list for everybody, but for what each has seen.
 
 The score is the logarithm of a mixture of an item's popularities of late and of all time, the count columns of `trend`;
-the shares of the mixture are all that is learned.
+the shares of the mixture are all that is found, by trainers/popular.py.
 """
 
 from typing import ClassVar, final
@@ -17,7 +17,8 @@ from rec_export.towers import DotHead, Input, Inputs, ModelSpec, Sizes, Towers
 class Spec(ModelSpec):
     """Nothing to choose."""
 
-    epochs: ClassVar[int | None] = 1  # a few shares: more passes move no list
+    trainer = "popular"
+    epochs: ClassVar[int | None] = 1
 
     def user_inputs(self, sizes: Sizes) -> tuple[Input, ...]:
         """A user is nobody in particular."""
