@@ -48,7 +48,7 @@ def unknown(blueprint: Blueprint, catalogue: Catalogue) -> dict[str, str]:
             "text": "zeros: no text",
             "history": f"outside the {blueprint.sizes.items.rows:,} items that were trained: its place counts for"
             f" nothing, and the others keep theirs; of more than {most} items give the newest {most}, as in training",
-            "history_length": "places from it on count for nothing",
+            "history_length": "places from it on count for nothing; it is at most the number of places",
             "context": finite,
             "trend": finite,
             "seen": "no item row: hides nothing",
