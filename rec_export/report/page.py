@@ -16,6 +16,8 @@ from markupsafe import Markup
 from rec_export import __version__
 from rec_export.metrics import Estimate
 
+MOST_TOLD = 3  # models of which a headline speaks
+
 
 class Cell(NamedTuple):
     """What stands in a table, and by what it is sorted; numbers stand to the right."""
@@ -69,6 +71,12 @@ class Section(NamedTuple):
     title: str
     headline: str
     blocks: Sequence[Table | Figure | Note]
+
+
+def together(sentences: Sequence[str]) -> str:
+    """One headline of what is said of several models: of many the first three."""
+    more = len(sentences) - MOST_TOLD
+    return " ".join(sentences[:MOST_TOLD]) + (f" {more} more below." if more > 0 else "")
 
 
 def page(title: str, lead: list[str], remarks: list[str], sections: list[Section], made_at: str) -> str:

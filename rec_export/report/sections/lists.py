@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from rec_export.analysis import HEADS, SHARES, ListShapes
 from rec_export.report.drawing import MUTED, bare, colour, dashes, figure, whole_numbers
 from rec_export.report.found import Found, Night
-from rec_export.report.page import Cell, Figure, Note, Section, Table, count, number, text
+from rec_export.report.page import Cell, Figure, Note, Section, Table, count, number, text, together
 from rec_export.run_lists import Run, read_part
 from rec_export.run_manifest import SOURCES
 
@@ -30,11 +30,11 @@ def section(found: Found) -> Section | None:
     if not judged and not nights:
         return None
     blocks: list[Figure | Table | Note] = []
-    line = ""
+    lines: list[str] = []
     for label, shapes in judged.items():
         blocks += [reach(label, shapes), heads(label, shapes), ranks(label, shapes)]
         model = shapes.listers["model"]
-        line = line or (
+        lines.append(
             f"The first {model.k} places of {label} reach {model.coverage:.1%} of {shapes.items:,} items;"
             f" {model.heads[0]:.0%} of them hold the most popular 1%, which got {shapes.liked[0]:.0%} of what users"
             " liked next."
@@ -43,8 +43,8 @@ def section(found: Found) -> Section | None:
         blocks.append(table(judged))
     if nights:
         blocks += [published(nights), scores(nights)]
-        line = line or published_line(*nights[0])
-    return Section("lists", "Lists", line, blocks)
+        lines = lines or [published_line(*one) for one in nights]
+    return Section("lists", "Lists", together(lines), blocks)
 
 
 def called(label: str, lister: str) -> str:
@@ -204,7 +204,7 @@ def published_line(label: str, night: Night) -> str:
     if run is None or run.audit is None:
         return f"{label}: lists of {night.date} are {night.kind}."
     users, listed, got = sum(run.users.values()), run.audit.items, "got" if night.refused is None else "would have got"
-    return f"{users:,} users {got} lists of {run.k} on {night.date}, from {listed:,} of {run.items:,} items."
+    return f"{label}: {users:,} users {got} lists of {run.k} on {night.date}, from {listed:,} of {run.items:,} items."
 
 
 def scores(nights: list[tuple[str, Night]]) -> Figure:

@@ -6,7 +6,7 @@ from rec_export.churn import Churn, Moved, churn
 from rec_export.errors import RecExportError
 from rec_export.report.drawing import bare, clipped, colour, figure
 from rec_export.report.found import Found, Night
-from rec_export.report.page import Cell, Figure, Note, Section, Table, count, number, text
+from rec_export.report.page import Cell, Figure, Note, Section, Table, count, number, text, together
 from rec_export.report.views import Night as NightReport
 from rec_export.run_lists import Run
 from rec_export.run_manifest import Verdict
@@ -27,7 +27,7 @@ TONES = {"passed": "good", "warned": "warn", "refused": "bad", "forced": "warn",
 def gates(found: Found) -> Section | None:
     """What each gate said of the run, and how the last night ended."""
     tables: list[Table | Figure | Note] = []
-    line = ""
+    lines: list[str] = []
     for label, night in found.nights():
         manifest, ended = night.manifest(), last(night)
         verdicts = manifest.gates if manifest else ()
@@ -37,7 +37,7 @@ def gates(found: Found) -> Section | None:
                     f"{label}: the {night.kind} run {manifest.run_id if manifest else ''} of {night.date}", verdicts
                 )
             )
-            line = line or summary(label, night.date, verdicts)
+            lines.append(summary(label, night.date, verdicts))
         if ended is not None and (manifest is None or ended.run_id != manifest.run_id):
             tables.append(
                 Note(
@@ -52,8 +52,8 @@ def gates(found: Found) -> Section | None:
             if ended.exit_code:
                 newest = night.recs.dates()[-1:]
                 live = f"{newest[0]} is the newest date that is live" if newest else "nothing is live"
-                line = f"The last night of {label}, {ended.run_date}, was {ended.outcome}; {live}. {line}"
-    return Section("gates", "Gates", line, tables) if tables else None
+                lines.insert(0, f"The last night of {label}, {ended.run_date}, was {ended.outcome}; {live}.")
+    return Section("gates", "Gates", " ".join(lines), tables) if tables else None
 
 
 def last(night: Night) -> NightReport | None:
@@ -91,7 +91,7 @@ def verdict_table(caption: str, verdicts: tuple[Verdict, ...]) -> Table:
 def changes(found: Found) -> Section | None:
     """Churn against the date before, of every read root that has one."""
     blocks: list[Table | Figure | Note] = []
-    line = ""
+    lines: list[str] = []
     for label, night in found.nights():
         before = night.before()
         if before is None:
@@ -102,13 +102,14 @@ def changes(found: Found) -> Section | None:
             blocks.append(Note(f"{label}: {error}"))
             continue
         everybody = diff.segments["all"]
-        line = line or (
+        lines.append(
             f"Users of {label} kept {everybody.overlap:.0%} of their items from {before.date} to {night.date};"
             f" {counted(diff.came, 'user')} came, {diff.left:,} left."
         )
         moved = [movers(label, diff)] if diff.entering or diff.leaving else []
         blocks += [*moved, segments(label, diff), quantiles(label, diff)]
-    return Section("churn", "Churn", line or "The date before cannot be compared.", blocks) if blocks else None
+    line = together(lines) or "The date before cannot be compared."
+    return Section("churn", "Churn", line, blocks) if blocks else None
 
 
 def segments(label: str, diff: Churn) -> Table:

@@ -4,7 +4,7 @@ from matplotlib.axes import Axes
 
 from rec_export.report.drawing import MUTED, bare, clipped, figure
 from rec_export.report.found import ABLATION, Found
-from rec_export.report.page import Cell, Figure, Section, Table, estimate, text
+from rec_export.report.page import Cell, Figure, Section, Table, estimate, text, together
 from rec_export.report.sections.quality import dot, said
 from rec_export.report.views import Ablation
 from rec_export.words import counted
@@ -18,7 +18,8 @@ def section(found: Found) -> Section | None:
     blocks: list[Figure | Table] = []
     for label, one in trials.items():
         blocks += [*([bars(label, one)] if len(one.variants) > 1 else []), table(label, one)]
-    return Section("ablation", "Ablation", headline(next(iter(trials.values()))), [*blocks])
+    lines = [f"{label}: {headline(one)}" if len(trials) > 1 else headline(one) for label, one in trials.items()]
+    return Section("ablation", "Ablation", together(lines), [*blocks])
 
 
 def headline(one: Ablation) -> str:

@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from rec_export.analysis import ItemBias, Predictions
 from rec_export.report.drawing import MUTED, colour, dashes, figure
 from rec_export.report.found import Found
-from rec_export.report.page import Figure, Section, Table, count, number, text
+from rec_export.report.page import Figure, Section, Table, count, number, text, together
 
 
 def section(found: Found) -> Section | None:
@@ -20,18 +20,18 @@ def section(found: Found) -> Section | None:
     }
     if not analyses:
         return None
-    label, first = next(iter(analyses.items()))
-    line = (
-        f"The errors of {label} on {first.rows:,} held-out rows have mean {first.mean_error:+.3f} and standard"
-        f" deviation {first.std_error:.3f}; {tail_words(first)}."
-    )
+    lines = [
+        f"The errors of {label} on {one.rows:,} held-out rows have mean {one.mean_error:+.3f} and standard"
+        f" deviation {one.std_error:.3f}; {tail_words(one)}."
+        for label, one in analyses.items()
+    ]
     blocks: list[Figure | Table] = []
     for name, one in analyses.items():
         prefix = f"{name}: " if len(analyses) > 1 else ""
         blocks += [density(one, prefix), errors(one, prefix), normality(one, prefix), residuals(one, prefix)]
         blocks += [biased(one.high, f"{prefix}Items that the model places highest for everybody")]
         blocks += [biased(one.low, f"{prefix}Items that the model places lowest for everybody")]
-    return Section("predictions", "Predictions", line, [*blocks])
+    return Section("predictions", "Predictions", together(lines), [*blocks])
 
 
 def tail_words(one: Predictions) -> str:

@@ -239,6 +239,14 @@ def ratings(evaluations: dict[str, Evaluation]) -> Table:
     return Table("Predicted values, mean [95% interval over users]", head, rows)
 
 
+def seen(label: str, one: Outcome) -> str:
+    """What training saw of a model, and of what it must beat."""
+    metric, others = one.plan.metric, [name for name in one.held_out if name != "model"]
+    beside = ", ".join(f"{name} {one.held_out[name][metric]:.4f}" for name in others)
+    name = "the trained baseline" if label in others else label
+    return f"{metric} of {name} is {one.held_out['model'][metric]:.4f} ({beside})"
+
+
 def validated(found: Found) -> Section | None:
     """What training saw on its validation rows, which also chose the epochs."""
     outcomes = {
@@ -249,12 +257,7 @@ def validated(found: Found) -> Section | None:
     outcomes = {label: one for label, one in outcomes.items() if one.held_out}
     if not outcomes:
         return None
-    label, first = next(iter(outcomes.items()))
-    metric, others = first.plan.metric, [name for name in first.held_out if name != "model"]
-    beside = ", ".join(f"{name} {first.held_out[name][metric]:.4f}" for name in others)
-    name = "the trained baseline" if label in others else label
-    mine = f"{metric} of {name} is {first.held_out['model'][metric]:.4f} ({beside})"
-    line = f"On the validation rows, which also chose the epochs, {mine}."
+    line = f"On the validation rows, which also chose the epochs, {'; '.join(seen(*one) for one in outcomes.items())}."
     names = sorted({metric for one in outcomes.values() for metric in one.held_out["model"]})
     rows = [
         (text(label), text(who), *(number(metrics.get(name), ".4f") for name in names))

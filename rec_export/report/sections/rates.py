@@ -4,7 +4,7 @@ from matplotlib.axes import Axes
 
 from rec_export.report.drawing import MUTED, colour, figure, logarithmic
 from rec_export.report.found import RANGE, Found
-from rec_export.report.page import Figure, Section
+from rec_export.report.page import Figure, Section, together
 from rec_export.report.views import RangeTest
 
 
@@ -13,11 +13,13 @@ def section(found: Found) -> Section | None:
     tests = {label: RangeTest.read(path / RANGE) for label, path in found.ranges.items()}
     if not tests:
         return None
-    label, first = next(iter(tests.items()))
-    line = f"No learning rate is suggested for {label}: {first.reason}."
-    if first.suggested is not None:
-        line = f"The loss falls fastest at a learning rate of {first.suggested:g} ({label})."
-    return Section("rates", "Learning rate", line, [drawn(label, test) for label, test in tests.items()])
+    lines = [
+        f"No learning rate is suggested for {label}: {one.reason}."
+        if one.suggested is None
+        else f"The loss falls fastest at a learning rate of {one.suggested:g} ({label})."
+        for label, one in tests.items()
+    ]
+    return Section("rates", "Learning rate", together(lines), [drawn(label, test) for label, test in tests.items()])
 
 
 def drawn(label: str, test: RangeTest) -> Figure:

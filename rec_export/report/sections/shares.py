@@ -7,7 +7,7 @@ from matplotlib.axes import Axes
 
 from rec_export.report.drawing import MUTED, colour, dashes, figure
 from rec_export.report.found import Found
-from rec_export.report.page import Cell, Figure, Section, Table, number, text
+from rec_export.report.page import Cell, Figure, Section, Table, number, text, together
 from rec_export.report.sections.training import history
 from rec_export.report.views import Epoch
 
@@ -32,11 +32,12 @@ def section(found: Found) -> Section | None:
             gates[label] = final(epochs)
     if not gates:
         return None
-    label, first = next(iter(gates.items()))
-    shares = ", ".join(f"{name} {share:.2f}" for name, share in first.gate["all"].items())
-    line = f"The gate of {label} {judged(first, 'all').words}: mean shares {shares}."
+    lines = []
+    for label, one in gates.items():
+        shares = ", ".join(f"{name} {share:.2f}" for name, share in one.gate["all"].items())
+        lines.append(f"The gate of {label} {judged(one, 'all').words}: mean shares {shares}.")
     blocks: list[Figure | Table] = [drawn(label, epoch) for label, epoch in gates.items()]
-    return Section("gate", "Gate", line, [*blocks, table(gates)])
+    return Section("gate", "Gate", together(lines), [*blocks, table(gates)])
 
 
 def final(epochs: list[Epoch]) -> Epoch:

@@ -4,7 +4,7 @@ from matplotlib.axes import Axes
 
 from rec_export.report.drawing import bare, colour, figure
 from rec_export.report.found import Found
-from rec_export.report.page import Figure, Section, Table, number, text
+from rec_export.report.page import Figure, Section, Table, number, text, together
 from rec_export.report.sections.training import history
 from rec_export.report.views import BundleManifest, Outcome
 
@@ -18,19 +18,21 @@ def section(found: Found) -> Section | None:
     times = {label: one for label, one in times.items() if one}
     if not times:
         return None
-    label, first = next(iter(times.items()))
-    step, stage = longest = max(first, key=lambda key: first[key])
-    total = sum(first.values())
-    line = f"{label} took {total:,.0f} s in all; the longest stage is {stage} ({step}), {first[longest]:,.0f} s."
+    lines = [told(label, one) for label, one in times.items()]
     rows = [
         (text(name), text(step), text(stage), number(s, ",.1f"))
         for name, one in times.items()
         for (step, stage), s in one.items()
     ]
     blocks: list[Figure | Table] = [bars(name, one) for name, one in times.items()]
-    return Section(
-        "times", "Timings", line, [*blocks, Table("Seconds by stage", ("model", "step", "stage", "seconds"), rows)]
-    )
+    table = Table("Seconds by stage", ("model", "step", "stage", "seconds"), rows)
+    return Section("times", "Timings", together(lines), [*blocks, table])
+
+
+def told(label: str, one: Stages) -> str:
+    """How long it took in all, and what took longest."""
+    (step, stage), longest = max(one.items(), key=lambda pair: pair[1])
+    return f"{label} took {sum(one.values()):,.0f} s in all; the longest stage is {stage} ({step}), {longest:,.0f} s."
 
 
 def stages(found: Found, label: str) -> Stages:

@@ -6,7 +6,7 @@ from matplotlib.axes import Axes
 
 from rec_export.report.drawing import MUTED, SIZE, colour, dashes, figure, whole_numbers
 from rec_export.report.found import Found
-from rec_export.report.page import Figure, Note, Section, Table, count, number, text
+from rec_export.report.page import Figure, Note, Section, Table, count, number, text, together
 from rec_export.report.views import Epoch, Outcome
 from rec_export.words import counted
 
@@ -23,15 +23,21 @@ def section(found: Found) -> Section | None:
     if not outcomes:
         return None
     histories = {label: history(path) for label, path in found.each("checkpoint")}
-    label, first = next(iter(outcomes.items()))
-    metric = first.plan.metric
-    headline = f"{label} learned {first.parameters:,} parameters from {first.rows:,} rows in {first.seconds:.0f} s"
-    chosen = [e for e in histories[label] if e.epoch == first.best_epoch and metric in e.held_out]
-    best, whole = (chosen[0].held_out[metric], first.held_out["model"].get(metric)) if chosen else (None, None)
-    headline += f"; {metric} on the validation rows was best, {best:.4f}, in epoch {first.best_epoch}" if best else ""
-    headline += f", and {whole:.4f} with the second model, which looks at no time." if whole and whole != best else "."
     blocks: list[Figure | Table | Note] = [*curves(histories, outcomes), facts(outcomes)]
-    return Section("training", "Training", headline, blocks)
+    lines = [learned(label, one, histories[label]) for label, one in outcomes.items()]
+    return Section("training", "Training", together(lines), blocks)
+
+
+def learned(label: str, one: Outcome, epochs: list[Epoch]) -> str:
+    """How much one learned from how much, how long, and how well."""
+    metric = one.plan.metric
+    line = f"{label} learned {one.parameters:,} parameters from {one.rows:,} rows in {one.seconds:.0f} s"
+    chosen = [e for e in epochs if e.epoch == one.best_epoch and metric in e.held_out]
+    best, whole = (chosen[0].held_out[metric], one.held_out["model"].get(metric)) if chosen else (None, None)
+    line += f"; {metric} on the validation rows was best, {best:.4f}, in epoch {one.best_epoch}" if best else ""
+    return line + (
+        f", and {whole:.4f} with the second model, which looks at no time." if whole and whole != best else "."
+    )
 
 
 def history(checkpoint: Path) -> list[Epoch]:

@@ -12,7 +12,7 @@ import pytest
 
 from batch_jobs.gates import NAMES
 from rec_export.report.drawing import figure
-from rec_export.report.page import Cell, Table, plain
+from rec_export.report.page import Cell, Table, plain, together
 from rec_export.report.sections.nights import UNITS, summary
 from rec_export.report.sections.shares import final, judged
 from rec_export.report.sections.training import curves, history
@@ -133,6 +133,17 @@ def test_a_gate_is_judged_by_mean_spread_and_entropy(
     epoch = Epoch(phase="search", epoch=1, loss=1, held_out={}, seconds=1, gate={"all": named},
                   gate_spread={"all": dict.fromkeys("abc", spread)}, gate_entropy={"all": entropy})  # fmt: skip
     assert judged(epoch, "all").words == said
+
+
+def test_headlines_speak_of_every_model(gallery: Path, shop: Path, tmp_path: Path) -> None:
+    other = "--set", "model={name: popular}"
+    done("train", shop / "config.yaml", "--out", tmp_path / "other", *other)
+    done("report", gallery / "checkpoint", tmp_path / "other", "--out", tmp_path / "report.html")
+    text = (tmp_path / "report.html").read_text(encoding="utf-8")
+    sections = dict(re.findall(r'<section id="(\w+)".*?<p[^>]*>(.*?)</p>', text, re.DOTALL))
+    for key, said in (("training", "learned"), ("times", "took"), ("quality", "ndcg@10 of")):
+        assert sections[key].count(said) == 2, sections[key]
+    assert together(["a.", "b.", "c.", "d.", "e."]) == "a. b. c. 2 more below."
 
 
 def test_values_of_gates_have_units_but_for_the_stability_index() -> None:
