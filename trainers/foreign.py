@@ -116,7 +116,8 @@ def refuse_informed(path: Path, known: Events, test: Events, whole: str | None) 
     may have.
 
     It had, where it read the very file that holds the known and the held-out rows, whose sha256 is `whole`. It may
-    have, where these follow all that is known, and its log goes on after the first of them.
+    have, where these follow all that is known, and its log goes on after the first of them; without time, where its log
+    has more rows than are known.
     """
     run = published(path)
     if run is None or run.manifest is None:
@@ -136,6 +137,10 @@ def refuse_informed(path: Path, known: Events, test: Events, whole: str | None) 
         )
     if newest is not None and follows and ends_later:
         log.warning("the lists in %s were made from a log%s; if it holds held-out rows, %s", path, until, missed)
+    rows = len(known.user_id)
+    if newest is None and run.manifest.log_rows > rows:
+        told = "the lists in %s were made from a log of %d rows, where %d are known; if it holds held-out rows, %s"
+        log.warning(told, path, run.manifest.log_rows, rows, missed)
 
 
 def ranks_of(column: pa.ChunkedArray, path: Path) -> Int64:

@@ -98,7 +98,8 @@ def test_missing_parts_are_named_and_nothing_is_published(wanted: ScoreJob) -> N
 
 def test_what_shards_began_the_local_executor_finishes(wanted: ScoreJob) -> None:
     make_share(wanted, 1, 2)
-    assert run(wanted).resumed == 2
+    scored = run(wanted)
+    assert (scored.resumed, "score and write 2 of 4 parts" in scored.manifest.stages) == (2, True)
     assert published(wanted) == undisturbed(wanted)
 
 

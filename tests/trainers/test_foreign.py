@@ -165,6 +165,27 @@ def test_a_log_that_goes_on_after_the_first_held_out_row_is_warned_of(
     )
 
 
+def test_without_time_a_log_of_more_rows_than_are_known_is_warned_of(shop: Path, tmp_path: Path) -> None:
+    log = pd.read_parquet(shop / "interactions.parquet").drop(columns="timestamp")
+    whole, copied = written(tmp_path / "log.parquet", log), written(tmp_path / "copy.parquet", log.sample(frac=1))
+    (tmp_path / "config.yaml").write_text(f"data: {{interactions: {{path: {whole}}}}}\nmodel: {{name: popular}}\n")
+    for name, changes in (("part", ("--set", "data.split={by: random, valid: 0.1, test: 0.2}")), ("all", ())):
+        done("train", tmp_path / "config.yaml", "--out", tmp_path / name, *changes)
+        done("export", tmp_path / name, "--out", tmp_path / f"{name}-bundle", "--format", "torchscript")
+    done("score", tmp_path / "all-bundle", "--interactions", copied, "--out", tmp_path / "recs")
+    said = f"were made from a log of {len(log)} rows, where "
+    code, _, err = command("-q", "evaluate", tmp_path / "part", "--against", tmp_path / "recs", "--bootstrap", 0)
+    assert (code, said in err, "if it holds held-out rows, what users liked in them was left out" in err) == (
+        0,
+        True,
+        True,
+    )
+    future = written(tmp_path / "later.parquet", log.sample(50, random_state=1).assign(item_id=log.item_id.iloc[0]))
+    words = "--test", future, "--against", tmp_path / "recs", "--bootstrap", 0
+    code, _, err = command("-q", "evaluate", tmp_path / "all", *words)
+    assert (code, said in err) == (0, False)
+
+
 def test_a_folder_of_dates_without_lists_is_one_clear_line(trained: Path, later: Path, tmp_path: Path) -> None:
     (tmp_path / "recs" / "run_date=2026-10-31").mkdir(parents=True)
     code, _, err = judged(trained, later, tmp_path / "recs")
