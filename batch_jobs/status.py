@@ -39,7 +39,7 @@ class Refused(Record):
         if told is None:
             return cls(run_id=run_id)
         begun = live_since(recs, told.run_date)
-        mended = begun is not None and datetime.fromisoformat(begun) > datetime.fromisoformat(told.started_at)
+        mended = begun is not None and begun > told.started_at  # both UTC, to the second, as text
         return cls(
             run_id=run_id, run_date=told.run_date, at=told.started_at, sentence=told.sentence, mended=mended
         )  # fmt: skip
@@ -190,10 +190,9 @@ def refuse_unused(recs: Published) -> None:
 
 def live_since(recs: Published, run_date: str) -> str | None:
     """When the run that is live at a date began; None where none is, or its manifest cannot be read."""
-    if run_date not in recs.dates():
-        return None
+    run_id = recs.run_id(run_date)
     try:
-        return recs.told(run_date, str(recs.run_id(run_date))).started_at
+        return None if run_id is None else recs.told(run_date, run_id).started_at
     except (MissingInputError, ModelError):
         return None
 

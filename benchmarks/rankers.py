@@ -57,9 +57,9 @@ def asked(name: str, peers: Path, folder: Path, stack: ExitStack) -> Turn:
     python = peers / name / "bin" / "python"
     environment = {**os.environ, "PYSPARK_PYTHON": str(python), "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
     words = [python, script, folder]
-    pipe, quiet = subprocess.PIPE, subprocess.DEVNULL
+    pipe, noise = subprocess.PIPE, stack.enter_context((folder / f"{name}.err").open("w+", encoding="utf-8"))
     process = stack.enter_context(
-        subprocess.Popen(words, stdin=pipe, stdout=pipe, stderr=quiet, text=True, env=environment)
+        subprocess.Popen(words, stdin=pipe, stdout=pipe, stderr=noise, text=True, env=environment)
     )
     into, out = process.stdin, process.stdout
     assert into is not None
@@ -70,7 +70,8 @@ def asked(name: str, peers: Path, folder: Path, stack: ExitStack) -> Turn:
         into.flush()
         told = out.readline()
         if not told:
-            raise SystemExit(f"{name} failed; run {python} {script} on a case to see why")
+            noise.seek(0)
+            raise SystemExit(f"{name} failed:\n{noise.read()[-2000:]}")
         return float(json.loads(told))
 
     stack.callback(into.close)

@@ -22,12 +22,13 @@ def spelled(value: object) -> str:
     """A value as the training has written it: true and not True, 3 and not 3.0."""
     if isinstance(value, bool):
         return str(value).lower()
-    return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
+    return str(int(value)) if isinstance(value, float) and value.is_integer() and abs(value) < 1e10 else str(value)
 
 
 def tags_of(value: object) -> list[str]:
     """A list of tags, or what stands between the separators of one string."""
-    return list(map(spelled, value if isinstance(value, list) else map(str.strip, spelled(value).split(separator))))
+    tags = value if isinstance(value, list) else spelled(value).split(separator)
+    return [spelled(tag) for tag in tags if tag is not None]
 
 
 if len(sys.argv) != 2:

@@ -6,6 +6,7 @@ Rows are those of BUNDLE/items.parquet, which any Parquet reader turns into ids.
 what says so; docs/format.md has the meaning of each. The log has time; the last liking is taken to be a day old.
 """
 
+import json
 import sys
 import time
 from math import cos, log1p, pi, sin
@@ -19,6 +20,8 @@ graph, liked = f"{sys.argv[1]}/onnx/recommender.onnx", [int(word) for word in sy
 onnxruntime.set_default_logger_severity(4)  # or it remarks that the input `allow` may be given, as is meant
 try:
     recommender = onnxruntime.InferenceSession(graph, providers=["CPUExecutionProvider"])
+    with open(f"{sys.argv[1]}/manifest.json", encoding="utf-8") as manifest:
+        newest = liked[-json.load(manifest)["blueprint"]["data"]["history"] :]  # as many as training shows
 except Exception as error:  # onnxruntime's errors have no common class
     sys.exit(f"{graph} cannot be loaded, name a bundle with ONNX in it: {str(error).splitlines()[0]}")
 (items,) = recommender.get_overridable_initializers()[0].shape  # of `allow`
@@ -34,7 +37,7 @@ about = [
     bool(liked),
     *(f(t) for t in turns for f in (sin, cos)),
 ]
-told = {"history": [liked], "history_length": [len(liked)], "context": [about], "seen": [liked], "k": 10}
+told = {"history": [newest], "history_length": [len(newest)], "context": [about], "seen": [liked], "k": 10}
 inputs, unknown = {}, {"dense": np.nan, "text": 0}
 for port in recommender.get_inputs():
     value = np.array(told.get(port.name, unknown.get(port.name, -1))).astype("f4" if "float" in port.type else "i8")

@@ -86,7 +86,6 @@ class Bundle(NamedTuple):
         manifest = manifest_of(folder)
         refuse_too_large(folder, manifest.files)
         check_files(folder, manifest.files)
-        check_trained(folder, manifest)
         sizes = manifest.blueprint.sizes
         return cls(folder, manifest, Catalogue.read(folder, sizes.users.rows, sizes.items.rows))
 
@@ -97,19 +96,6 @@ class Bundle(NamedTuple):
         mine = {name.removeprefix("pair_head."): w for name, w in weights.items() if name.startswith("pair_head.")}
         head.load_state_dict(mine, assign=True)
         return head.eval()
-
-
-def check_trained(folder: Path, manifest: Manifest) -> None:
-    """Raise ModelError unless weights and tables are those that the training wrote, whatever the seal says."""
-    blueprint = manifest.blueprint
-    trained = {**blueprint.tables, "weights.safetensors": blueprint.weights}
-    sealed = {file.path: file.sha256 for file in manifest.files}
-    other = [name for name, digest in trained.items() if sealed.get(name) != digest]
-    if other:
-        raise ModelError(
-            f"{len(other)} files of the bundle {folder} are not what was trained, the first being {other[0]};"
-            " export it again"
-        )
 
 
 def manifest_of(folder: Path) -> Manifest:

@@ -24,6 +24,7 @@ from rec_export.errors import (
 )
 
 FULL = {errno.ENOSPC, errno.EDQUOT}
+ENDINGS = (".parquet", ".csv", ".tsv", ".jsonl")  # of data: what is before them is the name
 UNFINISHED = ".unfinished"
 MOMENT = 0.02  # seconds
 
@@ -213,10 +214,13 @@ def absent(path: Path, otherwise: str) -> MissingInputError:
     siblings: list[str] = []
     with suppress(OSError):  # a folder that must not be listed
         siblings = list(islice((one.name for one in missing.parent.iterdir() if one.name[0] != "."), 1000))
-    near = None
-    for names in ([name for name in siblings if Path(name).suffix == missing.suffix], siblings):
-        stems = {Path(name).stem: name for name in names}  # or all would be near that end in .parquet
-        near = near or stems.get(close_to(missing.stem, stems) or "")
+    ending = next((one for one in ENDINGS if missing.name.endswith(one)), "")
+    alike = {name.removesuffix(ending): name for name in siblings if name.endswith(ending)}
+    stem = close_to(missing.name.removesuffix(ending), alike)  # or all would be near that end in .parquet
+    near = None if stem is None else alike[stem]
+    if near is None and ending:
+        same = (missing.name.removesuffix(ending) + other for other in ENDINGS)
+        near = next((name for name in same if name in siblings), None)
     return MissingInputError(f"{missing} does not exist; {otherwise if near is None else f'did you mean {near!r}?'}")
 
 

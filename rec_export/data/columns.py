@@ -218,17 +218,12 @@ def words(column: pa.ChunkedArray, where: str) -> pa.Array:
 
 
 def bags(column: pa.ChunkedArray, separator: str, where: str) -> pa.Array:
-    """Lists of strings [R]; a cell that is one string is cut at `separator` and at the spaces around it.
-
-    A missing list is null, an empty string a tag without a name.
-    """
+    """Lists of strings [R]; a cell that is one string is cut at `separator`; missing is null, an empty one nameless."""
     kind = column.type
     if not (pa.types.is_list(kind) or pa.types.is_large_list(kind)):
         if pa.types.is_nested(kind):
             raise DataError(f"{where} holds {kind}, which cannot be read as tags; tags are lists of strings")
-        cut = pc.split_pattern(words(column, where), separator)
-        tags = pc.utf8_trim_whitespace(cut.values)
-        column = pa.chunked_array([pa.ListArray.from_arrays(cut.offsets, tags, mask=cut.is_null())])
+        column = pa.chunked_array([pc.split_pattern(words(column, where), separator)])
     try:
         return pc.cast(column, pa.large_list(pa.large_string())).combine_chunks()
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:

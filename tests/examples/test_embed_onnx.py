@@ -75,9 +75,9 @@ def test_values_are_spelled_as_the_training_did() -> None:
     exec(compile(ast.Module(functions, []), "example", "exec"), known)
     for values in ([True, False], [3, 40], [3.0, 0.5, 1e-3, 12345678.25], ["Acme", "3.0"]):
         assert list(map(known["spelled"], values)) == words(pa.chunked_array([values]), "here").to_pylist()
-    for cell in ("a|b", " a |b", "a"):
+    for cell in ("a|b", " a |b", "a", ""):
         assert known["tags_of"](cell) == bags(pa.chunked_array([[cell]]), "|", "here").to_pylist()[0]
-    assert known["tags_of"]([1, True, " x"]) == ["1", "true", " x"]
+    assert known["tags_of"]([1, True, None, " x"]) == ["1", "true", " x"]
 
 
 def as_new(checkpoint: Checkpoint, table: pa.Table) -> Float32:

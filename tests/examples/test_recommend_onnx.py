@@ -73,14 +73,16 @@ def test_somebody_who_liked_nothing_gets_a_list(exported: Path) -> None:
 STUB = """
 import json, pathlib
 import numpy as np
-class Port: name, type, shape = "context", "tensor(float)", ["B", 8]
+class Context: name, type, shape = "context", "tensor(float)", ["B", 8]
+class History: name, type, shape = "history", "tensor(int64)", ["B", "L"]
+class Length: name, type, shape = "history_length", "tensor(int64)", ["B"]
 class Allow: shape = (99,)
 class InferenceSession:
     def __init__(self, *_, **__): pass
-    def get_inputs(self): return [Port]
+    def get_inputs(self): return [Context, History, Length]
     def get_overridable_initializers(self): return [Allow]
     def run(self, _, told):
-        pathlib.Path("told.json").write_text(json.dumps(told["context"].tolist()))
+        pathlib.Path("told.json").write_text(json.dumps({name: told[name].tolist() for name in told}))
         return np.array([[0]]), np.array([[0.0]]), np.array([1])
 def set_default_logger_severity(_): pass
 """
@@ -89,14 +91,17 @@ def set_default_logger_severity(_): pass
 @pytest.mark.parametrize("liked", [[], [5, 17, 3]])
 def test_it_tells_of_the_user_what_scoring_does(liked: list[int], tmp_path: Path) -> None:
     (tmp_path / "onnxruntime.py").write_text(STUB)
+    (tmp_path / "bundle").mkdir()
+    (tmp_path / "bundle" / "manifest.json").write_text('{"blueprint": {"data": {"history": 2}}}')
     words = [sys.executable, str(EXAMPLE), "bundle", *map(str, liked)]
     subprocess.run(words, check=True, cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(tmp_path)})
-    (context,) = json.loads((tmp_path / "told.json").read_text())
+    told = json.loads((tmp_path / "told.json").read_text())
+    assert (told["history"], told["history_length"]) == ([liked[-2:]], [len(liked[-2:])])  # the newest
     now, n = int(time.time() * 1e6), len(liked)
     when = np.full(n, now - DAY)  # as it takes the last liking to be a day old
     log = Log(np.zeros(n, np.int32), np.array(liked, np.int32), when, None, np.ones(n, bool))
     expected = Timeline.of(log, 1, 99).as_of(now, Clock(half_lives=(7.0,))).context(np.zeros(1, np.int64))[0]
-    np.testing.assert_allclose(context, expected, atol=1e-2)
+    np.testing.assert_allclose(told["context"][0], expected, atol=1e-2)
 
 
 def by_the_checkpoint(trained: Path, liked: list[int]) -> TopK:

@@ -180,11 +180,13 @@ def test_a_missing_path_is_told_of_where_its_folder_must_not_be_listed(
         ("item.parquet", "did you mean 'items.parquet'?"),
         ("items.csv", "did you mean 'items.parquet'?"),
         ("rec", "did you mean 'recs'?"),
+        ("work", "name a file"),  # and not work.control
     ],
 )
 def test_what_is_nearly_of_the_name_is_offered(asked: str, near: str, tmp_path: Path) -> None:
     (tmp_path / "items.parquet").touch()
-    (tmp_path / "recs").mkdir()
+    for folder in ("recs", "work.control"):
+        (tmp_path / folder).mkdir()
     assert str(absent(tmp_path / asked, "name a file")) == f"{tmp_path / asked} does not exist; {near}"
 
 
