@@ -72,7 +72,11 @@ def columns(log: Interactions, source: Source) -> Iterator[str]:
         told = [*([unit] if unit else []), f"{date(int(events.time.min()))} .. {date(int(events.time.max()))}"]
         yield f"time={log.time} ({', '.join(told)})"
     if log.value and events.value is not None:
-        liked = "" if log.positive is None else f", liked from {log.positive:g}"
+        liked = (
+            ""
+            if log.positive is None
+            else f", liked from {log.positive:g}: as stars; of pieces or plays say --positive 1"
+        )
         yield f"value={log.value} ({events.value.min():g} .. {events.value.max():g}{liked})"
 
 
@@ -80,7 +84,8 @@ def unread(declared: Attributes) -> Iterator[str]:
     """The columns of a table that say nothing a model can read, or nothing at all."""
     names = [name for name in names_in(declared.path) if name not in declared.columns()]
     if names:
-        yield f"          not read: {shorten(', '.join(names), LONGEST)} (dates, links, keys, or the same in every row)"
+        why = "dates, links, keys, decimal commas, or the same in every row"
+        yield f"          not read: {shorten(', '.join(names), LONGEST)} ({why})"
 
 
 def undescribed(what: str, keys: Keys, table: pa.Table) -> Iterator[str]:

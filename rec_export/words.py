@@ -8,6 +8,11 @@ def counted(count: int, noun: str) -> str:
     return f"{count:,} {noun}{'' if count == 1 else 's'}"
 
 
+def model_called(name: str) -> str:
+    """What a model is called beside baselines, of which one is `popular`."""
+    return f"trained {name}" if name == "popular" else name
+
+
 def other(names: Iterable[str]) -> str:
     """`another k`, `other k, rules`."""
     several = tuple(names)

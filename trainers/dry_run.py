@@ -54,7 +54,8 @@ def dry_run(job: TrainJob) -> Forecast:
         facts=(
             f"{len(source.events.positive):,} events, {catalogue.users.trained:,} users and"
             f" {catalogue.items.trained:,} items to learn from, {held_out:,} events to choose the epoch by",
-            f"{parameters + others:,} parameters, at most {counted(made.plan.epochs, 'epoch')}"
+            f"{made.plan.seeds * parameters + others:,} parameters{of_members(made.plan.seeds)},"
+            f" at most {counted(made.plan.epochs, 'epoch')}"
             f" of {made.plan.batch:,} examples a batch",
             *([] if second is None else [told_of(second, others)]),
         ),
@@ -64,6 +65,11 @@ def dry_run(job: TrainJob) -> Forecast:
         meanwhile=2 * COPIES * (weights + weights_beside),
         seconds=(prepared + least, prepared + most),
     )
+
+
+def of_members(seeds: int) -> str:
+    """What is averaged, where several are."""
+    return "" if seeds == 1 else f" in {seeds} models that are averaged"
 
 
 def told_of(second: Course, parameters: int) -> str:

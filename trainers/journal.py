@@ -132,6 +132,11 @@ def kept(out: Path, facts: dict[str, Any], resume: bool) -> Iterator[Journal]:
             if isinstance(error, (UsageError, DataError, ModelError, TrainingError)) or journal.load("search") is None:
                 journal.remove()
             raise
+        except KeyboardInterrupt:
+            if journal.load("search") is not None:
+                how = "the same command" if resume else "the same command with --resume"
+                log.warning("%s goes on after the last epoch that was saved", how)
+            raise
         journal.remove()
 
 

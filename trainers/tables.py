@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from rec_export.held_out import LENGTHS
 from rec_export.metrics import NAMES, RATING_NAMES, Estimate, gain
 from rec_export.remark import remark
-from rec_export.words import counted
+from rec_export.words import counted, model_called
 from trainers.ablate import Ablation
 from trainers.evaluate import Evaluation, Segment
 
@@ -45,7 +45,7 @@ def table(result: Evaluation, segment: str, ks: tuple[int, ...]) -> Iterator[str
 
 def title(result: Evaluation, lister: str) -> str:
     """What a lister is called in a table."""
-    return result.model[:WIDTH] if lister == "model" and result.model not in result.results else lister
+    return model_called(result.model)[:WIDTH] if lister == "model" else lister
 
 
 def row(name: str, k: int, segment: Segment) -> str:
@@ -77,7 +77,7 @@ def by_kind(result: Evaluation, metric: str) -> Iterator[str]:
 
 def paired(result: Evaluation, metric: str) -> Iterator[str]:
     """How much better the model served the same users than each other lister."""
-    yield f"{metric} of {result.model} minus that of each other, over all users, paired"
+    yield f"{metric} of {model_called(result.model)} minus that of each other, over all users, paired"
     for lister, segments in result.paired.items():
         value = segments["all"][metric]
         told = f"{signed(value)}  {verdict(value, metric)}"
@@ -167,6 +167,8 @@ def ablation_lines(result: Ablation) -> Iterator[str]:
             each = [metrics[metric] - base.seeds[seed][metric] for seed, metrics in variant.seeds.items()]
             told = f"{signed(gap)} {verdict(gap, metric):<8} "
             told += " ".join(f"{one:+.4f}" for one in each)
+            torn = verdict(gap, metric) and min(each) <= 0 <= max(each)
+            told += "  but not in each seed, so it may be the seeds" if torn else ""
         yield f"{name:>{width}}{cells}  {told}".rstrip()
     if result.peer is not None:
         cells = "".join(f"{interval(result.peer[m]):>23}" for m in (f"hr@{result.k}", metric))

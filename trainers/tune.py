@@ -231,6 +231,6 @@ def told(job: TuneJob, study: "optuna.Study", config: Config) -> Tuned:
         first=float(base.value or 0.0),
         best=study.best_value,
         changes=changes,
-        trials=sum(state.is_finished() for state in states),
+        trials=sum(state in (optuna.trial.TrialState.COMPLETE, optuna.trial.TrialState.PRUNED) for state in states),
         pruned=states.count(optuna.trial.TrialState.PRUNED),
     )

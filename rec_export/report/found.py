@@ -9,6 +9,7 @@ from rec_export.files import absent, sha256
 from rec_export.recs import CONTROL, FOLDER, Recs, Refused, run_in
 from rec_export.report import views
 from rec_export.run_manifest import RunManifest, is_run
+from rec_export.words import model_called
 
 EVALUATION, ABLATION, RANGE = "evaluation.json", "ablation.json", "range.json"
 
@@ -172,11 +173,11 @@ def named(subjects: list[Subject]) -> list[Subject]:
 
 
 def model_of(one: Subject) -> str | None:
-    """The name of the model, from the first directory that says it."""
+    """What the model is called, from the first directory that says it."""
     if one.checkpoint is not None:
-        return str(views.Spec.read(one.checkpoint / "spec.json").model.get("name"))
+        return model_called(str(views.Spec.read(one.checkpoint / "spec.json").model.get("name")))
     if one.bundle is not None:
-        return str(views.BundleManifest.read(one.bundle / "manifest.json").blueprint.model.get("name"))
+        return model_called(str(views.BundleManifest.read(one.bundle / "manifest.json").blueprint.model.get("name")))
     if one.evaluation is not None:
-        return views.Evaluation.read(one.evaluation / EVALUATION).model
+        return model_called(views.Evaluation.read(one.evaluation / EVALUATION).model)
     return None

@@ -16,7 +16,7 @@ from markupsafe import Markup
 from rec_export import __version__
 from rec_export.metrics import Estimate
 
-MOST_TOLD = 3  # models of which a headline speaks
+MOST_TOLD = 6  # models of which a headline speaks
 
 
 class Cell(NamedTuple):

@@ -18,6 +18,7 @@ from tests.conftest import command, config_file, contents, done, write_table
 KILLED = """
 import os, signal, trainers.{module} as module
 from rec_export.cli import main
+from trainers.journal import Progress, kept
 whole, count = module.{course}.epoch, 0
 def epoch(self, number):
     global count
@@ -146,3 +147,16 @@ def test_what_another_process_is_training_is_left_to_it(tmp_path: Path) -> None:
             assert (code, err) == (75, said)
         assert contents(tmp_path) == before
     done("train", path, "--out", tmp_path / "checkpoint", "--resume")
+
+
+@pytest.mark.parametrize(("resume", "how"), [(False, "the same command with --resume"), (True, "the same command")])
+def test_who_interrupts_a_training_is_told_how_it_goes_on(
+    resume: bool, how: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with pytest.raises(KeyboardInterrupt), kept(tmp_path / "c", {}, resume):
+        raise KeyboardInterrupt
+    assert caplog.messages == []  # nothing was saved
+    with pytest.raises(KeyboardInterrupt), kept(tmp_path / "c", {}, resume) as journal:
+        journal.save("search", Progress([], 0, {}, {}, {}))
+        raise KeyboardInterrupt
+    assert caplog.messages[-1] == f"{how} goes on after the last epoch that was saved"

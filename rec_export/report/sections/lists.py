@@ -36,8 +36,8 @@ def section(found: Found) -> Section | None:
         model = shapes.listers["model"]
         lines.append(
             f"The first {model.k} places of {label} reach {model.coverage:.1%} of {shapes.items:,} items;"
-            f" {model.heads[0]:.0%} of them hold the most popular 1%, which got {shapes.liked[0]:.0%} of what users"
-            " liked next."
+            f" {model.heads[0]:.1%} of these places hold the most popular 1% of the items, which got"
+            f" {shapes.liked[0]:.1%} of what users liked next."
         )
     if judged:
         blocks.append(table(judged))

@@ -5,8 +5,9 @@ from matplotlib.axes import Axes
 from rec_export.metrics import LOWER_IS_BETTER, NAMES, RATING_NAMES, Estimate
 from rec_export.report.drawing import bare, clipped, colour, figure
 from rec_export.report.found import EVALUATION, Found
-from rec_export.report.page import Cell, Figure, Note, Section, Table, count, estimate, number, short, text
+from rec_export.report.page import MOST_TOLD, Cell, Figure, Note, Section, Table, count, estimate, number, short, text
 from rec_export.report.views import Evaluation, Outcome, Served
+from rec_export.words import model_called
 
 RIVALS = ("recent", "popular")  # what a model must beat
 LENGTHS = ("<=3", "4-10", "11-30", ">30")
@@ -28,11 +29,10 @@ def section(found: Found) -> Section | None:
     if any(one.ratings for one in evaluations.values()):
         blocks.append(ratings(evaluations))
     line = headline(label, first, metric)
-    if len(evaluations) > 1:
-        means = (
-            f"{name} has {short(one.results['model']['all'].metrics[metric_of(one)].mean)}"
-            for name, one in evaluations.items()
-        )
+    if len(evaluations) > 1:  # with the best of them first
+        evaluations = dict(sorted(evaluations.items(), key=lambda pair: mean_of(pair[1]), reverse=True))
+        line = " ".join(headline(label, one, metric_of(one)) for label, one in [*evaluations.items()][:MOST_TOLD])
+        means = (f"{name} has {short(mean_of(one))}" for name, one in evaluations.items())
         alike = len({(one.test_rows, one.results["model"]["all"].users) for one in evaluations.values()}) == 1
         how = "evaluate --against pairs two by user" if alike else "they were judged on different rows: do not compare"
         line = f"{line} Of {metric}, {', '.join(means)}; {how}."
@@ -42,6 +42,11 @@ def section(found: Found) -> Section | None:
 def metric_of(one: Evaluation) -> str:
     """The metric that headlines tell."""
     return f"ndcg@{10 if 10 in one.k else one.k[0]}"
+
+
+def mean_of(one: Evaluation) -> float:
+    """The model's metric over all users."""
+    return one.results["model"]["all"].metrics[metric_of(one)].mean
 
 
 def headline(label: str, one: Evaluation, metric: str) -> str:
@@ -76,7 +81,7 @@ def against(gap: Estimate, other: str, metric: str) -> str:
 
 def called(one: Evaluation, lister: str) -> str:
     """The name of a lister in a table."""
-    return one.model if lister == "model" else lister
+    return model_called(one.model) if lister == "model" else lister
 
 
 def listers(evaluations: dict[str, Evaluation]) -> Figure:
@@ -84,7 +89,8 @@ def listers(evaluations: dict[str, Evaluation]) -> Figure:
     label, first = next(iter(evaluations.items()))
     metric, several = metric_of(first), len(evaluations) > 1
     values = {
-        name if several else one.model: one.results["model"]["all"].metrics[metric] for name, one in evaluations.items()
+        name if several else model_called(one.model): one.results["model"]["all"].metrics[metric]
+        for name, one in evaluations.items()
     }
     mine = list(values)
     values |= {name: served["all"].metrics[metric] for name, served in first.results.items() if name != "model"}
@@ -243,8 +249,7 @@ def seen(label: str, one: Outcome) -> str:
     """What training saw of a model, and of what it must beat."""
     metric, others = one.plan.metric, [name for name in one.held_out if name != "model"]
     beside = ", ".join(f"{name} {one.held_out[name][metric]:.4f}" for name in others)
-    name = "the trained baseline" if label in others else label
-    return f"{metric} of {name} is {one.held_out['model'][metric]:.4f} ({beside})"
+    return f"{metric} of {label} is {one.held_out['model'][metric]:.4f} ({beside})"
 
 
 def validated(found: Found) -> Section | None:

@@ -13,6 +13,11 @@ MEASURES = {
     "coverage": ("coverage", "share of the items that stand in at least one list"),
     "popular": ("popular", "a baseline: to everybody what most have liked at all times, but for what they have met"),
     "recent": ("recent", "a baseline: the same of late, older likings counting less"),
+    "random": ("random", "what chance would do: items drawn blindly from those that a user has not met"),
+    "looks at no time": (
+        "a second model, which looks at no time",
+        "stands beside one that looks at time, and says what somebody likes at all times",
+    ),
     "biases": ("biases", "a baseline for values: the mean, plus one number for each user and each item"),
     "warm": ("warm, cold", "users with and without a row before what was held out"),
     "rank-biased overlap": ("rank-biased overlap", "how alike two lists are, the first places counting most: 0 to 1"),
