@@ -70,4 +70,4 @@ class ExplainJob(Record):
     users: Path | None = None
     run_date: date | None = None
     rules: Rules = Rules()
-    shown: int = Field(ge=1, le=MOST_K)  # places of the list, at most; how long it is the run or the bundle says
+    shown: int = Field(default=10, ge=1, le=MOST_K)  # places of the list, at most; the run says how many it has

@@ -37,8 +37,8 @@ class MainJob(Record):
     given: Given
     out: Path
     k: int | None = None  # None: as the configuration has it
-    model: str
-    device: str
+    model: str = "hybrid"
+    device: str = "auto"
     program: str = "rec-export"  # as the user can call it
 
 

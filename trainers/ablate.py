@@ -60,12 +60,12 @@ class AblateJob(Record):
     out: Path
     variants: tuple[Variant, ...] = ()
     changes: tuple[str, ...] = ()  # of all variants, the base too
-    seeds: int = Field(ge=1)
+    seeds: int = Field(default=3, ge=1)
     test: Path | None = None
     against: Path | None = None  # lists of another system
-    k: int = Field(ge=1)
-    device: str
-    bootstrap: int = Field(ge=0)
+    k: int = Field(default=10, ge=1)
+    device: str = "auto"
+    bootstrap: int = Field(default=1000, ge=0)
 
 
 @final

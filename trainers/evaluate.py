@@ -47,9 +47,9 @@ class EvaluateJob(Record):
     checkpoint: Path
     against: Path | None = None  # another checkpoint, or somebody's lists, judged on the same users
     test: Path | None = None  # None: the test part of the checkpoint's own split
-    k: tuple[Annotated[int, Field(ge=1, le=MOST_K)], ...] = Field(min_length=1)
-    device: str
-    bootstrap: int = Field(ge=0)
+    k: tuple[Annotated[int, Field(ge=1, le=MOST_K)], ...] = Field(default=(5, 10, 20, 50), min_length=1)
+    device: str = "auto"
+    bootstrap: int = Field(default=1000, ge=0)
     negatives: int | None = Field(default=None, ge=1)  # of the sampled protocol; None: full ranking alone
     out: Path | None = None  # a new directory for what was found
     tracking: Tracking | None = None  # None: as the checkpoint's own configuration has it

@@ -39,10 +39,10 @@ class FindLrJob(Record):
 
     config: Config
     out: Path
-    low: float
-    high: float
-    steps: int
-    seeds: int = Field(ge=1)
+    low: float = 1e-5
+    high: float = 1.0
+    steps: int = 200
+    seeds: int = Field(default=3, ge=1)
 
 
 @final

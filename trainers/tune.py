@@ -82,8 +82,8 @@ class TuneJob(Record):
     out: Path
     changes: tuple[str, ...] = ()
     choices: tuple[Choice, ...] = ()  # none: what usually matters, as far as the model has it
-    trials: int = Field(ge=1)  # of the whole study, those of an earlier run among them
-    device: str
+    trials: int = Field(default=30, ge=1)  # of the whole study, those of an earlier run among them
+    device: str = "auto"
 
 
 @final

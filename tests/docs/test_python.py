@@ -9,9 +9,11 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import click
 import pandas as pd
 import pytest
 
+from rec_export.cli import cli
 from tests.docs.blocks import blocks
 from tests.docs.reader import Reader
 
@@ -32,7 +34,8 @@ def test_naming_the_verbs_loads_nothing_heavy() -> None:
     assert done.stderr == "[]\n"
 
 
-OTHERS = re.findall(r"\| `(\S+)\.(\w+)\(job.*?\| `(\S+)\.(\w+)` \|", (ROOT / "docs" / "python.md").read_text())
+PAGE = (ROOT / "docs" / "python.md").read_text(encoding="utf-8")
+OTHERS = re.findall(r"\| `(\S+)\.(\w+)\(job.*?\| `(\S+)\.(\w+)` \|", PAGE)
 
 
 @pytest.mark.parametrize(("place", "verb", "home", "job"), OTHERS)
@@ -40,6 +43,17 @@ def test_a_verb_that_the_page_names_takes_the_job_that_it_names(place: str, verb
     run = getattr(importlib.import_module(place), verb)
     first = next(iter(inspect.signature(run, eval_str=True).parameters.values()))
     assert first.annotation is getattr(importlib.import_module(home), job)
+
+
+@pytest.mark.parametrize(("name", "home", "job"), re.findall(r"\| `([\w-]+)` \| .*?\| `(\S+)\.(\w+)` \|", PAGE))
+def test_a_job_has_the_defaults_of_its_command(name: str, home: str, job: str) -> None:
+    command = cli.get_command(click.Context(cli), name)
+    assert command is not None
+    fields = getattr(importlib.import_module(home), job).model_fields
+    shared = [param for param in command.params if isinstance(param, click.Option) and param.name in fields]
+    for option in shared:
+        if option.show_default:
+            assert option.default == fields[str(option.name)].default, option.name
 
 
 def test_the_page_names_every_verb_with_a_job() -> None:

@@ -32,12 +32,18 @@ def learned(label: str, one: Outcome, epochs: list[Epoch]) -> str:
     """How much one learned from how much, how long, and how well."""
     metric = one.plan.metric
     line = f"{label} learned {one.parameters:,} parameters from {one.rows:,} rows in {one.seconds:.0f} s"
-    chosen = [e for e in epochs if e.epoch == one.best_epoch and metric in e.held_out]
-    best, whole = (chosen[0].held_out[metric], one.held_out["model"].get(metric)) if chosen else (None, None)
+    best = chosen(one, epochs)
+    whole = None if best is None else one.held_out["model"].get(metric)
     line += f"; {metric} on the validation rows was best, {best:.4f}, in epoch {one.best_epoch}" if best else ""
     return line + (
         f", and {whole:.4f} with the second model, which looks at no time." if whole and whole != best else "."
     )
+
+
+def chosen(one: Outcome, epochs: list[Epoch]) -> float | None:
+    """The metric after the epoch that was chosen, before any second model was added."""
+    metric = one.plan.metric
+    return next((e.held_out[metric] for e in epochs if e.epoch == one.best_epoch and metric in e.held_out), None)
 
 
 def history(checkpoint: Path) -> list[Epoch]:
@@ -122,9 +128,9 @@ def metrics(histories: Histories, outcomes: dict[str, Outcome], metric: str) -> 
         axes.legend()
 
     told = "; ".join(
-        f"{label}: {outcome.held_out['model'][metric]:.4f} in epoch {outcome.best_epoch}"
+        f"{label}: {best:.4f} in epoch {outcome.best_epoch}"
         for label, outcome in outcomes.items()
-        if outcome.held_out
+        if (best := chosen(outcome, histories[label])) is not None
     )
     return figure(
         draw, "The metric on validation rows; the circle is the epoch that was chosen", f"Best epochs: {told}."
