@@ -52,7 +52,7 @@ class InitJob(Record):
     """What is known of the files, and where the configuration goes."""
 
     given: Given
-    out: Path
+    out: Path = Path("config.yaml")
     program: str = "rec-export"  # as the user can call it
 
 

@@ -53,7 +53,7 @@ def test_a_job_has_the_defaults_of_its_command(name: str, home: str, job: str) -
     shared = [param for param in command.params if isinstance(param, click.Option) and param.name in fields]
     for option in shared:
         if option.show_default:
-            assert option.default == fields[str(option.name)].default, option.name
+            assert str(option.default) == str(fields[str(option.name)].default), option.name
 
 
 def test_the_page_names_every_verb_with_a_job() -> None:
