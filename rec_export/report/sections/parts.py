@@ -34,12 +34,30 @@ def headline(one: Ablation) -> str:
         )
     worst = min(gaps, key=lambda name: gaps[name].mean)
     gap = gaps[worst]
-    unsure = [name for name, g in gaps.items() if g.low <= 0 <= g.high]
+    unsure = [name for name, g in gaps.items() if g.low <= 0 <= g.high or torn(one, name, metric)]
     interval = f"{gap.mean:+.4f} [{gap.low:+.4f}, {gap.high:+.4f}]"
     if len(gaps) == 1:
-        return f"{worst} changes {metric} by {interval}" + ("; it cannot be told from the base." if unsure else ".")
+        return f"{worst} changes {metric} by {interval}" + (
+            "; it cannot be told from the base, or not in each seed." if unsure else "."
+        )
     line = f"Of {len(gaps)} variants {worst} changes {metric} most downwards: {interval}"
-    return f"{line}; {len(unsure)} cannot be told from the base." if unsure else f"{line}; all differ from the base."
+    return (
+        f"{line}; {len(unsure)} cannot be told from the base, or not in each seed."
+        if unsure
+        else f"{line}; all differ from the base."
+    )
+
+
+def in_each_seed(one: Ablation, name: str, metric: str) -> list[float]:
+    """A variant's difference to the base, seed by seed."""
+    base = next(iter(one.variants.values()))
+    return [found[metric] - base.seeds[seed][metric] for seed, found in one.variants[name].seeds.items()]
+
+
+def torn(one: Ablation, name: str, metric: str) -> bool:
+    """Whether seeds disagree about a variant: its interval is over users, and says nothing of other seeds."""
+    each = in_each_seed(one, name, metric)
+    return min(each) <= 0 <= max(each)
 
 
 def bars(label: str, one: Ablation) -> Figure:
@@ -51,8 +69,7 @@ def bars(label: str, one: Ablation) -> Figure:
         with bare(axes):
             axes.axvline(0, color=MUTED, linewidth=1)
             for place, (name, gap) in enumerate(gaps.items()):
-                variant, base = one.variants[name], next(iter(one.variants.values()))
-                each = [seed[metric] - base.seeds[number][metric] for number, seed in variant.seeds.items()]
+                each = in_each_seed(one, name, metric)
                 axes.plot(each, [place] * len(each), linestyle="", marker="|", markersize=9, color=MUTED)
                 dot(axes, gap, place, 0)
             axes.set_yticks(range(len(gaps)), [clipped(name) for name in gaps])
@@ -68,8 +85,11 @@ def table(label: str, one: Ablation) -> Table:
     metric = f"ndcg@{one.k}"
     rows = []
     for name, v in one.variants.items():
-        gap = v.difference and v.difference[metric]
-        told = (estimate(gap, "+.4f"), said(gap, metric)) if gap else (Cell(""), Cell("the base"))
+        told = (Cell(""), Cell("the base"))
+        if v.difference:
+            gap = v.difference[metric]
+            how = said(gap, metric)
+            told = estimate(gap, "+.4f"), Cell("not in each seed") if how.tone and torn(one, name, metric) else how
         rows.append((text(name), text(", ".join(v.changes)), estimate(v.metrics[metric]), *told))
     seeds = len(next(iter(one.variants.values())).seeds)
     return Table(

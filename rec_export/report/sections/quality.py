@@ -34,7 +34,9 @@ def section(found: Found) -> Section | None:
         line = " ".join(headline(label, one, metric_of(one)) for label, one in [*evaluations.items()][:MOST_TOLD])
         means = (f"{name} has {short(mean_of(one))}" for name, one in evaluations.items())
         alike = len({(one.test_rows, one.results["model"]["all"].users) for one in evaluations.values()}) == 1
-        how = "evaluate --against pairs two by user" if alike else "they were judged on different rows: do not compare"
+        paired_here = any("against" in one.paired for one in evaluations.values())
+        how = "a table below pairs two by user" if paired_here else "evaluate --against pairs two by user"
+        how = how if alike else "they were judged on different rows: do not compare"
         line = f"{line} Of {metric}, {', '.join(means)}; {how}."
     return Section("quality", "Quality", line, blocks)
 

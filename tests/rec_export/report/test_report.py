@@ -146,6 +146,21 @@ def test_headlines_speak_of_every_model(gallery: Path, shop: Path, tmp_path: Pat
     assert together([*"abcdefgh"]) == "a b c d e f 2 more below."
 
 
+@pytest.mark.parametrize(("second", "said"), [(0.08, "worse"), (0.12, "not in each seed")])
+def test_a_variant_of_which_seeds_disagree_is_called_neither_better_nor_worse(
+    second: float, said: str, gallery: Path, tmp_path: Path
+) -> None:
+    told = json.loads((gallery / "ablation" / "ablation.json").read_text())
+    told["variants"]["no-history"]["seeds"]["43"]["ndcg@10"] = second
+    (tmp_path / "ablation").mkdir()
+    (tmp_path / "ablation" / "ablation.json").write_text(json.dumps(told))
+    done("report", tmp_path / "ablation", "--out", tmp_path / "report.html")
+    text = (tmp_path / "report.html").read_text(encoding="utf-8")
+    cells = [cell for row in re.findall(r"<tr>(.*?)</tr>", text, re.DOTALL) if "no-history" in row
+             for cell in re.findall(r"<td[^>]*>(.*?)</td>", row, re.DOTALL)]  # fmt: skip
+    assert re.sub(r"<[^>]*>", "", cells[-1]).strip() == said
+
+
 def test_values_of_gates_have_units_but_for_the_stability_index() -> None:
     assert set(NAMES) - set(UNITS) == {"score_shift"}
 
