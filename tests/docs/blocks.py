@@ -44,6 +44,7 @@ SHOWN = (  # what begins so is looked at and not run: what a program says or wri
     "1,024 users x ",
     # docs/speed.md
     "Mpairs/s ",
+    "users    items    k ",
     "1,024 users, 1 thread ",
     "100,000 users, ",
     "150,000 users, ",
