@@ -110,7 +110,7 @@ class Explained(Record):
         console = Console(file=file, width=WIDTH, highlight=False)
         for part in (
             *self.head(),
-            self.history_table(),
+            self.history_table() if self.history else f"liked {self.liked:,} items, met {self.met:,}",
             "",
             *self.list_part(),
             *self.hidden_part(),

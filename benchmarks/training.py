@@ -22,6 +22,7 @@ from typing import Any
 
 from benchmarks.made_up import write_log
 from benchmarks.peers.measured import BATCH, DIM, OURS, USERS
+from rec_export.bench.measure import processor
 from rec_export.config import Config
 from rec_export.machine import prepare
 
@@ -78,8 +79,8 @@ def configs(shared: Path, work: Path) -> Iterator[tuple[str, Path]]:
 HEAD = """# Speed of training
 
 Made by `benchmarks/peers/install.sh PEERS` and `python -m benchmarks.training --shared ../shared --peers PEERS >
-docs/training_speed.md` on {cores} shared cores without a GPU, everything in one run, each case in a process of its own
-on one thread pinned to one core, {lanes} at a time. Speed is likings learned from in a second of CPU time (an epoch of
+docs/training_speed.md` on {cores} shared cores ({cpu}) without a GPU, everything in one run,
+each case in a process of its own on one thread pinned to one core, {lanes} at a time. Speed is likings learned from in a second of CPU time (an epoch of
 `als` is one iteration; `pmf` and `hybrid` learn from many items at once, and `hybrid` reads the user's history); memory
 is the peak of the whole process, reading the log included. `als` has 32 factors, `hybrid by default` 64 or 128, all
 others {dim}.
@@ -135,7 +136,7 @@ def page(shared: Path, peers: Path | None, work: Path, lanes: int) -> None:
         finally:
             cores.put(core)
 
-    say(HEAD.format(cores=os.cpu_count(), lanes=lanes, dim=DIM, **MADE_UP))
+    say(HEAD.format(cores=os.cpu_count(), cpu=processor().get("model name", "?"), lanes=lanes, dim=DIM, **MADE_UP))
     with ThreadPoolExecutor(lanes) as pool:
         speeds: dict[tuple[str, str], Future[tuple[Any, float]]] = {}
         reaches: dict[tuple[str, str], Future[tuple[Any, float]]] = {}

@@ -1,5 +1,6 @@
 """What was read and how it was understood, as lines for a person, before anything is done with it."""
 
+import re
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -8,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from rec_export.data.columns import DAY, date, unit_of
+from rec_export.data.columns import DAY, date, first, unit_of
 from rec_export.data.config import Attributes, DataConfig, Interactions
 from rec_export.data.keys import Keys
 from rec_export.data.moments import perhaps_times
@@ -18,6 +19,7 @@ from rec_export.data.vocab import UNKNOWN, Vocab
 from rec_export.errors import shorten
 from rec_export.words import counted, listed
 
+OTHER_DATE = re.compile(r"\d{1,2}[./-]\d{1,2}[./-]\d{4}\b")
 FEW = 1000  # events
 LONGEST = 400  # characters of names
 KINDS = ("dense", "category", "tags", "text")
@@ -134,6 +136,14 @@ def notes(source: Source) -> Iterator[str]:
         yield f"Note      {len(events.positive):,} events are very few; do not expect much of the lists"
 
 
+def other_dates(path: Path, rest: dict[str, pa.DataType]) -> Iterator[str]:
+    """Columns whose first value looks like a date of another way to write it."""
+    for name in (name for name, kind in rest.items() if pa.types.is_string(kind) or pa.types.is_large_string(kind)):
+        value = str(first(read_table(path, [name])[name]))
+        if OTHER_DATE.match(value):
+            yield f"{name!r} holds {value[:10]!r}: if that is a date, write it like 2025-12-31 to have it read"
+
+
 def undated(log: Interactions) -> Iterator[str]:
     """A note on a log without time, with the columns that could be it: which one, only a person knows."""
     if log.time is not None:
@@ -141,6 +151,7 @@ def undated(log: Interactions) -> Iterator[str]:
     rest = {name: kind for name, kind in types_in(log.path).items() if name not in log.columns()}
     moments = perhaps_times(log.path, rest)
     if not moments:
+        yield from (f"Note      {line}" for line in other_dates(log.path, rest))
         yield "Note      no column is known as a time (--time names one), so the lists are dated today"
         return
     one = "it" if len(moments) == 1 else "one"

@@ -33,3 +33,12 @@ def test_strange_dates_are_warned_of(seconds: int, said: str, shop: Path, tmp_pa
     log.assign(timestamp=log.timestamp + seconds).to_parquet(tmp_path / "log.parquet")
     lines = looked(tmp_path / "log.parquet", time_unit="s")
     assert [line for line in lines if line.startswith("WARNING") and said in line]
+
+
+def test_dates_of_another_way_to_write_them_are_told_from_other_text(shop: Path, tmp_path: Path) -> None:
+    log = pd.read_parquet(shop / "interactions.parquet")
+    bought = pd.to_datetime(log.timestamp, unit="s").dt.strftime("%d.%m.%Y %H:%M")
+    log.drop(columns="timestamp").assign(bought=bought, shelf="12.3 left").to_csv(tmp_path / "log.csv", index=False)
+    notes = [line for line in looked(tmp_path / "log.csv") if "if that is a date" in line]
+    first = bought.iloc[0][:10]
+    assert notes == [f"Note      'bought' holds '{first}': if that is a date, write it like 2025-12-31 to have it read"]

@@ -7,9 +7,11 @@ from matplotlib.axes import Axes
 from rec_export.report.drawing import MUTED, SIZE, colour, dashes, figure, whole_numbers
 from rec_export.report.found import Found
 from rec_export.report.page import Figure, Note, Section, Table, count, number, text, together
-from rec_export.report.views import Epoch, Outcome
+from rec_export.report.views import Epoch, Outcome, Spec
 from rec_export.words import counted
 
+WITHOUT_RATE = ("als", "popular")
+WITHOUT_BATCHES = (*WITHOUT_RATE, "bpr")
 Histories = dict[str, list[Epoch]]
 
 
@@ -23,7 +25,8 @@ def section(found: Found) -> Section | None:
     if not outcomes:
         return None
     histories = {label: history(path) for label, path in found.each("checkpoint")}
-    blocks: list[Figure | Table | Note] = [*curves(histories, outcomes), facts(outcomes)]
+    models = {label: str(Spec.read(path / "spec.json").model["name"]) for label, path in found.each("checkpoint")}
+    blocks: list[Figure | Table | Note] = [*curves(histories, outcomes), facts(outcomes, models)]
     lines = [learned(label, one, histories[label]) for label, one in outcomes.items()]
     return Section("training", "Training", together(lines), blocks)
 
@@ -137,12 +140,15 @@ def metrics(histories: Histories, outcomes: dict[str, Outcome], metric: str) -> 
     )
 
 
-def facts(outcomes: dict[str, Outcome]) -> Table:
-    """The numbers of each training."""
-    rows = [
-        (text(label), count(one.parameters), count(one.users), count(one.items), count(one.rows), count(one.best_epoch),
-         number(one.plan.lr), count(one.plan.batch), count(one.plan.seeds), number(one.seconds, ",.1f"))
-        for label, one in outcomes.items()
-    ]  # fmt: skip
+def facts(outcomes: dict[str, Outcome], models: dict[str, str]) -> Table:
+    """The numbers of each training; a rate and batches only where there were such."""
+    rows = []
+    for label, one in outcomes.items():
+        rate = number(None if models[label] in WITHOUT_RATE else one.plan.lr)
+        batch = number(None) if models[label] in WITHOUT_BATCHES else count(one.plan.batch)
+        rows.append(
+            (text(label), count(one.parameters), count(one.users), count(one.items), count(one.rows),
+             count(one.best_epoch), rate, batch, count(one.plan.seeds), number(one.seconds, ",.1f"))
+        )  # fmt: skip
     head = ("model", "parameters", "users", "items", "rows", "epochs", "learning rate", "batch", "seeds", "seconds")
     return Table("What was learned", head, rows)
