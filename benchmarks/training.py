@@ -80,7 +80,8 @@ HEAD = """# Speed of training
 
 Made by `benchmarks/peers/install.sh PEERS` and `python -m benchmarks.training --shared ../shared --peers PEERS >
 docs/training_speed.md` on {cores} shared cores ({cpu}) without a GPU, everything in one run,
-each case in a process of its own on one thread pinned to one core, {lanes} at a time. Speed is likings learned from in a second of CPU time (an epoch of
+each case in a process of its own on one thread pinned to one core, {lanes} at a time. Speed is likings learned from
+in a second of CPU time (an epoch of
 `als` is one iteration; `pmf` and `hybrid` learn from many items at once, and `hybrid` reads the user's history); memory
 is the peak of the whole process, reading the log included. `als` has 32 factors, `hybrid by default` 64 or 128, all
 others {dim}.
