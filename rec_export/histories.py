@@ -75,59 +75,75 @@ class HistoryEncoder(nn.Module):
         met = self.met
         return self.table if met is None else met
 
-    def look_up(self, history: Tensor, length: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """int64 [B, L] right-padded, int64 [B] -> vectors float32 [B, L, D], age int64 [B, L], live bool [B, L]."""
-        row, age, live = self.known(history, length)
+    def look_up(self, history: Tensor, length: Tensor, most: int) -> tuple[Tensor, Tensor, Tensor]:
+        """int64 [B, L] right-padded, int64 [B] -> of the newest M, oldest first and right-padded in turn:
+
+        vectors float32 [B, M, D], age int64 [B, M], live bool [B, M].
+        """
+        place = (length - most).clamp(min=0).unsqueeze(1) + torch.arange(most, device=history.device)
+        ended = torch.cat([history, torch.full_like(length, -1).unsqueeze(1)], 1)  # with a place for what is no item
+        newest = ended.gather(1, place.clamp(max=history.shape[1]))
+        row, age, live = self.known(newest, length.clamp(max=most))
         return nn.functional.embedding(row, self.vectors_now()), age, live
 
     def forward(self, history: Tensor, length: Tensor) -> Tensor:
         """int64 [B, L] right-padded, int64 [B] -> float32 [B, rates x D]. Unknown items count for nothing."""
         row, age, live = self.known(history, length)
-        table = self.vectors_now()
-        faded = torch.exp(-torch.exp(self.log_rates).unsqueeze(1) * age.unsqueeze(1).to(table.dtype))
-        weight = faded * live.unsqueeze(1).to(table.dtype)
-        if self.met is None:
-            total = torch.bmm(weight, nn.functional.embedding(row, table))
-        else:
-            total = self.bags(row, weight, table)
-        size = torch.sqrt((weight * weight).sum(2) + 1e-6)
-        return (total / size.unsqueeze(2)).flatten(1)
+        if self.met is not None:
+            return self.bags(row, age, live)
+        table = self.table
+        weight = self.faded(age.unsqueeze(1)) * live.unsqueeze(1).to(table.dtype)
+        total = torch.bmm(weight, nn.functional.embedding(row, table))
+        return (total / norm((weight * weight).sum(2)).unsqueeze(2)).flatten(1)
 
-    def bags(self, row: Tensor, weight: Tensor, table: Tensor) -> Tensor:
-        """The weighted sums, int64 [B, L], float32 [B, rates, L], float32 [n + 1, D] -> float32 [B, rates, D].
+    def faded(self, age: Tensor) -> Tensor:
+        """What an item of an age weighs at each rate, int64 [..., 1, n] -> float32 [..., rates, n]."""
+        rates = torch.exp(self.log_rates).unsqueeze(1)
+        return torch.exp(-rates * age.to(rates.dtype))
 
-        As a product of matrices, in a third of the time: the vectors of histories are not laid out, and neither are
-        their gradients. Only while training, as exporters know products best.
+    def bags(self, row: Tensor, age: Tensor, live: Tensor) -> Tensor:
+        """The same, from the items that there are alone, int64, int64, bool, all [B, L] -> float32 [B, rates x D].
+
+        Histories are short and a batch is as wide as the longest, so most places hold nothing; neither the vectors of
+        the others nor their gradients are laid out. Only while training, as exporters know products best.
         """
-        rates = weight.shape[1]
-        line = weight.transpose(0, 1).flatten(0, 1)
-        # What is no item weighs nothing anyway; compiled, its row would be a constant, so each table compiled anew.
-        none = None if torch.compiler.is_compiling() else table.shape[0] - 1
-        exact = table.to(line.dtype)  # in bfloat16 attributes make a table of another type than the weights
+        there = torch.nonzero(live)
+        owner, place = there[:, 0], there[:, 1]
+        weight = self.faded(age[owner, place].unsqueeze(0))
+        users, rates, items = live.shape[0], weight.shape[0], weight.shape[1]
+        count = live.sum(1)
+        begin = torch.cumsum(count, 0) - count
+        begins = (begin + items * torch.arange(rates, device=begin.device).unsqueeze(1)).flatten()
+        table = self.vectors_now().to(weight.dtype)  # in bfloat16 attributes make a table of another type
         total = nn.functional.embedding_bag(
-            row.repeat(rates, 1), exact, mode="sum", per_sample_weights=line, padding_idx=none
+            row[owner, place].repeat(rates), table, begins, mode="sum", per_sample_weights=weight.flatten()
         )
-        return total.unflatten(0, (rates, -1)).transpose(0, 1)
+        size = weight.new_zeros([rates, users]).index_add(1, owner, weight * weight)
+        return (total.unflatten(0, (rates, users)) / norm(size).unsqueeze(2)).transpose(0, 1).flatten(1)
+
+
+def norm(squares: Tensor) -> Tensor:
+    """The root of a sum of squares, which may be zero, float32 [...] -> float32 [...]."""
+    return torch.sqrt(squares + 1e-6)
 
 
 @final
 class RecentEncoder(nn.Module):
     """The newest items of a history, weighed by what they are and how old they are: attention with learned queries.
 
-    Each head weighs the items by softmax(v q / sqrt(D) - rate x age); what is older than `span` items has no weight.
+    Each head weighs the items by softmax(v q / sqrt(D) - rate x age).
     """
 
-    def __init__(self, dim: int, heads: int, span: int) -> None:
+    def __init__(self, dim: int, heads: int) -> None:
         super().__init__()
-        self.span = span
         self.scale = dim**-0.5
         self.queries = nn.Linear(dim, heads, bias=False)
         self.log_rates = nn.Parameter(torch.linspace(-3.0, 0.0, heads))
 
     def forward(self, vectors: Tensor, age: Tensor, live: Tensor) -> Tensor:
-        """float32 [B, L, D], int64 [B, L], bool [B, L] -> float32 [B, heads x D]; zero where nothing is live."""
-        fresh = (live & (age < self.span)).unsqueeze(1)
+        """float32 [B, M, D], int64 [B, M], bool [B, M] -> float32 [B, heads x D]; zero where nothing is live."""
+        there = live.unsqueeze(1)
         faded = torch.exp(self.log_rates).unsqueeze(1) * age.unsqueeze(1).to(vectors.dtype)
         asked = self.queries(vectors).transpose(1, 2) * self.scale
-        weight = torch.softmax((asked - faded).masked_fill(~fresh, -1e9), 2) * fresh.to(vectors.dtype)
+        weight = torch.softmax((asked - faded).masked_fill(~there, -1e9), 2) * there.to(vectors.dtype)
         return torch.bmm(weight, vectors).flatten(1)

@@ -53,7 +53,8 @@ class Device:
         """The inputs of a batch's users; their histories are places among the items int64 [n], ascending."""
         names = {port.name for port in self.user_ports}
         inputs = attributes(names, self.user_features.take(batch.user), batch.user)
-        place = np.where(batch.history < 0, UNKNOWN, np.searchsorted(met, batch.history))
+        place, live = np.full(batch.history.shape, UNKNOWN), batch.history >= 0
+        place[live] = np.searchsorted(met, batch.history[live])
         inputs["history"] = torch.from_numpy(place)
         inputs["history_length"] = torch.from_numpy(batch.size)
         inputs["context"] = torch.from_numpy(batch.context)

@@ -183,8 +183,10 @@ class Bags(Examples):
         liked = ragged(self.timeline.start[user], self.timeline.start[user + 1])
         hidden = rng.random(len(liked.place)) >= SHOWN_BAG
         history, size = world.history(user, self.length)
-        place = (liked.start[1:] - size)[:, None] + np.arange(history.shape[1])
-        history = np.where(hidden[np.minimum(place, len(hidden) - 1)], UNKNOWN, history)
+        first = liked.start[1:] - size
+        newest = ragged(first, liked.start[1:])  # what the history holds of each user
+        gone, column = hidden[newest.place], newest.place - first[newest.owner]
+        history[newest.owner[gone], column[gone]] = UNKNOWN
         shown = np.bincount(liked.owner[~hidden], minlength=len(user))
         context = world.context(user)
         context[:, 0], context[:, 2] = np.log1p(shown) / 2, shown == 0

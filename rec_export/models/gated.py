@@ -42,7 +42,7 @@ class Spec(ModelSpec):
     side: int = Field(default=32, ge=1, le=65_536, description="of recent items and of content")
     trends: int = Field(default=16, ge=1, le=65_536, description="hidden units on the trend of an item")
     rates: int = Field(default=3, ge=1, le=65_536, description="rates at which a history fades")
-    span: int = Field(default=20, ge=1, le=65_536, description="items that count as recent")
+    span: int = Field(default=20, ge=1, le=1000, description="items that count as recent")
     dropout: float | None = Field(default=None, ge=0, lt=1, description="0.2, or 0.6 where order means nothing")
     gate: bool = Field(default=True, description="false: equal shares for everybody, to measure what the gate brings")
     top: int | None = Field(default=None, ge=1, le=65_536, description="components with a share; all where not given")
@@ -111,7 +111,8 @@ class UserTower(nn.Module):
         self.project = nn.Linear(self.attributes.width, dim, bias=False) if self.attributes.width else None
         self.usual = USUAL
         self.context = nn.Linear(USUAL, dim, bias=False)
-        self.recent = RecentEncoder(dim, HEADS, span) if parts["recent"] else None
+        self.span = span
+        self.recent = RecentEncoder(dim, HEADS) if parts["recent"] else None
         self.newest = nn.Linear(HEADS * dim, parts["recent"]) if parts["recent"] else None
         self.content = HistoryEncoder(sizes.items, parts["content"], 1, ids=False) if parts["content"] else None
         self.dropout = nn.Dropout(widths.dropout)
@@ -133,7 +134,7 @@ class UserTower(nn.Module):
         long = self.dropout(torch.tanh(total))
         parts = [long]
         if self.recent is not None and self.newest is not None:
-            vectors, age, live = self.history.look_up(history, length)
+            vectors, age, live = self.history.look_up(history, length, self.span)
             parts.append(self.dropout(torch.tanh(self.newest(self.recent(vectors, age, live)))))
         if self.content is not None:
             parts.append(self.dropout(torch.tanh(self.content(history, length))))

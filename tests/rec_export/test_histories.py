@@ -45,3 +45,32 @@ def test_histories_of_items_with_attributes_are_learned_in_bfloat16(ids: bool) -
     total.sum().backward()
     gradients = [weight.grad for weight in encoder.parameters()]
     assert [gradient is not None and bool(gradient.any()) for gradient in gradients] == [True] * len(gradients)
+
+
+@pytest.mark.parametrize("rates", [1, 3])
+@pytest.mark.parametrize("users", [0, 2])
+@pytest.mark.parametrize("longest", [0, 4])
+def test_a_batch_in_which_nothing_was_liked_is_learned_from(rates: int, users: int, longest: int) -> None:
+    encoder, vectors = learned(rates)
+    encoder.met = vectors
+    total = encoder(torch.full((users, longest), -1), torch.zeros(users, dtype=torch.int64))
+    total.sum().backward()
+    assert torch.equal(total, torch.zeros(users, rates * DIM))
+
+
+@pytest.mark.parametrize("most", [1, 3, 12, 40])
+@pytest.mark.parametrize("longest", [0, 1, 12])
+def test_the_newest_items_are_looked_up_as_all_would_be(most: int, longest: int) -> None:
+    torch.manual_seed(most)
+    encoder, vectors = learned(1)
+    encoder.table = vectors
+    length = torch.arange(40) % (longest + 1)
+    history = torch.randint(ROWS, (40, longest)).masked_fill(torch.arange(longest) >= length.unsqueeze(1), -1)
+    history[7] = 2**40  # no item of the table
+    found, age, live = encoder.look_up(history, length, most)
+    row, every_age, known = encoder.known(history, length)
+    wanted = known & (every_age < most)
+    assert found.shape == (40, most, DIM)
+    assert torch.equal(found[live], vectors[row[wanted]])
+    assert torch.equal(age[live], every_age[wanted])
+    assert torch.equal(live.sum(1), wanted.sum(1))

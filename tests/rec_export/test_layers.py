@@ -26,9 +26,9 @@ def histories(rates: int, dim: int) -> Callable[[Tensor, Tensor], Tensor]:
 
 def recent(heads: int, dim: int) -> Callable[[Tensor, Tensor], Tensor]:
     """Attention to the newest items of such histories."""
-    looked, attention = histories(1, dim), RecentEncoder(dim, heads, span=30)
+    looked, attention = histories(1, dim), RecentEncoder(dim, heads)
     assert isinstance(looked, HistoryEncoder)
-    return lambda history, length: attention(*looked.look_up(history, length))
+    return lambda history, length: attention(*looked.look_up(history, length, 30))
 
 
 def bags(_: int, dim: int) -> Callable[[Tensor, Tensor], Tensor]:
