@@ -177,7 +177,7 @@ class Explanation(NamedTuple):
     def term_names(self, served: bool) -> tuple[str, ...]:
         """The terms of a score."""
         if not served:
-            return ("recent popularity",)
+            return ("recent popularity" if self.bundle.manifest.blueprint.clock.timed else "popularity",)
         penalty = ("penalty",) if self.scorer.policy.popularity_penalty is not None else ()
         return (*term_names(self.bundle.manifest.blueprint, self.scorer.model.head), *penalty)
 

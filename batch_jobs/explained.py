@@ -84,7 +84,7 @@ class Explained(Record):
 
     user: Id
     source: str
-    served: bool  # by the model; otherwise by recent popularity
+    served: bool  # by the model; otherwise by popularity
     bundle: str
     model: str
     run: str | None
@@ -127,7 +127,8 @@ class Explained(Record):
         date = f", as of {self.as_of}" if self.as_of else ""
         yield f"{self.model} of {self.bundle}{date}" + (f"; published in {self.run}" if self.run else "")
         if not self.served:
-            yield "The list is what is popular of late, without what the user has met."
+            late = " of late" if self.as_of else ""  # lists of a model that looks at no time have no date
+            yield f"The list is what is popular{late}, without what the user has met."
         elif self.source == "fallback":
             yield "The list is what the model learned that newcomers like first."
         yield ""

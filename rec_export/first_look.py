@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from rec_export.data.columns import DAY, date, first, unit_of
+from rec_export.data.columns import DAY, Int64, date, first, unit_of
 from rec_export.data.config import Attributes, DataConfig, Interactions
 from rec_export.data.keys import Keys
 from rec_export.data.moments import perhaps_times
@@ -77,7 +77,8 @@ def columns(log: Interactions, source: Source) -> Iterator[str]:
         liked = (
             ""
             if log.positive is None
-            else f", liked from {log.positive:g}: as stars; of pieces or plays say --positive 1"
+            else f", liked from {log.positive:g}"
+            + ": as stars; of pieces or plays say --positive 1" * (log.positive > 1)
         )
         yield f"value={log.value} ({events.value.min():g} .. {events.value.max():g}{liked})"
 
@@ -104,8 +105,17 @@ def strange_dates(source: Source) -> Iterator[str]:
     first, last = int(source.events.time.min()), int(source.events.time.max())
     if date(first) < "1990":
         yield f"WARNING   the oldest event is of {date(first)}; is the unit of time right?"
-    if last > datetime.now(UTC).timestamp() * 1e6 + DAY:
-        yield f"WARNING   the newest event is of {date(last)}, in the future; lists and trends are as of that day"
+    late = len(source.events.time) - len(past(source.events.time))
+    if late:
+        yield (
+            f"WARNING   {counted(late, 'row')} of the log {'is' if late == 1 else 'are'} in the future, the newest of"
+            f" {date(last)}; training takes that day for the present, so leave such rows out"
+        )
+
+
+def past(time: Int64) -> Int64:
+    """Those of some times, in microseconds, that are not in the future, whatever the time zone."""
+    return time[time <= datetime.now(UTC).timestamp() * 1e6 + DAY]
 
 
 def listed_as_text(declared: Attributes, table: pa.Table) -> Iterator[str]:

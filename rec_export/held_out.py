@@ -46,7 +46,10 @@ class HeldOut(NamedTuple):
         key = np.setdiff1d(liked.pairs(width), log.pairs(width))
         user = np.unique(key // width)
         if len(user) == 0:
-            raise DataError("no held-out row is a liking that is new to its user; there is nothing to judge by")
+            raise DataError(
+                "no held-out row is a liking that is new to its user, as what the log holds is known; there is nothing"
+                " to judge by"
+            )
         warm = np.diff(timeline.seen_start)[user] > 0
         targets = Targets(np.searchsorted(user, key // width), key % width)
         return cls(catalogue, timeline, user, warm, targets, wanted, width)
@@ -62,21 +65,28 @@ def known_and_test(checkpoint: Checkpoint, test: Path | None) -> tuple[Events, E
     """The rows before, and the held-out rows: a file, or the test part of the split."""
     data, learned = checkpoint.blueprint.data, checkpoint.blueprint.inputs.get("interactions")
     path = data.interactions.path
-    if fingerprint(path) != learned and not (test is not None and data.split.by == "none"):
+    grown = fingerprint(path) != learned
+    if grown and not (test is not None and data.split.by == "none"):
         raise DataError(
             f"{path} has changed since the checkpoint was trained, so its split would hold out other rows;"
             " restore it, or train again"
         )
-    return known_and_held_out(Source.read(data, checkpoint.blueprint.rated), data, test)
+    return known_and_held_out(Source.read(data, checkpoint.blueprint.rated), data, test, grown)
 
 
-def known_and_held_out(source: Source, data: DataConfig, test: Path | None) -> tuple[Events, Events]:
-    """The same of a log that was read. Raises UsageError where neither a file nor the split holds anything out."""
+def known_and_held_out(
+    source: Source, data: DataConfig, test: Path | None, grown: bool = False
+) -> tuple[Events, Events]:
+    """The same of a log that was read. Raises UsageError where neither a file nor the split holds anything out.
+
+    `grown`: the log has gone on since the training, so it may hold the file's rows too; only what is older is known.
+    """
     if test is not None:
         later = read_events(data.interactions.model_copy(update={"path": test}))
         known = source.rows(Part.TRAIN, Part.VALID)
         if source.events.time is not None and later.time is not None:
-            known = known | (source.events.time < later.time.min())  # of the test part too, as `score` would read it
+            before = source.events.time < later.time.min()  # of the test part too, as `score` would read it
+            known = before if grown else known | before
         return select(source.events, known), later
     rows = source.rows(Part.TEST)
     if not rows.any():

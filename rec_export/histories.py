@@ -80,18 +80,21 @@ class HistoryEncoder(nn.Module):
 
         vectors float32 [B, M, D], age int64 [B, M], live bool [B, M].
         """
-        place = (length - most).clamp(min=0).unsqueeze(1) + torch.arange(most, device=history.device)
+        each = torch.arange(most, device=history.device)
+        if self.met is not None and not torch.compiler.is_compiling():  # exports must take any width alike
+            each = each[: history.shape[1]]
+        place = (length.clamp(min=most) - most).unsqueeze(1) + each
         ended = torch.cat([history, torch.full_like(length, -1).unsqueeze(1)], 1)  # with a place for what is no item
         newest = ended.gather(1, place.clamp(max=history.shape[1]))
-        row, age, live = self.known(newest, length.clamp(max=most))
+        row, age, live = self.known(newest, length.clamp(min=0, max=most))
         return nn.functional.embedding(row, self.vectors_now()), age, live
 
     def forward(self, history: Tensor, length: Tensor) -> Tensor:
         """int64 [B, L] right-padded, int64 [B] -> float32 [B, rates x D]. Unknown items count for nothing."""
         row, age, live = self.known(history, length)
-        if self.met is not None:
+        if self.met is not None and not torch.compiler.is_compiling():  # which would begin anew behind `nonzero`
             return self.bags(row, age, live)
-        table = self.table
+        table = self.vectors_now()
         weight = self.faded(age.unsqueeze(1)) * live.unsqueeze(1).to(table.dtype)
         total = torch.bmm(weight, nn.functional.embedding(row, table))
         return (total / norm((weight * weight).sum(2)).unsqueeze(2)).flatten(1)

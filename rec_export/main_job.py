@@ -18,7 +18,7 @@ from rec_export.data.source import Source
 from rec_export.device import device_of
 from rec_export.errors import OutputExistsError
 from rec_export.files import new_directory
-from rec_export.first_look import first_look
+from rec_export.first_look import first_look, past
 from rec_export.lists import show_lists
 from rec_export.models import spec_of
 from rec_export.record import Record
@@ -172,14 +172,16 @@ def export(job: MainJob, steps: Steps, say: Say) -> None:
 
 
 def score(job: MainJob, config: Config, source: Source, steps: Steps, say: Say) -> None:
-    """Score everybody as of the end of the log, and show two lists."""
+    """Score everybody as of the end of the log, or of what of it is not in the future, and show two lists."""
     from batch_jobs.gates import Gatekeeper, sentence
     from batch_jobs.job import ScoreJob
     from batch_jobs.scoring import run as publish
 
     day = datetime.now(UTC).date()
     if source.events.time is not None:
-        day = datetime.fromtimestamp(int(source.events.time.max()) / 1e6, UTC).date()
+        known = past(source.events.time)  # a date in the future would be live for readers until it is past
+        newest = int((known if len(known) else source.events.time).max())
+        day = datetime.fromtimestamp(newest / 1e6, UTC).date()
     log, items = job.given.log, job.given.items
     done = publish(ScoreJob(bundle=steps.bundle, interactions=log, items=items, out=steps.recs, run_date=day))
     manifest = done.manifest

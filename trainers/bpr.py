@@ -39,7 +39,7 @@ class BprRun(Course):
             raise TrainingError("nobody likes anything, so there is nothing to learn; check data.interactions.positive")
         self.likings = likings_of(dataset.timeline, plan.recency)  # before there are tables beside what it sorts
         super().__init__(plan, held, spec.build(sizes), group)
-        self.decay = np.float32(spec.regularization)
+        self.decay = np.float32(spec.held_back(sizes))
         self.tables = tables_of(self.towers)
 
     def epoch(self, number: int) -> float:

@@ -42,7 +42,7 @@ class Spec(ModelSpec):
     side: int = Field(default=32, ge=1, le=65_536, description="of recent items and of content")
     trends: int = Field(default=16, ge=1, le=65_536, description="hidden units on the trend of an item")
     rates: int = Field(default=3, ge=1, le=65_536, description="rates at which a history fades")
-    span: int = Field(default=20, ge=1, le=1000, description="items that count as recent")
+    span: int = Field(default=20, ge=1, le=65_536, description="items that count as recent")
     dropout: float | None = Field(default=None, ge=0, lt=1, description="0.2, or 0.6 where order means nothing")
     gate: bool = Field(default=True, description="false: equal shares for everybody, to measure what the gate brings")
     top: int | None = Field(default=None, ge=1, le=65_536, description="components with a share; all where not given")

@@ -78,6 +78,10 @@ class Piece(NamedTuple):
     weights: str | None
 
 
+Group = dict[str, Piece]
+"""What belongs to one model, by kind."""
+
+
 def found(paths: tuple[Path, ...]) -> Found:
     """Look at each path and what lies right below it. Raises MissingInputError or UsageError where there is nothing."""
     pieces: list[Piece] = []
@@ -92,19 +96,31 @@ def found(paths: tuple[Path, ...]) -> Found:
             )
         pieces += [piece for piece in here if piece not in pieces]
     seals = {sha256(p.path / "manifest.json"): p.weights for p in pieces if p.kind == "bundle"}
-    groups: dict[str, dict[str, Piece]] = {}
+    near: dict[tuple[str, Path], Group] = {}
     for piece in pieces:
-        weights = piece.weights if piece.kind != "night" else seals.get(piece.weights or "")
-        group = groups.setdefault(weights or str(piece.path), {})
-        if piece.kind in group and piece.kind not in ("ablation", "range"):
-            group = groups.setdefault(str(piece.path), {})  # a second bundle of one checkpoint stands for itself
+        weights = (piece.weights if piece.kind != "night" else seals.get(piece.weights or "")) or str(piece.path)
+        group = near.setdefault((weights, home(piece)), {})
+        if piece.kind in group:  # a second bundle of one checkpoint stands for itself
+            group = near.setdefault((weights, piece.path), {})
         group[piece.kind] = piece
-    models = [group for group in groups.values() if not {"ablation", "range"} & set(group)]
+    groups: list[tuple[str, Group]] = []
+    for (weights, _), group in near.items():
+        one = next((one for same, one in groups if same == weights and not set(one) & set(group)), None)
+        if one is None:
+            groups.append((weights, group))
+        else:
+            one |= group
+    models = [group for _, group in groups if not {"ablation", "range"} & set(group)]
     return Found(
         named([subject(group) for group in models]),
         {str(p.path): p.path for p in pieces if p.kind == "ablation"},
         {str(p.path): p.path for p in pieces if p.kind == "range"},
     )
+
+
+def home(piece: Piece) -> Path:
+    """The directory in which a checkpoint, a bundle or a read root lies: `popular` models may share their weights."""
+    return piece.path.resolve().parents[1 if piece.kind == "night" else 0]
 
 
 def folders(path: Path) -> list[Path]:
@@ -150,7 +166,7 @@ def night_at(folder: Path) -> Night | None:
     return None
 
 
-def subject(group: dict[str, Piece]) -> Subject:
+def subject(group: Group) -> Subject:
     """What belongs together, under the path that the user knows best."""
     path = next(group[kind].path for kind in ("checkpoint", "bundle", "evaluation", "night") if kind in group)
     night = night_at(group["night"].path) if "night" in group else None

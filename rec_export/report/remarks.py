@@ -3,9 +3,9 @@
 from collections.abc import Iterator
 
 from rec_export.remark import remark
-from rec_export.report.found import EVALUATION, Found, Subject, model_of
+from rec_export.report.found import EVALUATION, Found, Subject
 from rec_export.report.sections.quality import metric_of
-from rec_export.report.views import Evaluation, Outcome
+from rec_export.report.views import Evaluation, Outcome, Spec
 
 
 def remarks(found: Found) -> Iterator[str]:
@@ -39,4 +39,5 @@ def validated(one: Subject) -> Iterator[str | None]:
     metric = found.plan.metric
     means = {name: metrics[metric] for name, metrics in found.held_out.items() if metric in metrics}
     cut_short = found.best_epoch == found.plan.epochs
-    yield remark(model_of(one) or one.label, metric, means, "validation", label=one.label, cut_short=cut_short)
+    model = str(Spec.read(path.with_name("spec.json")).model["name"])
+    yield remark(model, metric, means, "validation", label=one.label, cut_short=cut_short)

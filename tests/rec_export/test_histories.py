@@ -24,14 +24,18 @@ def test_a_batch_in_training_has_the_sums_and_the_gradients_of_the_whole_table(r
     length = torch.arange(40) % (longest + 1)
     history = torch.randint(ROWS, (40, longest)).masked_fill(torch.arange(longest) >= length.unsqueeze(1), -1)
     history[7:9] = 2**40  # no item of the table
+    history[::5, longest // 2] = -1  # an item that is hidden
+    length[::9] += 3  # more than there is room for
     slope = torch.randn(40, rates * DIM)
     told = []
     for way in ("table", "met"):
         encoder.table, encoder.met = (vectors, None) if way == "table" else (encoder.table, vectors)
         total = encoder(history, length)
         told.append((total, *torch.autograd.grad(total, (vectors, encoder.log_rates), slope)))
-    for product, bag in zip(*told, strict=True):
-        torch.testing.assert_close(bag[:ROWS], product[:ROWS])
+    (product, vectors_product, rates_product), (bag, vectors_bag, rates_bag) = told
+    torch.testing.assert_close(bag, product)
+    torch.testing.assert_close(vectors_bag[:ROWS], vectors_product[:ROWS])  # the last row is no item
+    torch.testing.assert_close(rates_bag, rates_product)
 
 
 @pytest.mark.parametrize("ids", [True, False])
@@ -67,6 +71,8 @@ def test_the_newest_items_are_looked_up_as_all_would_be(most: int, longest: int)
     length = torch.arange(40) % (longest + 1)
     history = torch.randint(ROWS, (40, longest)).masked_fill(torch.arange(longest) >= length.unsqueeze(1), -1)
     history[7] = 2**40  # no item of the table
+    history[::5] = history[::5].masked_fill(torch.arange(longest) == longest // 2, -1)  # an item that is hidden
+    length[0] = -(2**63) + 5
     found, age, live = encoder.look_up(history, length, most)
     row, every_age, known = encoder.known(history, length)
     wanted = known & (every_age < most)

@@ -141,3 +141,13 @@ def test_another_run_in_the_same_place_is_refused(ran: tuple[Path, list[str]], s
     assert (answer.code, answer.out) == (73, "")
     assert "holds a run on other files or with other settings" in answer.err
     assert contents(ran[0]) == before
+
+
+def test_rows_in_the_future_do_not_date_the_lists(shop: Path, tmp_path: Path) -> None:
+    """For readers such a date would be the live one until it is past."""
+    log = pd.read_parquet(shop / "interactions.parquet")
+    late = log.iloc[[3]].assign(timestamp=log.timestamp.max() + 5 * 365 * 86_400)
+    pd.concat([log, late]).to_parquet(tmp_path / "log.parquet")
+    told = done("run", tmp_path / "log.parquet", "-o", tmp_path / "out", "--model", "popular", "--k", 7)
+    assert "WARNING   1 row of the log is in the future, the newest of 2031-10-30" in told
+    assert [one.name for one in (tmp_path / "out" / "recs").iterdir()] == ["run_date=2026-10-31"]

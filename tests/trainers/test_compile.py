@@ -39,10 +39,13 @@ def test_bfloat16_learns_nearly_the_same_in_float32_weights(shop: Path, tmp_path
 # The history's vectors are an attribute that is no leaf; torch looks at its gradient and warns itself.
 @pytest.mark.filterwarnings("ignore:The .grad attribute:UserWarning")
 @pytest.mark.slow
-def test_compiled_towers_learn_the_same_and_are_not_compiled_for_each_batch(shop: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("model", ["hybrid", "gated"])
+def test_compiled_towers_learn_the_same_and_are_not_compiled_for_each_batch(
+    model: str, shop: Path, tmp_path: Path
+) -> None:
     with torch._dynamo.config.patch(recompile_limit=2, fail_on_recompile_limit_hit=True):
-        compiled = train(shop, tmp_path / "b", "training.compile=true")
-    assert apart(train(shop, tmp_path / "a"), compiled) < 1e-2
+        compiled = train(shop, tmp_path / "b", f"model.name={model}", "training.compile=true")
+    assert apart(train(shop, tmp_path / "a", f"model.name={model}"), compiled) < 1e-2
 
 
 @pytest.mark.slow

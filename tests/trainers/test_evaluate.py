@@ -92,6 +92,18 @@ def test_with_a_later_file_the_test_part_of_the_split_is_known(split_off: Path, 
     assert len(test.positive) == len(pd.read_parquet(shop / "future.parquet"))
 
 
+def test_a_log_that_has_gone_on_is_known_up_to_the_first_later_row(shop: Path, tmp_path: Path) -> None:
+    for name in ("interactions.parquet", "config.yaml", "items.parquet", "users.parquet"):
+        shutil.copy(shop / name, tmp_path)
+    changes = "model={name: popular}", "data.split.by=none"
+    done("train", tmp_path / "config.yaml", "--out", tmp_path / "ckpt", *(w for c in changes for w in ("--set", c)))
+    log, later = tmp_path / "interactions.parquet", shop / "future.parquet"
+    then = evaluation(tmp_path / "ckpt", "--test", later)
+    pd.concat([pd.read_parquet(log), pd.read_parquet(later)]).to_parquet(log)
+    assert evaluation(tmp_path / "ckpt", "--test", later) == then
+    assert then["model"]["warm"]["metrics"]["hr@10"]["mean"] > 0
+
+
 def test_a_log_that_has_changed_since_the_split_is_refused(split_off: Path, shop: Path) -> None:
     log = split_off / "interactions.parquet"
     whole = pd.read_parquet(log)

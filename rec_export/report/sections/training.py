@@ -8,10 +8,11 @@ from rec_export.report.drawing import MUTED, SIZE, colour, dashes, figure, whole
 from rec_export.report.found import Found
 from rec_export.report.page import Figure, Note, Section, Table, count, number, text, together
 from rec_export.report.views import Epoch, Outcome, Spec
-from rec_export.words import counted
+from rec_export.words import counted, listed
 
 WITHOUT_RATE = ("als", "popular")
 WITHOUT_BATCHES = (*WITHOUT_RATE, "bpr")
+OWN_LOSS = {"als": "squared errors of all pairs", "bpr": "pairs"}  # of trainers that heed no training.loss
 Histories = dict[str, list[Epoch]]
 
 
@@ -26,7 +27,7 @@ def section(found: Found) -> Section | None:
         return None
     histories = {label: history(path) for label, path in found.each("checkpoint")}
     models = {label: str(Spec.read(path / "spec.json").model["name"]) for label, path in found.each("checkpoint")}
-    blocks: list[Figure | Table | Note] = [*curves(histories, outcomes), facts(outcomes, models)]
+    blocks: list[Figure | Table | Note] = [*curves(histories, outcomes, models), facts(outcomes, models)]
     lines = [learned(label, one, histories[label]) for label, one in outcomes.items()]
     return Section("training", "Training", together(lines), blocks)
 
@@ -56,11 +57,12 @@ def history(checkpoint: Path) -> list[Epoch]:
     return [Epoch.of(line, f"line {place} of {path}") for place, line in enumerate(lines, 1)]
 
 
-def curves(histories: Histories, outcomes: dict[str, Outcome]) -> list[Figure]:
+def curves(histories: Histories, outcomes: dict[str, Outcome], models: dict[str, str]) -> list[Figure]:
     """The loss, and the metric where one was measured after each epoch; each kind of either in a figure of its own."""
     drawn = []
-    for loss in dict.fromkeys(one.plan.loss for one in outcomes.values()):
-        some = {label: histories[label] for label, one in outcomes.items() if one.plan.loss == loss}
+    kinds = {label: OWN_LOSS.get(models[label], one.plan.loss) for label, one in outcomes.items()}
+    for loss in dict.fromkeys(kinds.values()):
+        some = {label: histories[label] for label, kind in kinds.items() if kind == loss and models[label] != "popular"}
         if any(epoch.epoch > 1 for epochs in some.values() for epoch in epochs):
             drawn.append(losses(some, loss, several=len(outcomes) > 1))
     for metric in dict.fromkeys(one.plan.metric for one in outcomes.values()):
@@ -86,6 +88,7 @@ def losses(histories: Histories, loss: str, several: bool) -> Figure:
                 [e.loss for e in epochs],
                 color=colour(place),
                 linestyle=dashes(place),
+                marker="." if len(epochs) == 1 else None,
                 label=name,
             )
         axes.set(xlabel="epoch", ylabel="mean loss")
@@ -100,7 +103,12 @@ def losses(histories: Histories, loss: str, several: bool) -> Figure:
 
 
 def metrics(histories: Histories, outcomes: dict[str, Outcome], metric: str) -> Figure:
-    """The metric that chose the epoch."""
+    """The metric that chose the epoch, and that of baselines, which are several where models had several logs."""
+    baselines: dict[str, dict[float, list[str]]] = {}  # by name and figure, the models that stand beside it
+    for label, outcome in outcomes.items():
+        for name, beside in list(outcome.held_out.items())[1:]:
+            if metric in beside:
+                baselines.setdefault(name, {}).setdefault(beside[metric], []).append(label)
 
     def draw(axes: Axes) -> None:
         for place, (label, outcome) in enumerate(outcomes.items()):
@@ -117,27 +125,27 @@ def metrics(histories: Histories, outcomes: dict[str, Outcome], metric: str) -> 
                 color=colour(place),
                 fillstyle="none",
             )
-            for name, beside in list(outcome.held_out.items())[1:]:
-                if metric in beside and place == 0:
-                    axes.axhline(
-                        beside[metric],
-                        color=MUTED,
-                        linewidth=1,
-                        linestyle=":" if name == "constant" else "--",
-                        label=name,
-                    )
+        for name, figures in baselines.items():
+            for value, labels in figures.items():
+                axes.axhline(
+                    value,
+                    color=MUTED if len(figures) == 1 else colour(list(outcomes).index(labels[0])),
+                    linewidth=1,
+                    linestyle=":" if name == "constant" else "--",
+                    label=name if len(figures) == 1 else f"{name}, beside {listed(labels)}",
+                )
         axes.set(xlabel="epoch", ylabel=metric)
         whole_numbers(axes)
-        axes.legend()
+        axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0))
 
     told = "; ".join(
         f"{label}: {best:.4f} in epoch {outcome.best_epoch}"
         for label, outcome in outcomes.items()
         if (best := chosen(outcome, histories[label])) is not None
     )
-    return figure(
-        draw, "The metric on validation rows; the circle is the epoch that was chosen", f"Best epochs: {told}."
-    )
+    size = SIZE[0], SIZE[1] + 0.21 * (len(outcomes) + sum(map(len, baselines.values())))
+    title = "The metric on validation rows; the circle is the epoch that was chosen"
+    return figure(draw, title, f"Best epochs: {told}.", size)
 
 
 def facts(outcomes: dict[str, Outcome], models: dict[str, str]) -> Table:

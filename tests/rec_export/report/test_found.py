@@ -27,6 +27,23 @@ def test_what_has_the_same_weights_is_one_model(gallery: Path, trained: Path, tm
     assert title(found((gallery, other))) == f"hybrid: {gallery / 'checkpoint'} and {other}"
 
 
+def test_of_models_of_the_same_weights_what_lies_together_is_one(gallery: Path, tmp_path: Path) -> None:
+    """A checkpoint alone, one with its evaluation, and all that `run` wrote of a third."""
+    kinds = {
+        "alone": ("checkpoint",),
+        "judged": ("checkpoint", "evaluation"),
+        "whole": ("checkpoint", "bundle", "recs", "recs.control"),
+    }
+    for name, parts in kinds.items():
+        for part in parts:
+            shutil.copytree(gallery / part, tmp_path / name / part)
+    told = found(tuple(tmp_path / name for name in kinds)).subjects
+    assert [one.checkpoint for one in told] == [tmp_path / name / "checkpoint" for name in kinds]
+    assert [one.evaluation for one in told] == [None, tmp_path / "judged" / "evaluation", None]
+    assert [one.bundle for one in told] == [None, None, tmp_path / "whole" / "bundle"]
+    assert [one.night is not None for one in told] == [False, False, True]
+
+
 def test_what_holds_nothing_is_refused_and_nothing_is_written_over(gallery: Path, tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     (tmp_path / "r.html").touch()

@@ -241,7 +241,12 @@ def test_the_headline_of_parity_counts_the_recommender_too(
 
 
 def test_models_that_are_trained_for_different_ends_do_not_share_an_axis() -> None:
-    kinds = {"hybrid": ("softmax", "ndcg@10"), "gated": ("softmax", "ndcg@10"), "pmf": ("mse", "rmse")}
+    kinds = {
+        "hybrid": ("softmax", "ndcg@10"),
+        "gated": ("softmax", "ndcg@10"),
+        "pmf": ("mse", "rmse"),
+        "bpr": ("softmax", "ndcg@10"),
+    }
     sizes = dict.fromkeys(("users", "items", "rows", "parameters", "seconds"), 1)
     outcomes = {
         name: Outcome(
@@ -253,7 +258,11 @@ def test_models_that_are_trained_for_different_ends_do_not_share_an_axis() -> No
         name: [Epoch(phase="search", epoch=n, loss=1, held_out={m: 1}, seconds=1) for n in (1, 2)]
         for name, (_, m) in kinds.items()
     }
-    assert [re.findall(r"hybrid|gated|pmf", one.alt) for one in curves(epochs, outcomes)] == [
+    models = {name: name for name in kinds}
+    assert [re.findall(r"hybrid|gated|pmf|bpr", one.alt) for one in curves(epochs, outcomes, models)] == [
         ["hybrid", "gated"],
         ["pmf"],
-    ] * 2
+        ["bpr"],  # learns from pairs, whatever the configuration calls its loss
+        ["hybrid", "gated", "bpr"],
+        ["pmf"],
+    ]
