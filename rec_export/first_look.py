@@ -57,9 +57,10 @@ def changing(path: Path) -> Iterator[str]:
 
 
 def left_alone(log: Interactions) -> Iterator[str]:
-    """The columns of the log that are taken for nothing; an object of which a field is read is not among them."""
-    read = log.columns()
-    names = [name for name in names_in(log.path) if not any(f"{one}.".startswith(f"{name}.") for one in read)]
+    """The columns of the log that are taken for nothing, and of objects the fields."""
+    read, every = log.columns(), names_in(log.path, inside=True)
+    leaves = [name for name in every if not any(other.startswith(f"{name}.") for other in every)]
+    names = [name for name in leaves if name not in read]
     if names:
         yield f"          not read: {shorten(', '.join(names), LONGEST)} (taken for no user, item, time or value)"
 

@@ -33,12 +33,12 @@ class Spec(ModelSpec):
         description="factors; of `training` it heeds epochs, patience, lr, reject, recency, seed, seeds, metric, refit",
     )
     regularization: float | None = Field(
-        default=None, ge=0, description="of the rows that a step moves; 0.015, or 0.04 where order means nothing"
+        default=None, ge=0, description="of the rows that a step moves; 0.015, or 0.03 where order means nothing"
     )
 
     def held_back(self, sizes: Sizes) -> float:
         """The regularization, by what the log is where it was left open: measured on validation rows."""
-        usual = 0.015 if sizes.ordered else 0.04
+        usual = 0.015 if sizes.ordered else 0.03
         return usual if self.regularization is None else self.regularization
 
     def user_inputs(self, sizes: Sizes) -> tuple[Input, ...]:

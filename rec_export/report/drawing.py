@@ -2,6 +2,7 @@
 
 import io
 import re
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from html import escape
@@ -72,7 +73,8 @@ def dashes(place: int) -> Dash:
 
 def figure(draw: Callable[[Axes], None], caption: str, alt: str, size: tuple[float, float] = SIZE) -> Figure:
     """Let `draw` draw on axes; `alt` says in words what there is to see."""
-    with rc_context(STYLE):
+    with rc_context(STYLE), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph .* missing from font")  # the browser has fonts of its own
         canvas = Canvas(figsize=size, layout="constrained")
         axes = canvas.add_subplot()
         draw(axes)

@@ -1,5 +1,6 @@
 """What `run` and `init` say of the files before anything is done with them."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -42,3 +43,10 @@ def test_dates_of_another_way_to_write_them_are_told_from_other_text(shop: Path,
     notes = [line for line in looked(tmp_path / "log.csv") if "if that is a date" in line]
     first = bought.iloc[0][:10]
     assert notes == [f"Note      'bought' holds '{first}': if that is a date, write it like 2025-12-31 to have it read"]
+
+
+def test_of_objects_the_fields_that_nothing_was_taken_for_are_named(tmp_path: Path) -> None:
+    rows = ({"user": {"id": n % 3, "name": "x"}, "track": {"id": n % 4}, "os": "a"} for n in range(12))
+    (tmp_path / "log.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    lines = looked(tmp_path / "log.jsonl", user="user.id", item="track.id")
+    assert "          not read: user.name, os (taken for no user, item, time or value)" in lines

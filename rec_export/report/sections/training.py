@@ -8,7 +8,7 @@ from rec_export.report.drawing import MUTED, SIZE, colour, dashes, figure, whole
 from rec_export.report.found import Found
 from rec_export.report.page import Figure, Note, Section, Table, count, number, text, together
 from rec_export.report.views import Epoch, Outcome, Spec
-from rec_export.words import counted, listed
+from rec_export.words import counted
 
 WITHOUT_RATE = ("als", "popular")
 WITHOUT_BATCHES = (*WITHOUT_RATE, "bpr")
@@ -126,13 +126,14 @@ def metrics(histories: Histories, outcomes: dict[str, Outcome], metric: str) -> 
                 fillstyle="none",
             )
         for name, figures in baselines.items():
-            for value, labels in figures.items():
+            for n, (value, labels) in enumerate(figures.items()):
+                named = name if len(figures) == 1 else f"{name}, of the same colour"
                 axes.axhline(
                     value,
                     color=MUTED if len(figures) == 1 else colour(list(outcomes).index(labels[0])),
                     linewidth=1,
                     linestyle=":" if name == "constant" else "--",
-                    label=name if len(figures) == 1 else f"{name}, beside {listed(labels)}",
+                    label="_" + named if n else named,  # what begins with _ is not in the legend
                 )
         axes.set(xlabel="epoch", ylabel=metric)
         whole_numbers(axes)
@@ -143,7 +144,7 @@ def metrics(histories: Histories, outcomes: dict[str, Outcome], metric: str) -> 
         for label, outcome in outcomes.items()
         if (best := chosen(outcome, histories[label])) is not None
     )
-    size = SIZE[0], SIZE[1] + 0.21 * (len(outcomes) + sum(map(len, baselines.values())))
+    size = SIZE[0], SIZE[1] + 0.21 * (len(outcomes) + len(baselines))
     title = "The metric on validation rows; the circle is the epoch that was chosen"
     return figure(draw, title, f"Best epochs: {told}.", size)
 
