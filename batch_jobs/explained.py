@@ -136,10 +136,11 @@ class Explained(Record):
     def history_table(self) -> Table:
         """What the user liked."""
         table = bare(f"liked {self.liked:,} items, met {self.met:,}; the newest:")
-        for name in ("when", "item", "title"):
+        titled = any(one.title for one in self.history)
+        for name in ("when", "item", "title") if titled else ("when", "item"):
             table.add_column(name)
         for one in self.history:
-            table.add_row(one.at or "", Text(plain(one.item)), Text(plain(one.title or "")))
+            table.add_row(one.at or "", *named(one, titled))
         return table
 
     def list_part(self) -> Iterable[str | Table]:
@@ -150,8 +151,10 @@ class Explained(Record):
         table = bare(f"the list: {self.length()}{cut}")
         varied = any(one.choice is not None for one in self.list)
         table.add_column("rank", justify="right")
+        titled = any(one.title for one in self.list)
         table.add_column("item")
-        table.add_column("title")
+        if titled:
+            table.add_column("title")
         table.add_column("score", justify="right")
         for name in self.terms:
             table.add_column(f"+ {name}", justify="right")  # a term may be called as another column is
@@ -160,7 +163,7 @@ class Explained(Record):
         for one in self.list[: self.shown]:
             numbers = [f"{one.score:.4f}", *(f"{value:+.3f}" for value in one.terms)]
             numbers += [] if one.choice is None else [f"{one.choice:.4f}"]
-            table.add_row(str(one.rank), Text(plain(one.item)), Text(plain(one.title or "")), *numbers)
+            table.add_row(str(one.rank), *named(one, titled), *numbers)
         yield table
         if varied:
             yield "The order is that of the choice for diversity, whose value is the published score."
@@ -187,12 +190,11 @@ class Explained(Record):
         if not self.hidden:
             return
         table = bare("kept out of the list:")
-        for name in ("place", "item", "title", "score", "why"):
+        titled = any(one.title for one in self.hidden)
+        for name in ("place", "item", *(("title",) if titled else ()), "score", "why"):
             table.add_column(name, justify="right" if name in ("place", "score") else "left")
         for one in self.hidden:
-            table.add_row(
-                str(one.place), Text(plain(one.item)), Text(plain(one.title or "")), f"{one.score:.4f}", one.rule
-            )
+            table.add_row(str(one.place), *named(one, titled), f"{one.score:.4f}", one.rule)
         yield from ("", table)
 
     def asked_part(self) -> Iterable[str]:
@@ -224,6 +226,11 @@ def alike(theirs: tuple[Id, ...], mine: tuple[Id, ...]) -> str:
     if parted is None:
         return f"ANOTHER list, of {len(theirs)} places"
     return f"ANOTHER list, at place {parted + 1} {', '.join(map(plain, theirs[parted : parted + SHOWN]))}"
+
+
+def named(one: Met | Place | Hidden, titled: bool) -> tuple[Text, ...]:
+    """The cells that say which item it is: its id, and its title where the catalogue has titles."""
+    return (Text(plain(one.item)), *((Text(plain(one.title or "")),) if titled else ()))
 
 
 def bare(title: str) -> Table:

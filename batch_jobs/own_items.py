@@ -30,7 +30,7 @@ def own_before_others(task: Task) -> float | str:
         return "the model predicts the value of a row, not which rows there are"
     user, item = newest(task)
     if len(user) < FEWEST:
-        return f"only {len(user):,} users liked anything that the model knows"
+        return f"only {len(user):,} users liked anything that the model knows, and {FEWEST:,} are wanted"
     wanted = np.zeros(len(today.catalogue.items.vocab), np.bool_)
     wanted[item] = True
     model = Model.of_bundle(plan.bundle, plan.how.runtime, plan.device)

@@ -1,5 +1,7 @@
 """Whether lists were fit to be published, and how they differ from those of the date before."""
 
+import math
+
 from matplotlib.axes import Axes
 
 from rec_export.churn import Churn, Moved, churn
@@ -66,7 +68,7 @@ def summary(label: str, date: str, verdicts: tuple[Verdict, ...]) -> str:
     """How many gates passed."""
     asked = [one for one in verdicts if one.verdict != "skipped"]
     if [(one.gate, one.verdict) for one in asked] == [("structure", "passed")]:
-        return f"{label}: the lists of {date} keep every promise of the format; `score` asks no other gate."
+        return f"{label}: the lists of {date} keep every promise of the format; only a night asks other gates."
     others = [f"{one.gate} {one.verdict}" for one in asked if one.verdict != "passed"]
     told = f"{label}: {len(asked) - len(others)} of {len(asked)} gates passed on {date}"
     return f"{told} ({', '.join(others)})." if others else f"{told}."
@@ -102,8 +104,9 @@ def changes(found: Found) -> Section | None:
             blocks.append(Note(f"{label}: {error}"))
             continue
         everybody = diff.segments["all"]
+        kept = math.floor(1000 * everybody.overlap) / 10  # not all, where one user's list is another
         lines.append(
-            f"Users of {label} kept {everybody.overlap:.0%} of their items from {before.date} to {night.date};"
+            f"Users of {label} kept {kept:g}% of their items from {before.date} to {night.date};"
             f" {counted(diff.came, 'user')} came, {diff.left:,} left."
         )
         moved = [movers(label, diff)] if diff.entering or diff.leaving else []

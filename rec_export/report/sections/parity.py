@@ -90,5 +90,5 @@ def files(reports: Reports) -> Table:
         for file in manifest.files:
             key = label, file.path.split("/")[0]
             sizes[key] = sizes.get(key, 0) + file.bytes
-    rows = [(text(label), text(name), Cell(f"{size / 1e6:,.2f}", size)) for (label, name), size in sizes.items()]
-    return Table("What the bundle weighs", ("model", "file or folder", "MB"), rows)
+    rows = [(text(label), text(name), Cell(f"{size / 1e3:,.1f}", size)) for (label, name), size in sizes.items()]
+    return Table("What the bundle weighs", ("model", "file or folder", "kB"), rows)
