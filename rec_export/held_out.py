@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import NamedTuple, Self
 
 import numpy as np
+import pandas as pd
 
 from rec_export.catalogue import Catalogue
 from rec_export.checkpoint import Checkpoint
@@ -13,7 +14,7 @@ from rec_export.data.log import Events, make_log, read_events, select
 from rec_export.data.read import fingerprint
 from rec_export.data.source import Source
 from rec_export.data.split import Part
-from rec_export.data.vocab import Vocab
+from rec_export.data.vocab import UNKNOWN, Vocab
 from rec_export.errors import DataError, UsageError
 from rec_export.metrics import Targets
 from rec_export.world import Timeline
@@ -79,14 +80,15 @@ def known_and_held_out(
 ) -> tuple[Events, Events]:
     """The same of a log that was read. Raises UsageError where neither a file nor the split holds anything out.
 
-    `grown`: the log has gone on since the training, so it may hold the file's rows too; only what is older is known.
+    `grown`: the log has gone on since the training, so it may hold the file's rows too; these are not known.
     """
     if test is not None:
         later = read_events(data.interactions.model_copy(update={"path": test}))
         known = source.rows(Part.TRAIN, Part.VALID)
         if source.events.time is not None and later.time is not None:
-            before = source.events.time < later.time.min()  # of the test part too, as `score` would read it
-            known = before if grown else known | before
+            known = known | (source.events.time < later.time.min())  # of the test part too, as `score` would read it
+        if grown:
+            known = known & ~shared(source.events, later)
         return select(source.events, known), later
     rows = source.rows(Part.TEST)
     if not rows.any():
@@ -95,6 +97,21 @@ def known_and_held_out(
             + ways_to_hold_out(data.interactions, "train")
         )
     return select(source.events, source.rows(Part.TRAIN, Part.VALID)), select(source.events, rows)
+
+
+def shared(log: Events, test: Events) -> Bool:
+    """Which rows of a log another one holds too: of one user, item and, where both have it, time; bool [R]."""
+    users, items = Vocab(test.user_id.present()), Vocab(test.item_id.present())
+    timed = log.time is not None and test.time is not None
+
+    def rows(events: Events, some: Bool) -> pd.MultiIndex:
+        time = events.time if timed and events.time is not None else np.zeros(len(some), np.int64)
+        columns = events.user_id.rows_in(users), events.item_id.rows_in(items), time
+        return pd.MultiIndex.from_arrays([column[some] for column in columns])
+
+    perhaps = (log.user_id.rows_in(users) != UNKNOWN) & (log.item_id.rows_in(items) != UNKNOWN)
+    perhaps[perhaps] = rows(log, perhaps).isin(rows(test, np.ones(len(test.positive), bool)))
+    return perhaps
 
 
 def whole_log(checkpoint: Checkpoint, test: Path | None) -> str | None:

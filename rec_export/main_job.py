@@ -181,7 +181,8 @@ def score(job: MainJob, config: Config, source: Source, steps: Steps, say: Say) 
     if source.events.time is not None:
         known = past(source.events.time)  # a date in the future would be live for readers until it is past
         newest = int((known if len(known) else source.events.time).max())
-        day = datetime.fromtimestamp(newest / 1e6, UTC).date()
+        newest_day = datetime.fromtimestamp(newest / 1e6, UTC).date()
+        day = min(day, newest_day) if len(known) else newest_day
     log, items = job.given.log, job.given.items
     done = publish(ScoreJob(bundle=steps.bundle, interactions=log, items=items, out=steps.recs, run_date=day))
     manifest = done.manifest

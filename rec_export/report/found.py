@@ -94,12 +94,15 @@ def found(paths: tuple[Path, ...]) -> Found:
                 f"{path} holds nothing to report on; name a checkpoint, a bundle, a read root, what `evaluate --out`,"
                 " `ablate` or `find-lr` wrote, or a directory of such"
             )
-        pieces += [piece for piece in here if piece not in pieces]
-    seals = {sha256(p.path / "manifest.json"): p.weights for p in pieces if p.kind == "bundle"}
+        there = {(piece.kind, piece.path.resolve()) for piece in pieces}
+        pieces += [piece for piece in here if (piece.kind, piece.path.resolve()) not in there]
+    seals = {sha256(p.path / "manifest.json"): p for p in pieces if p.kind == "bundle"}
     near: dict[tuple[str, Path], Group] = {}
-    for piece in pieces:
-        weights = (piece.weights if piece.kind != "night" else seals.get(piece.weights or "")) or str(piece.path)
-        group = near.setdefault((weights, home(piece)), {})
+    for piece in sorted(pieces, key=lambda piece: piece.kind == "night"):  # a night looks for its bundle
+        bundle = seals.get(piece.weights or "") if piece.kind == "night" else None
+        weights = (piece.weights if piece.kind != "night" else bundle and bundle.weights) or str(piece.path)
+        group = next((group for group in near.values() if bundle in group.values()), None)
+        group = near.setdefault((weights, home(piece)), {}) if group is None else group
         if piece.kind in group:  # a second bundle of one checkpoint stands for itself
             group = near.setdefault((weights, piece.path), {})
         group[piece.kind] = piece

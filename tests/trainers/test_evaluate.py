@@ -92,15 +92,17 @@ def test_with_a_later_file_the_test_part_of_the_split_is_known(split_off: Path, 
     assert len(test.positive) == len(pd.read_parquet(shop / "future.parquet"))
 
 
-def test_a_log_that_has_gone_on_is_known_up_to_the_first_later_row(shop: Path, tmp_path: Path) -> None:
+def test_of_a_log_that_has_gone_on_the_held_out_rows_are_not_known(shop: Path, tmp_path: Path) -> None:
     for name in ("interactions.parquet", "config.yaml", "items.parquet", "users.parquet"):
         shutil.copy(shop / name, tmp_path)
     changes = "model={name: popular}", "data.split.by=none"
     done("train", tmp_path / "config.yaml", "--out", tmp_path / "ckpt", *(w for c in changes for w in ("--set", c)))
     log, later = tmp_path / "interactions.parquet", shop / "future.parquet"
     then = evaluation(tmp_path / "ckpt", "--test", later)
-    pd.concat([pd.read_parquet(log), pd.read_parquet(later)]).to_parquet(log)
-    assert evaluation(tmp_path / "ckpt", "--test", later) == then
+    old, new = pd.read_parquet(log), pd.read_parquet(later)
+    for whole in (pd.concat([old, new]), pd.concat([new[::2], old]), old[::-1]):
+        whole.to_parquet(log)
+        assert evaluation(tmp_path / "ckpt", "--test", later) == then
     assert then["model"]["warm"]["metrics"]["hr@10"]["mean"] > 0
 
 

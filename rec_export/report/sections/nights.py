@@ -1,7 +1,5 @@
 """Whether lists were fit to be published, and how they differ from those of the date before."""
 
-import math
-
 from matplotlib.axes import Axes
 
 from rec_export.churn import Churn, Moved, churn
@@ -104,9 +102,8 @@ def changes(found: Found) -> Section | None:
             blocks.append(Note(f"{label}: {error}"))
             continue
         everybody = diff.segments["all"]
-        kept = math.floor(1000 * everybody.overlap) / 10  # not all, where one user's list is another
         lines.append(
-            f"Users of {label} kept {kept:g}% of their items from {before.date} to {night.date};"
+            f"Users of {label} kept {everybody.overlap:.1%} of their items from {before.date} to {night.date};"
             f" {counted(diff.came, 'user')} came, {diff.left:,} left."
         )
         moved = [movers(label, diff)] if diff.entering or diff.leaving else []

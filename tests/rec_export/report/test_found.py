@@ -44,6 +44,15 @@ def test_of_models_of_the_same_weights_what_lies_together_is_one(gallery: Path, 
     assert [one.night is not None for one in told] == [False, False, True]
 
 
+def test_a_night_stands_with_the_bundle_that_made_it(gallery: Path, tmp_path: Path) -> None:
+    for part in ("bundle", "recs", "recs.control"):
+        shutil.copytree(gallery / part, tmp_path / part)
+    other = Path(shutil.copytree(gallery / "bundle", tmp_path / "abundle"))  # of the same weights, and found before it
+    (other / "manifest.json").write_text((other / "manifest.json").read_text() + "\n")
+    told = {one.bundle: one.night is not None for one in found((tmp_path,)).subjects}
+    assert told == {tmp_path / "bundle": True, other: False}
+
+
 def test_what_holds_nothing_is_refused_and_nothing_is_written_over(gallery: Path, tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     (tmp_path / "r.html").touch()
