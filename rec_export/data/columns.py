@@ -80,8 +80,10 @@ def times(column: pa.ChunkedArray, unit: TimeUnit, where: str) -> Int64:
     """Microseconds since 1970 UTC, int64 [R]. Numbers are epochs in `unit`; "auto" finds the one that gives dates."""
     missing = column.null_count
     if missing:
+        row = pc.index(column.is_null(), True).as_py() + 1
         raise DataError(
-            f"{missing:,} of {len(column):,} values of {where} are missing; fill them or leave the rows out"
+            f"{missing:,} of {len(column):,} values of {where} are missing, the first in row {row:,}; fill them or"
+            " leave the rows out"
         )
     kind = column.type
     if pa.types.is_string(kind) or pa.types.is_large_string(kind):

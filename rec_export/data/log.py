@@ -69,14 +69,15 @@ def read_events(source: Interactions, part: str | None = None) -> Events:
     for key in keys.values():
         comparable(key.ids)  # refuses what is beyond int64
     left = len(keys[source.user])
-    value = floats(column.pop(source.value), f"column {source.value!r} of {source.path}") if source.value else None
+    among = str(source.path) + " (rows with a user and an item)" * (left < rows)  # whose numbers are told
+    value = floats(column.pop(source.value), f"column {source.value!r} of {among}") if source.value else None
     return Events(
         user_id=keys[source.user],
         item_id=keys[source.item],
-        time=times(column.pop(source.time), source.time_unit, f"column {source.time!r} of {source.path}")
+        time=times(column.pop(source.time), source.time_unit, f"column {source.time!r} of {among}")
         if source.time
         else None,
-        value=checked(value, source),
+        value=checked(value, f"column {source.value!r} of {among}"),
         positive=np.ones(left, bool) if source.positive is None or value is None else value >= source.positive,
         part=column[part].combine_chunks() if part else None,
         dropped=rows - left,
@@ -93,13 +94,13 @@ def complete(table: pa.Table, source: Interactions) -> pa.Table:
     return table.filter(has)
 
 
-def checked(value: Float32 | None, source: Interactions) -> Float32 | None:
+def checked(value: Float32 | None, where: str) -> Float32 | None:
     """Values that are all there; a missing rating or weight is neither good nor bad."""
     missing = 0 if value is None else int(np.isnan(value).sum())
     if value is not None and missing:
         raise DataError(
-            f"{missing:,} of {len(value):,} values of column {source.value!r} of {source.path} are missing,"
-            f" the first in row {int(np.isnan(value).argmax()) + 1:,}; fill them or leave the rows out"
+            f"{missing:,} of {len(value):,} values of {where} are missing, the first in row"
+            f" {int(np.isnan(value).argmax()) + 1:,}; fill them or leave the rows out"
         )
     return value
 

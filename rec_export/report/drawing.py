@@ -33,6 +33,7 @@ DASHES: tuple[Dash, ...] = (
 """One fewer than colours, so that 42 series differ in one or the other."""
 VARIABLES = {INK: "--ink", MUTED: "--muted", LINE: "--line", **{c: f"--s{n}" for n, c in enumerate(SERIES)}}
 LONGEST = 30  # letters of a name
+LEGEND = 42  # characters of a line of a legend, which is as wide as the figure
 SIZE = 4.4, 2.9  # inches of 72 points; the page makes them as wide as there is room
 STYLE: dict[Any, Any] = {
     "svg.fonttype": "none",
@@ -80,7 +81,7 @@ def figure(draw: Callable[[Axes], None], caption: str, alt: str, size: tuple[flo
         draw(axes)
         legend = axes.get_legend()
         for said in legend.get_texts() if legend else ():
-            said.set_text(clipped(said.get_text()))
+            said.set_text(clipped(said.get_text(), LEGEND))
         file = io.StringIO()
         canvas.savefig(
             file, format="svg", transparent=True, metadata={"Date": None, "Creator": None, "Format": None, "Type": None}
@@ -88,9 +89,9 @@ def figure(draw: Callable[[Axes], None], caption: str, alt: str, size: tuple[flo
     return Figure(Markup(adapted(file.getvalue(), next(numbers), alt)), caption, alt)  # escaped here
 
 
-def clipped(name: str) -> str:
+def clipped(name: str, most: int = LONGEST) -> str:
     """A name as there is room for in a figure: of a path the end."""
-    return name if len(name) <= LONGEST else f"…{name[1 - LONGEST :]}"
+    return name if len(name) <= most else f"…{name[1 - most :]}"
 
 
 def adapted(svg: str, number: int, alt: str) -> str:

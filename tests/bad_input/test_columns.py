@@ -109,7 +109,7 @@ STAMPS = "repair them, set time_unit to us, or use the log without time"
         (
             "time",
             [None, None, *[1_700_000_000] * 298],
-            "2 of 300 values of @ are missing; fill them or leave the rows out",
+            "2 of 300 values of @ are missing, the first in row 1; fill them or leave the rows out",
         ),
         (
             "time",
@@ -142,6 +142,14 @@ def test_a_column_of_the_log_that_cannot_be_used(column: str, values: Any, sente
     where = f"column '{column}' of DIR/log.parquet"
     whole = sentence.replace("@", where) if "@" in sentence else f"{where} {sentence}"
     assert changed_log(place, **{column: values}) == error(65, whole)
+
+
+def test_rows_are_numbered_among_those_that_have_ids(place: Path) -> None:
+    users = [None, *log_columns()["user_id"][1:]]
+    told = "1 of 299 values of column 'time' of DIR/log.parquet (rows with a user and an item) are missing,"
+    assert changed_log(place, user_id=users, time=[1_700_000_000, None, *[1_700_000_000] * 298]) == error(
+        65, f"{told} the first in row 1; fill them or leave the rows out"
+    )
 
 
 def test_a_log_without_any_id(place: Path) -> None:
