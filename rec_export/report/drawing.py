@@ -33,7 +33,7 @@ DASHES: tuple[Dash, ...] = (
 """One fewer than colours, so that 42 series differ in one or the other."""
 VARIABLES = {INK: "--ink", MUTED: "--muted", LINE: "--line", **{c: f"--s{n}" for n, c in enumerate(SERIES)}}
 LONGEST = 30  # letters of a name
-LEGEND = 42  # characters of a line of a legend, which is as wide as the figure
+LEGEND = 33  # characters of a line of a legend: of the widest letters no more fit beside the axes
 SIZE = 4.4, 2.9  # inches of 72 points; the page makes them as wide as there is room
 STYLE: dict[Any, Any] = {
     "svg.fonttype": "none",

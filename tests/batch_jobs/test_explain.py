@@ -143,6 +143,12 @@ def test_a_user_of_whom_nothing_is_known_gets_a_fallback_that_says_so(
     assert "liked 0 items, met 0" in said.splitlines()  # and no empty table
 
 
+@pytest.mark.parametrize(("date", "late"), [(None, ""), ("2026-10-31T23:59:59+00:00", " of late")])
+def test_popularity_is_of_late_where_the_model_looks_at_time(date: str | None, late: str, told: dict[str, Any]) -> None:
+    said = Explained(**{**told, "served": False, "as_of": date}).text()
+    assert f"The list is what is popular{late}, without what the user has met." in said
+
+
 def test_members_of_an_ensemble_add_up_by_component(trained: Path) -> None:
     blueprint = Checkpoint.read(trained).blueprint.model_copy(update={"timeless": 0.0})
     head = Checkpoint.read(trained).towers.pair_head

@@ -36,6 +36,13 @@ def test_strange_dates_are_warned_of(seconds: int, said: str, shop: Path, tmp_pa
     assert [line for line in lines if line.startswith("WARNING") and said in line]
 
 
+@pytest.mark.parametrize(("positive", "hint"), [(1.0, False), (4.0, True)])
+def test_only_what_is_taken_for_stars_is_said_to_be(positive: float, hint: bool, shop: Path) -> None:
+    lines = looked(shop / "interactions.parquet", value="rating", positive=positive)
+    assert [f"liked from {positive:g}" in line for line in lines].count(True) == 1
+    assert any("as stars" in line for line in lines) == hint
+
+
 def test_dates_of_another_way_to_write_them_are_told_from_other_text(shop: Path, tmp_path: Path) -> None:
     log = pd.read_parquet(shop / "interactions.parquet")
     bought = pd.to_datetime(log.timestamp, unit="s").dt.strftime("%d.%m.%Y %H:%M")

@@ -73,6 +73,9 @@ def test_the_newest_items_are_looked_up_as_all_would_be(most: int, longest: int)
     history[7] = 2**40  # no item of the table
     history[::5] = history[::5].masked_fill(torch.arange(longest) == longest // 2, -1)  # an item that is hidden
     length[0] = -(2**63) + 5
+    encoder.met = vectors
+    assert encoder.look_up(history, length, most)[0].shape[1] == min(most, longest)  # no wider than the batch
+    encoder.met = None
     found, age, live = encoder.look_up(history, length, most)
     row, every_age, known = encoder.known(history, length)
     wanted = known & (every_age < most)

@@ -10,7 +10,8 @@ from safetensors.numpy import load_file
 
 from rec_export.checkpoint import Checkpoint
 from rec_export.data.log import Log
-from rec_export.models.bpr import ItemFactors
+from rec_export.models.bpr import ItemFactors, Spec
+from rec_export.towers import Sizes, TableSizes
 from rec_export.world import Timeline
 from tests.conftest import config_file, done, refusal, write_table
 from trainers.bpr import likings_of
@@ -24,6 +25,15 @@ def log(tmp_path: Path) -> Path:
     rng = np.random.default_rng(0)
     pairs = np.unique((rng.random((300, 2)) ** 2 * [30, 20]).astype(np.int64), axis=0)
     return write_table(tmp_path / "log.parquet", user_id=pairs[:, 0], item_id=pairs[:, 1])
+
+
+@pytest.mark.parametrize(("given", "with_order", "without"), [(None, 0.015, 0.03), (0.5, 0.5, 0.5)])
+def test_rows_are_held_back_more_where_order_means_nothing(
+    given: float | None, with_order: float, without: float
+) -> None:
+    spec, table = Spec(regularization=given), TableSizes(rows=3)
+    told = [spec.held_back(Sizes(users=table, items=table, ordered=ordered)) for ordered in (True, False)]
+    assert told == [with_order, without]
 
 
 def test_what_nobody_liked_yet_stands_with_the_least_liked(log: Path, tmp_path: Path) -> None:

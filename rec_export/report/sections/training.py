@@ -104,11 +104,11 @@ def losses(histories: Histories, loss: str, several: bool) -> Figure:
 
 def metrics(histories: Histories, outcomes: dict[str, Outcome], metric: str) -> Figure:
     """The metric that chose the epoch, and that of baselines, which are several where models had several logs."""
-    baselines: dict[str, dict[float, list[str]]] = {}  # by name and figure, the models that stand beside it
-    for label, outcome in outcomes.items():
+    baselines: dict[str, dict[float, int]] = {}  # by name and figure, the place of the first model beside it
+    for place, outcome in enumerate(outcomes.values()):
         for name, beside in list(outcome.held_out.items())[1:]:
             if metric in beside:
-                baselines.setdefault(name, {}).setdefault(beside[metric], []).append(label)
+                baselines.setdefault(name, {}).setdefault(beside[metric], place)
 
     def draw(axes: Axes) -> None:
         for place, (label, outcome) in enumerate(outcomes.items()):
@@ -126,11 +126,11 @@ def metrics(histories: Histories, outcomes: dict[str, Outcome], metric: str) -> 
                 fillstyle="none",
             )
         for name, figures in baselines.items():
-            for n, (value, labels) in enumerate(figures.items()):
+            for n, (value, place) in enumerate(figures.items()):
                 named = name if len(figures) == 1 else f"{name}, of the same colour"
                 axes.axhline(
                     value,
-                    color=MUTED if len(figures) == 1 else colour(list(outcomes).index(labels[0])),
+                    color=MUTED if len(figures) == 1 else colour(place),
                     linewidth=1,
                     linestyle=":" if name == "constant" else "--",
                     label="_" + named if n else named,  # what begins with _ is not in the legend

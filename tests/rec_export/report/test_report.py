@@ -143,6 +143,7 @@ def test_headlines_speak_of_every_model(gallery: Path, shop: Path, tmp_path: Pat
     sections = dict(re.findall(r'<section id="(\w+)".*?<p[^>]*>(.*?)</p>', text, re.DOTALL))
     for key, said in (("training", "learned"), ("times", "took"), ("quality", "ndcg@10 of")):
         assert sections[key].count(said) == 2, sections[key]
+    assert "trained popular does" not in text  # popularity is not remarked to be no better than itself
     assert together([*"abcdefgh"]) == "a b c d e f 2 more below."
 
 
@@ -238,6 +239,21 @@ def test_the_headline_of_parity_counts_the_recommender_too(
     cases = 1000 + sum(part["cases"] for part in told["parts"])
     line = f"in {cases:,} cases, off by 2.5e-01 at most{said}\n"
     assert line in done("report", bundle, "--out", tmp_path / "r.html")
+
+
+@pytest.mark.filterwarnings("error")  # a font that lacks a letter is the browser's affair
+@pytest.mark.parametrize("other", [0.2, 0.3])
+def test_baselines_are_drawn_once_for_each_log(other: float) -> None:
+    sizes = dict.fromkeys(("users", "items", "rows", "parameters", "seconds"), 1)
+    plan = Plan(epochs=2, metric="ndcg@10", lr=1, batch=1, loss="softmax")
+    outcomes, epochs = {}, {}
+    for name, popular in (("hybrid", 0.2), ("\u54c1" * 33, other)):
+        held_out = {"model": {"ndcg@10": 0.5}, "popular": {"ndcg@10": popular}}
+        outcomes[name] = Outcome(best_epoch=1, held_out=held_out, plan=plan, **sizes)
+        epochs[name] = [Epoch(phase="search", epoch=n, loss=1, held_out={"ndcg@10": 0.5}, seconds=1) for n in (1, 2)]
+    *_, drawn = curves(epochs, outcomes, dict.fromkeys(outcomes, "hybrid"))
+    told = ["popular, of the same colour" in drawn.svg, "\u54c1" * 33 in drawn.svg]
+    assert told == [other != 0.2, True]
 
 
 def test_models_that_are_trained_for_different_ends_do_not_share_an_axis() -> None:
