@@ -115,9 +115,9 @@ def score(shard_index: int | None, shard_count: int | None, dry_run: bool, as_js
 
     Defaults are those of the section `score` in the configuration that the model was trained with.
     """
-    from rec_export.progress import busy
+    from rec_export.progress import starting
 
-    with busy("starting"):
+    with starting(1400):
         job, share = score_job(**options), share_of(shard_index, shard_count)
     if dry_run:
         from batch_jobs.dry_run import dry_run as foretell
@@ -157,9 +157,9 @@ def score_job(run_date: datetime | None, rules: Path | None, **options: Any) -> 
 
 def publish_run(job: "ScoreJob", as_json: bool) -> None:
     """Run it, and say what came of it."""
-    from rec_export.progress import busy
+    from rec_export.progress import starting
 
-    with busy("starting"):
+    with starting(400):
         from batch_jobs.report import in_words, shortfall
         from batch_jobs.scoring import run
 
@@ -241,9 +241,9 @@ def nightly(
 
     What is not fit to be published is refused with exit code 80, and what is live stays live.
     """
-    from rec_export.progress import busy
+    from rec_export.progress import starting
 
-    with busy("starting"):
+    with starting(1800):
         from batch_jobs.night import NightlyJob, run
         from batch_jobs.night import share as make_share
         from rec_export.config import Config

@@ -24,6 +24,7 @@ from rec_export.errors import UsageError, shorten
 from rec_export.inputs import user_inputs
 from rec_export.metrics import Float64
 from rec_export.policy import Policy
+from rec_export.progress import in_parts, passed
 from rec_export.run_manifest import SOURCES
 from rec_export.runtime import Engine, Lossy, Runtime
 from rec_export.scorer import Model, Scorer
@@ -63,17 +64,27 @@ def run(job: ExplainJob) -> Explained:
     bundle = Bundle.read(subject.bundle)
     score_job = subject.score_job(job, bundle)
     how = score_job.scoring(bundle.manifest.blueprint.score, bundle.manifest.runtimes)
+    there = [form for form in ENGINES if form in bundle.manifest.runtimes and form in (*PORTABLE, how.runtime)]
+    with in_parts("explaining", len(there) + 3):
+        return explained(job, subject, bundle, score_job, how, there)
+
+
+def explained(
+    job: ExplainJob, subject: Subject, bundle: Bundle, score_job: ScoreJob, how: Scoring, there: list[Engine]
+) -> Explained:
+    """The same of a bundle that was read, by the engines that are there, as the parts of a step."""
     today = look(bundle, score_job)
+    passed()
     user, data = user_row(job.user, today), bundle.manifest.blueprint.data
     policy = ruled(today, score_job, data, how).policy
-    there = [form for form in ENGINES if form in bundle.manifest.runtimes and form in (*PORTABLE, how.runtime)]
-    models = {form: Model.of_bundle(bundle, form, CPU) for form in there}
-    scorers = {
-        form: Scorer(model, today.catalogue, today.world, today.eligible, policy, how.approximate)
-        for form, model in models.items()
-    }
+    models, scorers = {}, {}
+    for form in there:
+        models[form] = Model.of_bundle(bundle, form, CPU)
+        scorers[form] = Scorer(models[form], today.catalogue, today.world, today.eligible, policy, how.approximate)
+        passed()
     free = Policy(popularity_penalty=policy.popularity_penalty)  # a rule on scores, not on who gets what
     everything = Scorer(models[how.runtime], today.catalogue, today.world, today.eligible, free)
+    passed()
     out = kept_out(today, user, score_job, data, how, policy)
     return Explanation(bundle, how, today, user, everything, out).told(job, subject, scorers, score_job)
 

@@ -15,8 +15,11 @@ from batch_jobs.task import Task
 from batch_jobs.work import MadeWith, Work
 from rec_export.data.columns import Int64
 from rec_export.errors import DataError
+from rec_export.progress import passed
 from rec_export.run_manifest import PartFile
 from rec_export.scorer import Model, Scorer, chunks
+
+PREPARING = 3  # parts of setting up a PartMaker, at the end of which it says so by `passed`
 
 
 @final
@@ -29,9 +32,11 @@ class PartMaker:
         today, plan = task.today, task.plan
         model = Model.of_bundle(plan.bundle, plan.how.runtime, plan.device)
         refuse_another_bundle(plan)
+        passed()
         self.scorer = Scorer(
             model, today.catalogue, today.world, today.eligible, task.ruling.policy, plan.how.approximate
         )
+        passed()
         self.carrier = Carrier(task.job.place(), plan, self.scorer, task.work) if plan.how.incremental else None
 
     @classmethod

@@ -22,6 +22,7 @@ from rec_export.errors import (
     UsageError,
 )
 from rec_export.files import sha256
+from rec_export.progress import passed
 from rec_export.published import Published
 from rec_export.recs import UNKNOWN_RUN
 from rec_export.run_manifest import Facts, RunManifest, decided
@@ -49,13 +50,17 @@ def planned(job: ScoreJob) -> Plan:
     if job.expect_model_sha256 is not None:
         refuse_other_model(folder, job.expect_model_sha256)
     bundle = Bundle.read(folder if folder.exists() else job.bundle)
+    passed()
     how = job.scoring(bundle.manifest.blueprint.score, bundle.manifest.runtimes)
     if how.approximate and how.incremental:
         raise UsageError(
             "approximate lists cannot be carried over, as they also depend on other users; leave out approximate or"
             " incremental"
         )
-    hashes = {name: fingerprint(path) for name, path in job.inputs().items()}
+    hashes = {}
+    for name, path in job.inputs().items():
+        hashes[name] = fingerprint(path)
+        passed()
     sealed = sha256(bundle.folder / MANIFEST)
     whom = job.whom if job.users is not None else "all"  # where nobody is listed
     facts: Facts = {

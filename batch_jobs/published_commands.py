@@ -57,17 +57,16 @@ def status(recs: Path | str, staging: Path | None, as_json: bool) -> None:
 @click.option("--run-date", "days", type=DAY, multiple=True, help="A day to check.  [default: all]")
 def verify_run(recs: Path | str, days: tuple[datetime, ...]) -> None:
     """Check the published files in the read root RECS: hashes, counts, order, ranks, duplicates, scores."""
-    from rec_export.progress import busy
+    from rec_export.progress import starting
 
-    with busy("starting"):
+    with starting(1700):
         from batch_jobs.verify import verify_run as verify
         from rec_export.bucket import place_at
 
     place = place_at(recs)
     place.date(None)  # an empty root is a slip
     for day in [day.date().isoformat() for day in days] or place.dates():
-        with busy(f"checking {day}"):
-            found = verify(place, day)
+        found = verify(place, day)
         click.echo(
             f"run_date={day}: run {found.manifest.run_id}, {counted(found.users, 'user')},"
             f" {counted(found.rows, 'row')} and {counted(len(found.manifest.files), 'part')} as they were published"
@@ -150,9 +149,9 @@ def explain(run_date: datetime | None, rules: Path | None, as_json: bool, **opti
 
     TARGET is a bundle, a read root or a day of one, or the directory that `run` left.
     """
-    from rec_export.progress import busy
+    from rec_export.progress import starting
 
-    with busy("starting"):
+    with starting(1900):
         from batch_jobs.explain import run
         from batch_jobs.job import ExplainJob
         from rec_export.config import Config
@@ -162,8 +161,7 @@ def explain(run_date: datetime | None, rules: Path | None, as_json: bool, **opti
         options["rules"] = config.rules
         if config.rules.columns() and config.data.items is not None:  # as `nightly` does, which reads them there
             options["items"] = options["items"] or config.data.items.path
-    with busy("explaining"):
-        told = run(ExplainJob(run_date=run_date and run_date.date(), **options))
+    told = run(ExplainJob(run_date=run_date and run_date.date(), **options))
     click.echo(told.model_dump_json(indent=2) if as_json else told.text())
 
 
@@ -178,10 +176,10 @@ def diff(as_json: bool, **options: Any) -> None:
     A run is a read root (its newest day), the folder of a day in one, one that the gates refused
     (recs.control/failed/...), or any folder of parts.
     """
-    from rec_export.progress import busy
+    from rec_export.progress import starting
 
-    with busy("comparing"):
+    with starting(600):
         from batch_jobs.diff import DiffJob, lines, run
 
-        told = run(DiffJob(**options))
+    told = run(DiffJob(**options))
     click.echo(told.model_dump_json(indent=2) if as_json else "\n".join(lines(told)))

@@ -27,7 +27,7 @@ from rec_export.config import Retention
 from rec_export.data.read import refuse_changes
 from rec_export.errors import DataError, GateError
 from rec_export.files import storage_errors
-from rec_export.progress import busy, track
+from rec_export.progress import in_parts, passed, track
 from rec_export.recs import matched
 from rec_export.run_manifest import RunManifest
 from rec_export.stages import Stages
@@ -55,7 +55,7 @@ def run(job: ScoreJob, judge: Judge = structure, keep: Retention | None = None) 
     clock, stages = Clock(), Stages()
     place = destination_at(job.out, job.staging)
     recs, run_date = place.recs, job.run_date.isoformat()
-    with busy("checking the bundle"):
+    with in_parts("checking the bundle and the inputs", 1 + len(job.inputs())):
         plan = planned(job)
     stages.end("check the bundle")
     with place.claimed(anywhere=job.allow_world_writable), storage_errors(recs.local(run_date)):
@@ -66,9 +66,11 @@ def run(job: ScoreJob, judge: Judge = structure, keep: Retention | None = None) 
         if done is not None:
             return Scored(done, fresh=False)
         refuse_taken(place, plan, before, job.replace)
-        with busy("reading the log and tables"):
+        with in_parts("looking at today", 3):
             today = look(plan.bundle, job)
+            passed()
             ruling = ruled(today, job, plan.bundle.manifest.blueprint.data, plan.how)
+            passed()
             refuse_changes(plan.hashes, job.inputs())
         unknown = {"unknown_items": check_items(today, job), "unknown_users": strangers(today)}
         warn_of_a_short_log(today, job)
@@ -86,8 +88,9 @@ def run(job: ScoreJob, judge: Judge = structure, keep: Retention | None = None) 
             if plan.how.approximate:
                 draft = draft.model_copy(update={"approximate": measured(task, evidence.sample)})
             draft = draft.model_copy(update={"stages": stages.until("read back")})
-            with busy("judging"):
+            with in_parts("judging", 2):
                 manifest = judged(Candidate(recs, work.parts, draft, evidence, task), work, judge)
+                passed()
                 refuse_other_parts(work, manifest)
             if not place.publish(work.parts, manifest):
                 return Scored(recs.told(run_date, plan.run_id), fresh=False)

@@ -20,6 +20,7 @@ from rec_export.data.read import names_in
 from rec_export.data.vocab import UNKNOWN, Vocab
 from rec_export.errors import DataError, some
 from rec_export.machine import give_back
+from rec_export.progress import in_parts, passed
 from rec_export.world import Timeline, World
 
 log = logging.getLogger("rec_export")
@@ -36,20 +37,29 @@ class Today(NamedTuple):
 
 def look(bundle: Bundle, job: ScoreJob) -> Today:
     """Read today's files against the bundle's catalogue."""
+    with in_parts("reading the log and tables", 4):
+        return read(bundle, job)
+
+
+def read(bundle: Bundle, job: ScoreJob) -> Today:
+    """The same, as the parts of a step."""
     data = bundle.manifest.blueprint.data
     source = data.interactions.model_copy(update={"path": job.interactions})
     events = until(read_events(source), job)
     give_back()
+    passed()
     refuse_another_kind(bundle.catalogue.users.vocab, events.user_id.ids, job)
     if events.dropped:
         log.warning("%s rows of %s without a user or an item are left out", f"{events.dropped:,}", job.interactions)
     tables = {name: path for name, path in (("items", job.items), ("users", job.users)) if path is not None}
     attributes = {name: table_of(data, name, path) for name, path in tables.items()}
+    passed()
     user, item = events.user_id.present(), events.item_id.present()
     catalogue = Catalogue(
         bundle.catalogue.users.grown(together(user, attributes.get("users")), attributes.get("users")),
         bundle.catalogue.items.grown(together(item, attributes.get("items")), attributes.get("items")),
     )
+    passed()
     users, items = catalogue.users.vocab, catalogue.items.vocab
     rows = make_log(events, users, items)
     del events  # whose codes take as much as the rows

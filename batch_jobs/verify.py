@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 from batch_jobs.audit import Evidence, one_in
 from rec_export.errors import DataError, MissingInputError
+from rec_export.progress import track
 from rec_export.published import Published
 from rec_export.run_manifest import PartFile, RunManifest
 
@@ -38,7 +39,8 @@ def held(recs: Published, run_date: str) -> Verified:
         manifest = recs.told(run_date, str(recs.run_id(run_date)))
         if [path.name for path in paths] != [part.name for part in manifest.files]:
             raise DataError(f"{recs.where(run_date)} was changed while it was read; run the command again")
-        found = [evidence_of(path, part) for path, part in zip(paths, manifest.files, strict=True)]
+        parts = list(zip(paths, manifest.files, strict=True))
+        found = [evidence_of(*one) for one in track(parts, len(parts), f"checking {run_date}")]
     whole = Evidence.together(found)
     broken = "; ".join(f"{count:,} {kind}" for kind, count in whole.broken.items() if count)
     if broken:

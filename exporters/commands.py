@@ -68,9 +68,9 @@ def export(
     Nothing lossy is made unless --variants or --budget asks for it, and nothing lossy is run unless `score --runtime`,
     or score.runtime in the configuration, names it.
     """
-    from rec_export.progress import busy
+    from rec_export.progress import starting
 
-    with busy("starting"):
+    with starting(2700):
         from exporters.variants import wanted
 
     smaller, formats = wanted(variants, budget, test), tuple(dict.fromkeys(formats))
@@ -118,9 +118,9 @@ def run_and_say(
     opset: int = 20,
 ) -> None:
     """Export, and say what was proved."""
-    from rec_export.progress import busy
+    from rec_export.progress import starting
 
-    with busy("starting"):
+    with starting(400):
         from exporters.job import REPORT, ExportJob, run
         from exporters.report import Report
         from exporters.variants import PRICES, Prices
@@ -147,9 +147,9 @@ def run_and_say(
 @click.option("--json", "as_json", is_flag=True, help="Print the parity summary as JSON.")
 def verify(bundle: Path, device: str, case: Path | None, limit: float, as_json: bool) -> None:
     """Check every file of BUNDLE, then prove again, on this machine, that it computes the same as the trained model."""
-    from rec_export.progress import busy
+    from rec_export.progress import starting
 
-    with busy("starting"):
+    with starting(3100):
         from exporters.evidence import reproduced
         from exporters.job import verified
 

@@ -9,6 +9,7 @@ from exporters.cases import Arrays, Case, tower_cases
 from exporters.parts import Part
 from rec_export.catalogue import Catalogue, Side
 from rec_export.checkpoint import Blueprint
+from rec_export.progress import passed
 
 CASES = "parity/cases"
 
@@ -24,6 +25,7 @@ def write_corpus(folder: Path, parts: tuple[Part, Part, Part], blueprint: Bluepr
             for name, array in case.inputs.items()
         }
         save_file(arrays, path_of(folder, part))
+        passed()
 
 
 def corpus(folder: Path, part: Part, side: Side, blueprint: Blueprint, catalogue: Catalogue) -> list[Case]:

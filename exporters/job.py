@@ -39,7 +39,7 @@ from rec_export.device import device_of
 from rec_export.errors import DeviceError, ModelError
 from rec_export.files import new_directory
 from rec_export.held_out import HeldOut
-from rec_export.progress import busy, track
+from rec_export.progress import in_parts, passed, track
 from rec_export.record import Record
 from rec_export.runtime import FILES, Runtime
 from rec_export.sealed import listed, write_manifest
@@ -69,24 +69,25 @@ def run(job: ExportJob) -> Manifest:
         check_compiler()
     with new_directory(job.out) as folder:
         stages = Stages()
-        with busy("reading the checkpoint"):
-            checkpoint = Checkpoint.read(job.checkpoint)
+        checkpoint = Checkpoint.read(job.checkpoint)
         stages.end("read the checkpoint")
         blueprint = checkpoint.blueprint
         held_out = job.smaller and held_out_of(checkpoint, job.smaller)
         parts = parts_of(checkpoint.towers, blueprint)
         write_parts(parts, folder, job.formats, parity.labels(blueprint), job.opset)
         if "onnx" in job.formats:
-            with busy("exporting the recommender"):
+            with in_parts("exporting the recommender", 4):
                 item_vec = item_vectors(parts[1], checkpoint.catalogue, checkpoint.trend)
+                passed()
                 write_recommender(folder, item_vec, parity.labels(blueprint))
                 for part, side in zip(parts, checkpoint.catalogue, strict=False):
+                    passed()
                     write_features(folder, part, side, blueprint, parity.labels(blueprint))
         shutil.copyfile(job.checkpoint / "weights.safetensors", folder / "weights.safetensors")
         checkpoint.catalogue.write(folder)
         write_trend(checkpoint.trend, folder)
         stages.end("write the formats")
-        with busy("choosing what to prove it with"):
+        with in_parts("choosing what to prove it with", 2):
             write_corpus(folder, parts, blueprint, checkpoint.catalogue)
         report = proved(Opened(folder=folder, blueprint=blueprint, limit=job.limit), job.formats, job.out)
         report.write(folder / REPORT)
@@ -127,8 +128,9 @@ def verified(bundle: Path, device: str = "cpu", limit: float = LIMIT) -> tuple[M
     Raises DeviceError where the device is not there, ModelError or ParityError.
     """
     device_of(device)
-    with busy("checking the files"):
+    with in_parts("checking the files", 2):
         check_bundle(bundle)
+        passed()
         _, manifest, catalogue = Bundle.read(bundle)
     exported = Opened(folder=bundle, blueprint=manifest.blueprint, limit=limit)
     report = proved(exported, those_for(device, manifest.formats, bundle), bundle, device)

@@ -17,6 +17,7 @@ from rec_export.ensemble import Timeless, ensemble, without_time
 from rec_export.errors import MissingInputError, ModelError, UsageError
 from rec_export.files import sha256
 from rec_export.models import spec_of
+from rec_export.progress import in_parts, passed
 from rec_export.record import Record
 from rec_export.run_manifest import is_run
 from rec_export.towers import Head, ModelSpec, Sizes, Towers
@@ -86,13 +87,22 @@ class Checkpoint(NamedTuple):
         inner = folder / "checkpoint"  # where `run` puts it
         if not (folder / "spec.json").exists() and (inner / "spec.json").is_file():
             raise MissingInputError(f"{folder} is no checkpoint; did you mean {str(inner)!r}?")
+        with in_parts("reading the checkpoint", 4):
+            return cls.parsed(folder)
+
+    @classmethod
+    def parsed(cls, folder: Path) -> Self:
+        """The same of a folder that looks like one, as the parts of a step."""
         blueprint = Blueprint.read(folder / "spec.json")
         if blueprint.format != FORMAT:
             raise ModelError(f"{folder} has format {blueprint.format}, this version reads {FORMAT}; train again")
         towers = blueprint.build()
+        passed()
         read_weights(towers, folder / "weights.safetensors", blueprint.weights)
+        passed()
         for name, digest in blueprint.tables.items():
             check_file(folder / name, digest)
+        passed()
         sizes = blueprint.sizes
         catalogue = Catalogue.read(folder, sizes.users.rows, sizes.items.rows)
         return cls(blueprint, towers, catalogue, read_trend(folder))

@@ -9,6 +9,7 @@ import pyarrow as pa
 
 from rec_export.data.columns import Bool, Float32, Int64
 from rec_export.metrics import Float64
+from rec_export.progress import in_parts, passed
 from rec_export.record import Record
 from rec_export.run_lists import Lists, Pair, Run, coded
 from rec_export.run_manifest import SOURCES
@@ -122,8 +123,16 @@ class Churn(Record):
 
 def churn(before: Run, after: Run, kinds: dict[str, pa.Array] | None = None) -> Churn:
     """Compare two runs. `kinds`: ids of further segments of users, such as those with short histories."""
+    with in_parts("comparing the lists", 3):
+        return compared(before, after, kinds or {})
+
+
+def compared(before: Run, after: Run, kinds: dict[str, pa.Array]) -> Churn:
+    """The same, as the parts of a step."""
     pair = Pair.of(before, after)
+    passed()
     likeness = Likeness.of(pair)
+    passed()
     entering, leaving = moved(pair)
     ks = [
         run.manifest.k if run.manifest else int(lists.rank.max(initial=0))
@@ -138,7 +147,7 @@ def churn(before: Run, after: Run, kinds: dict[str, pa.Array] | None = None) -> 
         left=len(np.setdiff1d(pair.before.user, pair.after.user)),
         came=len(np.setdiff1d(pair.after.user, pair.before.user)),
         items=(len(np.unique(pair.before.item)), len(np.unique(pair.after.item))),
-        segments=segments(pair, likeness, kinds or {}),
+        segments=segments(pair, likeness, kinds),
         entering=entering,
         leaving=leaving,
         levels=LEVELS,

@@ -10,7 +10,7 @@ from rec_export.catalogue import Catalogue
 from rec_export.checkpoint import Checkpoint
 from rec_export.data.columns import Bool, Int64
 from rec_export.data.config import DataConfig, Interactions
-from rec_export.data.log import Events, make_log, read_events, select
+from rec_export.data.log import Events, make_log, read_events, select, without
 from rec_export.data.read import fingerprint
 from rec_export.data.source import Source
 from rec_export.data.split import Part
@@ -44,7 +44,7 @@ class HeldOut(NamedTuple):
         wanted = items.vocab.plus(test.item_id.present())
         liked = make_log(select(test, test.positive), users.vocab, wanted)
         width = items.table.num_rows + len(test.item_id.ids)
-        key = np.setdiff1d(liked.pairs(width), log.pairs(width))
+        key = without(liked.pairs(width), log.pairs(width))
         user = np.unique(key // width)
         if len(user) == 0:
             raise DataError(

@@ -57,9 +57,9 @@ def options(*some: Option) -> Option:
 @click.option("--device", default="auto", show_default=True, help="auto, cpu or cuda.")
 def run(out: Path, k: int | None, model: str, device: str, **given: Any) -> None:
     """Do the whole main job on LOG: guess its columns, train, export with proof, and score everybody."""
-    from rec_export.progress import busy
+    from rec_export.progress import starting
 
-    with busy("starting"):
+    with starting(1500):
         from rec_export.main_job import MainJob
         from rec_export.main_job import run as run_job
 

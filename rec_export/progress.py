@@ -1,18 +1,20 @@
 """How far a step has come: a row on a terminal, a line of log a minute elsewhere, silence when asked for.
 
-A row is a bar with the time that is left, or the time so far where nobody knows how much there is to do. Steps inside a
-step have their rows below.
+A row is a bar with the time that is left, as what is done has taken until now. Steps inside a step have their rows
+below.
 """
 
 import logging
+import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from contextvars import ContextVar
+from datetime import timedelta
 from typing import TypeVar, final
 
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, Task, TaskID, TextColumn, TimeRemainingColumn
+from rich.console import Console, RenderableType
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TaskID, TextColumn
 from rich.text import Text
 
 from rec_export.logs import is_json
@@ -23,7 +25,8 @@ PULSE = 1.0  # seconds; who waits for others says so as often, by `still_at`
 T = TypeVar("T")
 Watcher = Callable[[str, int, int], None]
 WATCHER: ContextVar[Watcher | None] = ContextVar("WATCHER", default=None)
-SCREEN: ContextVar[Progress | None] = ContextVar("SCREEN", default=None)  # the rows that are on the terminal
+
+SCREEN: ContextVar["Screen | None"] = ContextVar("SCREEN", default=None)  # the rows that are on the terminal
 
 
 def track(steps: Iterable[T], total: int, what: str, *, logged: bool = True) -> Iterator[T]:
@@ -62,60 +65,93 @@ def seen_on(console: Console) -> bool:
 
 
 @contextmanager
-def busy(what: str, console: Console | None = None) -> Iterator[None]:
-    """A step that cannot tell how far it has come: on a terminal how long it lasts already, elsewhere nothing."""
+def in_parts(what: str, parts: int, console: Console | None = None) -> Iterator[None]:
+    """A step of so many parts, each of which ends with `passed`: a row on a terminal, elsewhere nothing."""
     console = console or Console(stderr=True)
-    if not seen_on(console):
+    with row(what, parts, console, parted=True) if seen_on(console) else nullcontext():
         yield
-        return
-    with row(what, None, console):
+
+
+def passed(parts: int = 1) -> None:
+    """So many parts of the step that goes on are done, if it is one `in_parts` and seen."""
+    screen = SCREEN.get()
+    if screen is not None and screen.tasks and screen.tasks[-1].fields["parted"]:
+        screen.advance(screen.tasks[-1].id, parts)
+
+
+@contextmanager
+def measured(what: str, total: int, done: Callable[[], int], console: Console | None = None) -> Iterator[None]:
+    """A step that goes on by itself, also in other threads: a row on a terminal, which asks `done` how far it is."""
+    console = console or Console(stderr=True)
+    with row(what, total, console, done=done) if seen_on(console) else nullcontext():
         yield
+
+
+def starting(modules: int) -> AbstractContextManager[None]:
+    """The imports of a command: about so many modules, where nothing was imported for it yet."""
+    before = len(sys.modules)
+    return measured("starting", modules, lambda: len(sys.modules) - before)
 
 
 def bar(steps: Iterable[T], total: int, what: str, console: Console) -> Iterator[T]:
     """A bar that disappears when it is full."""
-    with row(what, total, console) as (progress, task):
-        yield from progress.track(steps, total=total, task_id=task)
+    with row(what, total, console) as (screen, task):
+        yield from screen.track(steps, total=total, task_id=task)
 
 
 @contextmanager
-def row(what: str, total: int | None, console: Console) -> Iterator[tuple[Progress, TaskID]]:
+def row(
+    what: str, total: int, console: Console, *, parted: bool = False, done: Callable[[], int] | None = None
+) -> Iterator[tuple["Screen", TaskID]]:
     """A row on the terminal while the block lasts, below those of the steps around it."""
     around = SCREEN.get()
     if around is not None:
-        task = around.add_task(what, total=total)
+        task = around.add_task(what, total=total, parted=parted, done=done)
         try:
             yield around, task
         finally:
             around.remove_task(task)
         return
-    columns = (TextColumn("{task.description}"), BarColumn(), Count(), Clock())
-    with Progress(*columns, console=console, transient=True) as progress:
-        SCREEN.set(progress)
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), Left())
+    with Screen(*columns, console=console, transient=True) as screen:
+        SCREEN.set(screen)
         try:
-            yield progress, progress.add_task(what, total=total)
+            yield screen, screen.add_task(what, total=total, parted=parted, done=done)
         finally:
             SCREEN.set(None)
 
 
 @final
-class Count(MofNCompleteColumn):
-    """How many of how many, where that is known."""
+class Screen(Progress):
+    """All rows; those of steps that go on by themselves are asked how far they are whenever they are drawn."""
 
-    def render(self, task: Task) -> Text:
-        """Such as 3/9."""
-        return Text("") if task.total is None else super().render(task)
+    def get_renderable(self) -> RenderableType:
+        """The rows as they are now."""
+        for task in self.tasks:
+            done = task.fields["done"]
+            if done is not None:
+                self.update(task.id, completed=min(done(), task.total or 0))
+        return super().get_renderable()
 
 
 @final
-class Clock(TimeRemainingColumn):
-    """The time that is left, or the time so far."""
+class Left(ProgressColumn):
+    """The time that is left, if what is to be done takes as long as what was done, each part alike."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.known: dict[TaskID, tuple[float, float]] = {}  # what was done when last asked, and the seconds until then
 
     def render(self, task: Task) -> Text:
-        """Such as 0:00:26."""
-        if task.total is None:
-            return Text(f"{task.elapsed or 0:.0f} s", style="progress.elapsed")
-        return super().render(task)
+        """Such as 0:00:26; before the first part is done, how long it lasts already."""
+        now = task.elapsed or 0.0
+        if task.completed != self.known.get(task.id, (0.0, 0.0))[0]:
+            self.known[task.id] = task.completed, now
+        done, then = self.known.get(task.id, (0.0, 0.0))
+        if not done or task.total is None:
+            return Text(f"{now:.0f} s", style="progress.elapsed")
+        left = then * (task.total - done) / done - (now - then)
+        return Text(f"{timedelta(seconds=max(0, round(left)))} left", style="progress.remaining")
 
 
 def lines(steps: Iterable[T], total: int, what: str) -> Iterator[T]:

@@ -16,9 +16,9 @@ def report(paths: tuple[Path, ...], out: Path, title: str | None) -> None:
 
     What belongs to one model is told by hashes; several models stand side by side.
     """
-    from rec_export.progress import busy
+    from rec_export.progress import starting
 
-    with busy("starting"):
+    with starting(800):
         from rec_export.report.job import ReportJob, run
 
     done = run(ReportJob(paths=paths, out=out, title=title))

@@ -16,6 +16,7 @@ from rec_export.data.vocab import UNKNOWN
 from rec_export.inputs import item_inputs, user_inputs
 from rec_export.machine import keep_freed
 from rec_export.policy import NO_RULES, Policy
+from rec_export.progress import measured
 from rec_export.runtime import Engine, Tower, load_tower
 from rec_export.topk import Seen
 from rec_export.topk.approximate import PILOTS
@@ -108,11 +109,16 @@ class Scorer:
     def item_vectors(self, trend: Tensor) -> Tensor:
         """The vectors of the items that are scored, float32 [N, Di], from the trends of all items, float32 [all, W]."""
 
+        reached = 0
+
         def told(item: Int64) -> Inputs:
+            nonlocal reached
+            reached += len(item)
             features = self.catalogue.items.features(item)
             return item_inputs(self.model.item_ports, features, trend[torch.from_numpy(item)], item)
 
-        return in_blocks(self.model.item_tower, told, self.items, self.model.device)
+        with measured("computing the items' vectors", len(self.items), lambda: reached):
+            return in_blocks(self.model.item_tower, told, self.items, self.model.device)
 
     def user_vectors(self, user: Int64) -> Tensor:
         """The vectors of users [B], float32 [B, Du]."""

@@ -20,7 +20,7 @@ from rec_export.errors import UsageError
 from rec_export.held_out import HeldOut, known_and_held_out, known_and_test, ways_to_hold_out
 from rec_export.metrics import Estimate, Float64, estimates
 from rec_export.models import spec_of
-from rec_export.progress import busy, track
+from rec_export.progress import in_parts, passed, track
 from rec_export.record import Record
 from rec_export.towers import ModelSpec
 from trainers.evaluate import EvaluateJob, judge, scorer_of
@@ -191,8 +191,11 @@ def trial(job: AblateJob, variant: Variant, config: Config, seed: int, tracker: 
 def judged(job: AblateJob, config: Config, out: Path, name: str) -> Trial:
     """The test metrics of a checkpoint, by user. Raises UsageError where it learned from other files."""
     checkpoint = Checkpoint.read(out)
-    with busy("preparing"):
-        held_out = HeldOut.of(checkpoint, *known_and_test(checkpoint, job.test))
+    with in_parts("preparing", 3):
+        rows = known_and_test(checkpoint, job.test)
+        passed()
+        held_out = HeldOut.of(checkpoint, *rows)
+        passed()
         scorer = scorer_of(checkpoint, held_out, device_of(job.device))
     ks = EvaluateJob(checkpoint=out, k=(job.k,), device=job.device, bootstrap=0)
     values = judge(by_model(scorer), held_out, ks, name).values

@@ -29,9 +29,9 @@ def train(
     dry_run: bool,
 ) -> None:
     """Train the model that the YAML file CONFIG describes."""
-    from rec_export.progress import busy
+    from rec_export.progress import starting
 
-    with busy("starting"):
+    with starting(1700):
         from rec_export.config import Config
         from rec_export.tracking import track_change
         from trainers.job import TrainJob, run
@@ -95,9 +95,9 @@ def train(
 @click.option("--json", "as_json", is_flag=True, help="Print everything as JSON.")
 def evaluate(checkpoint: Path, verbose: bool, as_json: bool, track: str | None, **options: Any) -> None:
     """Judge CHECKPOINT by full ranking, beside popular lists (of all time and recent) and random ones."""
-    from rec_export.progress import busy
+    from rec_export.progress import starting
 
-    with busy("starting"):
+    with starting(1800):
         from rec_export.tracking import Tracking
         from trainers.evaluate import EvaluateJob, run
         from trainers.tables import evaluation_lines
@@ -132,9 +132,9 @@ def ablate(
     variants: tuple[str, ...], changes: tuple[str, ...], track: str | None, as_json: bool, **options: Any
 ) -> None:
     """Train CONFIG, and variants of it alike, over several seeds; judge them, with paired intervals."""
-    from rec_export.progress import busy
+    from rec_export.progress import starting
 
-    with busy("starting"):
+    with starting(1800):
         from rec_export.tracking import track_change
         from trainers.ablate import AblateJob, Variant, run
         from trainers.tables import ablation_lines
@@ -159,9 +159,9 @@ def ablate(
 @click.option("--seeds", type=click.IntRange(min=1), default=3, show_default=True, help="Tests, which are averaged.")
 def find_lr(config: Path, out: Path, changes: tuple[str, ...], **options: Any) -> None:
     """Find a learning rate for CONFIG: let it grow batch by batch, and look where the loss falls fastest."""
-    from rec_export.progress import busy
+    from rec_export.progress import starting
 
-    with busy("starting"):
+    with starting(1700):
         from rec_export.config import Config
         from trainers.find_lr import FindLrJob, run
 
@@ -192,9 +192,9 @@ def tune(
     search: tuple[str, ...], changes: tuple[str, ...], track: str | None, as_json: bool, out: Path, **options: Any
 ) -> None:
     """Search for settings that do better on the validation rows of CONFIG; the same command goes on."""
-    from rec_export.progress import busy
+    from rec_export.progress import starting
 
-    with busy("starting"):
+    with starting(1800):
         from rec_export.tracking import track_change
         from trainers.tune import Choice, TuneJob, run
 

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from rec_export.checkpoint import modules
 from rec_export.metrics import gain
-from rec_export.progress import busy, track
+from rec_export.progress import in_parts, track
 from rec_export.record import Record
 from rec_export.towers import Towers
 from trainers.batches import Device
@@ -97,7 +97,7 @@ class Course(ABC):
             towers = self.evaluated()
             held_out: dict[str, float] = {}
             if validation is not None:
-                with busy(f"validating epoch {number}"):
+                with in_parts(f"validating epoch {number}", validation.parts):
                     held_out = self.group.broadcast(validation.measure(towers, self.held) if self.group.first else {})
             self.passed(loss, held_out)
             seconds = round(time.monotonic() - started, 2)

@@ -13,6 +13,7 @@ from rec_export.data.log import Log, make_log, select, vocabularies
 from rec_export.data.source import Source, counted
 from rec_export.data.vocab import Vocab
 from rec_export.machine import give_back
+from rec_export.progress import in_parts, passed
 from rec_export.world import Timeline
 
 
@@ -30,14 +31,24 @@ class Dataset(NamedTuple):
     @classmethod
     def of(cls, source: Source, learn: Bool) -> Self:
         """From the rows of the source that may be learned from; everything fitted is fitted on them alone."""
+        with in_parts("putting the tables together", 5):
+            return cls.made(source, learn)
+
+    @classmethod
+    def made(cls, source: Source, learn: Bool) -> Self:
+        """The same, as the parts of a step."""
         users, items = vocabularies(source.events, learn & counted(source.events, source.rated).positive)
+        passed()
         catalogue = Catalogue(
             side(users, source.users, source.config.users, source.config.interactions.user),
             side(items, source.items, source.config.items, source.config.interactions.item),
         )
+        passed()
         log = rows_known(make_log(select(source.events, learn), catalogue.users.vocab, catalogue.items.vocab))
         give_back()
+        passed()
         timeline = Timeline.of(log, catalogue.users.table.num_rows, catalogue.items.table.num_rows)
+        passed()
         features = catalogue.users.features(), catalogue.items.features()
         give_back()
         return cls(catalogue, len(log), log if source.rated else None, timeline, *features)

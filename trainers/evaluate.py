@@ -26,7 +26,7 @@ from rec_export.errors import UsageError
 from rec_export.files import new_directory, refuse_existing
 from rec_export.held_out import HeldOut, known_and_test, whole_log
 from rec_export.metrics import Estimate, Float64, auc, coverage, estimates, hits, per_user
-from rec_export.progress import busy, track
+from rec_export.progress import in_parts, passed, track
 from rec_export.record import Record
 from rec_export.scorer import Model, Scorer, chunks
 from rec_export.tracking import Tracking
@@ -125,9 +125,11 @@ def tell(tracker: Tracker, job: EvaluateJob, result: Evaluation) -> None:
 def evaluated(job: EvaluateJob, checkpoint: Checkpoint) -> Evaluation:
     """What comes out, written to job.out if asked for."""
     device = device_of(job.device)
-    known, test = known_and_test(checkpoint, job.test)
-    with busy("preparing"):
+    with in_parts("preparing", 3):
+        known, test = known_and_test(checkpoint, job.test)
+        passed()
         held_out = HeldOut.of(checkpoint, known, test)
+        passed()
         scorer = scorer_of(checkpoint, held_out, device)
         who = listers(scorer)
     other = opponent(job, checkpoint)

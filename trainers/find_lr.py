@@ -17,7 +17,7 @@ from rec_export.config import Config
 from rec_export.errors import UsageError
 from rec_export.files import new_directory, refuse_existing
 from rec_export.models import spec_of
-from rec_export.progress import busy, track
+from rec_export.progress import track
 from rec_export.record import Record
 from rec_export.towers import ModelSpec
 from rec_export.words import counted
@@ -84,8 +84,7 @@ def run(job: FindLrJob) -> RangeTest:
     result = judged(tests, job)
     with new_directory(job.out) as folder:
         result.write(folder / "range.json")
-        with busy("drawing"):
-            draw(result, folder / "range.png")
+        draw(result, folder / "range.png")
     return result
 
 

@@ -6,7 +6,6 @@ from rec_export.config import Config
 from rec_export.data.source import Source
 from rec_export.data.split import Part
 from rec_export.ensemble import Timeless, ensemble
-from rec_export.progress import busy
 from rec_export.towers import ModelSpec, Towers
 from rec_export.world import CONTEXT
 from trainers.batches import Device
@@ -129,8 +128,7 @@ class Trainer(NamedTuple):
         found = self.search(source)
         dataset = found.dataset
         if dataset is None:
-            with busy("planning the refit"):
-                dataset = Dataset.of(found.source, found.source.lessons(Part.TRAIN, Part.VALID))
+            dataset = Dataset.of(found.source, found.source.lessons(Part.TRAIN, Part.VALID))
         members, epochs = [] if found.towers is None else [found.towers], found.epochs
         for number in range(len(members), found.plan.seeds):
             plan = found.plan.model_copy(update={"epochs": found.best_epoch, "seed": found.plan.seed + number})

@@ -14,7 +14,7 @@ from rec_export.device import training_threads
 from rec_export.errors import UsageError
 from rec_export.files import files_below, new_directory, refuse_busy, refuse_existing, sha256
 from rec_export.models import spec_of
-from rec_export.progress import busy
+from rec_export.progress import in_parts, passed
 from rec_export.record import Record
 from rec_export.remark import remark
 from rec_export.towers import ModelSpec
@@ -93,7 +93,7 @@ def learned(job: TrainJob, source: Source | None, group: Group, tracker: Tracker
         fitted = Trainer(config, spec, group, journal, tracker).fit(source)
         outcome = outcome_of(fitted, round(time.monotonic() - started, 1))
         if profile is not None:
-            with busy("writing the checkpoint"):
+            with in_parts("writing the checkpoint", 4):
                 write(job, spec, fitted, outcome, source.hashes, profile)
     tell(tracker, job, outcome)
     return outcome
@@ -134,8 +134,11 @@ def write(
     config, chosen = job.config, fitted.plan
     with new_directory(job.out) as out:
         fitted.dataset.catalogue.write(out)
+        passed()
         write_trend(fitted.dataset.timeline.as_of(None, chosen.clock).trend(), out)
-        tables = files_below(out)
+        passed()
+        tables = {path.relative_to(out).as_posix(): sha256(path) for path in files_below(out)}
+        passed()
         blueprint = Blueprint(
             model={"name": config.model["name"], **spec.model_dump()},
             members=chosen.seeds,
@@ -149,7 +152,7 @@ def write(
             score=config.score,
             inputs=inputs,
             weights=write_weights(fitted.towers, out / "weights.safetensors"),
-            tables={path.relative_to(out).as_posix(): sha256(path) for path in tables},
+            tables=tables,
         )
         blueprint.write(out / "spec.json")
         outcome.write(out / "metrics.json")

@@ -1,6 +1,7 @@
 """How weights move: AdamW with a decay of its own for embeddings, and a row-wise form of it for long tables."""
 
 from collections.abc import Callable, Iterator, Sequence
+from inspect import unwrap
 from typing import Any, final
 
 import torch
@@ -28,6 +29,13 @@ class RowWiseAdamW(torch.optim.AdamW):
     a step, and of the memory beside the weights, does not follow the length of the table.
     """
 
+    # Without the wrappers that import torch's compiler: a second and 150 MB, and nobody compiles these methods.
+    add_param_group = unwrap(torch.optim.Optimizer.add_param_group)
+    zero_grad = unwrap(torch.optim.Optimizer.zero_grad)
+    state_dict = unwrap(torch.optim.Optimizer.state_dict)
+    load_state_dict = unwrap(torch.optim.Optimizer.load_state_dict)
+    move_others = unwrap(torch.optim.AdamW.step)
+
     @torch.no_grad()
     def step(self, closure: Callable[[], Any] | None = None) -> None:  # type: ignore[override]
         """Move the rows of long tables, and by torch's own AdamW all other weights."""
@@ -37,7 +45,7 @@ class RowWiseAdamW(torch.optim.AdamW):
                 if weight.grad is not None and weight.grad.is_sparse:
                     self.move_rows(weight, group)
                     weight.grad = None
-        super().step()
+        self.move_others()
 
     def move_rows(self, weight: Tensor, group: dict[str, Any]) -> None:
         """One step of the rows of a coalesced gradient."""

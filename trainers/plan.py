@@ -9,6 +9,7 @@ from rec_export.data.clock import Clock
 from rec_export.data.columns import DAY, Int64
 from rec_export.errors import UsageError
 from rec_export.metrics import RATING_NAMES, Float64, Targets, hits, per_user
+from rec_export.progress import track
 from rec_export.record import Record
 from rec_export.towers import ModelSpec
 from rec_export.world import Timeline, World, ragged
@@ -187,7 +188,7 @@ def popularity_contest(timeline: Timeline, clock: Clock) -> Contest:
     """How well the lists of each trend column told what users with a past liked next, over the last windows."""
     rng = np.random.default_rng(0)
     rows = []
-    for back in range(1, WINDOWS + 1):
+    for back in track(range(1, WINDOWS + 1), WINDOWS, "comparing popularity lists", logged=False):
         date = timeline.end - int(back * clock.horizon * DAY)
         world = timeline.as_of(date, clock)
         user, targets = window_targets(timeline, world, date + int(clock.horizon * DAY), rng)

@@ -10,6 +10,7 @@ from rec_export.data.columns import Int64
 from rec_export.data.log import Events, known, make_log
 from rec_export.inputs import attributes
 from rec_export.metrics import Float64
+from rec_export.progress import passed
 from rec_export.rating_metrics import rating_metrics, sums
 from rec_export.towers import Head, Towers
 from trainers.baselines import Biases, Pairs
@@ -29,6 +30,7 @@ class Values(Validation):
 
     def __init__(self, dataset: Dataset, plan: Plan, held_out: Pairs) -> None:
         self.dataset, self.plan, self.held_out = dataset, plan, held_out
+        self.parts = -(-len(held_out.user) // AT_ONCE)
         self.learned = Pairs.learned(dataset, plan.target)
         self.scale = Scale.of(self.learned.target)
 
@@ -73,6 +75,7 @@ def scores_of(head: Head, user_vec: Tensor, item_vec: Tensor, user: Int64, item:
     """The scores of pairs of vectors, float32 [U, Du], float32 [I, Di], places int64 [R] -> float64 [R]."""
     parts = []
     for at in range(0, len(user), AT_ONCE):
+        passed()
         rows, columns = (torch.from_numpy(place[at : at + AT_ONCE]).to(user_vec.device) for place in (user, item))
         parts.append(pair_scores(head, user_vec[rows], item_vec[columns]).double().cpu().numpy())
     return np.concatenate(parts) if parts else np.zeros(0)

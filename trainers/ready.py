@@ -11,7 +11,7 @@ from rec_export.data.split import Part
 from rec_export.errors import UsageError
 from rec_export.metrics import RATING_NAMES
 from rec_export.models import names, spec_class
-from rec_export.progress import busy
+from rec_export.progress import in_parts, passed
 from rec_export.towers import ModelSpec, Sizes
 from rec_export.world import CONTEXT
 from trainers.course import Course
@@ -81,24 +81,30 @@ class Ready(NamedTuple):
 
 def ready(config: Config, spec: ModelSpec, source: Source, group: Group) -> Ready:
     """Split if the configuration does not, plan, and make fresh towers."""
-    with busy("planning"):
+    with in_parts("planning", 7 if config.data.split.by == "none" else 4):
         return planned(config, spec, source, group)
 
 
 def planned(config: Config, spec: ModelSpec, source: Source, group: Group) -> Ready:
-    """The same, in silence."""
+    """The same, as the parts of a step."""
     everything, ahead = None, config.data.split.by not in PAIRS
     if config.data.split.by == "none":  # what is held out depends on whether time matters, and on nothing else
         everything = Dataset.of(source, source.lessons(Part.TRAIN))
+        passed()
         ahead = plan(everything, config.training, config.data.history, spec).clock.timed
+        passed()
         source = source.with_validation("time" if ahead else "random")
+        passed()
     dataset = Dataset.of(source, source.lessons(Part.TRAIN))
+    passed()
     chosen = plan(dataset, config.training, config.data.history, spec, ahead)
+    passed()
     if dataset.timeline.time is not None and not chosen.clock.timed and chosen.loss != "mse":
         held_out = f"what is held out is of any (data.split.by: {config.data.split.by})"
         why = held_out if config.data.split.by in PAIRS else "recent popularity foretells no more than that of all time"
         log.info("time is not looked at: %s", why)
     validation = validation_of(dataset, chosen, select(source.events, source.rows(Part.VALID)), spec)
+    passed()
     if validation is None and config.training.refit and source.rows(Part.VALID).any():
         log.warning("nobody who is learned from likes anything new in the validation rows; %d epochs", chosen.epochs)
         dataset = everything or Dataset.of(source, source.lessons(Part.TRAIN, Part.VALID))

@@ -16,7 +16,7 @@ from rec_export.data.source import Source
 from rec_export.data.split import Part
 from rec_export.ensemble import Timeless, ensemble
 from rec_export.metrics import gain
-from rec_export.progress import busy
+from rec_export.progress import in_parts
 from rec_export.towers import DotHead, ModelSpec, Towers
 from trainers.batches import Device
 from trainers.plan import Plan, plan
@@ -103,7 +103,7 @@ def weighed(
 def measured(towers: Towers, validation: Validation, state: Device) -> dict[str, float]:
     """The metrics of towers from the CPU."""
     modules(towers).to(state.device).eval()
-    with busy("weighing the model without time"):
+    with in_parts("weighing the model without time", validation.parts):
         found = validation.measure(towers, state)
     modules(towers).cpu()
     return found

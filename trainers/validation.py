@@ -9,10 +9,11 @@ import torch
 from torch import Tensor
 
 from rec_export.data.columns import Int64
-from rec_export.data.log import Events, make_log, select
+from rec_export.data.log import Events, make_log, select, without
 from rec_export.data.vocab import UNKNOWN
 from rec_export.inputs import item_inputs, user_inputs
 from rec_export.metrics import Targets, hits, per_user
+from rec_export.progress import passed
 from rec_export.towers import Towers
 from trainers.batches import Device
 from trainers.dataset import Dataset
@@ -26,6 +27,8 @@ NUMBERS = 1 << 32  # in the head, of all pairs
 
 class Validation(ABC):
     """Held-out rows that tell how well a model does."""
+
+    parts: int = 1  # of `measure`, at the end of each of which it says so by `passed`
 
     @abstractmethod
     def measure(self, towers: Towers, state: Device) -> dict[str, float]:
@@ -43,6 +46,7 @@ class Lists(Validation):
     def __init__(self, dataset: Dataset, plan: Plan, user: Int64, targets: Targets, at_once: int) -> None:
         self.dataset, self.user, self.targets, self.length = dataset, user, targets, plan.history
         self.at_once, self.recent = at_once, plan.recent
+        self.parts = -(-len(user) // at_once)
         self.world = dataset.timeline.as_of(None, plan.clock)
         self.ks = sorted({10, int(plan.metric.partition("@")[2])})
 
@@ -59,7 +63,7 @@ class Lists(Validation):
         width = dataset.timeline.items
         user = np.unique(held_out.user_row).astype(np.int64)
         seen = dataset.timeline.as_of(None, plan.clock).seen(user)
-        key = np.setdiff1d(held_out.pairs(width), user[seen.user()] * width + seen.item_row)
+        key = without(held_out.pairs(width), user[seen.user()] * width + seen.item_row)
         user = np.unique(key // width)
         if len(user) == 0:
             return None
@@ -96,6 +100,7 @@ class Lists(Validation):
         trained = self.dataset.catalogue.items.trained
         lists = []
         for at in range(0, len(self.user), self.at_once):
+            passed()
             user = self.user[at : at + self.at_once]
             scores = score(user)
             seen = self.world.seen(user)

@@ -2,15 +2,15 @@
 
 from itertools import islice
 
-from batch_jobs.maker import PartMaker
+from batch_jobs.maker import PREPARING, PartMaker
 from batch_jobs.parts import Shard
 from batch_jobs.task import Task
-from rec_export.progress import busy, track
+from rec_export.progress import in_parts, track
 
 
 def make(task: Task, shards: list[Shard]) -> None:
     """Make the parts of some shards."""
-    with busy("preparing to score"):
+    with in_parts("preparing to score", PREPARING):
         maker = PartMaker(task)
     portions = {shard: maker.portions(shard) for shard in shards}
     todo = track((user for shard in shards for user in portions[shard]), sum(map(len, portions.values())), "scoring")

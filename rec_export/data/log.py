@@ -12,6 +12,7 @@ from rec_export.data.keys import Keys
 from rec_export.data.read import read_table
 from rec_export.data.vocab import UNKNOWN, Vocab, ordered, shuffled
 from rec_export.errors import DataError
+from rec_export.progress import in_parts, passed
 
 
 class Events(NamedTuple):
@@ -60,12 +61,20 @@ class Log(NamedTuple):
 
 def read_events(source: Interactions, part: str | None = None) -> Events:
     """Read the log. Rows without a user or an item are left out and counted."""
+    with in_parts(f"reading {source.path.name}", 6):
+        return parsed(source, part)
+
+
+def parsed(source: Interactions, part: str | None) -> Events:
+    """The same, in silence."""
     columns = source.columns() + ([part] if part else [])
     table = read_table(source.path, columns, text=[source.user, source.item])
+    passed(3)  # of six, as it takes about half the time
     rows, table = table.num_rows, complete(table, source)
     column = {name: table[name] for name in table.column_names}
     del table  # so that each column goes when it is read
     keys = {name: Keys.of(column.pop(name), f"column {name!r} of {source.path}") for name in (source.user, source.item)}
+    passed(2)
     for key in keys.values():
         comparable(key.ids)  # refuses what is beyond int64
     left = len(keys[source.user])
@@ -103,6 +112,13 @@ def checked(value: Float32 | None, where: str) -> Float32 | None:
             f" {int(np.isnan(value).argmax()) + 1:,}; fill them or leave the rows out"
         )
     return value
+
+
+def without(some: Int64, known: Int64) -> Int64:
+    """The different numbers of `some` that are not in `known`, ascending; `known` may be long, as it is not sorted."""
+    left = np.append(np.unique(some), np.iinfo(np.int64).max)
+    place = np.searchsorted(left[:-1], known)
+    return np.delete(left[:-1], place[left[place] == known])
 
 
 def vocabularies(events: Events, keep: Bool) -> tuple[Vocab, Vocab]:

@@ -14,7 +14,7 @@ from rec_export.data.split import Part, Parts, split
 from rec_export.data.vocab import UNKNOWN, Vocab
 from rec_export.errors import DataError, some
 from rec_export.machine import give_back
-from rec_export.progress import busy
+from rec_export.progress import in_parts, passed
 
 PAIRS = ("random", "user", "last")  # the splits that divide pairs of a user and an item; the others divide rows
 
@@ -38,16 +38,19 @@ class Source(NamedTuple):
 
         `rated`: values are to be predicted, so what was not liked is held out and counted as well.
         """
-        with busy(f"reading {config.interactions.path.name}"):
+        with in_parts("reading the data", 6):
             return cls.parsed(config, rated)
 
     @classmethod
     def parsed(cls, config: DataConfig, rated: bool) -> Self:
-        """The same, in silence."""
+        """The same, as the parts of a step."""
         hashes = {name: fingerprint(path) for name, path in config.paths().items()}
+        passed()
         whole = read_events(config.interactions, config.split.column)
+        passed(3)  # of six, as most is there
         users = config.users and read_attributes(config.users)
         items = config.items and read_attributes(config.items)
+        passed()
         for table, keys, declared in ((users, whole.user_id, config.users), (items, whole.item_id, config.items)):
             if table is not None and declared is not None:
                 refuse_strangers(table, keys.ids, declared, config)

@@ -1,12 +1,16 @@
-"""On a terminal a person sees what is done, for how long, and what is left; elsewhere nothing."""
+"""On a terminal a person sees what is done and what is left of every step; elsewhere nothing."""
 
 import io
+import subprocess
+import sys
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 from rich.console import Console
+from rich.progress import Task
 
-from rec_export.progress import bar, busy
+from rec_export.progress import SCREEN, Left, bar, in_parts, measured, passed, starting
 from tests.conftest import command
 
 TINY = "--set", "model={name: pmf, dim: 2}", "--set", "training.epochs=1"
@@ -18,22 +22,107 @@ def heard(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("INFO", "rec_export")
 
 
-def test_a_step_inside_a_step_has_its_row_below_and_leaves_it_when_it_ends() -> None:
+def terminal() -> tuple[io.StringIO, Console]:
+    """What a person sees, and where to write it."""
     screen = io.StringIO()
-    console = Console(file=screen, force_terminal=True, width=80)
-    with busy("reading", console):
+    return screen, Console(file=screen, force_terminal=True, width=80)
+
+
+def completed() -> list[float]:
+    """How far the rows on the terminal are, the outermost first."""
+    screen = SCREEN.get()
+    assert screen is not None
+    screen.refresh()
+    return [task.completed for task in screen.tasks]
+
+
+def test_a_step_inside_a_step_has_its_row_below_and_leaves_it_when_it_ends() -> None:
+    screen, console = terminal()
+    with in_parts("reading", 3, console):
         for _ in bar(range(2), 2, "parts", console):
             shown = screen.getvalue()
-    assert ("reading" in shown, "0 s" in shown, "parts" in shown, "0/2" in shown) == (True,) * 4
+    assert ("reading" in shown, "0/3" in shown, "0 s" in shown, "parts" in shown, "0/2" in shown) == (True,) * 5
     last = screen.getvalue().rpartition("reading")[2]
     assert "parts" not in last
 
 
+def test_parts_are_counted_by_the_step_that_goes_on_and_by_no_other() -> None:
+    _, console = terminal()
+    passed()  # of nothing
+    with in_parts("outer", 3, console):
+        passed()
+        with in_parts("inner", 2, console):
+            passed(2)
+            assert completed() == [1, 2]
+            for _ in bar(range(1), 1, "steps", console):
+                passed()  # steps are counted by themselves
+                assert completed() == [1, 2, 0]
+        passed()
+        assert completed() == [2]
+
+
+def test_a_step_that_goes_on_by_itself_is_asked_how_far_it_is() -> None:
+    _, console = terminal()
+    done = 0
+    with measured("vectors", 10, lambda: done, console):
+        done = 4
+        assert completed() == [4]
+        done = 12  # more than was foretold
+        assert completed() == [10]
+
+
 def test_a_row_leaves_when_its_step_fails() -> None:
-    console = Console(file=io.StringIO(), force_terminal=True, width=80)
     for _ in range(2):  # the second one would be refused if the first were still there
-        with pytest.raises(ValueError, match="broken"), busy("reading", console), busy("parsing", console):
+        _, console = terminal()
+        with pytest.raises(ValueError, match="broken"), in_parts("reading", 1, console), in_parts("a", 1, console):
             raise ValueError("broken")
+
+
+def test_what_is_left_follows_from_what_was_done_and_runs_down_until_the_next_part() -> None:
+    clock, left = [0.0], Left()
+    task = Task(id=0, description="", total=4, completed=0, _get_time=clock.pop)  # type: ignore[arg-type]
+    task.start_time = 0.0
+    shown = []
+    for now, task.completed in ((3.0, 0), (10.0, 1), (14.0, 1), (50.0, 1), (60.0, 3)):
+        clock[:] = [now]
+        shown.append(left.render(task).plain)
+    assert shown == ["3 s", "0:00:30 left", "0:00:26 left", "0:00:00 left", "0:00:20 left"]
+
+
+def test_a_start_is_told_by_the_modules_that_it_brings(monkeypatch: pytest.MonkeyPatch) -> None:
+    _, console = terminal()
+    monkeypatch.setattr("rec_export.progress.Console", lambda **_: console)
+    with starting(1000):
+        completed()  # which may bring some of its own
+        before = completed()[0]
+        monkeypatch.setitem(sys.modules, "one", ModuleType("one"))
+        monkeypatch.setitem(sys.modules, "two", ModuleType("two"))
+        assert completed() == [before + 2]
+
+
+@pytest.mark.parametrize("name", ["train", "score"])
+def test_a_start_brings_about_as_many_modules_as_the_command_foretells(name: str) -> None:
+    place, words = {
+        "train": ("trainers.commands", ["nowhere.yaml", "--out", "x"]),
+        "score": ("batch_jobs.commands", ["nowhere", "--interactions", "nowhere", "--out", "x"]),
+    }[name]
+    code = f"""
+import sys
+from contextlib import contextmanager
+import rec_export.progress as progress
+import {place} as commands
+
+@contextmanager
+def starting(modules):
+    before = len(sys.modules)
+    yield
+    print((len(sys.modules) - before) / modules, file=sys.stdout, flush=True)
+
+progress.starting = starting
+commands.{name}.main({words!r}, standalone_mode=False)
+"""
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False).stdout
+    assert 0.8 < float(found.splitlines()[0]) < 1.25
 
 
 def test_a_terminal_is_told_of_every_step_of_a_training(
@@ -45,9 +134,10 @@ def test_a_terminal_is_told_of_every_step_of_a_training(
         "starting",
         "reading interactions.parquet",
         "planning",
+        "putting the tables together",
         "epoch 1",
         "validating epoch 1",
-        "planning the refit",
+        "writing the checkpoint",
     )
     assert [step for step in steps if step not in err] == []
     assert "search, epoch 1 of at most 1: loss" in err  # above the rows

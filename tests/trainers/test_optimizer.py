@@ -1,6 +1,8 @@
 """Long tables move row by row, all other weights by AdamW, and their mean is the one of every step."""
 
 import copy
+import subprocess
+import sys
 
 import pytest
 import torch
@@ -168,3 +170,18 @@ def test_a_module_of_long_tables_alone_has_a_mean_too() -> None:
     for number in range(EVERY):
         kept.after_step(last=number == EVERY - 1)
     torch.testing.assert_close(kept.module.get_parameter("weight").detach(), before + 1 - 0.5**EVERY)
+
+
+def test_an_optimizer_does_not_bring_torchs_compiler_which_costs_a_second_and_150_megabytes() -> None:
+    code = """
+import sys, torch
+from trainers.optimizer import RowWiseAdamW
+weight = torch.nn.Parameter(torch.ones(3))
+optimizer = RowWiseAdamW([weight], fused=True)
+weight.sum().backward()
+optimizer.step()
+optimizer.zero_grad()
+optimizer.load_state_dict(optimizer.state_dict())
+sys.exit("torch._dynamo" in sys.modules)
+"""
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
