@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from rec_export.churn import Churn, Moved, churn
 from rec_export.config import Config
-from rec_export.data.log import read_events
+from rec_export.data.log import different_pairs, read_events, select
 from rec_export.lists import plain
 from rec_export.record import Record
 from rec_export.run_lists import Run
@@ -35,9 +35,8 @@ def run(job: DiffJob) -> Churn:
 def by_length(config: Config) -> dict[str, pa.Array]:
     """The users of the log by how many different items they have liked."""
     events = read_events(config.data.interactions)
-    user, items = events.user_id.code.astype(np.int64), len(events.item_id.ids)
-    pairs = np.unique((user * items + events.item_id.code)[events.positive])
-    liked = np.bincount(pairs // items, minlength=len(events.user_id.ids))
+    pairs = different_pairs(select(events, events.positive))
+    liked = np.bincount(pairs // len(events.item_id.ids), minlength=len(events.user_id.ids))
     there = events.user_id.counts() > 0
     return {
         f"liked {name}": events.user_id.ids.filter(pa.array(there & (liked >= low) & (liked <= high)))

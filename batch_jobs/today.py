@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 from batch_jobs.job import ScoreJob
 from rec_export.bundle import Bundle
 from rec_export.catalogue import Catalogue
+from rec_export.data.broken import told
 from rec_export.data.columns import DAY, Bool, Int64, comparable
 from rec_export.data.config import Attributes, DataConfig
 from rec_export.data.entities import read_attributes
@@ -51,6 +52,8 @@ def read(bundle: Bundle, job: ScoreJob) -> Today:
     refuse_another_kind(bundle.catalogue.users.vocab, events.user_id.ids, job)
     if events.dropped:
         log.warning("%s rows of %s without a user or an item are left out", f"{events.dropped:,}", job.interactions)
+    if events.broken:
+        log.warning("rows of %s are left out: %s", job.interactions, told(events.broken))
     tables = {name: path for name, path in (("items", job.items), ("users", job.users)) if path is not None}
     attributes = {name: table_of(data, name, path) for name, path in tables.items()}
     passed()

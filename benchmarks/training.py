@@ -38,17 +38,23 @@ PEERS = {  # the environment, the script and its words
 }
 
 
+SMALL = """
+import resource, subprocess, sys
+code = subprocess.call(sys.argv[1:])
+print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)
+sys.exit(code)
+"""  # a process begins with the peak of the one that starts it, so that one is small
+
+
 def in_process(core: int, command: list[str]) -> tuple[Any, float]:
     """Run a command on one core: what it printed as JSON, and its peak memory in MB."""
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
-    pinned = ["taskset", "--cpu-list", str(core), *command]
-    process = subprocess.Popen(pinned, stdout=subprocess.PIPE, text=True, cwd=ROOT, env=environment)
-    assert process.stdout is not None
-    told = process.stdout.read()
-    _, status, usage = os.wait4(process.pid, 0)
-    if os.waitstatus_to_exitcode(status) != 0:
+    pinned = ["taskset", "--cpu-list", str(core), sys.executable, "-S", "-c", SMALL, *command]
+    told = subprocess.run(pinned, stdout=subprocess.PIPE, text=True, cwd=ROOT, env=environment, check=False)
+    if told.returncode != 0:
         raise SystemExit(f"failed: {' '.join(command)}")
-    return json.loads(told.splitlines()[-1]), usage.ru_maxrss / 1024
+    *_, found, kilobytes = told.stdout.splitlines()
+    return json.loads(found), int(kilobytes) / 1024
 
 
 def own(*words: object) -> list[str]:

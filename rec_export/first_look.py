@@ -5,13 +5,14 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from rec_export.data.broken import told
 from rec_export.data.columns import DAY, Int64, date, first, unit_of
 from rec_export.data.config import Attributes, DataConfig, Interactions
 from rec_export.data.keys import Keys
+from rec_export.data.log import different_pairs
 from rec_export.data.moments import perhaps_times
 from rec_export.data.read import left_out, names_in, parts_of, read_table, types_in
 from rec_export.data.source import Source
@@ -134,9 +135,11 @@ def notes(source: Source) -> Iterator[str]:
     """What is unusual in the log."""
     events = source.events
     single = int((events.user_id.counts() == 1).sum())
-    pairs = len(np.unique(events.user_id.code.astype(np.int64) * len(events.item_id.ids) + events.item_id.code))
+    pairs = len(different_pairs(events))
     if events.dropped:
-        yield f"Note      {events.dropped:,} rows without a user or an item are left out"
+        yield f"Note      rows left out: {events.dropped:,} without a user or an item"
+    if events.broken:
+        yield f"Note      rows left out, as you asked: {told(events.broken)}"
     if not events.positive.all():
         yield f"Note      {int((~events.positive).sum()):,} events are seen but not liked"
     if len(events.positive) > pairs:

@@ -37,6 +37,14 @@ COLUMNS = (
         metavar="FLOAT",
         help="Values from this on are likings, such as 4 of 5 stars; lower ones only tell what was met.",
     ),
+    click.option(
+        "--bad-rows",
+        type=click.Choice(["refuse", "leave-out"]),
+        default="refuse",
+        show_default=True,
+        callback=lambda _, __, value: value.replace("-", "_"),
+        help="Rows whose time or value is missing or none.",
+    ),
 )
 Option = Callable[[Callable[..., None]], Callable[..., None]]
 

@@ -13,6 +13,7 @@ from rec_export.data.source import Source
 from rec_export.device import training_threads
 from rec_export.errors import UsageError
 from rec_export.files import files_below, new_directory, refuse_busy, refuse_existing, sha256
+from rec_export.machine import give_back
 from rec_export.models import spec_of
 from rec_export.progress import in_parts, passed
 from rec_export.record import Record
@@ -90,6 +91,7 @@ def learned(job: TrainJob, source: Source | None, group: Group, tracker: Tracker
     with kept(job.out, facts, job.resume) if group.first else nullcontext() as journal, training_threads():
         tracker.parameters(settings_of(config) | {"inputs": source.hashes})
         profile = Profile.measured(source) if group.first else None  # before there are tables beside what it counts
+        give_back()
         fitted = Trainer(config, spec, group, journal, tracker).fit(source)
         outcome = outcome_of(fitted, round(time.monotonic() - started, 1))
         if profile is not None:

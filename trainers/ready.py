@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from rec_export.config import Config
+from rec_export.data.broken import told
 from rec_export.data.log import Events, select
 from rec_export.data.source import PAIRS, Source
 from rec_export.data.split import Part
@@ -58,7 +59,10 @@ def read_source(config: Config, spec: ModelSpec) -> Source:
         raise UsageError(
             "training.loss is mse, but the log has no value to predict; name its column in data.interactions.value"
         )
-    return Source.read(config.data, rated=predicts)
+    source = Source.read(config.data, rated=predicts)
+    if source.events.broken:
+        log.warning("rows of %s are left out: %s", config.data.interactions.path, told(source.events.broken))
+    return source
 
 
 def validation_of(dataset: Dataset, chosen: Plan, later: Events, spec: ModelSpec) -> Validation | None:

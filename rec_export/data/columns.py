@@ -108,12 +108,19 @@ def times(column: pa.ChunkedArray, unit: TimeUnit, where: str) -> Int64:
 
 
 def parsed(column: pa.ChunkedArray, where: str) -> pa.ChunkedArray:
-    """Timestamps from ISO 8601 text; a zone, where given, is honoured."""
-    for kind in (pa.timestamp("us"), pa.timestamp("us", "UTC")):
+    """Timestamps from ISO 8601 text; a zone, where given, is honoured. Text that is all numbers gives numbers."""
+    for kind in (pa.timestamp("us"), pa.timestamp("us", "UTC"), pa.int64(), pa.float64()):
         try:
             return pc.cast(column, kind)
         except pa.ArrowInvalid:
             continue
+    number = np.isfinite(numbers_in(column))
+    if 2 * int(number.sum()) > len(column):
+        row = int(number.argmin())
+        raise DataError(
+            f"{int((~number).sum()):,} of {len(column):,} values of {where} are no numbers, as the others are, the"
+            f" first being {some([column[row].as_py()])} in row {row + 1:,}; repair them or leave the rows out"
+        )
     strange = [text for text in pc.unique(column).to_pylist() if not is_time(text)]
     raise DataError(
         f"{where} holds text that is no ISO 8601 time ({len(strange):,} different values), the first being"
@@ -153,9 +160,31 @@ def epochs(values: npt.NDArray[np.int64] | npt.NDArray[np.float64], unit: str, w
 
 def unit_of(column: pa.ChunkedArray, unit: TimeUnit) -> str | None:
     """The unit in which a column of numbers is read; None where it holds dates or text."""
-    if not (pa.types.is_integer(column.type) or pa.types.is_floating(column.type)):
+    kind = column.type
+    if pa.types.is_string(kind) or pa.types.is_large_string(kind):
+        values = numbers_in(column)
+        if 2 * int(np.isfinite(values).sum()) <= len(values):
+            return None
+    elif pa.types.is_integer(kind) or pa.types.is_floating(kind):
+        values = np.asarray(column.drop_null().cast(pa.float64(), safe=False))
+    else:
         return None
-    return guess_unit(np.asarray(column.drop_null().cast(pa.float64())), "") if unit == "auto" else unit
+    return usual_unit(values) if unit == "auto" else unit
+
+
+def numbers_in(column: pa.ChunkedArray) -> npt.NDArray[np.float64]:
+    """Text as numbers, float64 [R]; NaN for what is none."""
+    return pd.to_numeric(column.to_pandas(), errors="coerce").to_numpy(np.float64)
+
+
+def usual_unit(values: npt.NDArray[np.float64]) -> str | None:
+    """The unit in which most values lie between 1990 and 2100; None where there is none. NaN is looked over."""
+    here = values[np.isfinite(values)]
+    for unit, size in PER_SECOND.items():
+        inside = (here >= EARLIEST.timestamp() * size) & (here < LATEST.timestamp() * size)
+        if 2 * int(inside.sum()) > len(here):
+            return unit
+    return None
 
 
 def guess_unit(values: npt.NDArray[np.int64] | npt.NDArray[np.float64], where: str) -> str:

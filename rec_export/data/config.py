@@ -26,6 +26,11 @@ class Interactions(Record):
         default="keep",
         description="which rows of one user and item count, liked or not",
     )
+    bad_rows: Literal["refuse", "leave_out"] = Field(
+        default="refuse",
+        description="rows without a time or a value that is declared, or with what is none; leave_out also leaves out"
+        " rows of the future. Half of all rows at most may be bad",
+    )
 
     @model_validator(mode="after")
     def each_column_means_one_thing(self) -> Self:

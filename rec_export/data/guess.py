@@ -3,12 +3,13 @@
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import final
+from typing import Literal, final
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from rec_export.data.broken import complete, refused_in_full, without_broken
 from rec_export.data.columns import Float32, floats, times
 from rec_export.data.config import Attributes, DataConfig, Interactions, TimeUnit
 from rec_export.data.moments import moments_of
@@ -77,6 +78,7 @@ class Given(Record):
     time_unit: TimeUnit = "auto"
     value: str | None = None
     positive: float | None = None
+    bad_rows: Literal["refuse", "leave_out"] = "refuse"
 
     def columns(self) -> dict[str, str | None]:
         """The log's columns that were named."""
@@ -140,13 +142,15 @@ def guess_log(given: Given, table: pa.Table, roles: Mapping[str, str | None]) ->
     assert item is not None
     if table[user].null_count or table[item].null_count:  # as they are where a part has no such column
         refuse_other_tables(path, (user, item))
-    fields = {"path": path, **roles, "time_unit": given.time_unit}
-    rest = Interactions.of(fields, f"the columns of {path}")
-    if time is not None:
-        times(table[time], given.time_unit, f"column {time!r} of {path}")  # refuses what would land in 1970
-    positive = given.positive
-    if value is not None and positive is None:
-        positive = threshold(value, floats(table[value], f"column {value!r} of {path}"))
+    fields = {"path": path, **roles, "time_unit": given.time_unit, "bad_rows": given.bad_rows}
+    rest, positive = Interactions.of(fields, f"the columns of {path}"), given.positive
+    if given.bad_rows == "leave_out":
+        table, _ = without_broken(complete(table, rest), rest)
+    with refused_in_full(rest):
+        if time is not None:
+            times(table[time], given.time_unit, f"column {time!r} of {path}")  # refuses what would land in 1970
+        if value is not None and positive is None:
+            positive = threshold(value, floats(table[value], f"column {value!r} of {path}"))
     return rest.model_copy(update={"positive": positive})
 
 

@@ -4,8 +4,8 @@ from typing import NamedTuple, final
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
+from rec_export.data.broken import complete, refused_in_full, without_broken
 from rec_export.data.columns import Bool, Float32, Int32, Int64, comparable, floats, times
 from rec_export.data.config import Interactions, Minimum
 from rec_export.data.keys import Keys
@@ -25,6 +25,7 @@ class Events(NamedTuple):
     positive: Bool
     part: pa.Array | None  # the split column, where one is named
     dropped: int  # rows without a user or an item, left out
+    broken: dict[str, int]  # rows left out as they cannot be read, by what is wrong with them
 
 
 @final
@@ -71,14 +72,22 @@ def parsed(source: Interactions, part: str | None) -> Events:
     table = read_table(source.path, columns, text=[source.user, source.item])
     passed(3)  # of six, as it takes about half the time
     rows, table = table.num_rows, complete(table, source)
+    dropped, bad = rows - table.num_rows, dict[str, int]()
+    if source.bad_rows == "leave_out":
+        table, bad = without_broken(table, source)
     column = {name: table[name] for name in table.column_names}
     del table  # so that each column goes when it is read
+    with refused_in_full(source):
+        among = f"{source.path}{' (rows with a user and an item)' * (dropped > 0)}"  # whose numbers are told
+        return converted(column, source, part, among)._replace(dropped=dropped, broken=bad)
+
+
+def converted(column: dict[str, pa.ChunkedArray], source: Interactions, part: str | None, among: str) -> Events:
+    """The rows of columns, which are taken out of the dictionary. Raises DataError for what cannot be read."""
     keys = {name: Keys.of(column.pop(name), f"column {name!r} of {source.path}") for name in (source.user, source.item)}
     passed(2)
     for key in keys.values():
         comparable(key.ids)  # refuses what is beyond int64
-    left = len(keys[source.user])
-    among = str(source.path) + " (rows with a user and an item)" * (left < rows)  # whose numbers are told
     value = floats(column.pop(source.value), f"column {source.value!r} of {among}") if source.value else None
     return Events(
         user_id=keys[source.user],
@@ -87,20 +96,13 @@ def parsed(source: Interactions, part: str | None) -> Events:
         if source.time
         else None,
         value=checked(value, f"column {source.value!r} of {among}"),
-        positive=np.ones(left, bool) if source.positive is None or value is None else value >= source.positive,
+        positive=np.ones(len(keys[source.user]), bool)
+        if source.positive is None or value is None
+        else value >= source.positive,
         part=column[part].combine_chunks() if part else None,
-        dropped=rows - left,
+        dropped=0,
+        broken={},
     )
-
-
-def complete(table: pa.Table, source: Interactions) -> pa.Table:
-    """The rows that have a user and an item. Raises DataError where there are none."""
-    has = pc.and_(*(pc.invert(pc.is_null(table[name], nan_is_null=True)) for name in (source.user, source.item)))
-    if pc.all(has).as_py():
-        return table
-    if not pc.any(has).as_py():
-        raise DataError(f"no row of {source.path} has both a user ({source.user}) and an item ({source.item})")
-    return table.filter(has)
 
 
 def checked(value: Float32 | None, where: str) -> Float32 | None:
@@ -119,6 +121,13 @@ def without(some: Int64, known: Int64) -> Int64:
     left = np.append(np.unique(some), np.iinfo(np.int64).max)
     place = np.searchsorted(left[:-1], known)
     return np.delete(left[:-1], place[left[place] == known])
+
+
+def different_pairs(events: Events) -> Int64:
+    """A number for each different pair of a user and an item, user code x items + item code, ascending."""
+    key = events.user_id.code * np.int64(len(events.item_id.ids)) + events.item_id.code
+    key.sort()  # where it is, and not by np.unique, which takes ten times as long
+    return key[np.append(True, key[1:] != key[:-1])] if len(key) else key
 
 
 def vocabularies(events: Events, keep: Bool) -> tuple[Vocab, Vocab]:
@@ -193,4 +202,5 @@ def at(events: Events, row: Int64) -> Events:
         events.positive[row],
         None if events.part is None else events.part.take(pa.array(row)),
         events.dropped,
+        events.broken,
     )

@@ -4,9 +4,10 @@ from datetime import UTC, datetime
 from typing import Self, final
 
 import numpy as np
+from pydantic import Field
 
 from rec_export.data.columns import DAY, Bool, Float32, Int64, date
-from rec_export.data.log import Events
+from rec_export.data.log import Events, different_pairs
 from rec_export.data.source import Source, counted
 from rec_export.data.split import Part
 from rec_export.data.vocab import UNKNOWN, Vocab
@@ -31,9 +32,8 @@ class Tail(Record):
     share: tuple[float, ...]  # of all rows, those of the busiest BUSIEST
 
     @classmethod
-    def measured(cls, owner: Int64) -> Self:
-        """From the user or item of each row, int64 [R], numbered from 0."""
-        rows = np.bincount(owner)
+    def measured(cls, rows: Int64) -> Self:
+        """From the rows of each user or item, int64 [n]; who has none is not counted."""
         rows = rows[rows > 0]
         place = np.floor(np.log2(rows)).astype(np.int64)
         falling = np.cumsum(np.sort(rows)[::-1]) / rows.sum()
@@ -67,6 +67,7 @@ class Profile(Record):
     density: float  # share of all pairs of a user and an item that met
     liked: int  # rows that are likings
     without_ids: int  # rows left out as they name no user or no item
+    broken: dict[str, int] = Field(default_factory=dict)  # rows left out by data.interactions.bad_rows, and why
     repeats: int  # rows left out by data.interactions.repeats
     parts: dict[str, int]  # rows of train, valid and test
     below_minimum: int  # rows of train and valid left out by data.minimum
@@ -83,9 +84,8 @@ class Profile(Record):
     def measured(cls, source: Source) -> Self:
         """From all that was read."""
         events, whole = source.events, source.whole
-        user, item = (keys.code.astype(np.int64) for keys in (whole.user_id, whole.item_id))
-        pairs = len(np.unique(user * (item.max() + 1) + item))
-        users, items = Tail.measured(user), Tail.measured(item)
+        pairs = len(different_pairs(whole))
+        users, items = (Tail.measured(keys.counts()) for keys in (whole.user_id, whole.item_id))
         known, lessons = source.rows(Part.TRAIN, Part.VALID), source.lessons(Part.TRAIN, Part.VALID)
         days, activity = activity_of(whole)
         named = whole.item_id.present()
@@ -98,6 +98,7 @@ class Profile(Record):
             density=pairs / (users.count * items.count),
             liked=int(whole.positive.sum()),
             without_ids=whole.dropped,
+            broken=whole.broken,
             repeats=len(whole.positive) - len(events.positive),
             parts={part.name.lower(): int((source.parts == part).sum()) for part in Part},
             below_minimum=int(known.sum() - lessons.sum()),
@@ -114,9 +115,12 @@ class Profile(Record):
 
 def of_likings(events: Events, among: Bool) -> Bool:
     """The rows whose user and whose item have a liking among some rows, bool [R]."""
-    liked = among & events.positive
-    user, item = events.user_id.code, events.item_id.code
-    return np.isin(user, np.unique(user[liked])) & np.isin(item, np.unique(item[liked]))
+    liked, kept = among & events.positive, np.ones(len(among), bool)
+    for keys in (events.user_id, events.item_id):
+        there = np.zeros(len(keys.ids), bool)
+        there[keys.code[liked]] = True
+        kept &= there[keys.code]
+    return kept
 
 
 def activity_of(events: Events) -> tuple[int | None, tuple[int, ...]]:

@@ -18,6 +18,7 @@ def events(time: list[int] | None) -> Events:
         positive=np.array([True, True, True, False, True, True]),
         part=None,
         dropped=0,
+        broken={},
     )
 
 

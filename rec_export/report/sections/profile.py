@@ -56,13 +56,14 @@ def left_out(profiles: dict[str, Profile]) -> Table:
     for label, one in profiles.items():
         reasons = {
             "no user or no item in the row": one.without_ids,
+            **{f"row {what} (data.interactions.bad_rows)": n for what, n in one.broken.items()},
             "repeats of a user and an item (data.interactions.repeats)": one.repeats,
             "fewer rows than data.minimum asks of a user or item": one.below_minimum,
             "disliked rows of users or items without any liking": one.unliked or 0,
             "held out for validation (learned from in the refit, if there was one)": one.parts.get("valid", 0),
             "held out for the test": one.parts.get("test", 0),
         }
-        total = max(one.rows + one.without_ids, 1)
+        total = max(one.rows + one.without_ids + sum(one.broken.values()), 1)
         rows += [
             (text(label), text(why), count(n), Cell(f"{n / total:.2%}", n / total)) for why, n in reasons.items() if n
         ]

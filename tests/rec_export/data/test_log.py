@@ -33,6 +33,7 @@ def events(rows: list[Row], timed: bool = True) -> Events:
         positive=np.array(positive),
         part=None,
         dropped=0,
+        broken={},
     )
 
 
