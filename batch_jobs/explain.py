@@ -1,6 +1,7 @@
 """One user's list, and why it is so: from the same files, by the same code, as the lists that `score` publishes."""
 
 from datetime import UTC, datetime
+from itertools import islice
 from typing import NamedTuple, get_args
 
 import numpy as np
@@ -160,6 +161,7 @@ class Explanation(NamedTuple):
             history=self.history(),
             liked=int(self.today.world.length(self.user)[0]),
             met=len(set(self.today.world.seen(self.user).item_row.tolist())),
+            disliked=self.disliked(),
             list=mine,
             hidden=self.hidden(ranking, places, max(places[: job.shown], default=0), served),
             asked=tuple(
@@ -238,6 +240,14 @@ class Explanation(NamedTuple):
             )
             for row in rows
         )
+
+    def disliked(self) -> tuple[str | int, ...]:
+        """What the user met last without liking it, the newest first."""
+        timeline, user = self.today.world.timeline, int(self.user[0])
+        liked = set(timeline.item_row[timeline.start[user] : self.today.world.stop[user]].tolist())
+        met = dict.fromkeys(reversed(self.today.world.seen(self.user).item_row.tolist()))
+        ids = self.today.catalogue.items.vocab.ids
+        return tuple(self.id_of(ids, row) for row in islice((row for row in met if row not in liked), HISTORY))
 
     def hidden(self, ranking: Ranking, places: list[int], last: int, served: bool) -> tuple[Hidden, ...]:
         """The best items that would stand in the list before a place, but were met or are kept out by a rule."""

@@ -98,6 +98,7 @@ class Explained(Record):
     history: tuple[Met, ...]  # the newest first
     liked: int
     met: int  # items, liked or not
+    disliked: tuple[Id, ...] = ()  # of what was met and not liked, the newest first
     list: tuple[Place, ...]
     hidden: tuple[Hidden, ...]
     asked: tuple[Wanted, ...]
@@ -111,6 +112,7 @@ class Explained(Record):
         for part in (
             *self.head(),
             self.history_table() if self.history else f"liked {self.liked:,} items, met {self.met:,}",
+            *([f"met and not liked, the newest: {', '.join(map(plain, self.disliked))}"] if self.disliked else []),
             "",
             *self.list_part(),
             *self.hidden_part(),

@@ -9,9 +9,10 @@ from typing import final
 from rec_export.checkpoint import Blueprint, write_trend, write_weights
 from rec_export.config import Config
 from rec_export.data.profile import Profile
+from rec_export.data.read import fingerprint
 from rec_export.data.source import Source
 from rec_export.device import training_threads
-from rec_export.errors import UsageError
+from rec_export.errors import OutputExistsError, UsageError
 from rec_export.files import files_below, new_directory, refuse_busy, refuse_existing, sha256
 from rec_export.machine import give_back
 from rec_export.models import spec_of
@@ -65,13 +66,32 @@ class Outcome(Record):
 def run(job: TrainJob, source: Source | None = None, group: Group = ALONE) -> Outcome:
     """Train and write job.out, which is done by the first process of a group; MLflow is told, if asked for.
 
-    `source` is what job.config.data says, if it was read already.
+    `source` is what job.config.data says, if it was read already. What job.resume finds done already is left as it is.
     """
+    done = group.broadcast(finished(job) if group.first and job.resume else None)
+    if done is not None:
+        return done
     if group.first:
         refuse_existing(job.out)
         refuse_busy(lock_of(job.out))
     with tracked(job.config.tracking if group.first else None, job.out.name, "train") as tracker:
         return learned(job, source, group, tracker)
+
+
+def finished(job: TrainJob) -> Outcome | None:
+    """How the training that is to be resumed went, where it has ended; None where it has not.
+
+    Raises OutputExistsError where another one lies there.
+    """
+    if not all((job.out / name).is_file() for name in ("config.yaml", "spec.json", "metrics.json")):
+        return None
+    files = {name: fingerprint(path) for name, path in job.config.data.paths().items()}
+    same = (job.out / "config.yaml").read_text(encoding="utf-8") == job.config.dump()
+    if not same or Blueprint.read(job.out / "spec.json").inputs != files:
+        how = "on other files" if same else "with another configuration"
+        raise OutputExistsError(f"{job.out} was trained {how}; name a new directory or remove it first")
+    log.info("%s is trained already, with this configuration and on these files", job.out)
+    return Outcome.read(job.out / "metrics.json")
 
 
 def learned(job: TrainJob, source: Source | None, group: Group, tracker: Tracker) -> Outcome:

@@ -13,7 +13,7 @@ from rec_export.data.broken import complete, refused_in_full, without_broken
 from rec_export.data.columns import Float32, floats, times
 from rec_export.data.config import Attributes, DataConfig, Interactions, TimeUnit
 from rec_export.data.moments import moments_of
-from rec_export.data.read import left_out, names_in, parts_of, read_table
+from rec_export.data.read import left_out, names_in, parts_of, read_table, types_in
 from rec_export.errors import DataError, UsageError, shorten
 from rec_export.record import Record
 
@@ -90,8 +90,9 @@ def guess_data(given: Given) -> DataConfig:
 
     Raises UsageError for all together that cannot be told.
     """
-    whole, slips = log_table(given.log, given.columns()), []
-    roles = roles_of(dict(zip(whole.column_names, whole.schema.types, strict=True)), given.columns())
+    refuse_empty(given.columns())
+    roles, slips = roles_of(types_in(given.log), given.columns()), []
+    whole = log_table(given.log, roles)
     unsaid = [what for what in NEEDED if roles[what] is None]
     if unsaid:
         slips.append(untold(given.log, unsaid))
@@ -111,14 +112,18 @@ def guess_data(given: Given) -> DataConfig:
     return DataConfig(interactions=log, **tables).relative_to(Path.cwd())
 
 
-def log_table(path: Path, given: Mapping[str, str | None]) -> pa.Table:
-    """All of a log, with the fields of objects that were named. Raises UsageError where a name is empty or a slip."""
+def refuse_empty(given: Mapping[str, str | None]) -> None:
+    """Raise UsageError where a name is empty."""
     empty = next((what for what, name in given.items() if name == ""), None)
     if empty is not None:
         without = "; to learn without time, remove `time` from what `rec-export init` writes" if empty == "time" else ""
         raise UsageError(f"--{empty} is empty; name a column, or leave --{empty} out to have it guessed{without}")
+
+
+def log_table(path: Path, roles: Mapping[str, str | None]) -> pa.Table:
+    """All of a log, with the fields of objects that stand for something. Raises UsageError where a name is a slip."""
     table = read_table(path, None)
-    inside = [name for name in dict.fromkeys(given.values()) if name and name not in table.column_names]
+    inside = [name for name in dict.fromkeys(roles.values()) if name and name not in table.column_names]
     if inside:  # objects; or a slip, which is refused
         table = pa.table([*table.columns, *read_table(path, inside).columns], [*table.column_names, *inside])
     return table
@@ -204,8 +209,12 @@ def untold(path: Path, unsaid: list[str]) -> str:
 
 
 def match(known: tuple[str, ...], names: list[str]) -> str | None:
-    """The first name that is known, whatever its case and dashes, and the type that RecBole writes behind it."""
-    plain = {name.lower().replace("-", "_").replace(" ", "_").partition(":")[0]: name for name in reversed(names)}
+    """The first name that is known, whatever its case and dashes, and the type that RecBole writes behind it.
+
+    The field `id` of the objects in `user` is `user.id`, which `user_id` is taken for if no column is called so.
+    """
+    inside_first = sorted(reversed(names), key=lambda name: "." not in name)  # what comes later is what is meant
+    plain = {re.sub(r"[-. ]", "_", name.lower()).partition(":")[0]: name for name in inside_first}
     return next((plain[name] for name in known if name in plain), None)
 
 

@@ -58,8 +58,12 @@ def test_what_the_user_has_met_is_told_with_the_place_it_would_have(
     told: dict[str, Any], shop: Path, user: str
 ) -> None:
     log = pq.read_table(shop / "interactions.parquet")
-    met = set(log.filter(pc.equal(log["user_id"], user))["item_id"].to_pylist())
-    assert told["met"] == len(met)
+    mine = log.filter(pc.equal(log["user_id"], user))
+    met = set(mine["item_id"].to_pylist())
+    liked = set(mine.filter(pc.greater_equal(mine["rating"], 4))["item_id"].to_pylist())
+    assert (told["met"], told["liked"]) == (len(met), len(liked))
+    assert 0 < len(told["disliked"]) == min(10, len(met - liked))
+    assert set(told["disliked"]) <= met - liked
     assert {one["item"] for one in told["history"]} <= met
     assert {one["item"] for one in told["hidden"]} <= met
     assert not {one["item"] for one in told["list"]} & met

@@ -161,3 +161,18 @@ def test_who_interrupts_a_training_is_told_how_it_goes_on(
             raise KeyboardInterrupt
     told = [line for line in caplog.messages if "goes on" in line]
     assert told == [f"{how} goes on after the last epoch that was saved"]  # once: before that nothing was saved
+
+
+def test_what_has_ended_already_is_not_trained_again(tmp_path: Path) -> None:
+    path, out = config(tmp_path, {"name": "pmf", "dim": 2}, epochs=1), tmp_path / "checkpoint"
+    first = command("train", path, "--out", out, "--resume")
+    before = contents(out)
+    again = command("train", path, "--out", out, "--resume")
+    assert (first.code, again.code, again.out, contents(out)) == (0, 0, first.out, before)
+    assert "is trained already, with this configuration and on these files" in again.err
+    assert command("train", path, "--out", out).code == 73  # as nobody asked for what is there
+    other = command("train", path, "--out", out, "--resume", "--set", "training.seed=8")
+    assert (other.code, "with another configuration" in other.err) == (73, True)
+    write_table(tmp_path / "log.parquet", user_id=[1, 1, 2], item_id=[1, 2, 1], time=[1_600_000_000] * 3)
+    other = command("train", path, "--out", out, "--resume")
+    assert (other.code, "on other files" in other.err, contents(out)) == (73, True, before)

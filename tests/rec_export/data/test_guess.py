@@ -1,5 +1,6 @@
 """Columns, units and thresholds are guessed as a person would read them."""
 
+import json
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -180,3 +181,15 @@ def test_the_id_of_a_table_is_called_as_in_the_log(tmp_path: Path) -> None:
     table = guess_attributes(path, "who", USER)
     assert table is not None
     assert table.id == "who"
+
+
+def test_fields_of_objects_are_known_by_the_names_of_both(tmp_path: Path) -> None:
+    lines = [
+        {"user": {"id": n % 3, "name": "x"}, "track": {"id": f"t{n}"}, "played-at": 1_700_000_000 + n} for n in range(9)
+    ]
+    path = tmp_path / "plays.jsonl"
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
+    log = guess_data(Given(log=path)).interactions
+    assert (log.user, log.item, log.time) == ("user.id", "track.id", "played-at")
+    path.write_text("".join(json.dumps({**line, "user_id": 7}) + "\n" for line in lines), encoding="utf-8")
+    assert guess_data(Given(log=path)).interactions.user == "user_id"  # what stands above is meant first
