@@ -10,6 +10,7 @@ from rec_export.data.log import Events, select
 from rec_export.data.source import PAIRS, Source
 from rec_export.data.split import Part
 from rec_export.errors import UsageError
+from rec_export.machine import give_back
 from rec_export.metrics import RATING_NAMES
 from rec_export.models import names, spec_class
 from rec_export.progress import in_parts, passed
@@ -25,6 +26,7 @@ from trainers.rating_validation import Values
 from trainers.validation import Lists, Validation
 
 log = logging.getLogger("rec_export")
+MANY = 1_000_000  # rows; with more, tables are made once more for the refit, a second for 4 million, to save their room
 
 
 def trainer_of(spec: ModelSpec) -> Callable[[ModelSpec, Sizes, Dataset, Plan, Group], Course]:
@@ -76,7 +78,7 @@ class Ready(NamedTuple):
     """All that a search for the best epoch needs."""
 
     source: Source
-    everything: Dataset | None  # all rows, where they were looked at to find out how to split
+    everything: Dataset | None  # all rows, where they were looked at to find out how to split, and are not too many
     dataset: Dataset
     plan: Plan
     validation: Validation | None
@@ -98,6 +100,9 @@ def planned(config: Config, spec: ModelSpec, source: Source, group: Group) -> Re
         ahead = plan(everything, config.training, config.data.history, spec).clock.timed
         passed()
         source = source.with_validation("time" if ahead else "random")
+        if len(source.events.positive) > MANY:
+            everything = None  # made again for the refit
+            give_back()
         passed()
     dataset = Dataset.of(source, source.lessons(Part.TRAIN))
     passed()
