@@ -20,6 +20,7 @@ from batch_jobs.plan import Plan
 from batch_jobs.work import MadeWith
 from rec_export.data.columns import Bool, Int64, comparable
 from rec_export.scorer import Scorer
+from rec_export.sets import distinct
 from rec_export.topk.contract import Allowed, Listed, Seen
 
 SIZE = 16  # bytes of a basis: chance does not make two of them equal
@@ -86,7 +87,7 @@ class Digits(NamedTuple):
     def of(cls, lists: Seen, users: int) -> Self:
         """Of lists of places."""
         width = int(lists.item_row.max(initial=0)) + 1
-        pair = np.unique(lists.user() * width + lists.item_row)
+        pair = distinct(lists.user() * width + lists.item_row)
         return cls(np.searchsorted(pair, np.arange(users + 1) * width), pair % width)
 
     def told(self, row: int) -> bytes:

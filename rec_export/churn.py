@@ -13,6 +13,7 @@ from rec_export.progress import in_parts, passed
 from rec_export.record import Record
 from rec_export.run_lists import Lists, Pair, Run, coded
 from rec_export.run_manifest import SOURCES
+from rec_export.sets import distinct, in_both, without
 
 PERSISTENCE = 0.9  # p of rank-biased overlap: the first ten places have 86% of the weight
 SHOWN = 15  # items that enter and leave most
@@ -33,7 +34,7 @@ class Likeness(NamedTuple):
         """Rank-biased overlap, extrapolated: Webber, Moffat and Zobel 2010, A Similarity Measure for Indefinite
         Rankings (ACM TOIS 28), equation 32, with the agreement of lists of two lengths after their equation 28.
         """
-        both = np.intersect1d(pair.before.user, pair.after.user)
+        both = in_both(pair.before.user, pair.after.user)
         one, other = (frame(lists, both) for lists in (pair.before, pair.after))
         deepest = int(max(one["rank"].max(), other["rank"].max(), 1)) if len(both) else 1
         size = [np.bincount(table["user"], minlength=len(both)) for table in (one, other)]
@@ -144,9 +145,9 @@ def compared(before: Run, after: Run, kinds: dict[str, pa.Array]) -> Churn:
         k=(ks[0], ks[1]),
         sampled=not pair.whole,
         both=len(likeness.user),
-        left=len(np.setdiff1d(pair.before.user, pair.after.user)),
-        came=len(np.setdiff1d(pair.after.user, pair.before.user)),
-        items=(len(np.unique(pair.before.item)), len(np.unique(pair.after.item))),
+        left=len(without(pair.before.user, pair.after.user)),
+        came=len(without(pair.after.user, pair.before.user)),
+        items=(len(distinct(pair.before.item)), len(distinct(pair.after.item))),
         segments=segments(pair, likeness, kinds),
         entering=entering,
         leaving=leaving,
@@ -172,7 +173,7 @@ def segments(pair: Pair, likeness: Likeness, kinds: dict[str, pa.Array]) -> dict
 
 def moved(pair: Pair) -> tuple[tuple[Moved, ...], tuple[Moved, ...]]:
     """The items whose share of the lists grew most, and those whose share fell most; of users in both runs."""
-    both = np.intersect1d(pair.before.user, pair.after.user)
+    both = in_both(pair.before.user, pair.after.user)
     shares = []
     for lists in (pair.before, pair.after):
         counts = np.bincount(lists.item[np.isin(lists.user, both)], minlength=len(pair.items))

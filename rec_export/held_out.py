@@ -10,13 +10,14 @@ from rec_export.catalogue import Catalogue
 from rec_export.checkpoint import Checkpoint
 from rec_export.data.columns import Bool, Int64
 from rec_export.data.config import DataConfig, Interactions
-from rec_export.data.log import Events, make_log, read_events, select, without
+from rec_export.data.log import Events, make_log, read_events, select
 from rec_export.data.read import fingerprint
 from rec_export.data.source import Source
 from rec_export.data.split import Part
 from rec_export.data.vocab import UNKNOWN, Vocab
 from rec_export.errors import DataError, UsageError
 from rec_export.metrics import Targets
+from rec_export.sets import distinct, without
 from rec_export.world import Timeline
 
 LENGTHS = {"<=3": (0, 3), "4-10": (4, 10), "11-30": (11, 30), ">30": (31, 2**62)}  # items that a warm user has liked
@@ -45,7 +46,7 @@ class HeldOut(NamedTuple):
         liked = make_log(select(test, test.positive), users.vocab, wanted)
         width = items.table.num_rows + len(test.item_id.ids)
         key = without(liked.pairs(width), log.pairs(width))
-        user = np.unique(key // width)
+        user = distinct(key // width)
         if len(user) == 0:
             raise DataError(
                 "no held-out row is a liking that is new to its user, as what the log holds is known; there is nothing"

@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from rec_export.data.columns import Bool, Int64
 from rec_export.record import Record
+from rec_export.sets import distinct
 
 Float64 = npt.NDArray[np.float64]
 NAMES = ("hr", "recall", "ndcg", "mrr")
@@ -97,5 +98,5 @@ def estimates(values: dict[str, Float64], draws: int, seed: int = 0) -> dict[str
 
 def coverage(lists: Int64, k: int, items: int) -> float:
     """The share of all items that stand in somebody's first k."""
-    shown = np.unique(lists[:, :k])
+    shown = distinct(lists[:, :k])
     return round(float((shown >= 0).sum()) / max(items, 1), 5)

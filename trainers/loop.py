@@ -12,6 +12,7 @@ from rec_export.errors import EnvironmentMissingError, TrainingError
 from rec_export.histories import HistoryEncoder
 from rec_export.machine import keep_freed
 from rec_export.progress import track
+from rec_export.sets import distinct
 from rec_export.towers import Head, ModelSpec, Sizes, Towers
 from trainers.averaging import Averaged, part_of, prefixed
 from trainers.batches import Device, pair_scores, read_by
@@ -138,7 +139,7 @@ class Run(Course):
         if self.squares is not None:
             return self.squares.loss(batch, state, plan.id_dropout)
         assert drawn is not None
-        met = np.unique(batch.history[batch.history >= 0])
+        met = distinct(batch.history[batch.history >= 0])
         for encoder in history_encoders(towers):
             encoder.meet(state.inputs_of(state.tensor(met), batch.moment, plan.id_dropout))
         owner, target, weight = (state.tensor(column) for column in (batch.owner, batch.target, batch.weight))

@@ -9,11 +9,12 @@ import torch
 from torch import Tensor
 
 from rec_export.data.columns import Int64
-from rec_export.data.log import Events, make_log, select, without
+from rec_export.data.log import Events, make_log, select
 from rec_export.data.vocab import UNKNOWN
 from rec_export.inputs import item_inputs, user_inputs
 from rec_export.metrics import Targets, hits, per_user
 from rec_export.progress import passed
+from rec_export.sets import distinct, without
 from rec_export.towers import Towers
 from trainers.batches import Device
 from trainers.dataset import Dataset
@@ -61,10 +62,10 @@ class Lists(Validation):
         known = (held_out.user_row != UNKNOWN) & (held_out.item_row != UNKNOWN)
         held_out = held_out.where(known & (held_out.user_row < users.trained) & (held_out.item_row < items.trained))
         width = dataset.timeline.items
-        user = np.unique(held_out.user_row).astype(np.int64)
+        user = distinct(held_out.user_row).astype(np.int64)
         seen = dataset.timeline.as_of(None, plan.clock).seen(user)
         key = without(held_out.pairs(width), user[seen.user()] * width + seen.item_row)
-        user = np.unique(key // width)
+        user = distinct(key // width)
         if len(user) == 0:
             return None
         own = max(1, pair_numbers * items.trained)  # numbers of a user's pairs

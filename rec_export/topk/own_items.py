@@ -5,6 +5,7 @@ from typing import final
 import numpy as np
 from torch import Tensor
 
+from rec_export import sets
 from rec_export.topk.best import Best
 from rec_export.topk.blocks import BlockEngine
 from rec_export.topk.contract import Float64, Seen, TopK, portions
@@ -50,5 +51,5 @@ class OwnItems:
 
 def without(own: Seen, seen: Seen, items: int) -> Seen:
     """Each user's own items, each once, but for those in `seen`."""
-    pair = np.setdiff1d(own.user() * items + own.item_row, seen.user() * items + seen.item_row)
+    pair = sets.without(own.user() * items + own.item_row, seen.user() * items + seen.item_row)
     return Seen.of(pair // items, pair % items, len(own.start) - 1)

@@ -9,10 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rec_export.data.columns import Int64
 from rec_export.data.config import Minimum
 from rec_export.data.keys import Keys
-from rec_export.data.log import Events, core, make_log, select, vocabularies, without, without_repeats
+from rec_export.data.log import Events, core, make_log, select, vocabularies, without_repeats
 from rec_export.data.vocab import UNKNOWN, Vocab
 from rec_export.errors import DataError
 
@@ -129,11 +128,3 @@ def test_selected_events_are_the_rows_that_are_kept(rows: list[Row], data: st.Da
     assert got.user_id.column().to_pylist() == [f"u{user}" for user, *_ in wanted]
     assert got.time is not None
     assert got.time.tolist() == [time for _, _, time, _ in wanted]
-
-
-NUMBERS = st.lists(st.integers(-3, 25), max_size=60).map(lambda numbers: np.array(numbers, np.int64))
-
-
-@given(NUMBERS, NUMBERS)
-def test_without_is_what_numpy_finds_by_sorting_everything(some: Int64, known: Int64) -> None:
-    assert without(some, known).tolist() == np.setdiff1d(some, known).tolist()
