@@ -109,8 +109,10 @@ def user_row(user: str, today: Today) -> Int64:
     row = vocab.rows(pa.array([user]))
     if row[0] != UNKNOWN:
         return row
+    date = today.world.date
+    until = "" if date is None else f" up to {moment(date)}"
     raise UsageError(
-        f"the user {shorten(user)!r} is neither in the log nor in the bundle, so there is no list to explain"
+        f"the user {shorten(user)!r} is neither in the log{until} nor in the bundle, so there is no list to explain"
         f"{meant(vocab, user) or '; a row of the log, or of --users, makes one'}"
     )
 

@@ -11,7 +11,8 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from contextvars import ContextVar
 from datetime import timedelta
-from typing import TypeVar, final
+from threading import Event, RLock, Thread
+from typing import Any, TypeVar, final
 
 from rich.console import Console, RenderableType
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TaskID, TextColumn
@@ -22,6 +23,7 @@ from rec_export.logs import is_json
 log = logging.getLogger("rec_export")
 SECONDS_BETWEEN_LINES = 60.0
 PULSE = 1.0  # seconds; who waits for others says so as often, by `still_at`
+DRAWN = 0.1  # seconds between two looks of the rows
 T = TypeVar("T")
 Watcher = Callable[[str, int, int], None]
 WATCHER: ContextVar[Watcher | None] = ContextVar("WATCHER", default=None)
@@ -34,7 +36,7 @@ def track(steps: Iterable[T], total: int, what: str, *, logged: bool = True) -> 
 
     `logged`: elsewhere than on a terminal too; not so for steps that say something themselves, such as epochs.
     """
-    console, watcher = Console(stderr=True), WATCHER.get()
+    console, watcher = Terminal(stderr=True), WATCHER.get()
     shown = bar(steps, total, what, console) if seen_on(console) else lines(steps, total, what) if logged else steps
     for done, step in enumerate(shown):
         if watcher is not None:
@@ -65,9 +67,9 @@ def seen_on(console: Console) -> bool:
 
 
 @contextmanager
-def in_parts(what: str, parts: int, console: Console | None = None) -> Iterator[None]:
+def in_parts(what: str, parts: int, console: "Terminal | None" = None) -> Iterator[None]:
     """A step of so many parts, each of which ends with `passed`: a row on a terminal, elsewhere nothing."""
-    console = console or Console(stderr=True)
+    console = console or Terminal(stderr=True)
     with row(what, parts, console, parted=True) if seen_on(console) else nullcontext():
         yield
 
@@ -80,9 +82,9 @@ def passed(parts: int = 1) -> None:
 
 
 @contextmanager
-def measured(what: str, total: int, done: Callable[[], int], console: Console | None = None) -> Iterator[None]:
+def measured(what: str, total: int, done: Callable[[], int], console: "Terminal | None" = None) -> Iterator[None]:
     """A step that goes on by itself, also in other threads: a row on a terminal, which asks `done` how far it is."""
-    console = console or Console(stderr=True)
+    console = console or Terminal(stderr=True)
     with row(what, total, console, done=done) if seen_on(console) else nullcontext():
         yield
 
@@ -93,37 +95,80 @@ def starting(modules: int) -> AbstractContextManager[None]:
     return measured("starting", modules, lambda: len(sys.modules) - before)
 
 
-def bar(steps: Iterable[T], total: int, what: str, console: Console) -> Iterator[T]:
+def bar(steps: Iterable[T], total: int, what: str, console: "Terminal") -> Iterator[T]:
     """A bar that disappears when it is full."""
     with row(what, total, console) as (screen, task):
-        yield from screen.track(steps, total=total, task_id=task)
+        for step in steps:
+            yield step
+            screen.advance(task)
 
 
 @contextmanager
 def row(
-    what: str, total: int, console: Console, *, parted: bool = False, done: Callable[[], int] | None = None
+    what: str, total: int, console: "Terminal", *, parted: bool = False, done: Callable[[], int] | None = None
 ) -> Iterator[tuple["Screen", TaskID]]:
     """A row on the terminal while the block lasts, below those of the steps around it."""
     around = SCREEN.get()
-    if around is not None:
-        task = around.add_task(what, total=total, parted=parted, done=done)
-        try:
-            yield around, task
-        finally:
-            around.remove_task(task)
+    if around is None:
+        with drawn(console), row(what, total, console, parted=parted, done=done) as made:
+            yield made
         return
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), Left())
-    with Screen(*columns, console=console, transient=True) as screen:
-        SCREEN.set(screen)
-        try:
-            yield screen, screen.add_task(what, total=total, parted=parted, done=done)
-        finally:
-            SCREEN.set(None)
+    with console.alone:
+        task = around.add_task(what, total=total, parted=parted, done=done)
+    try:
+        yield around, task
+    finally:
+        with console.alone:
+            around.remove_task(task)
+
+
+@contextmanager
+def drawn(console: "Terminal") -> Iterator[None]:
+    """Rows on a terminal while the block lasts, drawn again and again by a thread of their own."""
+    screen, over = Screen(console), Event()
+
+    def draw() -> None:
+        while not over.wait(DRAWN):
+            with console.alone:
+                screen.refresh()
+
+    thread = Thread(target=draw, daemon=True)
+    with console.alone:
+        screen.start()
+    SCREEN.set(screen)
+    thread.start()
+    try:
+        yield
+    finally:
+        SCREEN.set(None)
+        over.set()
+        thread.join()
+        with console.alone:
+            screen.stop()
+
+
+@final
+class Terminal(Console):
+    """Where rows and lines are written, one at a time.
+
+    rich writes a line in two steps, between which its own thread may draw the rows anew; then a line is lost.
+    """
+
+    alone = RLock()  # of all, as there is one terminal
+
+    def print(self, *objects: Any, **options: Any) -> None:
+        """A line above the rows."""
+        with self.alone:
+            super().print(*objects, **options)
 
 
 @final
 class Screen(Progress):
     """All rows; those of steps that go on by themselves are asked how far they are whenever they are drawn."""
+
+    def __init__(self, console: Terminal) -> None:
+        columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), Left()
+        super().__init__(*columns, console=console, transient=True, auto_refresh=False)
 
     def get_renderable(self) -> RenderableType:
         """The rows as they are now."""
@@ -150,8 +195,8 @@ class Left(ProgressColumn):
         done, then = self.known.get(task.id, (0.0, 0.0))
         if not done or task.total is None:
             return Text(f"{now:.0f} s", style="progress.elapsed")
-        left = then * (task.total - done) / done - (now - then)
-        return Text(f"{timedelta(seconds=max(0, round(left)))} left", style="progress.remaining")
+        left = round(then * (task.total - done) / done - (now - then))
+        return Text(f"{timedelta(seconds=left)} left" if left > 0 else "soon", style="progress.remaining")
 
 
 def lines(steps: Iterable[T], total: int, what: str) -> Iterator[T]:

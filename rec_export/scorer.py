@@ -109,16 +109,13 @@ class Scorer:
     def item_vectors(self, trend: Tensor) -> Tensor:
         """The vectors of the items that are scored, float32 [N, Di], from the trends of all items, float32 [all, W]."""
 
-        reached = 0
-
         def told(item: Int64) -> Inputs:
-            nonlocal reached
-            reached += len(item)
             features = self.catalogue.items.features(item)
             return item_inputs(self.model.item_ports, features, trend[torch.from_numpy(item)], item)
 
-        with measured("computing the items' vectors", len(self.items), lambda: reached):
-            return in_blocks(self.model.item_tower, told, self.items, self.model.device)
+        made: dict[int, Tensor] = {}
+        with measured("computing the items' vectors", len(self.items), lambda: sum(map(len, list(made.values())))):
+            return in_blocks(self.model.item_tower, told, self.items, self.model.device, made)
 
     def user_vectors(self, user: Int64) -> Tensor:
         """The vectors of users [B], float32 [B, Du]."""
@@ -219,17 +216,24 @@ def spread(row: Int64, most: int) -> Int64:
     return row[np.unique(np.linspace(0, len(row) - 1, most).astype(np.int64))] if len(row) else row
 
 
-def in_blocks(tower: Tower, told: Callable[[Int64], Inputs], row: Int64, device: torch.device) -> Tensor:
+def in_blocks(
+    tower: Tower,
+    told: Callable[[Int64], Inputs],
+    row: Int64,
+    device: torch.device,
+    made: dict[int, Tensor] | None = None,
+) -> Tensor:
     """The vectors of rows [B], float32 [B, D], by a tower and `told`, which puts together what it reads of some rows.
 
     The vector of a row has the same bits whatever rows are with it and however many threads there are, so that lists
     can be made in parts. Kernels differ by the number of rows and of threads, so every call has one thread and as many
-    rows as any other, the last block being filled up with rows that are there.
+    rows as any other, the last block being filled up with rows that are there. `made` is filled on the way, by portion.
     """
     size, threads = (BLOCK, torch.get_num_threads()) if device.type == "cpu" else (CUDA_BLOCK, 1)
     blocks = min(-(-len(row) // (size * threads)), PORTION // size)
     portions = list(chunks(row, size * max(1, blocks))) or [row]
-    made = dict.fromkeys(range(len(portions)), torch.empty(0))
+    made = {} if made is None else made
+    made |= dict.fromkeys(range(len(portions)), torch.empty(0))
 
     def make(place: int) -> None:
         some = portions[place]

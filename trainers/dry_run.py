@@ -13,7 +13,7 @@ from rec_export.forecast import Forecast, Pace, pace, peak, read
 from rec_export.models import spec_of
 from rec_export.words import counted
 from trainers.course import Course
-from trainers.job import TrainJob
+from trainers.job import TrainJob, finished
 from trainers.journal import lock_of
 from trainers.loop import Run
 from trainers.parallel import ALONE
@@ -27,6 +27,8 @@ SMALL = 50_000  # bytes: the configuration, metrics and history
 
 def dry_run(job: TrainJob) -> Forecast:
     """Read, plan, learn for a few seconds, and write nothing. Raises what `train` raises before it learns."""
+    if job.resume and finished(job) is not None:
+        return Forecast.nothing(f"train the model {job.config.model['name']!r}", job.config.data.paths(), job.out)
     refuse_existing(job.out)
     refuse_busy(lock_of(job.out))
     spec = spec_of(job.config.model, "the configuration")

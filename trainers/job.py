@@ -6,6 +6,8 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import final
 
+import yaml
+
 from rec_export.checkpoint import Blueprint, write_trend, write_weights
 from rec_export.config import Config
 from rec_export.data.profile import Profile
@@ -86,7 +88,8 @@ def finished(job: TrainJob) -> Outcome | None:
     if not all((job.out / name).is_file() for name in ("config.yaml", "spec.json", "metrics.json")):
         return None
     files = {name: fingerprint(path) for name, path in job.config.data.paths().items()}
-    same = (job.out / "config.yaml").read_text(encoding="utf-8") == job.config.dump()
+    there = yaml.safe_load((job.out / "config.yaml").read_text(encoding="utf-8"))
+    same = there | {"tracking": None} == yaml.safe_load(job.config.dump()) | {"tracking": None}
     if not same or Blueprint.read(job.out / "spec.json").inputs != files:
         how = "on other files" if same else "with another configuration"
         raise OutputExistsError(f"{job.out} was trained {how}; name a new directory or remove it first")

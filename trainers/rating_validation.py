@@ -75,7 +75,7 @@ def scores_of(head: Head, user_vec: Tensor, item_vec: Tensor, user: Int64, item:
     """The scores of pairs of vectors, float32 [U, Du], float32 [I, Di], places int64 [R] -> float64 [R]."""
     parts = []
     for at in range(0, len(user), AT_ONCE):
-        passed()
         rows, columns = (torch.from_numpy(place[at : at + AT_ONCE]).to(user_vec.device) for place in (user, item))
         parts.append(pair_scores(head, user_vec[rows], item_vec[columns]).double().cpu().numpy())
+        passed()
     return np.concatenate(parts) if parts else np.zeros(0)

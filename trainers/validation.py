@@ -101,13 +101,13 @@ class Lists(Validation):
         trained = self.dataset.catalogue.items.trained
         lists = []
         for at in range(0, len(self.user), self.at_once):
-            passed()
             user = self.user[at : at + self.at_once]
             scores = score(user)
             seen = self.world.seen(user)
             there = seen.item_row < trained
             scores[seen.user()[there], seen.item_row[there]] = -torch.inf
             lists.append(torch.topk(scores, min(max(self.ks), trained)).indices.numpy())
+            passed()
         hit = hits(np.concatenate(lists), self.targets, trained)
         count = self.targets.counts(len(self.user))
         return {

@@ -1,9 +1,6 @@
-"""The rows of a log that cannot be read: without a time or a value, or with what is none. They are refused, all kinds
-in one sentence, or left out and counted where the user says so."""
+"""The rows of a log that cannot be read: without a time or a value, or with what is none."""
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from datetime import UTC, datetime
+from collections.abc import Mapping
 
 import numpy as np
 import numpy.typing as npt
@@ -11,16 +8,18 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from rec_export.data.columns import DAY, EARLIEST, LATEST, MICROSECONDS, Bool, numbers_in, usual_unit
+from rec_export.data.columns import EARLIEST, LATEST, MICROSECONDS, Bool, is_text, numbers_in, trimmed, usual_unit
 from rec_export.data.config import Interactions, TimeUnit
-from rec_export.data.read import read_table
 from rec_export.errors import DataError
 from rec_export.words import listed
 
 Float64 = npt.NDArray[np.float64]
 Kinds = dict[str, Bool]  # rows [R] by what is wrong with them; no row is in two
+HIGHEST = float(np.finfo(np.float32).max)
 MOST = 0.5  # of all rows: where more are broken, it is no dirt but another format
-FUTURE = "with a time in the future"  # which can be read, so it is not refused
+DATE = r"\d{4}-\d\d-\d\d"  # and the hour, and the zone, as pyarrow reads them
+HOUR = r"[T ]\d\d(:\d\d(:\d\d(\.\d{1,9})?)?)?"
+ZONE = r"(Z|[+-]\d\d(:?\d\d)?)"
 
 
 def without_broken(table: pa.Table, source: Interactions) -> tuple[pa.Table, dict[str, int]]:
@@ -39,26 +38,6 @@ def without_broken(table: pa.Table, source: Interactions) -> tuple[pa.Table, dic
     return (table.filter(pa.array(~np.any([*kinds.values()], axis=0))) if kinds else table), counts
 
 
-@contextmanager
-def refused_in_full(source: Interactions) -> Iterator[None]:
-    """A DataError about one column also tells of all rows that cannot be read, and how they can be left out."""
-    try:
-        yield
-    except DataError as error:
-        table = complete(read_table(source.path, source.columns(), text=[source.user, source.item]), source)
-        counts = {what: int(rows.sum()) for what, rows in broken(table, source).items() if what != FUTURE}
-        left = sum(counts.values())
-        if source.bad_rows == "leave_out" or not 0 < left <= MOST * table.num_rows:
-            raise
-        every = (
-            f". In all, {left:,} of {table.num_rows:,} rows cannot be read: {told(counts)}" if len(counts) > 1 else ""
-        )
-        raise DataError(
-            f"{error}{every}. To leave them out: data.interactions.bad_rows: leave_out, or --bad-rows leave-out of"
-            " `run` and `init`"
-        ) from error
-
-
 def complete(table: pa.Table, source: Interactions) -> pa.Table:
     """The rows that have a user and an item. Raises DataError where there are none."""
     has = pc.and_(*(pc.invert(pc.is_null(table[name], nan_is_null=True)) for name in (source.user, source.item)))
@@ -75,7 +54,10 @@ def told(counts: Mapping[str, int]) -> str:
 
 
 def broken(table: pa.Table, source: Interactions) -> Kinds:
-    """The rows that cannot be read, and those of the future; what nothing is wrong with is not named."""
+    """The rows that cannot be read; what nothing is wrong with is not named. Nor are columns that are wrong as a whole.
+
+    Neither the day nor another row than those of this table decides, so the same file is always read alike.
+    """
     found: Kinds = {}
     if source.time is not None:
         found |= by_time(table[source.time], source.time_unit)
@@ -90,49 +72,54 @@ def broken(table: pa.Table, source: Interactions) -> Kinds:
 
 def by_time(column: pa.ChunkedArray, unit: TimeUnit) -> Kinds:
     """What is wrong with times. A number's unit is the one that makes most of them dates."""
-    missing = np.asarray(pc.is_null(column, nan_is_null=True))
     stamps = microseconds(column, unit)
-    known = np.where(np.isfinite(stamps), stamps, 0.0)
-    early, late = EARLIEST.timestamp() * 1e6, LATEST.timestamp() * 1e6
-    strange = ~missing & ~np.isfinite(stamps)
-    outside = ~missing & ~strange & ((known < early) | (known >= late)) & (unit == "auto")
-    future = ~outside & ~missing & ~strange & (known > datetime.now(UTC).timestamp() * 1e6 + DAY)
+    if stamps is None:
+        return {}
+    missing = np.asarray(pc.is_null(column, nan_is_null=True))
+    strange = ~missing & ~(np.abs(stamps) < 2.0**63)
+    known = np.where(missing | strange, np.nan, stamps)
+    inside = (known >= EARLIEST.timestamp() * 1e6) & (known < LATEST.timestamp() * 1e6)
+    outside = ~missing & ~strange & ~inside & (unit == "auto")
     return {
         "without a time": missing,
         "with a time that is none": strange,
         "with a time before 1990 or after 2100": outside,
-        FUTURE: future,
     }
 
 
-def microseconds(column: pa.ChunkedArray, unit: TimeUnit) -> Float64:
-    """Times as well as they can be read, float64 [R]; NaN where they cannot."""
+def microseconds(column: pa.ChunkedArray, unit: TimeUnit) -> Float64 | None:
+    """Times as well as they can be read, float64 [R], NaN where they cannot; None where the column holds no times."""
     kind = column.type
-    if pa.types.is_string(kind) or pa.types.is_large_string(kind):
-        numbers = numbers_in(column)
-        dates = pd.to_datetime(column.to_pandas(), format="ISO8601", errors="coerce", utc=True)
-        if dates.notna().sum() >= np.isfinite(numbers).sum():
-            return of_stamps(dates)
-        return of_numbers(numbers, unit)
+    if is_text(kind):
+        dates, numbers = dates_in(column), numbers_in(column)
+        return dates if np.isfinite(dates).sum() >= np.isfinite(numbers).sum() else of_numbers(numbers, unit)
     if pa.types.is_timestamp(kind) or pa.types.is_date(kind):
         stamps = pc.cast(column, pa.timestamp("us", getattr(kind, "tz", None)), safe=False)
         return np.asarray(pc.cast(stamps, pa.int64()).to_numpy(), np.float64)
     if pa.types.is_integer(kind) or pa.types.is_floating(kind):
         return of_numbers(np.asarray(column.cast(pa.float64(), safe=False).to_numpy(), np.float64), unit)
-    return np.zeros(len(column))  # what is no time at all is refused as a column
+    return None
 
 
-def of_stamps(dates: pd.Series) -> Float64:
-    """Microseconds since 1970, float64 [R]."""
+def dates_in(column: pa.ChunkedArray) -> Float64:
+    """Text as microseconds since 1970, float64 [R]; NaN for what is no ISO 8601 time, or has a zone where most have
+    none, or the reverse."""
+    texts = trimmed(column)
+    zoned, naive = (
+        np.asarray(pc.fill_null(pc.match_substring_regex(texts, f"^{DATE}({HOUR}{end})$"), False)) for end in (ZONE, "")
+    )
+    naive = naive | np.asarray(pc.fill_null(pc.match_substring_regex(texts, f"^{DATE}$"), False))
+    alike = zoned if zoned.sum() > naive.sum() else naive
+    dates = pd.to_datetime(texts.to_pandas().where(alike), format="ISO8601", errors="coerce", utc=True)
     whole = dates.dt.as_unit("us").astype("int64").to_numpy().astype(np.float64)
     return np.where(dates.notna(), whole, np.nan)
 
 
-def of_numbers(values: Float64, unit: TimeUnit) -> Float64:
-    """The same of epochs."""
+def of_numbers(values: Float64, unit: TimeUnit) -> Float64 | None:
+    """The same of epochs; None where no unit makes most of them dates."""
     found = usual_unit(values) if unit == "auto" else unit
     if found is None:
-        return np.where(np.isfinite(values), 0.0, np.nan)
+        return None
     return values / 1000 if found == "ns" else values * MICROSECONDS[found]
 
 
@@ -141,8 +128,8 @@ def by_value(column: pa.ChunkedArray) -> Kinds:
     kind = column.type
     missing = np.asarray(pc.is_null(column, nan_is_null=True))
     strange = np.zeros(len(column), bool)
-    if pa.types.is_string(kind) or pa.types.is_large_string(kind):
-        strange = ~missing & ~np.isfinite(numbers_in(column))
+    if is_text(kind):
+        strange = ~missing & ~(np.abs(numbers_in(column)) <= HIGHEST)
     elif pa.types.is_floating(kind):
-        strange = ~missing & np.isinf(np.asarray(column.to_numpy()))
+        strange = ~missing & ~(np.abs(np.asarray(column.to_numpy(), np.float64)) <= HIGHEST)
     return {"without a value": missing, "with a value that is no number": strange}

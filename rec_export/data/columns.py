@@ -21,6 +21,7 @@ PER_SECOND = {"s": 1.0, "ms": 1e3, "us": 1e6, "ns": 1e9}
 MICROSECONDS = {"s": 1_000_000, "ms": 1_000, "us": 1}
 EARLIEST, LATEST = datetime(1990, 1, 1, tzinfo=UTC), datetime(2100, 1, 1, tzinfo=UTC)
 DAY = 86_400_000_000  # microseconds
+NUMBER = r"^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$"
 
 
 def ids(column: pa.ChunkedArray, where: str) -> pa.Array:
@@ -85,10 +86,9 @@ def times(column: pa.ChunkedArray, unit: TimeUnit, where: str) -> Int64:
             f"{missing:,} of {len(column):,} values of {where} are missing, the first in row {row:,}; fill them or"
             " leave the rows out"
         )
+    if is_text(column.type):
+        column = parsed(trimmed(column), where)
     kind = column.type
-    if pa.types.is_string(kind) or pa.types.is_large_string(kind):
-        column = parsed(column, where)
-        kind = column.type
     if pa.types.is_timestamp(kind) or pa.types.is_date(kind):
         zone = getattr(kind, "tz", None)
         stamps = np.asarray(pc.cast(pc.cast(column, pa.timestamp("us", zone), safe=False), pa.int64()))
@@ -109,7 +109,8 @@ def times(column: pa.ChunkedArray, unit: TimeUnit, where: str) -> Int64:
 
 def parsed(column: pa.ChunkedArray, where: str) -> pa.ChunkedArray:
     """Timestamps from ISO 8601 text; a zone, where given, is honoured. Text that is all numbers gives numbers."""
-    for kind in (pa.timestamp("us"), pa.timestamp("us", "UTC"), pa.int64(), pa.float64()):
+    times = (pa.timestamp(unit, zone) for unit in ("us", "ns") for zone in (None, "UTC"))
+    for kind in (*times, pa.int64(), pa.float64()):
         try:
             return pc.cast(column, kind)
         except pa.ArrowInvalid:
@@ -161,7 +162,7 @@ def epochs(values: npt.NDArray[np.int64] | npt.NDArray[np.float64], unit: str, w
 def unit_of(column: pa.ChunkedArray, unit: TimeUnit) -> str | None:
     """The unit in which a column of numbers is read; None where it holds dates or text."""
     kind = column.type
-    if pa.types.is_string(kind) or pa.types.is_large_string(kind):
+    if is_text(kind):
         values = numbers_in(column)
         if 2 * int(np.isfinite(values).sum()) <= len(values):
             return None
@@ -172,17 +173,29 @@ def unit_of(column: pa.ChunkedArray, unit: TimeUnit) -> str | None:
     return usual_unit(values) if unit == "auto" else unit
 
 
+def is_text(kind: pa.DataType) -> bool:
+    """Whether a column holds text."""
+    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind))
+
+
+def trimmed(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Text without the blanks that some programs write behind a comma."""
+    return pc.utf8_trim_whitespace(column)
+
+
 def numbers_in(column: pa.ChunkedArray) -> npt.NDArray[np.float64]:
-    """Text as numbers, float64 [R]; NaN for what is none."""
-    return pd.to_numeric(column.to_pandas(), errors="coerce").to_numpy(np.float64)
+    """Text as numbers, float64 [R]; NaN for what is none, or is written in another way than with digits."""
+    texts = trimmed(column)
+    written = np.asarray(pc.fill_null(pc.match_substring_regex(texts, NUMBER), False))
+    return pd.to_numeric(texts.to_pandas().where(written), errors="coerce").to_numpy(np.float64)
 
 
 def usual_unit(values: npt.NDArray[np.float64]) -> str | None:
-    """The unit in which most values lie between 1990 and 2100; None where there is none. NaN is looked over."""
+    """The unit in which half of the values or more lie between 1990 and 2100; None: in none. NaN is looked over."""
     here = values[np.isfinite(values)]
     for unit, size in PER_SECOND.items():
         inside = (here >= EARLIEST.timestamp() * size) & (here < LATEST.timestamp() * size)
-        if 2 * int(inside.sum()) > len(here):
+        if len(here) and 2 * int(inside.sum()) >= len(here):
             return unit
     return None
 
@@ -208,7 +221,8 @@ def floats(column: pa.ChunkedArray, where: str) -> Float32:
     """float32 [R]; missing values are NaN. Raises DataError for text and for infinities."""
     kind = column.type
     tests = (pa.types.is_integer, pa.types.is_floating, pa.types.is_boolean, pa.types.is_null, pa.types.is_decimal)
-    if pa.types.is_string(kind) or pa.types.is_large_string(kind):
+    if is_text(kind):
+        column = trimmed(column)
         refuse_words(column, where)
         column = pc.cast(column, pa.float64())
     elif not any(test(kind) for test in tests):

@@ -9,9 +9,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from rec_export.data.broken import complete, refused_in_full, without_broken
-from rec_export.data.columns import Float32, floats, times
+from rec_export.data.broken import complete, without_broken
+from rec_export.data.columns import Float32, floats, is_text, times
 from rec_export.data.config import Attributes, DataConfig, Interactions, TimeUnit
+from rec_export.data.log import refused_in_full
 from rec_export.data.moments import moments_of
 from rec_export.data.read import left_out, names_in, parts_of, read_table, types_in
 from rec_export.errors import DataError, UsageError, shorten
@@ -91,8 +92,9 @@ def guess_data(given: Given) -> DataConfig:
     Raises UsageError for all together that cannot be told.
     """
     refuse_empty(given.columns())
-    roles, slips = roles_of(types_in(given.log), given.columns()), []
-    whole = log_table(given.log, roles)
+    plain, slips = read_table(given.log, None), []
+    roles = roles_of(types_in(given.log), given.columns())
+    whole = with_fields(plain, given.log, roles)
     unsaid = [what for what in NEEDED if roles[what] is None]
     if unsaid:
         slips.append(untold(given.log, unsaid))
@@ -120,9 +122,8 @@ def refuse_empty(given: Mapping[str, str | None]) -> None:
         raise UsageError(f"--{empty} is empty; name a column, or leave --{empty} out to have it guessed{without}")
 
 
-def log_table(path: Path, roles: Mapping[str, str | None]) -> pa.Table:
-    """All of a log, with the fields of objects that stand for something. Raises UsageError where a name is a slip."""
-    table = read_table(path, None)
+def with_fields(table: pa.Table, path: Path, roles: Mapping[str, str | None]) -> pa.Table:
+    """A log with the fields of objects that stand for something too. Raises UsageError where a name is a slip."""
     inside = [name for name in dict.fromkeys(roles.values()) if name and name not in table.column_names]
     if inside:  # objects; or a slip, which is refused
         table = pa.table([*table.columns, *read_table(path, inside).columns], [*table.column_names, *inside])
@@ -130,11 +131,18 @@ def log_table(path: Path, roles: Mapping[str, str | None]) -> pa.Table:
 
 
 def roles_of(types: Mapping[str, pa.DataType], given: Mapping[str, str | None]) -> dict[str, str | None]:
-    """The column that is the user, the item, the time and the value, as said or by its name; None: cannot be told."""
-    names, moments = list(types), moments_of(types)
+    """The column that is the user, the item, the time and the value, as said or by its name; None: cannot be told.
+
+    Inside objects there may be ids of users and items; a time or a number there may be anything's.
+    """
+    names = [name for name in types if "." not in name]
+    moments = moments_of({name: types[name] for name in names})
+    keys = names + [
+        name for name, kind in types.items() if "." in name and (is_text(kind) or pa.types.is_integer(kind))
+    ]
     return {
-        "user": given["user"] or match(USER, names),
-        "item": given["item"] or match(ITEM, names),
+        "user": given["user"] or match(USER, keys),
+        "item": given["item"] or match(ITEM, keys),
         "time": given["time"] or match(TIME, names) or (moments[0] if len(moments) == 1 else None),
         "value": given["value"] or match(RATING, names) or match(WEIGHT, names),
     }
@@ -213,8 +221,7 @@ def match(known: tuple[str, ...], names: list[str]) -> str | None:
 
     The field `id` of the objects in `user` is `user.id`, which `user_id` is taken for if no column is called so.
     """
-    inside_first = sorted(reversed(names), key=lambda name: "." not in name)  # what comes later is what is meant
-    plain = {re.sub(r"[-. ]", "_", name.lower()).partition(":")[0]: name for name in inside_first}
+    plain = {re.sub(r"[-. ]", "_", name.lower()).partition(":")[0]: name for name in reversed(names)}
     return next((plain[name] for name in known if name in plain), None)
 
 

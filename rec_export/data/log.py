@@ -1,11 +1,13 @@
 """Log: the interactions as arrays in time order, with rows for ids."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import NamedTuple, final
 
 import numpy as np
 import pyarrow as pa
 
-from rec_export.data.broken import complete, refused_in_full, without_broken
+from rec_export.data.broken import complete, told, without_broken
 from rec_export.data.columns import Bool, Float32, Int32, Int64, comparable, floats, times
 from rec_export.data.config import Interactions, Minimum
 from rec_export.data.keys import Keys
@@ -81,6 +83,25 @@ def parsed(source: Interactions, part: str | None) -> Events:
     with refused_in_full(source):
         among = f"{source.path}{' (rows with a user and an item)' * (dropped > 0)}"  # whose numbers are told
         return converted(column, source, part, among)._replace(dropped=dropped, broken=bad)
+
+
+@contextmanager
+def refused_in_full(source: Interactions) -> Iterator[None]:
+    """A DataError about one column also tells of all rows that cannot be read, and of the way out, if there is one."""
+    try:
+        yield
+    except DataError as error:
+        if source.bad_rows == "leave_out":
+            raise
+        try:
+            bad = read_events(source.model_copy(update={"bad_rows": "leave_out"})).broken
+        except DataError:
+            raise error from None
+        every = f". In all, {sum(bad.values()):,} rows cannot be read: {told(bad)}" if len(bad) > 1 else ""
+        raise DataError(
+            f"{error}{every}. To leave them out: data.interactions.bad_rows: leave_out, or --bad-rows leave-out of"
+            " `run` and `init`"
+        ) from error
 
 
 def converted(column: dict[str, pa.ChunkedArray], source: Interactions, part: str | None, among: str) -> Events:

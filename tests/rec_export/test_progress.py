@@ -1,16 +1,16 @@
 """On a terminal a person sees what is done and what is left of every step; elsewhere nothing."""
 
 import io
+import re
 import subprocess
 import sys
 from pathlib import Path
 from types import ModuleType
 
 import pytest
-from rich.console import Console
 from rich.progress import Task
 
-from rec_export.progress import SCREEN, Left, bar, in_parts, measured, passed, starting
+from rec_export.progress import SCREEN, Left, Terminal, bar, in_parts, measured, passed, starting
 from tests.conftest import command
 
 TINY = "--set", "model={name: pmf, dim: 2}", "--set", "training.epochs=1"
@@ -22,10 +22,10 @@ def heard(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("INFO", "rec_export")
 
 
-def terminal() -> tuple[io.StringIO, Console]:
+def terminal() -> tuple[io.StringIO, Terminal]:
     """What a person sees, and where to write it."""
     screen = io.StringIO()
-    return screen, Console(file=screen, force_terminal=True, width=80)
+    return screen, Terminal(file=screen, force_terminal=True, width=80)
 
 
 def completed() -> list[float]:
@@ -41,9 +41,44 @@ def test_a_step_inside_a_step_has_its_row_below_and_leaves_it_when_it_ends() -> 
     with in_parts("reading", 3, console):
         for _ in bar(range(2), 2, "parts", console):
             shown = screen.getvalue()
+        completed()
+        last = screen.getvalue().rpartition("reading")[2]
     assert ("reading" in shown, "0/3" in shown, "0 s" in shown, "parts" in shown, "0/2" in shown) == (True,) * 5
-    last = screen.getvalue().rpartition("reading")[2]
-    assert "parts" not in last
+    assert ("0/3" in last, "parts" in last) == (True, False)
+    assert seen(screen.getvalue()) == []
+
+
+def seen(written: str) -> list[str]:
+    """The lines that a terminal shows in the end, as far as rich writes to one."""
+    lines, at = [""], 0
+    for step in re.split(r"(\n|\r|\x1b\[[0-9;?]*[A-Za-z])", written):
+        if step == "\n":
+            at += 1
+            lines += [""] * (at + 1 - len(lines))
+        elif step == "\x1b[2K":
+            lines[at] = ""
+        elif re.fullmatch(r"\x1b\[\d*A", step):
+            at -= int(step[2:-1] or 1)
+        elif not step.startswith("\x1b") and step != "\r":
+            lines[at] += step
+    return [line for line in lines if line.strip()]
+
+
+def test_no_line_is_lost_or_doubled_while_rows_come_and_go(monkeypatch: pytest.MonkeyPatch) -> None:
+    screen, console = terminal()
+    monkeypatch.setattr("rec_export.progress.DRAWN", 1e-5)  # seconds: as often as can be
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-5)  # and the threads take turns in the middle of everything
+    try:
+        for number in bar(range(200), 200, "outer", console):
+            with in_parts("inner", 2, console):
+                passed()
+                sys.stderr.write(f"line {number}, of which there are many\n")
+            sys.stderr.write(f"between {number}\n")
+    finally:
+        sys.setswitchinterval(before)
+    expected = [line for n in range(200) for line in (f"line {n}, of which there are many", f"between {n}")]
+    assert seen(screen.getvalue()) == expected
 
 
 def test_parts_are_counted_by_the_step_that_goes_on_and_by_no_other() -> None:
@@ -86,12 +121,12 @@ def test_what_is_left_follows_from_what_was_done_and_runs_down_until_the_next_pa
     for now, task.completed in ((3.0, 0), (10.0, 1), (14.0, 1), (50.0, 1), (60.0, 3)):
         clock[:] = [now]
         shown.append(left.render(task).plain)
-    assert shown == ["3 s", "0:00:30 left", "0:00:26 left", "0:00:00 left", "0:00:20 left"]
+    assert shown == ["3 s", "0:00:30 left", "0:00:26 left", "soon", "0:00:20 left"]
 
 
 def test_a_start_is_told_by_the_modules_that_it_brings(monkeypatch: pytest.MonkeyPatch) -> None:
     _, console = terminal()
-    monkeypatch.setattr("rec_export.progress.Console", lambda **_: console)
+    monkeypatch.setattr("rec_export.progress.Terminal", lambda **_: console)
     with starting(1000):
         completed()  # which may bring some of its own
         before = completed()[0]
