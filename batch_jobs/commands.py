@@ -53,6 +53,12 @@ SCORING = (
     ),
     click.option("--items", type=PATH, help="Today's items: only these are recommended, and new ones enter."),
     click.option(
+        "--bad-rows",
+        type=click.Choice(["refuse", "leave-out"]),
+        callback=lambda _, __, value: value and value.replace("-", "_"),
+        help="Rows whose time or value is missing or none.  [default: as in training]",
+    ),
+    click.option(
         "--users", type=PATH, help="Score these users only; their attributes are read where the columns are there."
     ),
     click.option(

@@ -76,7 +76,7 @@ def explained(
     """The same of a bundle that was read, by the engines that are there, as the parts of a step."""
     today = look(bundle, score_job)
     passed()
-    user, data = user_row(job.user, today), bundle.manifest.blueprint.data
+    user, data = user_row(job, today), bundle.manifest.blueprint.data
     policy = ruled(today, score_job, data, how).policy
     models, scorers = {}, {}
     for form in there:
@@ -103,14 +103,13 @@ def scores(scorer: Scorer, user: Int64, rows: Int64) -> Float64:
     return found
 
 
-def user_row(user: str, today: Today) -> Int64:
+def user_row(job: ExplainJob, today: Today) -> Int64:
     """The user's row, int64 [1]. Raises UsageError with the id that is nearest."""
-    vocab = today.catalogue.users.vocab
+    vocab, user = today.catalogue.users.vocab, job.user
     row = vocab.rows(pa.array([user]))
     if row[0] != UNKNOWN:
         return row
-    date = today.world.date
-    until = "" if date is None else f" up to {moment(date)}"
+    until = "" if job.run_date is None else f" up to {job.run_date}"
     raise UsageError(
         f"the user {shorten(user)!r} is neither in the log{until} nor in the bundle, so there is no list to explain"
         f"{meant(vocab, user) or '; a row of the log, or of --users, makes one'}"

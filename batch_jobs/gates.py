@@ -32,7 +32,7 @@ TINY = 1e-9  # for no rows at all
 STRUCTURE = "structure"  # lists that break a promise of the format: never to be forced
 NAMES = (
     STRUCTURE, "covered", "short_lists", "part_rows", "flat_lists", "same_list", "first_item", "unknown_items",
-    "unknown_users", "log_rows", "users", "items", "first_item_growth", "sources", "overlap", "score_shift",
+    "unknown_users", "bad_rows", "log_rows", "users", "items", "first_item_growth", "sources", "overlap", "score_shift",
     "newest_event", "model_age", "recall", "own_items", "command",
 )  # fmt: skip
 COMPARED = ("log_rows", "users", "items", "first_item_growth", "sources", "overlap", "score_shift")
@@ -94,6 +94,8 @@ class Gatekeeper:
         yield at_most("first_item", audit.first_item, gates.first_item)
         yield at_most("unknown_items", run.unknown_items or 0.0, gates.unknown_items)
         yield at_most("unknown_users", run.unknown_users or 0.0, gates.unknown_users)
+        left_out = sum(run.left_out.values())
+        yield at_most("bad_rows", left_out / max(run.log_rows + left_out, 1), gates.bad_rows)
         if run.approximate is not None:
             yield at_least("recall", run.approximate.recall, gates.recall)
 

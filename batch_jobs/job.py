@@ -8,6 +8,7 @@ from pydantic import Field
 
 from rec_export.bucket import place_at
 from rec_export.config import MOST_K, Scoring
+from rec_export.data.config import BadRows
 from rec_export.objects import Place
 from rec_export.published import Published
 from rec_export.record import Record
@@ -36,6 +37,7 @@ class ScoreJob(Record):
     executor: Literal["local", "processes", "ray", "shards"] | None = None
     workers: int | None = Field(default=None, ge=1)
     ray_address: str | None = None
+    bad_rows: BadRows | None = None
     rules: Rules = Rules()
     expect_model_sha256: str | None = None  # of the bundle's manifest
     replace: bool = False  # where another run is live at that date

@@ -43,7 +43,7 @@ from rec_export.redact import redacted
 from rec_export.run_manifest import RunManifest
 
 log = logging.getLogger("rec_export")
-UNASKED = {"path", "repeats", "text_dim"}  # keys of the section data that scoring does not read
+UNASKED = {"path", "repeats", "text_dim", "bad_rows"}  # keys of `data` that scoring does not read, or as tonight says
 
 
 @final
@@ -77,6 +77,7 @@ class NightlyJob(Record):
             bundle=section.bundle, interactions=data.interactions.path, items=data.items and data.items.path,
             users=data.users and data.users.path, whom=section.users, run_date=self.run_date,
             out=section.out, staging=section.staging, rules=self.config.rules, replace=self.replace,
+            bad_rows=data.interactions.bad_rows,
             expect_model_sha256=self.expect_model_sha256 or section.expect_model_sha256,
             allow_world_writable=section.allow_world_writable,
             **asked,

@@ -67,12 +67,18 @@ def planned(job: ScoreJob) -> Plan:
         **how.model_dump(exclude=MEANS | {"approximate"}),
         **({"approximate": 1} if how.approximate else {}),
         "whom": whom,
+        **({"bad_rows": 1} if changed_rows(bundle, job) else {}),
         "bundle": sealed,
         **decided(job.rules.declared()),
         **hashes,
     }
     run_date = job.run_date.isoformat()
     return Plan(identity(run_date, facts), run_date, bundle, how, device_of(how.device), facts, hashes)
+
+
+def changed_rows(bundle: Bundle, job: ScoreJob) -> bool:
+    """Whether bad rows are treated otherwise than in training."""
+    return job.bad_rows not in (None, bundle.manifest.blueprint.data.interactions.bad_rows)
 
 
 def refuse_other_model(folder: Path, expected: str) -> None:

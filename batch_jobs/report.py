@@ -5,6 +5,7 @@ from typing import Literal, Self, final
 
 from pydantic import Field, ValidationError
 
+from rec_export.data.broken import told
 from rec_export.files import write_whole
 from rec_export.record import Record
 from rec_export.run_manifest import Recall, RunManifest, Verdict
@@ -28,6 +29,7 @@ class Report(Record):
     short_lists: int = 0
     empty_lists: int = 0
     rules: str | None = None  # what business rules left out
+    left_out: dict[str, int] = Field(default_factory=dict)  # rows of the log, by what is wrong with them
     approximate: Recall | None = None  # None: every list is exact
     resumed_parts: int = 0  # that an earlier attempt had finished
     carried: int = 0  # users whose list is that of the run before
@@ -43,7 +45,7 @@ class Report(Record):
         return cls(
             outcome=outcome, exit_code=exit_code, sentence=sentence, run_date=run.run_date, run_id=run.run_id,
             started_at=run.started_at, seconds=seconds, users=run.users, rows=run.rows, items=run.items,
-            short_lists=run.short_lists, empty_lists=run.empty_lists, rules=in_words(run),
+            short_lists=run.short_lists, empty_lists=run.empty_lists, rules=in_words(run), left_out=run.left_out,
             approximate=run.approximate, resumed_parts=resumed, carried=run.carried,
             everybody_because=run.everybody_because, gates=run.gates,
         )  # fmt: skip
@@ -74,6 +76,7 @@ class Report(Record):
             lines += [f"Run {self.run_id}: {users} users, {self.items:,} items, {self.rows:,} rows,"]
             lines += [f"{self.short_lists:,} short lists, {self.empty_lists:,} of them empty."]
         lines += [f"Rules: {self.rules}."] if self.rules else []
+        lines += [f"Rows of the log that were left out: {told(self.left_out)}."] if self.left_out else []
         lines += [f"{shortfall(self.approximate).capitalize()}."] if self.approximate else []
         if self.carried or self.everybody_because:
             lines += [f"{self.carried:,} lists are carried over. {self.everybody_because or ''}".strip()]

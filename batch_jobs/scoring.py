@@ -133,6 +133,7 @@ def described(task: Task, clock: Clock) -> RunManifest:
         inputs=plan.hashes,
         rules=task.ruling.told,
         log_rows=len(today.world.timeline.seen_item),
+        left_out=today.left_out,
         whom=str(plan.facts["whom"]),
         k=plan.how.k,
         seen=plan.how.seen,

@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 from batch_jobs.job import ScoreJob
 from rec_export.bundle import Bundle
 from rec_export.catalogue import Catalogue
-from rec_export.data.broken import told
+from rec_export.data.broken import NO_ID, told
 from rec_export.data.columns import DAY, Bool, Int64, comparable
 from rec_export.data.config import Attributes, DataConfig
 from rec_export.data.entities import read_attributes
@@ -34,6 +34,7 @@ class Today(NamedTuple):
     world: World
     users: Int64  # [U] in sorted order of their ids
     eligible: Bool | None  # [N]
+    left_out: dict[str, int]  # rows of the log, by what is wrong with them
 
 
 def look(bundle: Bundle, job: ScoreJob) -> Today:
@@ -45,15 +46,15 @@ def look(bundle: Bundle, job: ScoreJob) -> Today:
 def read(bundle: Bundle, job: ScoreJob) -> Today:
     """The same, as the parts of a step."""
     data = bundle.manifest.blueprint.data
-    source = data.interactions.model_copy(update={"path": job.interactions})
+    mine = {"path": job.interactions} | ({} if job.bad_rows is None else {"bad_rows": job.bad_rows})
+    source = data.interactions.model_copy(update=mine)
     events = until(read_events(source), job)
     give_back()
     passed()
     refuse_another_kind(bundle.catalogue.users.vocab, events.user_id.ids, job)
-    if events.dropped:
-        log.warning("%s rows of %s without a user or an item are left out", f"{events.dropped:,}", job.interactions)
-    if events.broken:
-        log.warning("rows of %s are left out: %s", job.interactions, told(events.broken))
+    left_out = ({NO_ID: events.dropped} if events.dropped else {}) | events.broken
+    if left_out:  # how many is for a gate to judge
+        log.info("rows of %s are left out: %s", job.interactions, told(left_out))
     tables = {name: path for name, path in (("items", job.items), ("users", job.users)) if path is not None}
     attributes = {name: table_of(data, name, path) for name, path in tables.items()}
     passed()
@@ -71,7 +72,8 @@ def read(bundle: Bundle, job: ScoreJob) -> Today:
     del rows
     give_back()
     listed, known = attributes.get("users") if job.whom == "listed" else None, (bundle.catalogue.users.vocab.ids, user)
-    return Today(catalogue, world, whom(known, users, listed, job.users), among(items, attributes.get("items")))
+    scored = whom(known, users, listed, job.users)
+    return Today(catalogue, world, scored, among(items, attributes.get("items")), left_out)
 
 
 def refuse_another_kind(trained: Vocab, user_id: pa.Array, job: ScoreJob) -> None:

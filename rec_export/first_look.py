@@ -5,10 +5,11 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from rec_export.data.broken import told
+from rec_export.data.broken import dates_in, told
 from rec_export.data.columns import DAY, Int64, date, first, unit_of
 from rec_export.data.config import Attributes, DataConfig, Interactions
 from rec_export.data.keys import Keys
@@ -153,9 +154,16 @@ def notes(source: Source) -> Iterator[str]:
 def other_dates(path: Path, rest: dict[str, pa.DataType]) -> Iterator[str]:
     """Columns whose first value looks like a date of another way to write it."""
     for name in (name for name, kind in rest.items() if pa.types.is_string(kind) or pa.types.is_large_string(kind)):
-        value = str(first(read_table(path, [name])[name]))
+        column = read_table(path, [name])[name]
+        value = str(first(column))
         if OTHER_DATE.match(value):
             yield f"{name!r} holds {value[:10]!r}: if that is a date, write it like 2025-12-31 to have it read"
+        strange = int(np.isnan(dates_in(column)).sum())
+        if 0 < 2 * strange < len(column):
+            yield (
+                f"{name!r} holds times, but for {counted(strange, 'row')}: name it by --time, and leave those out by"
+                " --bad-rows leave-out"
+            )
 
 
 def undated(log: Interactions) -> Iterator[str]:

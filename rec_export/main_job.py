@@ -8,11 +8,12 @@ import json
 import shlex
 import shutil
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import NamedTuple, final
 
 from rec_export.config import Config
+from rec_export.data.columns import DAY
 from rec_export.data.guess import Given, guess_data
 from rec_export.data.source import Source
 from rec_export.device import device_of
@@ -28,6 +29,7 @@ from rec_export.words import counted, listed
 
 Say = Callable[[str], None]
 MARK = "job.json"
+HOUR = DAY // 24  # microseconds
 
 
 @final
@@ -177,7 +179,8 @@ def score(job: MainJob, config: Config, source: Source, steps: Steps, say: Say) 
     from batch_jobs.job import ScoreJob
     from batch_jobs.scoring import run as publish
 
-    day = datetime.now(UTC).date()
+    day: date = datetime.now(UTC).date()
+    newest: int | None = None
     if source.events.time is not None:
         known = past(source.events.time)  # a date in the future would be live for readers until it is past
         newest = int((known if len(known) else source.events.time).max())
@@ -207,9 +210,16 @@ def score(job: MainJob, config: Config, source: Source, steps: Steps, say: Say) 
     old = day < datetime.now(UTC).date() - timedelta(days=1)  # a log that has ended: tonight's date would be refused
     words += ["--run-date", str(day + timedelta(days=1))] if old else []
     once = ", once its gates are answered for" if refused else ""
+    if old and newest is not None and newest < end_of(day + timedelta(days=1)) - gates.newest_event_hours * HOUR:
+        once += f"{' and' if once else ', once'} the log has rows of that day"
     say(f"Next      {shlex.join(map(str, words))}   every night, from cron{once}: docs/nightly.md")
     words = [job.program, "train", steps.config, "--out", "checkpoint-2"]
     say(f"          {shlex.join(map(str, words))}   after a change to the configuration")
+
+
+def end_of(day: date) -> int:
+    """The end of a day, UTC, in microseconds since 1970."""
+    return int(datetime(day.year, day.month, day.day, tzinfo=UTC).timestamp() * 1e6) + DAY
 
 
 def size_of(size: int) -> str:

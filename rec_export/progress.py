@@ -12,7 +12,7 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from contextvars import ContextVar
 from datetime import timedelta
 from threading import Event, RLock, Thread
-from typing import Any, TypeVar, final
+from typing import Any, Self, TypeVar, final
 
 from rich.console import Console, RenderableType
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TaskID, TextColumn
@@ -156,10 +156,18 @@ class Terminal(Console):
 
     alone = RLock()  # of all, as there is one terminal
 
-    def print(self, *objects: Any, **options: Any) -> None:
-        """A line above the rows."""
-        with self.alone:
-            super().print(*objects, **options)
+    def __enter__(self) -> Self:
+        """Begin to write."""
+        self.alone.acquire()
+        super().__enter__()
+        return self
+
+    def __exit__(self, *error: Any) -> None:
+        """What was written is on the terminal."""
+        try:
+            super().__exit__(*error)
+        finally:
+            self.alone.release()
 
 
 @final

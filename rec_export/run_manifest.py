@@ -110,6 +110,7 @@ class RunManifest(Record):
     model_made_at: str | None = None
     inputs: dict[str, str]  # sha256 of the files that were read
     log_rows: int = 0  # up to the end of the run's date
+    left_out: dict[str, int] = Field(default_factory=dict)  # other rows of the log, by what is wrong with them
     unknown_items: float | None = None  # share of them whose item the model was not trained on
     unknown_users: float | None = None  # share of them whose user the model was not trained on
     whom: str = "listed"

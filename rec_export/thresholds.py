@@ -44,6 +44,9 @@ class Gates(Record):
     unknown_users: float = Field(
         default=0.5, ge=0, le=1, description="largest share of the log's rows of users that the model does not know"
     )
+    bad_rows: float = Field(
+        default=0.1, ge=0, le=1, description="largest share of the log's rows that are left out as they cannot be read"
+    )
     part_rows: float = Field(
         default=2.0, ge=1, description="ratio of a part's rows a user to the median part's from which a warning says so"
     )

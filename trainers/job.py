@@ -89,7 +89,8 @@ def finished(job: TrainJob) -> Outcome | None:
         return None
     files = {name: fingerprint(path) for name, path in job.config.data.paths().items()}
     there = yaml.safe_load((job.out / "config.yaml").read_text(encoding="utf-8"))
-    same = there | {"tracking": None} == yaml.safe_load(job.config.dump()) | {"tracking": None}
+    here = yaml.safe_load(job.config.dump())
+    same = all(there.get(section) == here.get(section) for section in ("data", "model", "training", "score"))
     if not same or Blueprint.read(job.out / "spec.json").inputs != files:
         how = "on other files" if same else "with another configuration"
         raise OutputExistsError(f"{job.out} was trained {how}; name a new directory or remove it first")

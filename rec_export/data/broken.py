@@ -1,6 +1,7 @@
 """The rows of a log that cannot be read: without a time or a value, or with what is none."""
 
 from collections.abc import Mapping
+from typing import final
 
 import numpy as np
 import numpy.typing as npt
@@ -10,16 +11,22 @@ import pyarrow.compute as pc
 
 from rec_export.data.columns import EARLIEST, LATEST, MICROSECONDS, Bool, is_text, numbers_in, trimmed, usual_unit
 from rec_export.data.config import Interactions, TimeUnit
-from rec_export.errors import DataError
+from rec_export.errors import DataError, some
 from rec_export.words import listed
 
 Float64 = npt.NDArray[np.float64]
 Kinds = dict[str, Bool]  # rows [R] by what is wrong with them; no row is in two
+NO_ID = "without a user or an item"  # which are always left out
 HIGHEST = float(np.finfo(np.float32).max)
 MOST = 0.5  # of all rows: where more are broken, it is no dirt but another format
 DATE = r"\d{4}-\d\d-\d\d"  # and the hour, and the zone, as pyarrow reads them
 HOUR = r"[T ]\d\d(:\d\d(:\d\d(\.\d{1,9})?)?)?"
 ZONE = r"(Z|[+-]\d\d(:?\d\d)?)"
+
+
+@final
+class TooManyBrokenError(DataError):
+    """Most rows of a log cannot be read."""
 
 
 def without_broken(table: pa.Table, source: Interactions) -> tuple[pa.Table, dict[str, int]]:
@@ -31,9 +38,12 @@ def without_broken(table: pa.Table, source: Interactions) -> tuple[pa.Table, dic
     counts = {what: int(rows.sum()) for what, rows in kinds.items()}
     left, every = sum(counts.values()), table.num_rows
     if left > MOST * every:
-        raise DataError(
-            f"{left:,} of {every:,} rows of {source.path} cannot be read ({told(counts)}), which is more than half;"
-            " look at the columns, or name others"
+        most = max(kinds.values(), key=np.sum)
+        such = {name: table[name].filter(pa.array(most))[0].as_py() for name in (source.time, source.value) if name}
+        raise TooManyBrokenError(
+            f"{left:,} of {every:,} rows of {source.path} cannot be read ({told(counts)}), which is more than half; one"
+            f" has {listed(f'{some([value])} as {name!r}' for name, value in such.items())}. Write times like"
+            " 2026-11-20T08:30:00 and numbers like 4.5, or name other columns"
         )
     return (table.filter(pa.array(~np.any([*kinds.values()], axis=0))) if kinds else table), counts
 

@@ -9,6 +9,7 @@ from rec_export.files import below
 from rec_export.record import Record
 
 TimeUnit = Literal["auto", "s", "ms", "us", "ns"]
+BadRows = Literal["refuse", "leave_out"]
 
 
 @final
@@ -26,10 +27,10 @@ class Interactions(Record):
         default="keep",
         description="which rows of one user and item count, liked or not",
     )
-    bad_rows: Literal["refuse", "leave_out"] = Field(
+    bad_rows: BadRows = Field(
         default="refuse",
-        description="rows without a time or a value that is declared, or with what is none; leave_out also leaves out"
-        " rows of the future. Half of all rows at most may be bad",
+        description="rows without a time or a value that is declared, or with what is none. Half of all rows at most"
+        " are left out",
     )
 
     @model_validator(mode="after")

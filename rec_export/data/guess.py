@@ -3,7 +3,7 @@
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Literal, final
+from typing import final
 
 import numpy as np
 import pyarrow as pa
@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 
 from rec_export.data.broken import complete, without_broken
 from rec_export.data.columns import Float32, floats, is_text, times
-from rec_export.data.config import Attributes, DataConfig, Interactions, TimeUnit
+from rec_export.data.config import Attributes, BadRows, DataConfig, Interactions, TimeUnit
 from rec_export.data.log import refused_in_full
 from rec_export.data.moments import moments_of
 from rec_export.data.read import left_out, names_in, parts_of, read_table, types_in
@@ -79,7 +79,7 @@ class Given(Record):
     time_unit: TimeUnit = "auto"
     value: str | None = None
     positive: float | None = None
-    bad_rows: Literal["refuse", "leave_out"] = "refuse"
+    bad_rows: BadRows = "refuse"
 
     def columns(self) -> dict[str, str | None]:
         """The log's columns that were named."""
@@ -94,6 +94,7 @@ def guess_data(given: Given) -> DataConfig:
     refuse_empty(given.columns())
     plain, slips = read_table(given.log, None), []
     roles = roles_of(types_in(given.log), given.columns())
+    roles |= {role: None for role in ("time", "value") if not in_every_part(given.log, roles[role], given)}
     whole = with_fields(plain, given.log, roles)
     unsaid = [what for what in NEEDED if roles[what] is None]
     if unsaid:
@@ -104,14 +105,22 @@ def guess_data(given: Given) -> DataConfig:
         ("users", given.users, roles["user"], USER),
     ):
         tables[name] = None if path is None else guess_attributes(path, key, known)
-        if path is not None and tables[name] is None:
-            called = "as in the log" if key is None else f"{key!r} as in the log"
+        if path is not None and tables[name] is None and key is not None:
+            called = f"{key!r} as in the log"
             has = ", ".join(names_in(path))
             slips.append(f"cannot tell which column of {path} is the id; call it {called}. It has: {has}")
     if slips:
         raise UsageError(". And ".join(slips))
     log = guess_log(given, whole, roles)
     return DataConfig(interactions=log, **tables).relative_to(Path.cwd())
+
+
+def in_every_part(log: Path, name: str | None, given: Given) -> bool:
+    """Whether each part of a folder has a column that was guessed; what was named is asked for in any case."""
+    parts = parts_of(log)
+    if name is None or name in given.columns().values() or len(parts) == 1:
+        return True
+    return all(name in names_in(part, inside=True) for part in parts)
 
 
 def refuse_empty(given: Mapping[str, str | None]) -> None:

@@ -7,7 +7,7 @@ from typing import NamedTuple, final
 import numpy as np
 import pyarrow as pa
 
-from rec_export.data.broken import complete, told, without_broken
+from rec_export.data.broken import TooManyBrokenError, complete, told, without_broken
 from rec_export.data.columns import Bool, Float32, Int32, Int64, comparable, floats, times
 from rec_export.data.config import Interactions, Minimum
 from rec_export.data.keys import Keys
@@ -95,6 +95,8 @@ def refused_in_full(source: Interactions) -> Iterator[None]:
             raise
         try:
             bad = read_events(source.model_copy(update={"bad_rows": "leave_out"})).broken
+        except TooManyBrokenError as many:
+            raise DataError(f"{error}. In all, {many}") from None
         except DataError:
             raise error from None
         every = f". In all, {sum(bad.values()):,} rows cannot be read: {told(bad)}" if len(bad) > 1 else ""

@@ -146,6 +146,7 @@ DEFECTS: dict[str, tuple[Callable[[Frame], Frame], dict[str, Any], set[str]]] = 
     "half of the log": (lambda r: r, {"log_rows": 500}, {"log_rows"}),
     "strange users in the log": (lambda r: r, {"unknown_users": 0.6}, {"unknown_users"}),
     "scores of another scale": (lambda r: r.assign(score=r.score * 3), {}, {"score_shift"}),
+    "rows that cannot be read": (lambda r: r, {"left_out": {"without a time": 120}}, {"bad_rows"}),
     "strange items in the log": (lambda r: r, {"unknown_items": 0.5}, {"unknown_items"}),
 }
 

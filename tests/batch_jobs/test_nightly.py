@@ -191,4 +191,29 @@ def test_rows_without_a_user_are_told(place: Path) -> None:
     log = pd.read_parquet(place / "interactions.parquet")
     log.loc[:2, "user_id"] = None
     log.to_parquet(place / "interactions.parquet")
-    assert "3 rows of" in night(place, LAST).err
+    assert "are left out: 3 without a user or an item\n" in night(place, LAST).err
+    assert done("nightly", place / "config.yaml", "--run-date", NEXT) == ""  # which is no news for a mail
+    told = report(place)
+    assert told.left_out == {"without a user or an item": 3}
+    assert "Rows of the log that were left out: 3 without a user or an item." in told.markdown()
+
+
+def test_a_night_may_leave_bad_rows_out_though_its_model_met_none(place: Path, exported: Path) -> None:
+    log = pd.read_parquet(place / "interactions.parquet")
+    clean = len(log)
+    log["timestamp"] = log.timestamp.astype("Float64")
+    bad = log.iloc[:7].assign(timestamp=pd.array([pd.NA, pd.NA, 0, 1, 2, 3, 4], "Float64"))
+    pd.concat([log, bad]).to_parquet(place / "interactions.parquet")
+    said = night(place, LAST, code=65).err
+    assert "In all, 7 rows cannot be read: 2 without a time and 5 with a time before 1990 or after 2100" in said
+    fields = yaml.safe_load((place / "config.yaml").read_text())
+    fields["data"]["interactions"]["bad_rows"] = "leave_out"
+    (place / "config.yaml").write_text(yaml.safe_dump(fields))
+    night(place, LAST)
+    run = Recs.at(place / "recs").told(LAST, report(place).run_id or "")
+    assert run.left_out == {"without a time": 2, "with a time before 1990 or after 2100": 5}
+    user = read_lists(place / "recs")["user_id"][0].as_py()
+    assert command("explain", place / "recs", "--bundle", exported, "--user", user).code == 0  # as it read the log
+    bad = pd.concat([bad] * (clean // 40))
+    pd.concat([log, bad]).to_parquet(place / "interactions.parquet")
+    assert "bad_rows is 0.1" in night(place, NEXT, code=80).err

@@ -52,6 +52,17 @@ def test_dates_of_another_way_to_write_them_are_told_from_other_text(shop: Path,
     assert notes == [f"Note      'bought' holds '{first}': if that is a date, write it like 2025-12-31 to have it read"]
 
 
+def test_times_among_which_there_is_a_word_are_told_from_other_text(shop: Path, tmp_path: Path) -> None:
+    log = pd.read_parquet(shop / "interactions.parquet")
+    bought = pd.to_datetime(log.timestamp, unit="s").dt.strftime("%Y-%m-%d %H:%M")
+    bought = bought.where(bought.index != 3, "yesterday").where(bought.index != 5)
+    log.drop(columns="timestamp").assign(bought=bought).to_csv(tmp_path / "log.csv", index=False)
+    assert (
+        "Note      'bought' holds times, but for 2 rows: name it by --time, and leave those out by --bad-rows leave-out"
+        in looked(tmp_path / "log.csv")
+    )
+
+
 def test_of_objects_the_fields_that_nothing_was_taken_for_are_named(tmp_path: Path) -> None:
     rows = ({"user": {"id": n % 3, "name": "x"}, "track": {"id": n % 4}, "os": "a"} for n in range(12))
     (tmp_path / "log.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))

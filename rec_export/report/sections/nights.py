@@ -15,7 +15,8 @@ from rec_export.words import counted
 UNITS = {
     "structure": "broken promises", "covered": "of users", "short_lists": "of users", "flat_lists": "of lists",
     "same_list": "of lists by the model", "first_item": "of lists", "unknown_items": "of the log's rows",
-    "unknown_users": "of the log's rows", "part_rows": "times the median part", "recall": "of the exact lists",
+    "unknown_users": "of the log's rows", "bad_rows": "of the log's rows", "part_rows": "times the median part",
+    "recall": "of the exact lists",
     "log_rows": "times the rows before", "users": "times the users before", "items": "times the items before",
     "first_item_growth": "times the share before", "sources": "of users", "overlap": "of items",
     "newest_event": "hours", "model_age": "days", "own_items": "of cases", "command": "exit code",

@@ -41,6 +41,7 @@ GATES = {
     "first_item_growth": "has that share grown since the run before?",
     "unknown_items": "are many rows of the log of items that the model was not trained on?",
     "unknown_users": "are many rows of the log of users that the model was not trained on?",
+    "bad_rows": "can many rows of the log not be read?",
     "part_rows": "is a part much smaller or larger than most?",
     "recall": "do approximate lists hold what exact ones hold?",
     "log_rows": "has the log shrunk since the run before?",

@@ -158,6 +158,15 @@ def test_one_sentence_tells_of_all_that_cannot_be_read_and_of_the_way_out(tmp_pa
     assert said.endswith("bad_rows: leave_out, or --bad-rows leave-out of `run` and `init`")
 
 
+def test_a_column_that_is_written_in_another_way_throughout_is_shown(tmp_path: Path) -> None:
+    rows = [(user, item, "31.12.2025 12:30", value) for user, item, _, value in GOOD]
+    source = {"path": write_csv([*rows, ("u", "i", "", "5")], tmp_path), **LEAVE, "bad_rows": "refuse"}
+    with pytest.raises(DataError) as refused:
+        read_events(Interactions.of(source, "test"))
+    assert "(1 without a time and 40 with a time that is none), which is more than half" in str(refused.value)
+    assert "'31.12.2025 12:30'" in str(refused.value).partition("In all")[2]
+
+
 @pytest.mark.parametrize(
     ("columns", "said"),
     [

@@ -193,3 +193,19 @@ def test_fields_of_objects_are_known_by_the_names_of_both(tmp_path: Path) -> Non
     assert (log.user, log.item, log.time) == ("user.id", "track.id", "played-at")
     path.write_text("".join(json.dumps({**line, "user_id": 7}) + "\n" for line in lines), encoding="utf-8")
     assert guess_data(Given(log=path)).interactions.user == "user_id"  # what stands above is meant first
+
+
+def test_inside_objects_only_ids_are_guessed(tmp_path: Path) -> None:
+    path = tmp_path / "plays.jsonl"
+    line = {"user": {"id": ["a"]}, "user_id": "u", "item": {"id": 7, "released": "2020-01-01T00:00:00", "rating": 3.5}}
+    path.write_text(json.dumps(line) + "\n" + json.dumps(line) + "\n", encoding="utf-8")
+    log = guess_data(Given(log=path)).interactions
+    assert (log.user, log.item, log.time, log.value) == ("user_id", "item.id", None, None)
+
+
+def test_a_time_or_a_value_that_a_part_lacks_is_not_guessed(tmp_path: Path) -> None:
+    (tmp_path / "log").mkdir()
+    write_table(tmp_path / "log" / "1.parquet", user_id=["a"], item_id=["x"], rating=[5.0], timestamp=[1_700_000_000])
+    write_table(tmp_path / "log" / "2.parquet", user_id=["a"], item_id=["x"], timestamp=[1_700_000_000])
+    log = guess_data(Given(log=tmp_path / "log")).interactions
+    assert (log.time, log.value) == ("timestamp", None)
