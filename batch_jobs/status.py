@@ -44,11 +44,12 @@ class Refused(Record):
             run_id=run_id, run_date=told.run_date, at=told.started_at, sentence=told.sentence, mended=mended
         )  # fmt: skip
 
-    def line(self) -> str:
-        """For a person."""
+    def line(self, *, told: bool) -> str:
+        """For a person; why, where that is not told elsewhere."""
         if self.run_date is None:
             return f"run {self.run_id}, its report is gone"
-        return f"run_date={self.run_date}, run {self.run_id}, begun {self.at}: {self.sentence.partition(';')[0]}"
+        why = "" if told else f": {self.sentence.partition(';')[0]}"
+        return f"run_date={self.run_date}, run {self.run_id}, begun {self.at}{why}"
 
 
 @final
@@ -116,7 +117,8 @@ class Status(Record):
         lines += [f"at work   {run.line()}, last change {run.changed_at}" for run in self.at_work]
         lines += self.locked()
         lines += [f"stopped   {run.line()}; the same command goes on from there" for run in self.stopped]
-        lines += [f"refused   {run.line()}" for run in self.refused if not run.mended]
+        last = self.last_night and self.last_night.run_id  # of which the end tells
+        lines += [f"refused   {run.line(told=run.run_id == last)}" for run in self.refused if not run.mended]
         mended = sum(run.mended for run in self.refused)
         lines += [f"refused   {mended} more, of dates that were published later"] if mended else []
         lines += [f"kept      run {run} of {self.newest}, for `rollback --to`" for run in self.kept]

@@ -9,7 +9,7 @@ from rec_export.local import PATH
 
 @click.command()
 @click.argument("paths", type=PATH, nargs=-1, required=True)
-@click.option("--out", type=PATH, required=True, help="The HTML file, a new one.")
+@click.option("-o", "--out", type=PATH, required=True, help="The HTML file, a new one.")
 @click.option("--title", help="Of the page.  [default: the models]")
 def report(paths: tuple[Path, ...], out: Path, title: str | None) -> None:
     """Write one HTML page on what lies at PATHS: checkpoints, bundles, evaluations, lists, or directories of such.

@@ -26,7 +26,11 @@ ZONE = r"(Z|[+-]\d\d(:?\d\d)?)"
 
 @final
 class TooManyBrokenError(DataError):
-    """Most rows of a log cannot be read."""
+    """Most rows of a log cannot be read, for so many reasons."""
+
+    def __init__(self, sentence: str, kinds: int) -> None:
+        super().__init__(sentence)
+        self.kinds = kinds
 
 
 def without_broken(table: pa.Table, source: Interactions) -> tuple[pa.Table, dict[str, int]]:
@@ -43,7 +47,8 @@ def without_broken(table: pa.Table, source: Interactions) -> tuple[pa.Table, dic
         raise TooManyBrokenError(
             f"{left:,} of {every:,} rows of {source.path} cannot be read ({told(counts)}), which is more than half; one"
             f" has {listed(f'{some([value])} as {name!r}' for name, value in such.items())}. Write times like"
-            " 2026-11-20T08:30:00 and numbers like 4.5, or name other columns"
+            " 2026-11-20T08:30:00 and numbers like 4.5, or name other columns",
+            len(kinds),
         )
     return (table.filter(pa.array(~np.any([*kinds.values()], axis=0))) if kinds else table), counts
 

@@ -105,9 +105,10 @@ def guess_data(given: Given) -> DataConfig:
         ("users", given.users, roles["user"], USER),
     ):
         tables[name] = None if path is None else guess_attributes(path, key, known)
-        if path is not None and tables[name] is None and key is not None:
-            called = f"{key!r} as in the log"
-            has = ", ".join(names_in(path))
+        there = [] if path is None else names_in(path)
+        if path is not None and tables[name] is None and (key is not None or not {*there} & {*plain.column_names}):
+            called = "as in the log" if key is None else f"{key!r} as in the log"
+            has = ", ".join(there)
             slips.append(f"cannot tell which column of {path} is the id; call it {called}. It has: {has}")
     if slips:
         raise UsageError(". And ".join(slips))

@@ -96,7 +96,7 @@ def refused_in_full(source: Interactions) -> Iterator[None]:
         try:
             bad = read_events(source.model_copy(update={"bad_rows": "leave_out"})).broken
         except TooManyBrokenError as many:
-            raise DataError(f"{error}. In all, {many}") from None
+            raise DataError(f"{error}. In all, {many}" if many.kinds > 1 else str(error)) from error
         except DataError:
             raise error from None
         every = f". In all, {sum(bad.values()):,} rows cannot be read: {told(bad)}" if len(bad) > 1 else ""

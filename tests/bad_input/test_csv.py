@@ -22,7 +22,10 @@ def test_a_csv_file_without_commas(mark: str, place: Path) -> None:
     ("rows", "sentence"),
     [
         ("user_id;item_id;rating\n1;2;4,5\n", "the columns of DIR/log.csv are separated by ';'; write it with commas"),
-        ("user_id,item_id,rating\n1,2,4,5\n", "a row of DIR/log.csv has 4 columns where the header has 3: 1,2,4,5;"),
+        (
+            "user_id,item_id,rating\n1,2,4\n1,2,4,5\n",
+            "row 3 (the header is row 1) of DIR/log.csv has 4 columns where the header has 3: 1,2,4,5;",
+        ),
         ('user_id,item_id,rating\n1,2,"4,5"\n', "1 of 1 values of column 'rating' of DIR/log.csv are no numbers,"),
     ],
 )

@@ -22,9 +22,12 @@ def test_status_says_why_and_when_a_night_was_refused(place: Path) -> None:
     night(place, LAST)
     halve(place)
     night(place, NEXT, code=80)
-    (line,) = [line for line in done("status", place / "recs").splitlines() if line.startswith("refused")]
-    told = report(place)
-    assert line.startswith(f"refused   run_date={NEXT}, run {told.run_id}, begun {told.started_at}: log_rows is 0.")
+    told, first = report(place), done("status", place / "recs").splitlines()
+    begun = f"refused   run_date={NEXT}, run {told.run_id}, begun {told.started_at}"
+    assert begun in first
+    assert sum("log_rows is 0." in line for line in first) == 1  # at the end, where the last night is told of
+    night(place, "2026-11-02", code=80)
+    assert f"{begun}: log_rows is 0." in "\n".join(done("status", place / "recs").splitlines())
 
 
 def test_what_was_refused_at_a_date_that_was_published_later_is_only_counted(place: Path) -> None:
