@@ -41,7 +41,8 @@ PEERS = {  # the environment, the script and its words
 SMALL = """
 import resource, subprocess, sys
 code = subprocess.call(sys.argv[1:])
-print("\n" + str(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss))
+print()  # the case may not have ended its line
+print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)
 sys.exit(code)
 """  # a process begins with the peak of the one that starts it, so that one is small
 
