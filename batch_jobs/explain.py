@@ -293,7 +293,7 @@ class Explanation(NamedTuple):
         data = self.bundle.manifest.blueprint.data.interactions
         if data.time is None or subject.date is None:
             return []
-        events = read_events(data.model_copy(update={"path": job.interactions}))
+        events = read_events(job.log(data))
         assert events.time is not None
         after = int(datetime.combine(subject.date, datetime.min.time(), UTC).timestamp() * 1e6) + DAY
         users = self.today.catalogue.users.vocab

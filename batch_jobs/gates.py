@@ -35,6 +35,7 @@ NAMES = (
     "unknown_users", "bad_rows", "log_rows", "users", "items", "first_item_growth", "sources", "overlap", "score_shift",
     "newest_event", "model_age", "recall", "own_items", "command",
 )  # fmt: skip
+BESIDE = ("overlap", "score_shift")  # which read the lists of the night before
 COMPARED = ("log_rows", "users", "items", "first_item_growth", "sources", "overlap", "score_shift")
 
 
@@ -134,7 +135,8 @@ class Gatekeeper:
             candidate.recs.bring(before.run_date)
             then = Evidence.together(Evidence.of(folder / part.name, one_in(step)) for part in before.files)
         except (DataError, MissingInputError, ModelError) as error:  # which is no fault of tonight's lists
-            yield from (skipped(name, str(error)) for name in ("overlap", "score_shift"))
+            why = f"cannot be asked, as {error}"
+            yield from (Verdict(gate=name, verdict="warned", value=None, limit="", reason=why) for name in BESIDE)
             return
         yield self.churn(candidate, then)
         yield self.drift(candidate, before, then)
@@ -271,6 +273,8 @@ def sentence(verdicts: tuple[Verdict, ...]) -> str:
 
 def clause(one: Verdict) -> str:
     """What a gate found wrong."""
+    if one.value is None:
+        return f"{one.gate} {one.reason}"
     return f"{one.gate} is {one.value:g}, but should be {one.limit}" + (f" ({one.reason})" if one.reason else "")
 
 

@@ -8,7 +8,7 @@ from pydantic import Field
 
 from rec_export.bucket import place_at
 from rec_export.config import MOST_K, Scoring
-from rec_export.data.config import BadRows
+from rec_export.data.config import BadRows, Interactions
 from rec_export.objects import Place
 from rec_export.published import Published
 from rec_export.record import Record
@@ -46,6 +46,11 @@ class ScoreJob(Record):
     def place(self) -> Published:
         """The published runs that this one joins."""
         return place_at(self.out, self.staging)
+
+    def log(self, trained: Interactions) -> Interactions:
+        """The log as it is read; `trained` is how it was in training."""
+        mine = {"path": self.interactions} | ({} if self.bad_rows is None else {"bad_rows": self.bad_rows})
+        return trained.model_copy(update=mine)
 
     def inputs(self) -> dict[str, Path]:
         """The files that are read, by what they are."""

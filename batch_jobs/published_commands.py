@@ -62,15 +62,28 @@ def verify_run(recs: Path | str, days: tuple[datetime, ...]) -> None:
     with starting(1700):
         from batch_jobs.verify import verify_run as verify
         from rec_export.bucket import place_at
+        from rec_export.errors import DataError, MissingInputError, ModelError
 
     place = place_at(recs)
     place.date(None)  # an empty root is a slip
-    for day in [day.date().isoformat() for day in days] or place.dates():
-        found = verify(place, day)
+    checked = [day.date().isoformat() for day in days] or place.dates()
+    faults: list[DataError | MissingInputError | ModelError] = []
+    for day in checked:
+        try:
+            found = verify(place, day)
+        except (DataError, MissingInputError, ModelError) as error:  # of the others all is to be told
+            faults.append(error)
+            if len(checked) > 1:
+                click.echo(f"run_date={day}: {error}")
+            continue
         click.echo(
             f"run_date={day}: run {found.manifest.run_id}, {counted(found.users, 'user')},"
             f" {counted(found.rows, 'row')} and {counted(len(found.manifest.files), 'part')} as they were published"
         )
+    if len(faults) > 1:
+        raise type(faults[0])(f"{len(faults)} of {len(checked)} dates are not as they were published; see above")
+    if faults:
+        raise faults[0]
 
 
 @click.command()

@@ -161,6 +161,9 @@ def judged(candidate: Candidate, work: Work, judge: Judge) -> RunManifest:
     recs, manifest = candidate.recs, candidate.manifest.model_copy(update={"audit": candidate.evidence.audit()})
     verdicts = judge(candidate._replace(manifest=manifest))
     manifest = manifest.model_copy(update={"gates": verdicts})
+    for one in verdicts:
+        if one.verdict == "warned":
+            log.warning("run_date=%s: %s", manifest.run_date, clause(one))
     refused = sentence(verdicts)
     if refused:
         manifest.write(work.folder / "manifest.json")
@@ -168,9 +171,6 @@ def judged(candidate: Candidate, work: Work, judge: Judge) -> RunManifest:
         stays = f"{recs.where(dates[-1])} stays the newest" if dates else "nothing is published"
         kept = work.fail()
         raise GateError(f"{refused}; {stays}, and the run is kept in {kept}{answer(verdicts)}", str(kept))
-    for one in verdicts:
-        if one.verdict == "warned":
-            log.warning("%s", clause(one))
     return manifest
 
 

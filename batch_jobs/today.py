@@ -46,8 +46,7 @@ def look(bundle: Bundle, job: ScoreJob) -> Today:
 def read(bundle: Bundle, job: ScoreJob) -> Today:
     """The same, as the parts of a step."""
     data = bundle.manifest.blueprint.data
-    mine = {"path": job.interactions} | ({} if job.bad_rows is None else {"bad_rows": job.bad_rows})
-    source = data.interactions.model_copy(update=mine)
+    source = job.log(data.interactions)
     events = until(read_events(source), job)
     give_back()
     passed()

@@ -45,6 +45,7 @@ PLACES = {
     "diff": "batch_jobs.published_commands",
     "report": "rec_export.report_command",
 }
+CURSOR = "\x1b[?25h"  # shown
 IN_SEVERAL = "train"  # processes, which torchrun starts
 
 
@@ -116,7 +117,7 @@ def run(arguments: list[str]) -> int:
         path = error.ctx.command_path if isinstance(error, click.UsageError) and error.ctx is not None else ""
         return failed(error.format_message() + (f" See `{path} --help`" if path else ""), error.exit_code)
     except (click.Abort, KeyboardInterrupt):
-        return failed("interrupted", 128 + signal.SIGINT)
+        return interrupted()
     except BrokenPipeError:
         return 0
     except OSError as error:
@@ -125,7 +126,23 @@ def run(arguments: list[str]) -> int:
         problem = storage_error(error.filename or "the output", error)
         return failed(str(problem), problem.exit_code)
     except Exception as error:  # this is the last place where it can be given an exit code
-        return bug(error)
+        return interrupted() if begun_by_interrupt(error) else bug(error)
+
+
+def begun_by_interrupt(error: BaseException) -> bool:
+    """Whether an error is what a library made of an interrupt that came in its middle."""
+    before = error.__context__
+    return "KeyboardInterrupt" in str(error) or (
+        before is not None and (isinstance(before, KeyboardInterrupt) or begun_by_interrupt(before))
+    )
+
+
+def interrupted() -> int:
+    """Say so, on a terminal that shows its cursor, at whatever moment that came."""
+    if sys.__stderr__ is not None and sys.__stderr__.isatty():
+        sys.stderr = sys.__stderr__
+        sys.stderr.write(CURSOR)
+    return failed("interrupted", 128 + signal.SIGINT)
 
 
 def bug(error: Exception) -> int:

@@ -23,7 +23,7 @@ def answered(given: Given, say: Say, ask: Ask) -> Given:
     where too few columns are left to answer with.
     """
     types = types_in(given.log)
-    roles = roles_of(types, given.columns())
+    roles = roles_of(given.log, given.columns())
     unsaid = [role for role in NEEDED if roles[role] is None]
     rest = {name: kind for name, kind in types.items() if name not in roles.values()}
     if roles["time"] is None and perhaps_times(given.log, rest):  # which one, only a person knows

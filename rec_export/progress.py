@@ -133,18 +133,21 @@ def drawn(console: "Terminal") -> Iterator[None]:
                 screen.refresh()
 
     thread = Thread(target=draw, daemon=True)
-    with console.alone:
-        screen.start()
-    SCREEN.set(screen)
-    thread.start()
-    try:
+    try:  # from here on, as whoever interrupts must have the cursor back
+        with console.alone:
+            screen.start()
+        SCREEN.set(screen)
+        thread.start()
         yield
     finally:
-        SCREEN.set(None)
-        over.set()
-        thread.join()
-        with console.alone:
-            screen.stop()
+        try:
+            SCREEN.set(None)
+            over.set()
+            if thread.is_alive():
+                thread.join()
+        finally:
+            with console.alone:
+                screen.stop()
 
 
 @final

@@ -6,8 +6,6 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import final
 
-import yaml
-
 from rec_export.checkpoint import Blueprint, write_trend, write_weights
 from rec_export.config import Config
 from rec_export.data.profile import Profile
@@ -88,14 +86,18 @@ def finished(job: TrainJob) -> Outcome | None:
     if not all((job.out / name).is_file() for name in ("config.yaml", "spec.json", "metrics.json")):
         return None
     files = {name: fingerprint(path) for name, path in job.config.data.paths().items()}
-    there = yaml.safe_load((job.out / "config.yaml").read_text(encoding="utf-8"))
-    here = yaml.safe_load(job.config.dump())
-    same = all(there.get(section) == here.get(section) for section in ("data", "model", "training", "score"))
+    same = learns_alike(Config.load(job.out / "config.yaml"), job.config)
     if not same or Blueprint.read(job.out / "spec.json").inputs != files:
         how = "on other files" if same else "with another configuration"
         raise OutputExistsError(f"{job.out} was trained {how}; name a new directory or remove it first")
     log.info("%s is trained already, with this configuration and on these files", job.out)
     return Outcome.read(job.out / "metrics.json")
+
+
+def learns_alike(one: Config, other: Config) -> bool:
+    """Whether two configurations make the same checkpoint."""
+    sections = {"data", "model", "training", "score"}
+    return one.model_dump(mode="json", include=sections) == other.model_dump(mode="json", include=sections)
 
 
 def learned(job: TrainJob, source: Source | None, group: Group, tracker: Tracker) -> Outcome:

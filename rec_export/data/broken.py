@@ -42,15 +42,22 @@ def without_broken(table: pa.Table, source: Interactions) -> tuple[pa.Table, dic
     counts = {what: int(rows.sum()) for what, rows in kinds.items()}
     left, every = sum(counts.values()), table.num_rows
     if left > MOST * every:
-        most = max(kinds.values(), key=np.sum)
-        such = {name: table[name].filter(pa.array(most))[0].as_py() for name in (source.time, source.value) if name}
         raise TooManyBrokenError(
-            f"{left:,} of {every:,} rows of {source.path} cannot be read ({told(counts)}), which is more than half; one"
-            f" has {listed(f'{some([value])} as {name!r}' for name, value in such.items())}. Write times like"
-            " 2026-11-20T08:30:00 and numbers like 4.5, or name other columns",
+            f"{left:,} of {every:,} rows of {source.path} cannot be read ({told(counts)}), which is more than half;"
+            f" {remedy(table, source, kinds)}",
             len(kinds),
         )
     return (table.filter(pa.array(~np.any([*kinds.values()], axis=0))) if kinds else table), counts
+
+
+def remedy(table: pa.Table, source: Interactions, kinds: Kinds) -> str:
+    """What to do about most rows: one of them shows what they look like, if there is something in them."""
+    there = [rows for what, rows in kinds.items() if not what.startswith("without")]
+    if not there:
+        return "look at where they come from, or name other columns"
+    one = table.filter(pa.array(max(there, key=np.sum))).slice(0, 1)
+    shown = listed(f"{some(one[name].to_pylist())} as {name!r}" for name in (source.time, source.value) if name)
+    return f"one has {shown}. Write times like 2026-11-20T08:30:00 and numbers like 4.5, or name other columns"
 
 
 def complete(table: pa.Table, source: Interactions) -> pa.Table:

@@ -93,8 +93,7 @@ def guess_data(given: Given) -> DataConfig:
     """
     refuse_empty(given.columns())
     plain, slips = read_table(given.log, None), []
-    roles = roles_of(types_in(given.log), given.columns())
-    roles |= {role: None for role in ("time", "value") if not in_every_part(given.log, roles[role], given)}
+    roles = roles_of(given.log, given.columns())
     whole = with_fields(plain, given.log, roles)
     unsaid = [what for what in NEEDED if roles[what] is None]
     if unsaid:
@@ -116,14 +115,6 @@ def guess_data(given: Given) -> DataConfig:
     return DataConfig(interactions=log, **tables).relative_to(Path.cwd())
 
 
-def in_every_part(log: Path, name: str | None, given: Given) -> bool:
-    """Whether each part of a folder has a column that was guessed; what was named is asked for in any case."""
-    parts = parts_of(log)
-    if name is None or name in given.columns().values() or len(parts) == 1:
-        return True
-    return all(name in names_in(part, inside=True) for part in parts)
-
-
 def refuse_empty(given: Mapping[str, str | None]) -> None:
     """Raise UsageError where a name is empty."""
     empty = next((what for what, name in given.items() if name == ""), None)
@@ -140,21 +131,24 @@ def with_fields(table: pa.Table, path: Path, roles: Mapping[str, str | None]) ->
     return table
 
 
-def roles_of(types: Mapping[str, pa.DataType], given: Mapping[str, str | None]) -> dict[str, str | None]:
+def roles_of(log: Path, given: Mapping[str, str | None]) -> dict[str, str | None]:
     """The column that is the user, the item, the time and the value, as said or by its name; None: cannot be told.
 
-    Inside objects there may be ids of users and items; a time or a number there may be anything's.
+    Objects may hold the ids of users and items, called `id`; a time or a number there may be anything's. A value that
+    a part of a folder lacks is none.
     """
-    names = [name for name in types if "." not in name]
+    types, flat = types_in(log), {*names_in(log)}
+    names = [name for name in types if name in flat]
     moments = moments_of({name: types[name] for name in names})
-    keys = names + [
-        name for name, kind in types.items() if "." in name and (is_text(kind) or pa.types.is_integer(kind))
-    ]
+    inside = {name: kind for name, kind in types.items() if name not in flat and name.endswith(".id")}
+    keys = names + [name for name, kind in inside.items() if is_text(kind) or pa.types.is_integer(kind)]
+    parts = [{*names_in(part)} for part in parts_of(log)]
+    values = [name for name in names if all(name in part for part in parts)]
     return {
         "user": given["user"] or match(USER, keys),
         "item": given["item"] or match(ITEM, keys),
         "time": given["time"] or match(TIME, names) or (moments[0] if len(moments) == 1 else None),
-        "value": given["value"] or match(RATING, names) or match(WEIGHT, names),
+        "value": given["value"] or match(RATING, values) or match(WEIGHT, values),
     }
 
 

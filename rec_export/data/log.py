@@ -102,7 +102,7 @@ def refused_in_full(source: Interactions) -> Iterator[None]:
         every = f". In all, {sum(bad.values()):,} rows cannot be read: {told(bad)}" if len(bad) > 1 else ""
         raise DataError(
             f"{error}{every}. To leave them out: data.interactions.bad_rows: leave_out, or --bad-rows leave-out of"
-            " `run` and `init`"
+            " `init`, `run` and `score`"
         ) from error
 
 

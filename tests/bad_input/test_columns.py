@@ -81,7 +81,9 @@ def test_run_names_the_fields_that_change_their_type_where_it_misses_one(place: 
     )
 
 
-WAY_OUT = ". To leave them out: data.interactions.bad_rows: leave_out, or --bad-rows leave-out of `run` and `init`"
+WAY_OUT = (
+    ". To leave them out: data.interactions.bad_rows: leave_out, or --bad-rows leave-out of `init`, `run` and `score`"
+)
 STRAGGLERS = None, math.nan, math.inf, "soon", "late"
 IDS = "which cannot be an id; ids are strings or integers"
 EPOCHS = "are dates between 1990 and 2100 in no unit of s, ms, us, ns"

@@ -185,7 +185,7 @@ def test_damage_to_the_night_before_is_said_and_no_reason_to_refuse_tonight(tmp_
     tonight = nights(tmp_path)
     before = min(tonight.recs.local("2026-11-19").iterdir())
     before.write_bytes(before.read_bytes()[:100])
-    assert said(tonight) == {"overlap": "skipped", "score_shift": "skipped"}
+    assert said(tonight) == {"overlap": "warned", "score_shift": "warned"}  # which is mailed
 
 
 @pytest.mark.parametrize(("found", "verdict"), [(0.5, "refused"), ("only 12 users", "skipped")])

@@ -81,7 +81,7 @@ def test_what_a_gate_warns_of_is_said_and_published_all_the_same(place: Path, ex
     configured(place, exported, metrics="rec_export.prom")
     night(place, NEXT)
     answer = command("-q", "nightly", place / "config.yaml", "--run-date", "2026-11-01")  # with yesterday's log
-    said = "overlap is 1, but should be less than 0.999: is the input of the same day?"
+    said = "run_date=2026-11-01: overlap is 1, but should be less than 0.999: is the input of the same day?"
     assert (answer.code, answer.out, answer.err) == (0, "", f"{said}\n")
     told = metrics(place)
     assert (told['rec_export_gate_refused{gate="overlap"}'], told['rec_export_gate_warned{gate="overlap"}']) == (
@@ -213,7 +213,19 @@ def test_a_night_may_leave_bad_rows_out_though_its_model_met_none(place: Path, e
     run = Recs.at(place / "recs").told(LAST, report(place).run_id or "")
     assert run.left_out == {"without a time": 2, "with a time before 1990 or after 2100": 5}
     user = read_lists(place / "recs")["user_id"][0].as_py()
-    assert command("explain", place / "recs", "--bundle", exported, "--user", user).code == 0  # as it read the log
+    assert (
+        command(
+            "explain",
+            place / "recs",
+            "--bundle",
+            exported,
+            "--user",
+            user,
+            "--interactions",
+            place / "interactions.parquet",
+        ).code
+        == 0
+    )  # as it read the log
     bad = pd.concat([bad] * (clean // 40))
     pd.concat([log, bad]).to_parquet(place / "interactions.parquet")
     assert "bad_rows is 0.1" in night(place, NEXT, code=80).err

@@ -65,7 +65,10 @@ def test_the_next_command_works_as_it_stands(ran: tuple[Path, list[str]], shop: 
     forced = ("same_list", "first_item")  # of a model that learned for one epoch
     words += ["--run-date", "2026-11-01", "--reason", "a test", *(w for gate in forced for w in ("--force-gate", gate))]
     code, _, err = command("-q", *words[1:])  # with the log of the day before
-    assert (code, err) == (0, "overlap is 1, but should be less than 0.999: is the input of the same day?\n")
+    assert (code, err) == (
+        0,
+        "run_date=2026-11-01: overlap is 1, but should be less than 0.999: is the input of the same day?\n",
+    )
     tonight = read_lists(ran[0] / "recs" / "run_date=2026-11-01")
     assert tonight["rank"].to_pylist()[:7] == list(range(1, 8))  # k is that of the run
 

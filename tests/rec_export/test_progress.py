@@ -1,6 +1,8 @@
 """On a terminal a person sees what is done and what is left of every step; elsewhere nothing."""
 
 import io
+import os
+import pty
 import re
 import subprocess
 import sys
@@ -183,3 +185,32 @@ def test_nobody_else_is(shop: Path, tmp_path: Path) -> None:
     assert code == 0
     assert [line.partition(",")[0] for line in err.splitlines()] == ["search", "refit"]
     assert "\x1b" not in out + err
+
+
+INTERRUPTED = """
+import os, signal, sys, threading, time
+from rec_export import cli, progress
+def rows(*anything, **options):
+    threading.Timer(float(sys.argv[1]), lambda: os.kill(os.getpid(), signal.SIGINT)).start()
+    while True:
+        with progress.in_parts("outer", 1):
+            progress.passed()
+cli.cli.main = rows
+sys.exit(cli.run([]))
+"""
+
+
+def test_whoever_interrupts_has_the_cursor_back() -> None:
+    for moment in range(8):
+        told = bytearray()
+
+        def keep(terminal: int, told: bytearray = told) -> bytes:
+            read = os.read(terminal, 1 << 16)
+            told.extend(read)
+            return read
+
+        words = [sys.executable, "-c", INTERRUPTED, str(0.1 + 0.013 * moment)]
+        code = os.waitstatus_to_exitcode(pty.spawn(words, keep))
+        shown = told.decode()
+        assert (code, shown.rstrip().endswith("Error: interrupted")) == (130, True)
+        assert shown.rindex("\x1b[?25h") > shown.rindex("\x1b[?25l")

@@ -170,6 +170,11 @@ def test_what_has_ended_already_is_not_trained_again(tmp_path: Path) -> None:
     again = command("train", path, "--out", out, "--resume")
     assert (first.code, again.code, again.out, contents(out)) == (0, 0, first.out, before)
     assert "is trained already, with this configuration and on these files" in again.err
+    fields = yaml.safe_load((out / "config.yaml").read_text())
+    del fields["data"]["interactions"]["bad_rows"]  # as a version that did not know of it has left it
+    (out / "config.yaml").write_text(yaml.safe_dump(fields))
+    before = contents(out)
+    assert command("train", path, "--out", out, "--resume").code == 0
     assert command("train", path, "--out", out).code == 73  # as nobody asked for what is there
     other = command("train", path, "--out", out, "--resume", "--set", "training.seed=8")
     assert (other.code, "with another configuration" in other.err) == (73, True)

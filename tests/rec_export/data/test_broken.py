@@ -155,7 +155,7 @@ def test_one_sentence_tells_of_all_that_cannot_be_read_and_of_the_way_out(tmp_pa
         read_events(source)
     said = str(refused.value)
     assert "In all, 8 rows cannot be read: 1 without a time, 2 with a time that is none, " in said
-    assert said.endswith("bad_rows: leave_out, or --bad-rows leave-out of `run` and `init`")
+    assert said.endswith("bad_rows: leave_out, or --bad-rows leave-out of `init`, `run` and `score`")
 
 
 def test_a_column_that_is_written_in_another_way_throughout_is_shown(tmp_path: Path) -> None:

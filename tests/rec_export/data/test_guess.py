@@ -209,3 +209,24 @@ def test_a_time_or_a_value_that_a_part_lacks_is_not_guessed(tmp_path: Path) -> N
     write_table(tmp_path / "log" / "2.parquet", user_id=["a"], item_id=["x"], timestamp=[1_700_000_000])
     log = guess_data(Given(log=tmp_path / "log")).interactions
     assert (log.time, log.value) == ("timestamp", None)
+
+
+def test_a_dot_in_the_name_of_a_flat_column_is_no_object(tmp_path: Path) -> None:
+    path = tmp_path / "log.csv"
+    path.write_text("user.id,item.id,event.time,event.rating\na,x,1700000000,5\nb,x,1700000000,4\n", encoding="utf-8")
+    log = guess_data(Given(log=path)).interactions
+    assert (log.user, log.item, log.time) == ("user.id", "item.id", "event.time")
+
+
+def test_a_name_inside_an_object_is_nobodys_id(tmp_path: Path) -> None:
+    path = tmp_path / "plays.jsonl"
+    path.write_text(json.dumps({"user": {"name": "Ann"}, "item_id": "x"}) + "\n", encoding="utf-8")
+    with pytest.raises(UsageError, match=r"cannot tell which column of .* is the user"):
+        guess_data(Given(log=path))
+
+
+def test_a_value_that_all_parts_have_is_guessed_before_one_that_some_lack(tmp_path: Path) -> None:
+    (tmp_path / "log").mkdir()
+    write_table(tmp_path / "log" / "1.parquet", user_id=["a"], item_id=["x"], rating=[5.0], plays=[3])
+    write_table(tmp_path / "log" / "2.parquet", user_id=["a"], item_id=["x"], plays=[4])
+    assert guess_data(Given(log=tmp_path / "log")).interactions.value == "plays"
