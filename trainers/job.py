@@ -86,10 +86,11 @@ def finished(job: TrainJob) -> Outcome | None:
     if not all((job.out / name).is_file() for name in ("config.yaml", "spec.json", "metrics.json")):
         return None
     files = {name: fingerprint(path) for name, path in job.config.data.paths().items()}
-    same = learns_alike(Config.load(job.out / "config.yaml"), job.config)
-    if not same or Blueprint.read(job.out / "spec.json").inputs != files:
-        how = "on other files" if same else "with another configuration"
-        raise OutputExistsError(f"{job.out} was trained {how}; name a new directory or remove it first")
+    remedy = "name a new directory or remove it first"
+    if not learns_alike(Config.load(job.out / "config.yaml"), job.config):
+        raise OutputExistsError(f"{job.out} was trained with another configuration; {remedy}")
+    if Blueprint.read(job.out / "spec.json").inputs != files:
+        raise OutputExistsError(f"{job.out} was trained on other files; {remedy}")
     log.info("%s is trained already, with this configuration and on these files", job.out)
     return Outcome.read(job.out / "metrics.json")
 
