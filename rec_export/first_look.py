@@ -19,6 +19,7 @@ from rec_export.data.read import left_out, names_in, parts_of, read_table, types
 from rec_export.data.source import Source
 from rec_export.data.vocab import UNKNOWN, Vocab
 from rec_export.errors import shorten
+from rec_export.progress import in_parts, passed
 from rec_export.words import counted, listed
 
 OTHER_DATE = re.compile(r"\d{1,2}[./-]\d{1,2}[./-]\d{4}\b")
@@ -27,8 +28,14 @@ LONGEST = 400  # characters of names
 KINDS = ("dense", "category", "tags", "text")
 
 
-def first_look(path: Path, data: DataConfig, source: Source) -> Iterator[str]:
+def first_look(path: Path, data: DataConfig, source: Source) -> list[str]:
     """The sizes, the columns and what they are taken for, and what a careful person would want to know."""
+    with in_parts("looking at the rows", 4):
+        return list(seen(path, data, source))
+
+
+def seen(path: Path, data: DataConfig, source: Source) -> Iterator[str]:
+    """The same, line by line, as the parts of a step."""
     events = source.events
     users, items = len(events.user_id.present()), len(events.item_id.present())
     count = len(parts_of(path)) if path.is_dir() else 0
@@ -37,6 +44,7 @@ def first_look(path: Path, data: DataConfig, source: Source) -> Iterator[str]:
     yield f"Read      {', '.join(read)} from {path}{parts}"
     yield f"Columns   {'  '.join(columns(data.interactions, source))}"
     yield from left_alone(data.interactions)
+    passed()
     yield "          change with --user --item --time --time-unit --value --positive"
     yield from changing(path)
     for name, declared, table in (("Items", data.items, source.items), ("Users", data.users, source.users)):
@@ -46,7 +54,9 @@ def first_look(path: Path, data: DataConfig, source: Source) -> Iterator[str]:
             yield from unread(declared)
             yield from listed_as_text(declared, table)
             yield from undescribed(name.lower(), events.item_id if name == "Items" else events.user_id, table)
+    passed()
     yield from notes(source)
+    passed()
     yield from undated(data.interactions)
     yield from strange_dates(source)
 

@@ -80,9 +80,12 @@ def run(out: Path, k: int | None, model: str, device: str, **given: Any) -> None
 @options(*COLUMNS)
 def init(out: Path, **given: Any) -> None:
     """Write a configuration for LOG, with a reason beside every guess: edit it, and train."""
-    from rec_export.files import refuse_existing
-    from rec_export.first_config import InitJob
-    from rec_export.first_config import run as run_job
+    from rec_export.progress import starting
+
+    with starting(600):
+        from rec_export.files import refuse_existing
+        from rec_export.first_config import InitJob
+        from rec_export.first_config import run as run_job
 
     refuse_existing(out, "file")  # before anybody is asked
     run_job(InitJob(given=told(given), out=out, program=program()), click.echo)

@@ -6,6 +6,7 @@ from rec_export.config import Config
 from rec_export.data.source import Source
 from rec_export.data.split import Part
 from rec_export.ensemble import Timeless, ensemble
+from rec_export.progress import in_parts, passed
 from rec_export.towers import ModelSpec, Towers
 from rec_export.world import CONTEXT
 from trainers.batches import Device
@@ -78,6 +79,10 @@ class Trainer(NamedTuple):
         second = second_plan(made, self.config.training, self.spec)
         again = made.validation is not None and self.config.training.refit
         best = made.course.train(made.validation, "search", self.journal, keep=second is not None or not again)
+        beside: dict[str, dict[str, float]] = {}
+        if made.validation is not None:
+            with in_parts("judging what it must beat", made.validation.parts):
+                beside = made.validation.beside()
         found = Found(
             plan=made.plan,
             source=made.source,
@@ -86,7 +91,7 @@ class Trainer(NamedTuple):
             second=None,
             best_epoch=best.best_epoch,
             epochs=best.epochs,
-            held_out={} if made.validation is None else {"model": best.held_out, **made.validation.beside()},
+            held_out={} if made.validation is None else {"model": best.held_out, **beside},
         )
         if made.validation is None or second is None:
             return found
@@ -128,7 +133,10 @@ class Trainer(NamedTuple):
         found = self.search(source)
         dataset = found.dataset
         if dataset is None:
-            dataset = Dataset.of(found.source, found.source.lessons(Part.TRAIN, Part.VALID))
+            with in_parts("planning the refit", 2):
+                lessons = found.source.lessons(Part.TRAIN, Part.VALID)
+                passed()
+                dataset = Dataset.of(found.source, lessons)
         members, epochs = [] if found.towers is None else [found.towers], found.epochs
         for number in range(len(members), found.plan.seeds):
             plan = found.plan.model_copy(update={"epochs": found.best_epoch, "seed": found.plan.seed + number})

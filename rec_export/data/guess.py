@@ -16,6 +16,7 @@ from rec_export.data.log import refused_in_full
 from rec_export.data.moments import moments_of
 from rec_export.data.read import left_out, names_in, parts_of, read_table, types_in
 from rec_export.errors import DataError, UsageError, shorten
+from rec_export.progress import in_parts, passed
 from rec_export.record import Record
 
 USER = (
@@ -92,9 +93,16 @@ def guess_data(given: Given) -> DataConfig:
     Raises UsageError for all together that cannot be told.
     """
     refuse_empty(given.columns())
+    with in_parts(f"looking at the columns of {given.log.name}", 4):
+        return guessed(given)
+
+
+def guessed(given: Given) -> DataConfig:
+    """The same, as the parts of a step."""
     plain, slips = read_table(given.log, None), []
     roles = roles_of(given.log, given.columns())
     whole = with_fields(plain, given.log, roles)
+    passed(2)  # of four, as it takes longest
     unsaid = [what for what in NEEDED if roles[what] is None]
     if unsaid:
         slips.append(untold(given.log, unsaid))
@@ -111,6 +119,7 @@ def guess_data(given: Given) -> DataConfig:
             slips.append(f"cannot tell which column of {path} is the id; call it {called}. It has: {has}")
     if slips:
         raise UsageError(". And ".join(slips))
+    passed()
     log = guess_log(given, whole, roles)
     return DataConfig(interactions=log, **tables).relative_to(Path.cwd())
 

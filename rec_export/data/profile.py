@@ -11,6 +11,7 @@ from rec_export.data.log import Events, different_pairs
 from rec_export.data.source import Source, counted
 from rec_export.data.split import Part
 from rec_export.data.vocab import UNKNOWN, Vocab
+from rec_export.progress import in_parts, passed
 from rec_export.record import Record
 
 BUSIEST = (0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.5, 0.75, 1.0)  # shares of users or items, the busiest first
@@ -83,11 +84,20 @@ class Profile(Record):
     @classmethod
     def measured(cls, source: Source) -> Self:
         """From all that was read."""
+        with in_parts("describing the log", 4):
+            return cls.counted(source)
+
+    @classmethod
+    def counted(cls, source: Source) -> Self:
+        """The same, as the parts of a step."""
         events, whole = source.events, source.whole
         pairs = len(different_pairs(whole))
+        passed()
         users, items = (Tail.measured(keys.counts()) for keys in (whole.user_id, whole.item_id))
         known, lessons = source.rows(Part.TRAIN, Part.VALID), source.lessons(Part.TRAIN, Part.VALID)
+        passed()
         days, activity = activity_of(whole)
+        passed()
         named = whole.item_id.present()
         table = source.items
         missing = table and int((Vocab(table.column(0).combine_chunks()).rows(named) == UNKNOWN).sum())
