@@ -20,6 +20,7 @@ from rec_export.run_manifest import RunManifest
 SIDECAR = re.compile(r"part-(\d{5})-of-(\d{5})-[0-9a-f]{12}\.json")
 QUIET = timedelta(hours=1)  # without a change in the folder of a run at work, from which a person should look
 MOST_NAMED = 10  # missing parts
+MOST_DAYS = 10  # whose kept runs are looked for
 
 
 @final
@@ -101,6 +102,7 @@ class Status(Record):
     lock: tuple[Holder, ...] | None  # who holds it, as far as can be seen; None: nobody
     refused: tuple[Refused, ...]  # the newest first
     kept: tuple[str, ...]  # runs of the newest date that `rollback` can put back
+    kept_before: dict[str, tuple[str, ...]]  # the same of dates before it, and of those where nothing is live
     withdrawn: tuple[Withdrawal, ...]  # runs that were taken back and are not live; the newest first
     last_night: Report | None
 
@@ -121,7 +123,8 @@ class Status(Record):
         lines += [f"refused   {run.line(told=run.run_id == last)}" for run in self.refused if not run.mended]
         mended = sum(run.mended for run in self.refused)
         lines += [f"refused   {mended} more, of dates that were published later"] if mended else []
-        lines += [f"kept      run {run} of {self.newest}, for `rollback --to`" for run in self.kept]
+        kept = ({} if self.newest is None else {self.newest: self.kept}) | self.kept_before
+        lines += [f"kept      run {run} of {day}, for `rollback --to`" for day, runs in kept.items() for run in runs]
         lines += [
             f"withdrawn run {one.run_id} of run_date={one.run_date}"
             + (f", {one.at}" if one.at else "")
@@ -130,7 +133,8 @@ class Status(Record):
         ]
         if self.last_night is not None:
             night = self.last_night
-            lines += [f"last      {night.line() if night.run_id else f'{night.outcome} run_date={night.run_date}'}"]
+            short = f"{night.outcome} run_date={night.run_date}, begun {night.started_at}, exit code {night.exit_code}"
+            lines += [f"last      {night.line() if night.run_id else short}"]
             lines += [f"          {night.sentence}"] if night.sentence else []
             gone = night.run_id in {one.run_id for one in self.withdrawn}
             lines += ["          it was taken back since"] if gone else []
@@ -164,6 +168,8 @@ def status(place: Destination) -> Status:
     newest = dates[-1] if dates else None
     run_id = None if newest is None else recs.run_id(newest)
     manifest, unread = told(place, newest, run_id)
+    others = {*dates[-MOST_DAYS:-1], *(one.run_date for one in place.withdrawn())} - {newest}
+    days = sorted(others, reverse=True)[:MOST_DAYS]
     begun, lock = sorted(recs.control.glob("work/*"), key=changed), holders(recs.control / "lock")
     cut = len(begun) - 1 if lock is not None and begun else len(begun)
     return Status(
@@ -176,6 +182,7 @@ def status(place: Destination) -> Status:
         refused=tuple(Refused.of(run, report, recs) for run, report in place.refused().items()),
         withdrawn=tuple(sorted(place.withdrawn(), key=lambda one: one.at, reverse=True)),
         kept=() if newest is None else tuple(place.kept(newest)),
+        kept_before={day: runs for day in days if (runs := tuple(place.kept(day)))},
         last_night=report,
     )  # fmt: skip
 

@@ -56,7 +56,8 @@ class Subject(NamedTuple):
         )  # fmt: skip
         for name, path in job_of_score.inputs().items() if run else ():
             if run and run.inputs.get(name) != fingerprint(path):
-                log.warning("%s is not the file that the run %s read, so its list may differ", path, run.run_id)
+                told = f"{path} is not the file that the run {run.run_id} read, so its list may differ"
+                log.warning("%s%s", told, f"; name that one with --{name}" if name in paths else "")
         if run and run.rules is not None and not job.rules.declared():
             log.warning("the run %s kept to business rules; name their configuration with --rules", run.run_id)
         return job_of_score

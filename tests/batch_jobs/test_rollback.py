@@ -132,7 +132,10 @@ def test_status_says_what_is_live_and_what_can_be_put_back(twice: Recs) -> None:
 def test_status_says_what_was_taken_back_until_it_is_put_back(twice: Recs) -> None:
     run = str(run_in(twice.live(LAST_DAY)))
     done("rollback", twice.root, "--run-date", LAST_DAY, "--withdraw", "--reason", "prices were old")
-    (line,) = [line for line in done("status", twice.root).splitlines() if line.startswith("withdrawn")]
+    lines = done("status", twice.root).splitlines()
+    (before,) = {path.name for path in twice.control.glob("trash/*/*")} - {run}
+    assert f"kept      run {before} of {LAST_DAY}, for `rollback --to`" in lines  # though nothing is live there
+    (line,) = [line for line in lines if line.startswith("withdrawn")]
     assert (f"run {run} of run_date={LAST_DAY}" in line, line.endswith(": prices were old")) == (True, True)
     done("rollback", twice.root, "--run-date", LAST_DAY, "--to", run)
     assert "withdrawn" not in done("status", twice.root)
