@@ -19,9 +19,12 @@ from rec_export.words import counted
 @click.option("--reason", default="", help="Why; recorded.")
 def rollback(recs: Path | str, run_date: datetime | None, to: str | None, withdraw: bool, reason: str) -> None:
     """Put the run back that was live before in the read root RECS, in one step, as publishing does."""
-    from batch_jobs.destinations import destination_of
-    from batch_jobs.rollback import roll_back
-    from rec_export.errors import UsageError
+    from rec_export.progress import starting
+
+    with starting(1800):
+        from batch_jobs.destinations import destination_of
+        from batch_jobs.rollback import roll_back
+        from rec_export.errors import UsageError
 
     if withdraw and run_date is None:
         raise UsageError("--withdraw needs a --run-date, so that it takes no other date away when it is repeated")
@@ -45,8 +48,11 @@ def rollback(recs: Path | str, run_date: datetime | None, to: str | None, withdr
 @click.option("--json", "as_json", is_flag=True, help="Print it as JSON.")
 def status(recs: Path | str, staging: Path | None, as_json: bool) -> None:
     """Say what is live in the read root RECS, what is at work, and how the last night ended."""
-    from batch_jobs.destinations import destination_of
-    from batch_jobs.status import status as look
+    from rec_export.progress import starting
+
+    with starting(1800):
+        from batch_jobs.destinations import destination_of
+        from batch_jobs.status import status as look
 
     found = look(destination_of(recs, staging))
     click.echo(found.model_dump_json(indent=2) if as_json else "\n".join(found.lines()))

@@ -18,10 +18,13 @@ def doctor(as_json: bool, **options: Any) -> None:
 
     Exit code 0: the main job can be done here; 69: what was asked for does not work; 78: the main job cannot be done.
     """
-    from rec_export.doctor.examine import DoctorJob, findings, refuse
+    from rec_export.progress import starting, track
+
+    with starting(100):
+        from rec_export.doctor.examine import ABOUT, DoctorJob, findings, refuse
 
     job, found = DoctorJob(**options), []
-    for finding in findings(job):
+    for finding in track(findings(job), ABOUT, "examining", logged=False):
         found.append(finding)
         if not as_json:
             click.echo(finding.line())

@@ -22,6 +22,7 @@ from rec_export.files import new_directory
 from rec_export.first_look import first_look, past
 from rec_export.lists import show_lists
 from rec_export.models import spec_of
+from rec_export.progress import starting
 from rec_export.record import Record
 from rec_export.thresholds import Gates
 from rec_export.towers import ModelSpec
@@ -160,9 +161,10 @@ def train(config: Config, source: Source, steps: Steps, say: Say) -> None:
 
 def export(job: MainJob, steps: Steps, say: Say) -> None:
     """Export, and show the proof; of what was exported before, how to see it again."""
-    from exporters.job import REPORT, ExportJob
-    from exporters.job import run as export_bundle
-    from exporters.report import Report
+    with starting(1500):
+        from exporters.job import REPORT, ExportJob
+        from exporters.job import run as export_bundle
+        from exporters.report import Report
 
     if steps.bundle.exists():
         forms, again = Report.read(steps.bundle / REPORT).formats(), (job.program, "verify", str(steps.bundle))

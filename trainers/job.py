@@ -68,7 +68,7 @@ def run(job: TrainJob, source: Source | None = None, group: Group = ALONE) -> Ou
 
     `source` is what job.config.data says, if it was read already. What job.resume finds done already is left as it is.
     """
-    done = group.broadcast(finished(job) if group.first and job.resume else None)
+    done = group.broadcast(finished(job) if group.first else None) if job.resume else None
     if done is not None:
         return done
     if group.first:

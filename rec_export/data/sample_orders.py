@@ -28,7 +28,7 @@ class Orders(NamedTuple):
     @classmethod
     def draw(cls, rng: Generator, shop: Shop) -> Self:
         """All purchases of the log and of the days after it, in the order of time."""
-        parts = [part for chunk in shop.chunks() for part in chunk_orders(rng, chunk)]
+        parts = [part for chunk in shop.chunks("drawing orders") for part in chunk_orders(rng, chunk)]
         whole = cls(*(np.concatenate(columns) for columns in zip(*parts, strict=True)))
         return whole.take(np.lexsort((whole.item_row, whole.user_row, whole.second)))
 
@@ -126,7 +126,7 @@ def best_items(shop: Shop, past: Orders, day: int, k: int) -> Ints:
     purchases. int64 [U, k], and -1 where there are no more."""
     appeal = shop.appeal(day)
     best = []
-    for chunk in shop.chunks():
+    for chunk in shop.chunks("finding what each would like best"):
         utility = chunk.liking(np.arange(len(chunk.user_row)), day) + appeal
         mine = np.isin(past.user_row, chunk.user_row)
         utility[past.user_row[mine] - chunk.user_row[0], past.item_row[mine]] = -np.inf

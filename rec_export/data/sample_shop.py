@@ -14,6 +14,7 @@ from numpy.random import Generator
 from numpy.typing import NDArray
 
 from rec_export.data.sample_words import AGE_GROUPS, BRANDS, CATEGORIES, COUNTRIES, STYLES
+from rec_export.progress import track
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float32]
@@ -149,11 +150,12 @@ class Shop:
         """`Catalogue.appeal` by the shop's calendar, float32 [N]."""
         return self.catalogue.appeal(day, self.first_day_of_year + day)
 
-    def chunks(self) -> Iterator["Chunk"]:
-        """The customers in pieces that fit in memory."""
+    def chunks(self, what: str) -> Iterator["Chunk"]:
+        """The customers in pieces that fit in memory, for a step that is called so."""
         users, items = len(self.customers.joined), len(self.catalogue.category)
         step = max(1, CHUNK_PAIRS // items)
-        for first in range(0, users, step):
+        firsts = range(0, users, step)
+        for first in track(firsts, len(firsts), what, logged=False):
             yield Chunk.of(self, np.arange(first, min(first + step, users)))
 
 

@@ -32,6 +32,9 @@ class DoctorJob(Record):
         return (*engine, "cuda", "onnx cuda") if self.runtime == "onnx" else (*engine, "cuda")
 
 
+ABOUT = 20  # findings
+
+
 def findings(job: DoctorJob) -> Iterator[Finding]:
     """Everything, in the order in which it is needed."""
     yield from package_findings()
