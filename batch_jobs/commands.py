@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from rec_export.local import PATH
+from rec_export.local import BAD_ROWS, PATH
 from rec_export.words import counted
 
 if TYPE_CHECKING:  # it waits for torch
@@ -54,8 +54,7 @@ SCORING = (
     click.option("--items", type=PATH, help="Today's items: only these are recommended, and new ones enter."),
     click.option(
         "--bad-rows",
-        type=click.Choice(["refuse", "leave-out"]),
-        callback=lambda _, __, value: value and value.replace("-", "_"),
+        type=BAD_ROWS,
         help="Rows whose time or value is missing or none.  [default: as in training]",
     ),
     click.option(

@@ -15,9 +15,9 @@ from batch_jobs.gates import Candidate, Judge, answer, clause, sentence, structu
 from batch_jobs.job import ScoreJob
 from batch_jobs.met import met_or_gone
 from batch_jobs.parts import shards_of
-from batch_jobs.plan import already, planned, refuse_taken
+from batch_jobs.plan import Plan, already, planned, refuse_taken
 from batch_jobs.recall import measured
-from batch_jobs.rules import ruled
+from batch_jobs.rules import Ruling, ruled
 from batch_jobs.space import refuse_full
 from batch_jobs.task import Task
 from batch_jobs.today import Today, look
@@ -66,12 +66,7 @@ def run(job: ScoreJob, judge: Judge = structure, keep: Retention | None = None) 
         if done is not None:
             return Scored(done, fresh=False)
         refuse_taken(place, plan, before, job.replace)
-        with in_parts("looking at today", 3):
-            today = look(plan.bundle, job)
-            passed()
-            ruling = ruled(today, job, plan.bundle.manifest.blueprint.data, plan.how)
-            passed()
-            refuse_changes(plan.hashes, job.inputs())
+        today, ruling = seen(plan, job)
         unknown = {"unknown_items": check_items(today, job), "unknown_users": strangers(today)}
         warn_of_a_short_log(today, job)
         warn_of_an_old_log(today, job)
@@ -97,6 +92,17 @@ def run(job: ScoreJob, judge: Judge = structure, keep: Retention | None = None) 
             work.clear_others()
             clear_up(place, keep, run_date)
     return Scored(manifest, fresh=True, resumed=len(manifest.files) - len(left))
+
+
+@in_parts("looking at today", 3)
+def seen(plan: Plan, job: ScoreJob) -> tuple[Today, Ruling]:
+    """Tonight's files, and what the rules say of them. Raises DataError where a file was changed meanwhile."""
+    today = look(plan.bundle, job)
+    passed()
+    ruling = ruled(today, job, plan.bundle.manifest.blueprint.data, plan.how)
+    passed()
+    refuse_changes(plan.hashes, job.inputs())
+    return today, ruling
 
 
 def clear_up(place: Destination, keep: Retention | None, run_date: str) -> None:

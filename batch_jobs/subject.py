@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 
 from batch_jobs.job import ExplainJob, ScoreJob
 from rec_export.bundle import Bundle
-from rec_export.data.broken import NO_ID
+from rec_export.data.broken import unreadable
 from rec_export.data.read import fingerprint
 from rec_export.errors import DataError, MissingInputError, UsageError
 from rec_export.files import absent, sha256
@@ -52,7 +52,7 @@ class Subject(NamedTuple):
             whom="all", rules=job.rules, out=Path(), run_date=self.date or date.max, k=run.k if run else None,
             seen=run.seen if run else None, runtime=run.runtime if run else None, device="cpu",
             approximate=run.approximate is not None if run else None,
-            bad_rows="leave_out" if run and set(run.left_out) - {NO_ID} else None,
+            bad_rows="leave_out" if run and unreadable(run.left_out) else None,
         )  # fmt: skip
         for name, path in job_of_score.inputs().items() if run else ():
             if run and run.inputs.get(name) != fingerprint(path):

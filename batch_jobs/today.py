@@ -1,6 +1,5 @@
 """Today's files against a bundle: whom to score, among which items, and the world as of the run's date."""
 
-import logging
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple
@@ -12,19 +11,16 @@ import pyarrow.compute as pc
 from batch_jobs.job import ScoreJob
 from rec_export.bundle import Bundle
 from rec_export.catalogue import Catalogue
-from rec_export.data.broken import NO_ID, told
 from rec_export.data.columns import DAY, Bool, Int64, comparable
 from rec_export.data.config import Attributes, DataConfig
 from rec_export.data.entities import read_attributes
-from rec_export.data.log import Events, make_log, read_events, select
+from rec_export.data.log import Events, make_log, read_events, say_left_out, select
 from rec_export.data.read import names_in
 from rec_export.data.vocab import UNKNOWN, Vocab
 from rec_export.errors import DataError, some
 from rec_export.machine import give_back
 from rec_export.progress import in_parts, passed
 from rec_export.world import Timeline, World
-
-log = logging.getLogger("rec_export")
 
 
 class Today(NamedTuple):
@@ -37,23 +33,17 @@ class Today(NamedTuple):
     left_out: dict[str, int]  # rows of the log, by what is wrong with them
 
 
+@in_parts("reading the log and tables", 4)
 def look(bundle: Bundle, job: ScoreJob) -> Today:
     """Read today's files against the bundle's catalogue."""
-    with in_parts("reading the log and tables", 4):
-        return read(bundle, job)
-
-
-def read(bundle: Bundle, job: ScoreJob) -> Today:
-    """The same, as the parts of a step."""
     data = bundle.manifest.blueprint.data
     source = job.log(data.interactions)
     events = until(read_events(source), job)
     give_back()
     passed()
     refuse_another_kind(bundle.catalogue.users.vocab, events.user_id.ids, job)
-    left_out = ({NO_ID: events.dropped} if events.dropped else {}) | events.broken
-    if left_out:  # how many is for a gate to judge
-        log.info("rows of %s are left out: %s", job.interactions, told(left_out))
+    say_left_out(events, job.interactions)
+    left_out = events.left_out
     tables = {name: path for name, path in (("items", job.items), ("users", job.users)) if path is not None}
     attributes = {name: table_of(data, name, path) for name, path in tables.items()}
     passed()

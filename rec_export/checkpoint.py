@@ -78,6 +78,7 @@ class Checkpoint(NamedTuple):
     trend: Float32  # [N, W] of every item of the catalogue, just after the last row that was learned from
 
     @classmethod
+    @in_parts("reading the checkpoint", 4)
     def read(cls, folder: Path) -> Self:
         """Read a checkpoint. Raises MissingInputError or ModelError when it is not whole."""
         if (folder / "manifest.json").is_file() and not (folder / "spec.json").exists():
@@ -87,12 +88,6 @@ class Checkpoint(NamedTuple):
         inner = folder / "checkpoint"  # where `run` puts it
         if not (folder / "spec.json").exists() and (inner / "spec.json").is_file():
             raise MissingInputError(f"{folder} is no checkpoint; did you mean {str(inner)!r}?")
-        with in_parts("reading the checkpoint", 4):
-            return cls.parsed(folder)
-
-    @classmethod
-    def parsed(cls, folder: Path) -> Self:
-        """The same of a folder that looks like one, as the parts of a step."""
         blueprint = Blueprint.read(folder / "spec.json")
         if blueprint.format != FORMAT:
             raise ModelError(f"{folder} has format {blueprint.format}, this version reads {FORMAT}; train again")

@@ -122,14 +122,9 @@ class Churn(Record):
         return self.psi < 0.1
 
 
+@in_parts("comparing the lists", 3)
 def churn(before: Run, after: Run, kinds: dict[str, pa.Array] | None = None) -> Churn:
     """Compare two runs. `kinds`: ids of further segments of users, such as those with short histories."""
-    with in_parts("comparing the lists", 3):
-        return compared(before, after, kinds or {})
-
-
-def compared(before: Run, after: Run, kinds: dict[str, pa.Array]) -> Churn:
-    """The same, as the parts of a step."""
     pair = Pair.of(before, after)
     passed()
     likeness = Likeness.of(pair)
@@ -148,7 +143,7 @@ def compared(before: Run, after: Run, kinds: dict[str, pa.Array]) -> Churn:
         left=len(without(pair.before.user, pair.after.user)),
         came=len(without(pair.after.user, pair.before.user)),
         items=(len(distinct(pair.before.item)), len(distinct(pair.after.item))),
-        segments=segments(pair, likeness, kinds),
+        segments=segments(pair, likeness, kinds or {}),
         entering=entering,
         leaving=leaving,
         levels=LEVELS,

@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 import yaml
 
 from rec_export.config import Config
-from rec_export.data.broken import told
+from rec_export.data.broken import told, unreadable
 from rec_export.data.columns import date, unit_of
 from rec_export.data.config import Attributes, DataConfig, Interactions
 from rec_export.data.guess import TIME, Given, guess_data, match, of_stars
@@ -116,7 +116,8 @@ def log_lines(log: Interactions, source: Source, given: dict[str, str | None], f
         yield noted(f"    value: {scalar(log.value)}", f"{why(given['value'])}; {span}")
         yield positive_line(log, source)
     if log.bad_rows == "leave_out":
-        left = told(events.broken) if events.broken else "as you said; there are none yet"
+        bad = unreadable(events.left_out)
+        left = told(bad) if bad else "as you said; there are none yet"
         yield noted("    bad_rows: leave_out", left)
     else:
         yield noted("    # bad_rows: refuse", "rows without a time or a value that can be read; or leave_out")

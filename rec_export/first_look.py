@@ -147,10 +147,8 @@ def notes(source: Source) -> Iterator[str]:
     events = source.events
     single = int((events.user_id.counts() == 1).sum())
     pairs = len(different_pairs(events))
-    if events.dropped:
-        yield f"Note      rows left out: {events.dropped:,} without a user or an item"
-    if events.broken:
-        yield f"Note      rows left out, as you asked: {told(events.broken)}"
+    if events.left_out:
+        yield f"Note      rows left out: {told(events.left_out)}"
     if not events.positive.all():
         yield f"Note      {int((~events.positive).sum()):,} events are seen but not liked"
     if len(events.positive) > pairs:
@@ -168,12 +166,20 @@ def other_dates(path: Path, rest: dict[str, pa.DataType]) -> Iterator[str]:
         value = str(first(column))
         if OTHER_DATE.match(value):
             yield f"{name!r} holds {value[:10]!r}: if that is a date, write it like 2025-12-31 to have it read"
-        strange = int(np.isnan(dates_in(column)).sum())
-        if 0 < 2 * strange < len(column):
+        words = words_among_times(column)
+        if words:
             yield (
-                f"{name!r} holds times, but for {counted(strange, 'row')}: name it by --time, and leave those out by"
+                f"{name!r} holds times, but for {counted(words, 'row')}: name it by --time, and leave those out by"
                 " --bad-rows leave-out"
             )
+
+
+def words_among_times(column: pa.ChunkedArray) -> int:
+    """How many cells of text are no times where most are; 0 where most are none."""
+    begin = column.slice(0, FEW)  # most columns are something else, and told by it
+    if 2 * np.isfinite(dates_in(begin)).sum() <= len(begin):
+        return 0
+    return int(np.isnan(dates_in(column)).sum())
 
 
 def undated(log: Interactions) -> Iterator[str]:

@@ -1,6 +1,5 @@
 """What a checkpoint is judged by: the world before the held-out rows, and what users liked next."""
 
-import logging
 from pathlib import Path
 from typing import NamedTuple, Self
 
@@ -9,10 +8,9 @@ import pandas as pd
 
 from rec_export.catalogue import Catalogue
 from rec_export.checkpoint import Checkpoint
-from rec_export.data.broken import told
 from rec_export.data.columns import Bool, Int64
 from rec_export.data.config import DataConfig, Interactions
-from rec_export.data.log import Events, make_log, read_events, select
+from rec_export.data.log import Events, make_log, read_events, say_left_out, select
 from rec_export.data.read import fingerprint
 from rec_export.data.source import Source
 from rec_export.data.split import Part
@@ -22,7 +20,6 @@ from rec_export.metrics import Targets
 from rec_export.sets import distinct, without
 from rec_export.world import Timeline
 
-log = logging.getLogger("rec_export")
 LENGTHS = {"<=3": (0, 3), "4-10": (4, 10), "11-30": (11, 30), ">30": (31, 2**62)}  # items that a warm user has liked
 
 
@@ -77,14 +74,8 @@ def known_and_test(checkpoint: Checkpoint, test: Path | None) -> tuple[Events, E
             " restore it, or train again"
         )
     source = Source.read(data, checkpoint.blueprint.rated)
-    warn_of_broken(source.events, path)
+    say_left_out(source.events, path)
     return known_and_held_out(source, data, test, grown)
-
-
-def warn_of_broken(events: Events, path: Path) -> None:
-    """Say how many rows were left out as they cannot be read."""
-    if events.broken:
-        log.warning("rows of %s are left out: %s", path, told(events.broken))
 
 
 def known_and_held_out(
@@ -96,7 +87,7 @@ def known_and_held_out(
     """
     if test is not None:
         later = read_events(data.interactions.model_copy(update={"path": test}))
-        warn_of_broken(later, test)
+        say_left_out(later, test)
         known = source.rows(Part.TRAIN, Part.VALID)
         if source.events.time is not None and later.time is not None:
             known = known | (source.events.time < later.time.min())  # of the test part too, as `score` would read it

@@ -1,4 +1,4 @@
-"""What a command takes for a path, which is one on this machine, and for a number, which is finite."""
+"""What a command takes for a path, which is one on this machine, for a number, which is finite, and for a word."""
 
 import math
 from pathlib import Path
@@ -22,6 +22,14 @@ class LocalPath(click.Path):
         return super().convert(value, param, ctx)
 
 
+class Word(click.Choice[str]):
+    """Words of the configuration, which an option writes with dashes."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """The word as the configuration has it."""
+        return super().convert(value, param, ctx).replace("-", "_")
+
+
 class Finite(click.FloatRange):
     """A number that is neither nan, which no range of click keeps out, nor infinite."""
 
@@ -37,4 +45,5 @@ class Finite(click.FloatRange):
         return "" if self.min is None and self.max is None else super()._describe_range()
 
 
+BAD_ROWS = Word(["refuse", "leave-out"])
 PATH = LocalPath(path_type=Path, readable=False)

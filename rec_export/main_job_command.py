@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from rec_export.local import PATH, Finite
+from rec_export.local import BAD_ROWS, PATH, Finite
 
 if TYPE_CHECKING:
     from rec_export.data.guess import Given
@@ -39,10 +39,9 @@ COLUMNS = (
     ),
     click.option(
         "--bad-rows",
-        type=click.Choice(["refuse", "leave-out"]),
+        type=BAD_ROWS,
         default="refuse",
         show_default=True,
-        callback=lambda _, __, value: value.replace("-", "_"),
         help="Rows whose time or value is missing or none.",
     ),
 )

@@ -27,7 +27,6 @@ DRAWN = 0.1  # seconds between two looks of the rows
 T = TypeVar("T")
 Watcher = Callable[[str, int, int], None]
 WATCHER: ContextVar[Watcher | None] = ContextVar("WATCHER", default=None)
-
 SCREEN: ContextVar["Screen | None"] = ContextVar("SCREEN", default=None)  # the rows that are on the terminal
 
 
@@ -68,7 +67,10 @@ def seen_on(console: Console) -> bool:
 
 @contextmanager
 def in_parts(what: str, parts: int, console: "Terminal | None" = None) -> Iterator[None]:
-    """A step of so many parts, each of which ends with `passed`: a row on a terminal, elsewhere nothing."""
+    """A step of so many parts, each of which ends with `passed`: a row on a terminal, elsewhere nothing.
+
+    For a block, or as a decorator for a whole function.
+    """
     console = console or Terminal(stderr=True)
     with row(what, parts, console, parted=True) if seen_on(console) else nullcontext():
         yield

@@ -29,14 +29,9 @@ class Dataset(NamedTuple):
     item_features: Features
 
     @classmethod
+    @in_parts("putting the tables together", 5)
     def of(cls, source: Source, learn: Bool) -> Self:
         """From the rows of the source that may be learned from; everything fitted is fitted on them alone."""
-        with in_parts("putting the tables together", 5):
-            return cls.made(source, learn)
-
-    @classmethod
-    def made(cls, source: Source, learn: Bool) -> Self:
-        """The same, as the parts of a step."""
         users, items = vocabularies(source.events, learn & counted(source.events, source.rated).positive)
         passed()
         catalogue = Catalogue(

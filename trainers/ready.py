@@ -5,8 +5,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from rec_export.config import Config
-from rec_export.data.broken import NO_ID, told
-from rec_export.data.log import Events, select
+from rec_export.data.log import Events, say_left_out, select
 from rec_export.data.source import PAIRS, Source
 from rec_export.data.split import Part
 from rec_export.errors import UsageError
@@ -62,10 +61,7 @@ def read_source(config: Config, spec: ModelSpec) -> Source:
             "training.loss is mse, but the log has no value to predict; name its column in data.interactions.value"
         )
     source = Source.read(config.data, rated=predicts)
-    events = source.events
-    left_out = ({NO_ID: events.dropped} if events.dropped else {}) | events.broken
-    if left_out:
-        log.info("rows of %s are left out: %s", config.data.interactions.path, told(left_out))
+    say_left_out(source.events, config.data.interactions.path)
     return source
 
 

@@ -1,4 +1,4 @@
-"""The rows of a log that cannot be read: without a time or a value, or with what is none."""
+"""The rows of a log that are left out, or refused: without a user or an item, and such as cannot be read."""
 
 from collections.abc import Mapping
 from typing import final
@@ -33,11 +33,22 @@ class TooManyBrokenError(DataError):
         self.kinds = kinds
 
 
-def without_broken(table: pa.Table, source: Interactions) -> tuple[pa.Table, dict[str, int]]:
-    """The rows that can be read, and how many others there are by what is wrong with them.
+def readable(table: pa.Table, source: Interactions) -> tuple[pa.Table, dict[str, int]]:
+    """The rows that stay, and how many others there are by what is wrong with them.
 
-    Raises DataError where most rows are broken.
+    Rows without a user or an item always go; those that cannot be read go where source.bad_rows says so. Raises
+    DataError where none or few would stay.
     """
+    complete = with_ids(table, source)
+    nameless = {NO_ID: table.num_rows - complete.num_rows} if complete.num_rows < table.num_rows else {}
+    if source.bad_rows == "refuse":
+        return complete, nameless
+    kept, counts = without_broken(complete, source)
+    return kept, nameless | counts
+
+
+def without_broken(table: pa.Table, source: Interactions) -> tuple[pa.Table, dict[str, int]]:
+    """The rows that can be read, and how many others there are. Raises DataError where most rows are broken."""
     kinds = broken(table, source)
     counts = {what: int(rows.sum()) for what, rows in kinds.items()}
     left, every = sum(counts.values()), table.num_rows
@@ -60,7 +71,7 @@ def remedy(table: pa.Table, source: Interactions, kinds: Kinds) -> str:
     return f"one has {shown}. Write times like 2026-11-20T08:30:00 and numbers like 4.5, or name other columns"
 
 
-def complete(table: pa.Table, source: Interactions) -> pa.Table:
+def with_ids(table: pa.Table, source: Interactions) -> pa.Table:
     """The rows that have a user and an item. Raises DataError where there are none."""
     has = pc.and_(*(pc.invert(pc.is_null(table[name], nan_is_null=True)) for name in (source.user, source.item)))
     if pc.all(has).as_py():
@@ -73,6 +84,11 @@ def complete(table: pa.Table, source: Interactions) -> pa.Table:
 def told(counts: Mapping[str, int]) -> str:
     """Such as `3 without a time and 1 with a value that is no number`."""
     return listed(f"{count:,} {what}" for what, count in counts.items())
+
+
+def unreadable(left_out: Mapping[str, int]) -> dict[str, int]:
+    """Those of the counts that are of rows with a user and an item."""
+    return {what: count for what, count in left_out.items() if what != NO_ID}
 
 
 def broken(table: pa.Table, source: Interactions) -> Kinds:

@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from rec_export.data.broken import complete, without_broken
+from rec_export.data.broken import readable
 from rec_export.data.columns import Float32, floats, is_text, times
 from rec_export.data.config import Attributes, BadRows, DataConfig, Interactions, TimeUnit
 from rec_export.data.log import refused_in_full
@@ -171,7 +171,7 @@ def guess_log(given: Given, table: pa.Table, roles: Mapping[str, str | None]) ->
     fields = {"path": path, **roles, "time_unit": given.time_unit, "bad_rows": given.bad_rows}
     rest, positive = Interactions.of(fields, f"the columns of {path}"), given.positive
     if given.bad_rows == "leave_out":
-        table, _ = without_broken(complete(table, rest), rest)
+        table, _ = readable(table, rest)
     with refused_in_full(rest):
         if time is not None:
             times(table[time], given.time_unit, f"column {time!r} of {path}")  # refuses what would land in 1970

@@ -1,13 +1,15 @@
 """Log: the interactions as arrays in time order, with rows for ids."""
 
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import NamedTuple, final
 
 import numpy as np
 import pyarrow as pa
 
-from rec_export.data.broken import TooManyBrokenError, complete, told, without_broken
+from rec_export.data.broken import NO_ID, TooManyBrokenError, readable, told, unreadable
 from rec_export.data.columns import Bool, Float32, Int32, Int64, comparable, floats, times
 from rec_export.data.config import Interactions, Minimum
 from rec_export.data.keys import Keys
@@ -16,6 +18,8 @@ from rec_export.data.vocab import UNKNOWN, Vocab, ordered, shuffled
 from rec_export.errors import DataError
 from rec_export.progress import in_parts, passed
 from rec_export.sets import distinct
+
+log = logging.getLogger("rec_export")
 
 
 class Events(NamedTuple):
@@ -27,8 +31,7 @@ class Events(NamedTuple):
     value: Float32 | None
     positive: Bool
     part: pa.Array | None  # the split column, where one is named
-    dropped: int  # rows without a user or an item, left out
-    broken: dict[str, int]  # rows left out as they cannot be read, by what is wrong with them
+    left_out: dict[str, int]  # other rows of the file, by what is wrong with them
 
 
 @final
@@ -64,25 +67,27 @@ class Log(NamedTuple):
 
 
 def read_events(source: Interactions, part: str | None = None) -> Events:
-    """Read the log. Rows without a user or an item are left out and counted."""
+    """Read the log. Rows without a user or an item, and if so asked such as cannot be read, are left out, counted."""
     with in_parts(f"reading {source.path.name}", 6):
         return parsed(source, part)
 
 
 def parsed(source: Interactions, part: str | None) -> Events:
-    """The same, in silence."""
+    """The same, as the parts of a step."""
     columns = source.columns() + ([part] if part else [])
     table = read_table(source.path, columns, text=[source.user, source.item])
     passed(3)  # of six, as it takes about half the time
-    rows, table = table.num_rows, complete(table, source)
-    dropped, bad = rows - table.num_rows, dict[str, int]()
-    if source.bad_rows == "leave_out":
-        table, bad = without_broken(table, source)
+    table, left_out = readable(table, source)
     column = {name: table[name] for name in table.column_names}
     del table  # so that each column goes when it is read
     with refused_in_full(source):
-        among = f"{source.path}{' (rows with a user and an item)' * (dropped > 0)}"  # whose numbers are told
-        return converted(column, source, part, among)._replace(dropped=dropped, broken=bad)
+        return converted(column, source, part, left_out)
+
+
+def say_left_out(events: Events, path: Path) -> None:
+    """Say how many rows of a log were left out, and why; whether they are too many is not judged here."""
+    if events.left_out:
+        log.info("rows of %s are left out: %s", path, told(events.left_out))
 
 
 @contextmanager
@@ -94,7 +99,7 @@ def refused_in_full(source: Interactions) -> Iterator[None]:
         if source.bad_rows == "leave_out":
             raise
         try:
-            bad = read_events(source.model_copy(update={"bad_rows": "leave_out"})).broken
+            bad = unreadable(read_events(source.model_copy(update={"bad_rows": "leave_out"})).left_out)
         except TooManyBrokenError as many:
             raise DataError(f"{error}. In all, {many}" if many.kinds > 1 else str(error)) from error
         except DataError:
@@ -106,8 +111,11 @@ def refused_in_full(source: Interactions) -> Iterator[None]:
         ) from error
 
 
-def converted(column: dict[str, pa.ChunkedArray], source: Interactions, part: str | None, among: str) -> Events:
+def converted(
+    column: dict[str, pa.ChunkedArray], source: Interactions, part: str | None, left_out: dict[str, int]
+) -> Events:
     """The rows of columns, which are taken out of the dictionary. Raises DataError for what cannot be read."""
+    among = f"{source.path}{' (rows with a user and an item)' * (NO_ID in left_out)}"  # whose numbers are told
     keys = {name: Keys.of(column.pop(name), f"column {name!r} of {source.path}") for name in (source.user, source.item)}
     passed(2)
     for key in keys.values():
@@ -124,8 +132,7 @@ def converted(column: dict[str, pa.ChunkedArray], source: Interactions, part: st
         if source.positive is None or value is None
         else value >= source.positive,
         part=column[part].combine_chunks() if part else None,
-        dropped=0,
-        broken={},
+        left_out=left_out,
     )
 
 
@@ -217,6 +224,5 @@ def at(events: Events, row: Int64) -> Events:
         None if events.value is None else events.value[row],
         events.positive[row],
         None if events.part is None else events.part.take(pa.array(row)),
-        events.dropped,
-        events.broken,
+        events.left_out,
     )

@@ -6,6 +6,7 @@ from typing import Self, final
 import numpy as np
 from pydantic import Field
 
+from rec_export.data.broken import NO_ID, unreadable
 from rec_export.data.columns import DAY, Bool, Float32, Int64, date
 from rec_export.data.log import Events, different_pairs
 from rec_export.data.source import Source, counted
@@ -82,14 +83,9 @@ class Profile(Record):
     values: Bars | None
 
     @classmethod
+    @in_parts("describing the log", 4)
     def measured(cls, source: Source) -> Self:
         """From all that was read."""
-        with in_parts("describing the log", 4):
-            return cls.counted(source)
-
-    @classmethod
-    def counted(cls, source: Source) -> Self:
-        """The same, as the parts of a step."""
         events, whole = source.events, source.whole
         pairs = len(different_pairs(whole))
         passed()
@@ -107,8 +103,8 @@ class Profile(Record):
             items=items,
             density=pairs / (users.count * items.count),
             liked=int(whole.positive.sum()),
-            without_ids=whole.dropped,
-            broken=whole.broken,
+            without_ids=whole.left_out.get(NO_ID, 0),
+            broken=unreadable(whole.left_out),
             repeats=len(whole.positive) - len(events.positive),
             parts={part.name.lower(): int((source.parts == part).sum()) for part in Part},
             below_minimum=int(known.sum() - lessons.sum()),

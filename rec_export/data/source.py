@@ -33,17 +33,12 @@ class Source(NamedTuple):
     hashes: dict[str, str]  # of the files that were read
 
     @classmethod
+    @in_parts("reading the data", 6)
     def read(cls, config: DataConfig, rated: bool = False) -> Self:
         """Read the log and the tables, and split. Raises DataError where a file is written meanwhile.
 
         `rated`: values are to be predicted, so what was not liked is held out and counted as well.
         """
-        with in_parts("reading the data", 6):
-            return cls.parsed(config, rated)
-
-    @classmethod
-    def parsed(cls, config: DataConfig, rated: bool) -> Self:
-        """The same, as the parts of a step."""
         hashes = {name: fingerprint(path) for name, path in config.paths().items()}
         passed()
         whole = read_events(config.interactions, config.split.column)

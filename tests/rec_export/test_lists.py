@@ -17,8 +17,7 @@ def events(time: list[int] | None) -> Events:
         value=None,
         positive=np.array([True, True, True, False, True, True]),
         part=None,
-        dropped=0,
-        broken={},
+        left_out={},
     )
 
 

@@ -71,7 +71,7 @@ def test_the_other_rows_are_read_as_if_the_broken_ones_were_not_there(
     found = read_events(Interactions.of({"path": write(dirty(), tmp_path), **LEAVE}, "test"))
     alone = read_events(Interactions.of({"path": write(GOOD, tmp_path), **LEAVE}, "test"))
     assert told(found) == told(alone)
-    assert (found.broken, alone.broken) == ({what: len(rows) for what, rows in DIRT.items()}, {})
+    assert (found.left_out, alone.left_out) == ({what: len(rows) for what, rows in DIRT.items()}, {})
 
 
 @pytest.mark.parametrize(
@@ -91,7 +91,7 @@ def test_times_are_read_in_the_way_that_most_of_them_are_written_in(good: list[s
     found, clean = (read_events(Interactions.of({"path": where, **source}, "test")) for where in (path, alone))
     assert found.time is not None
     assert clean.time is not None
-    assert (sum(found.broken.values()), found.time.tolist()) == (1, clean.time.tolist())
+    assert (sum(found.left_out.values()), found.time.tolist()) == (1, clean.time.tolist())
 
 
 def test_times_of_their_own_type_are_looked_at_too(tmp_path: Path) -> None:
@@ -106,7 +106,7 @@ def test_times_of_their_own_type_are_looked_at_too(tmp_path: Path) -> None:
         read_events(Interactions.of({"path": path, **LEAVE}, "test"))
     pd.concat([pd.DataFrame(rows)[:3], pd.DataFrame(rows)[:1]]).to_parquet(path)  # two of four
     found = read_events(Interactions.of({"path": path, **LEAVE}, "test"))
-    assert (len(found.positive), list(found.broken.values())) == (2, [1, 1])
+    assert (len(found.positive), list(found.left_out.values())) == (2, [1, 1])
 
 
 TIMES = st.sampled_from([
@@ -143,7 +143,7 @@ def test_what_is_left_is_read_as_it_is_alone_and_what_is_left_out_would_be_refus
     kept = [int(item.removeprefix("i")) for item in found.item_id.column().to_pylist()]
     good = [rows[place] for place in kept]
     assert told(read(good, "refuse"))[2:] == told(found)[2:]
-    assert len(rows) - len(kept) == sum(found.broken.values())
+    assert len(rows) - len(kept) == sum(found.left_out.values())
     for place in set(range(len(rows))) - set(kept):
         with pytest.raises(DataError):
             read([*good, rows[place]], "refuse")
@@ -201,7 +201,7 @@ def test_a_word_late_in_a_csv_file_makes_its_column_text_as_an_early_one_does(
     path = write_csv(rows, tmp_path)
     monkeypatch.setattr(separated, "BLOCK", 400)  # bytes, so that there are several
     found = read_events(Interactions.of({"path": path, **LEAVE}, "test"))
-    assert (len(found.positive), found.broken) == (len(GOOD), {"with a time that is none": 1})
+    assert (len(found.positive), found.left_out) == (len(GOOD), {"with a time that is none": 1})
 
 
 def test_what_is_left_out_is_told_by_every_step(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -209,7 +209,7 @@ def test_what_is_left_out_is_told_by_every_step(tmp_path: Path, caplog: pytest.L
     refused = command("init", path, "-o", config)
     assert (refused.code, refused.err.count("\n"), config.exists()) == (65, 1, False)
     begun = command("init", path, "-o", config, "--bad-rows", "leave-out")
-    assert "Note      rows left out, as you asked: 1 without a time, " in begun.out
+    assert "Note      rows left out: 1 without a time, " in begun.out
     assert "    bad_rows: leave_out " in config.read_text(encoding="utf-8")
     trained = command("train", config, "--out", out, "--set", "model={name: popular}")
     assert (trained.code, "are left out: 1 without a time, " in trained.err) == (0, True)

@@ -31,8 +31,7 @@ def events(rows: list[Row], timed: bool = True) -> Events:
         value=np.array(time, np.float32),
         positive=np.array(positive),
         part=None,
-        dropped=0,
-        broken={},
+        left_out={},
     )
 
 

@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from rec_export.data.broken import NO_ID
 from rec_export.data.config import Interactions
 from rec_export.data.log import Events, read_events
 from rec_export.data.read import read_table
@@ -116,7 +117,7 @@ def test_rows_without_a_user_or_an_item_are_left_out_and_counted(tmp_path: Path)
     for ending, write in WRITERS.items():
         write(rows, tmp_path / f"log.{ending}")
         events = read_events(SOURCE.model_copy(update={"path": tmp_path / f"log.{ending}"}))
-        assert (events.dropped, plain(events)) == (3, EXPECTED)
+        assert (events.left_out, plain(events)) == ({NO_ID: 3}, EXPECTED)
 
 
 def test_integer_ids_with_gaps_are_read_as_integers(tmp_path: Path) -> None:
@@ -127,7 +128,7 @@ def test_integer_ids_with_gaps_are_read_as_integers(tmp_path: Path) -> None:
     pq.write_table(pa.Table.from_pandas(rows).set_column(0, "user_id", nan), tmp_path / "nan.parquet")
     for name in ("null.parquet", "null.jsonl", "nan.parquet"):
         events = read_events(SOURCE.model_copy(update={"path": tmp_path / name}))
-        assert (name, events.dropped, events.user_id.column().to_pylist()) == (name, 1, [1, 2, 4, 5])
+        assert (name, events.left_out, events.user_id.column().to_pylist()) == (name, {NO_ID: 1}, [1, 2, 4, 5])
 
 
 def test_a_csv_may_begin_with_a_byte_order_mark(tmp_path: Path) -> None:

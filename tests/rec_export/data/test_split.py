@@ -25,8 +25,7 @@ def events(part: Sequence[str | None] | None = None, **columns: Any) -> Events:
     fields = {
         "user_id": pa.array(rng.integers(0, 20, ROWS)), "item_id": pa.array(range(ROWS)),
         "time": rng.permutation(ROWS) * 1_000_000, "value": None, "positive": np.ones(ROWS, bool),
-        "part": None if part is None else pa.array(part, pa.string()), "dropped": 0,
-        "broken": {},
+        "part": None if part is None else pa.array(part, pa.string()), "left_out": {},
     }  # fmt: skip
     made = {**fields, **columns}
     return Events(**{**made, **{name: Keys.of(made[name], name) for name in ("user_id", "item_id")}})
