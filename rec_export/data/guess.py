@@ -1,4 +1,4 @@
-"""A guess at what the columns of a log and its tables are, by names and types, for a first run without a config."""
+"""A guess at what the columns of a log are, by names and types, for a first run without a config."""
 
 import re
 from collections.abc import Mapping
@@ -7,64 +7,21 @@ from typing import final
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from rec_export.data.broken import readable
 from rec_export.data.columns import Float32, floats, is_text, times
-from rec_export.data.config import Attributes, BadRows, DataConfig, Interactions, TimeUnit
+from rec_export.data.config import BadRows, DataConfig, Interactions, TimeUnit
+from rec_export.data.kinds import guess_attributes
 from rec_export.data.log import refused_in_full
 from rec_export.data.moments import moments_of
+from rec_export.data.names import ITEM, RATING, STARS, TIME, USER, WEIGHT, match
 from rec_export.data.read import left_out, names_in, parts_of, read_table, types_in
-from rec_export.errors import DataError, UsageError, shorten
+from rec_export.errors import UsageError, shorten
 from rec_export.progress import in_parts, passed
 from rec_export.record import Record
 
-USER = (
-    *("user_id", "user", "userid", "uid", "customer_id", "customer", "customerid", "member_id", "visitor_id"),
-    *("visitorid", "account_id", "reviewer_id", "reviewerid", "client_id", "profile_id", "person_id", "listener_id"),
-    *("user_name", "username"),
-)
-ITEM = (
-    *("item_id", "item", "itemid", "iid", "product_id", "product", "productid", "asin", "parent_asin", "sku"),
-    *("stock_code", "stockcode", "article_id", "movie_id", "movieid", "track_id", "artist_id", "artistid", "song_id"),
-    *(
-        "book_id",
-        "isbn",
-        "business_id",
-        "video_id",
-        "content_id",
-        "game_id",
-        "anime_id",
-        "news_id",
-        "recipe_id",
-        "recording_msid",
-    ),
-)
-TIME = (
-    *("timestamp", "time", "ts", "datetime", "date", "event_time", "created_at", "unix_review_time"),
-    *("unixreviewtime", "invoice_date", "invoicedate", "purchase_date", "timestamp_ms", "unix_timestamp", "t_dat"),
-    *("occurred_at", "when", "event_timestamp", "eventtime", "event_date", "time_stamp", "order_date", "visit_time"),
-    *("viewed_at", "purchased_at", "clicked_at", "played_at", "listened_at", "updated_at"),
-)
-RATING = ("rating", "stars", "overall", "score", "ratings", "star_rating")
-STARS = {"star", "stars", "rating", "ratings"}  # words that tell of stars in longer names
-WEIGHT = (
-    "weight",
-    "plays",
-    "play_count",
-    "playcount",
-    "quantity",
-    "qty",
-    "count",
-    "value",
-    "listens",
-    "views",
-    "strength",
-)
 NEEDED = ("user", "item")  # of the roles that a log's columns have
-SEPARATOR = "|"  # between tags in one cell
 FEWEST = 4  # different values from which numbers up to 5 are taken for stars
-LONG_TEXT = 3.0  # words in the middle value of a column that is text
 
 
 @final
@@ -227,78 +184,3 @@ def untold(path: Path, unsaid: list[str]) -> str:
     roles, options = (" and ".join(f"{head}{what}" for what in unsaid) for head in ("the ", "--"))
     them = "it" if len(unsaid) == 1 else "them"
     return f"cannot tell which {which.format(path)} {roles}; name {them} with {options}. It has: {has}{unread}"
-
-
-def match(known: tuple[str, ...], names: list[str]) -> str | None:
-    """The first name that is known, whatever its case and dashes, and the type that RecBole writes behind it.
-
-    The field `id` of the objects in `user` is `user.id`, which `user_id` is taken for if no column is called so.
-    """
-    plain = {re.sub(r"[-. ]", "_", name.lower()).partition(":")[0]: name for name in reversed(names)}
-    return next((plain[name] for name in known if name in plain), None)
-
-
-def guess_attributes(path: Path, key: str | None, known: tuple[str, ...]) -> Attributes | None:
-    """The kinds of a table's columns: lists are tags, numbers dense, long strings text, few-valued ones categories.
-
-    None where no column is called as the log's ids, `key`, or as ids are known to be called.
-    """
-    table = read_table(path, None)
-    names = table.column_names
-    own = key if key in names else match((*known, "id"), names)
-    if own is None:
-        return None
-    kinds: dict[str, list[str]] = {"dense": [], "category": [], "tags": [], "text": []}
-    for name in names:
-        if pa.types.is_binary(table[name].type) or pa.types.is_large_binary(table[name].type):
-            raise DataError(f"column {name!r} of {path} is not UTF-8 text; write the file in UTF-8")
-        kind = None if name == own else kind_of(table[name])
-        if kind is not None:
-            kinds[kind].append(name)
-    return Attributes(path=path, id=own, **{kind: tuple(columns) for kind, columns in kinds.items()})
-
-
-def kind_of(column: pa.ChunkedArray) -> str | None:
-    """What a column is; None for what says nothing: empty or constant columns, dates, keys, links."""
-    kind = column.type
-    if pa.types.is_list(kind) or pa.types.is_large_list(kind):
-        return "tags" if pa.types.is_string(kind.value_type) or pa.types.is_large_string(kind.value_type) else None
-    if pa.types.is_nested(kind) or pa.types.is_null(kind):
-        return None
-    if pa.types.is_dictionary(kind):
-        column, kind = column.cast(kind.value_type), kind.value_type
-    try:
-        distinct, there = pc.count_distinct(column, mode="only_valid").as_py(), len(column) - column.null_count
-    except pa.ArrowNotImplementedError:  # a type that nothing here can read
-        return None
-    if distinct < 2:
-        return None
-    if pa.types.is_boolean(kind):
-        return "category"
-    if pa.types.is_floating(kind) or pa.types.is_integer(kind):
-        return number_kind(column, distinct == there and pa.types.is_integer(kind))
-    if pa.types.is_string(kind) or pa.types.is_large_string(kind):
-        return string_kind(column, distinct, there)
-    return None
-
-
-def number_kind(column: pa.ChunkedArray, key_like: bool) -> str | None:
-    """Numbers are dense, unless they are keys or have infinities."""
-    try:
-        floats(column, "")
-    except DataError:
-        return None
-    return None if key_like else "dense"
-
-
-def string_kind(column: pa.ChunkedArray, distinct: int, there: int) -> str | None:
-    """Tags where cells are joined, text where they are long, a category where they repeat; not keys and links."""
-    valid = pc.drop_null(column)
-    if pc.mean(pc.starts_with(valid, "http").cast(pa.int8())).as_py() > 0.5:
-        return None
-    if pc.mean(pc.match_substring(valid, SEPARATOR).cast(pa.int8())).as_py() > 0.3:
-        return "tags"
-    blanks = pc.approximate_median(pc.count_substring(valid, " ")).as_py()
-    if blanks + 1 >= LONG_TEXT and distinct > 0.2 * there:
-        return "text"
-    return "category" if distinct <= 0.5 * there else ("text" if blanks >= 1 else None)

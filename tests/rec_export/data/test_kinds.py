@@ -1,0 +1,57 @@
+"""The kinds of a table's columns are told by their types and values."""
+
+from datetime import date
+from pathlib import Path
+
+import pyarrow as pa
+
+from rec_export.data.kinds import guess_attributes
+from rec_export.data.names import ITEM, USER
+from tests.conftest import write_table
+
+
+def test_the_kinds_of_a_table_are_those_a_person_would_choose(tmp_path: Path) -> None:
+    n = 40
+    path = write_table(
+        tmp_path / "items.parquet",
+        asin=[f"B{item:04}" for item in range(n)],
+        title=[f"a fine red shoe number {item}" for item in range(n)],
+        brand=[f"brand {item % 5}" for item in range(n)],
+        price=[item / 3 for item in range(n)],
+        tags=[["a", "b"]] * n,
+        in_stock=[item % 2 == 0 for item in range(n)],
+        image=[f"https://example.com/{item}" for item in range(n)],
+        row=list(range(n)),
+        same=["x"] * n,
+        empty=[None] * n,
+        sku2=[f"K{item}" for item in range(n)],
+        colour=pa.array(["red", "blue"] * 20).dictionary_encode(),
+        nested=[{"a": 1, "b": 2}] * n,
+        released=[date(2020, 1, 1 + item % 28) for item in range(n)],
+        broken=[float("inf"), *[1.0] * (n - 1)],
+    )
+    table = guess_attributes(path, "item_id", ITEM)
+    assert table is not None
+    assert table.model_dump(include={"id", "dense", "category", "tags", "text"}) == {
+        "id": "asin",
+        "dense": ("price",),
+        "category": ("brand", "in_stock", "colour"),
+        "tags": ("tags",),
+        "text": ("title",),
+    }
+
+
+def test_cells_joined_by_bars_are_tags(tmp_path: Path) -> None:
+    path = write_table(
+        tmp_path / "items.parquet", item_id=["a", "b", "c"], genres=["rock|pop", "rock", "pop|jazz|rock"]
+    )
+    table = guess_attributes(path, "item_id", ITEM)
+    assert table is not None
+    assert table.tags == ("genres",)
+
+
+def test_the_id_of_a_table_is_called_as_in_the_log(tmp_path: Path) -> None:
+    path = write_table(tmp_path / "users.parquet", user_id=["a"], who=["b"])
+    table = guess_attributes(path, "who", USER)
+    assert table is not None
+    assert table.id == "who"
