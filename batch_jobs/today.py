@@ -1,6 +1,6 @@
 """Today's files against a bundle: whom to score, among which items, and the world as of the run's date."""
 
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import NamedTuple
 
@@ -31,6 +31,7 @@ class Today(NamedTuple):
     users: Int64  # [U] in sorted order of their ids
     eligible: Bool | None  # [N]
     left_out: dict[str, int]  # rows of the log, by what is wrong with them
+    goes_on: bool  # whether the log has rows after the run's date
 
 
 @in_parts("reading the log and tables", 4)
@@ -38,7 +39,10 @@ def look(bundle: Bundle, job: ScoreJob) -> Today:
     """Read today's files against the bundle's catalogue."""
     data = bundle.manifest.blueprint.data
     source = job.log(data.interactions)
-    events = until(read_events(source), job)
+    whole = read_events(source)
+    events = until(whole, job)
+    goes_on = events is not whole
+    del whole
     give_back()
     passed()
     refuse_another_kind(bundle.catalogue.users.vocab, events.user_id.ids, job)
@@ -62,7 +66,7 @@ def look(bundle: Bundle, job: ScoreJob) -> Today:
     give_back()
     listed, known = attributes.get("users") if job.whom == "listed" else None, (bundle.catalogue.users.vocab.ids, user)
     scored = whom(known, users, listed, job.users)
-    return Today(catalogue, world, scored, among(items, attributes.get("items")), left_out)
+    return Today(catalogue, world, scored, among(items, attributes.get("items")), left_out, goes_on)
 
 
 def refuse_another_kind(trained: Vocab, user_id: pa.Array, job: ScoreJob) -> None:
@@ -77,13 +81,21 @@ def refuse_another_kind(trained: Vocab, user_id: pa.Array, job: ScoreJob) -> Non
 
 
 def until(events: Events, job: ScoreJob) -> Events:
-    """The events up to the end of the run's day, UTC: whatever came later, new ids too, is not known yet."""
+    """The events up to the end of the run's day, UTC: whatever came later, new ids too, is not known yet.
+
+    They are the same object where none came later.
+    """
     if events.time is None:
         return events
-    after = int(datetime.combine(job.run_date, datetime.min.time(), UTC).timestamp() * 1e6) + DAY
-    if events.time.min() >= after:
+    end = end_of(job.run_date)
+    if events.time.min() >= end:
         raise DataError(f"{job.interactions} has no row on or before {job.run_date}; name a later --run-date")
-    return select(events, events.time < after)
+    return select(events, events.time < end)
+
+
+def end_of(day: date) -> int:
+    """The first microsecond after a day, UTC, since 1970."""
+    return int(datetime.combine(day, datetime.min.time(), UTC).timestamp() * 1e6) + DAY
 
 
 def table_of(data: DataConfig, name: str, path: Path) -> pa.Table:

@@ -122,11 +122,16 @@ def run(arguments: list[str]) -> int:
         return 0
     except OSError as error:
         if error.filename is None and error.errno is None:
-            return bug(error)
+            return unforeseen(error)
         problem = storage_error(error.filename or "the output", error)
         return failed(str(problem), problem.exit_code)
     except Exception as error:  # this is the last place where it can be given an exit code
-        return interrupted() if begun_by_interrupt(error) else bug(error)
+        return unforeseen(error)
+
+
+def unforeseen(error: Exception) -> int:
+    """What no branch above knows: an interrupt in disguise, or a bug."""
+    return interrupted() if begun_by_interrupt(error) else bug(error)
 
 
 def begun_by_interrupt(error: BaseException) -> bool:

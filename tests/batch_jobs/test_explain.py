@@ -96,6 +96,11 @@ def test_what_was_liked_after_the_date_is_looked_up_by_itself(exported: Path, sh
     assert asked
 
 
+def test_a_log_that_does_not_go_on_is_read_once(exported: Path, user: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("batch_jobs.explain.read_events", None)  # what the second reading would call
+    assert json.loads(done("explain", exported, "--user", user, "--run-date", LAST_DAY, "--json"))["asked"] == []
+
+
 def test_a_person_sees_the_same(scored: Path, exported: Path, user: str) -> None:
     said = done("explain", scored, "--bundle", exported, "--user", user, "--k", 5)
     assert said.startswith(f"{user}: model, as the model was trained on this user\n")
@@ -135,6 +140,7 @@ def test_another_log_is_told_of(exported: Path, scored: Path, shop: Path, user: 
     code, _, err = command("-q", *words)
     assert code == 0
     assert f"{tmp_path / 'log.parquet'} is not the file that the run" in err
+    assert err.endswith("so its list may differ; name that one with --interactions\n")
 
 
 def test_a_user_of_whom_nothing_is_known_gets_a_fallback_that_says_so(

@@ -70,6 +70,19 @@ def test_seen_items_can_be_kept(exported: Path, shop: Path, tmp_path: Path) -> N
     assert {len(set(items)) for items in lists_of(rows).values()} == {120}
 
 
+def test_a_run_that_treats_bad_rows_otherwise_than_its_training_is_another(
+    exported: Path, shop: Path, tmp_path: Path
+) -> None:
+    words = exported, shop / "interactions.parquet", tmp_path / "recs"
+    score(*words)
+    (first,) = (tmp_path / "recs").rglob("*.parquet")
+    score(*words, "--bad-rows", "refuse")  # as in training: the same run, which is done
+    assert [first] == [*(tmp_path / "recs").rglob("*.parquet")]
+    score(*words, "--bad-rows", "leave-out", "--replace")
+    (second,) = (tmp_path / "recs").rglob("*.parquet")
+    assert first.name[-20:] != second.name[-20:]  # with the run's id
+
+
 def test_lists_are_the_best_by_the_definition(scored: Path, exported: Path, shop: Path) -> None:
     bundle = Bundle.read(exported)
     data = bundle.manifest.blueprint.data.interactions

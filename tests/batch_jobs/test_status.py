@@ -48,6 +48,16 @@ def test_what_was_refused_at_a_date_that_was_published_later_is_only_counted(pla
     assert (kept["run_date"], kept["mended"]) == (NEXT, True)
 
 
+def test_status_tells_the_exit_code_of_a_night_that_did_not_get_as_far_as_a_run(place: Path) -> None:
+    (place / "interactions.parquet").rename(place / "away.parquet")
+    night(place, LAST, code=66)
+    lines = done("status", place / "recs").splitlines()
+    at = next(row for row, line in enumerate(lines) if line.startswith("last"))
+    assert lines[at].startswith(f"last      failed run_date={LAST}, begun ")
+    assert lines[at].endswith(", exit code 66")
+    assert "interactions.parquet" in lines[at + 1]
+
+
 def test_status_of_reports_that_are_no_text(place: Path) -> None:
     for folder in (place / "recs.control", place / "recs.control" / "failed" / "0123456789ab"):
         folder.mkdir(parents=True)

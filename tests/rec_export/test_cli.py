@@ -125,6 +125,13 @@ def test_every_error_has_the_exit_code_of_the_design() -> None:
 DENIED = "cannot read or write /x: permission denied; check that it is there, and who may use it"
 
 
+def wrapped(error: BaseException) -> Exception:
+    """What a library raises that catches everything on the way, twice."""
+    last, between = OSError("odd"), RuntimeError("could not load a part")
+    last.__context__, between.__context__ = between, error
+    return last
+
+
 def run_of(error: BaseException, monkeypatch: pytest.MonkeyPatch) -> Answer:
     """What is said when a command raises an error."""
 
@@ -140,6 +147,8 @@ def run_of(error: BaseException, monkeypatch: pytest.MonkeyPatch) -> Answer:
     [
         (errors.ParityError("no"), 81, "Error: no\n"),
         (KeyboardInterrupt(), 128 + signal.SIGINT, "\nError: interrupted\n"),
+        (wrapped(KeyboardInterrupt()), 128 + signal.SIGINT, "Error: interrupted\n"),
+        (RuntimeError("KeyboardInterrupt: "), 128 + signal.SIGINT, "Error: interrupted\n"),
         (BrokenPipeError(), 0, ""),
         (PermissionError(13, "Permission denied", "/x"), 74, f"Error: {DENIED}\n"),
     ],

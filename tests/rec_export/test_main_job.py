@@ -146,6 +146,18 @@ def test_another_run_in_the_same_place_is_refused(ran: tuple[Path, list[str]], s
     assert contents(ran[0]) == before
 
 
+def test_a_night_that_would_find_its_newest_row_too_old_waits_for_newer_ones(shop: Path, tmp_path: Path) -> None:
+    log = pd.read_parquet(shop / "interactions.parquet")
+    noon = pd.Timestamp("2026-10-31T12:00").timestamp()
+    for until, waits in ((noon, True), (noon + 1, False)):  # a row may be 36 hours old
+        rows = log[log.timestamp < until]
+        last = rows.iloc[[-1]].assign(timestamp=until - 1 + (not waits))
+        pd.concat([rows, last]).to_parquet(tmp_path / "log.parquet")
+        said = done("run", tmp_path / "log.parquet", "-o", tmp_path / f"{waits}", "--model", "popular", "--k", 7)
+        (line,) = (line for line in said.splitlines() if line.startswith("Next"))
+        assert line.endswith("the log has rows of that day: docs/nightly.md") is waits
+
+
 def test_rows_in_the_future_do_not_date_the_lists(shop: Path, tmp_path: Path) -> None:
     """For readers such a date would be the live one until it is past."""
     log = pd.read_parquet(shop / "interactions.parquet")

@@ -1,0 +1,248 @@
+"""What an explanation tells of one list: places and terms, what is left out, and how the engines agree."""
+
+from itertools import islice
+from typing import NamedTuple
+
+import numpy as np
+import pyarrow as pa
+import torch
+
+from batch_jobs.explained import Artefact, Explained, Hidden, Met, Place, Wanted
+from batch_jobs.job import ExplainJob
+from batch_jobs.lists import lists_of
+from batch_jobs.scoring import moment
+from batch_jobs.subject import Subject
+from batch_jobs.today import Today
+from rec_export.bundle import Bundle
+from rec_export.config import Scoring
+from rec_export.data.columns import Int64
+from rec_export.data.vocab import UNKNOWN, Vocab
+from rec_export.inputs import user_inputs
+from rec_export.metrics import Float64
+from rec_export.run_manifest import SOURCES
+from rec_export.runtime import Engine
+from rec_export.scorer import Scorer
+from rec_export.terms import gate_shares, term_names, terms
+from rec_export.towers import DotHead
+
+HISTORY = 10  # items that are shown
+HIDDEN = 5  # items that would stand in the list, but for a rule
+CROWDED = "a cap or the re-rank for diversity gave its place to another item"
+ASKED = "asked for"
+
+
+class Ranking(NamedTuple):
+    """All items of tonight in the order of their scores for one user, whether the user can get them or not."""
+
+    item_row: Int64  # [N]
+    score: Float64  # [N], with what a rule takes from it
+    out: dict[int, str]  # why an item row cannot stand in the list
+
+    def place(self, row: int) -> int | None:
+        """Where an item stands; None where it is not eligible."""
+        found = np.flatnonzero(self.item_row == row)
+        return int(found[0]) if len(found) else None
+
+    def rank(self, place: int) -> int:
+        """The rank of a place among the items that the user can get, from 1."""
+        return 1 + sum(int(row) not in self.out for row in self.item_row[:place])
+
+
+def scores(scorer: Scorer, user: Int64, rows: Int64) -> Float64:
+    """What a list ranks items by, before any choice for diversity: int64 [1], int64 [n] -> float64 [n]."""
+    place = torch.from_numpy(scorer.place[rows])
+    with torch.inference_mode():
+        if not scorer.serves(user)[0]:
+            score = scorer.recent[place, 0]
+        else:
+            score = scorer.model.head(scorer.user_vectors(user), scorer.item_vec[place])[0]
+            score = score if scorer.penalty is None else score - torch.from_numpy(scorer.penalty)[place]
+    found: Float64 = score.double().numpy()
+    return found
+
+
+def meant(vocab: Vocab, name: str) -> str:
+    """`; did you mean 'x'?` where an id is near; otherwise nothing."""
+    near = vocab.near(name)
+    return "" if near is None else f"; did you mean {near!r}?"
+
+
+class Explanation(NamedTuple):
+    """What is needed to explain one list."""
+
+    bundle: Bundle
+    how: Scoring
+    today: Today
+    user: Int64  # [1]
+    scorer: Scorer  # of all items, whatever the rules leave out
+    out: dict[int, str]  # why an item row cannot stand in the list
+
+    def told(
+        self, job: ExplainJob, subject: Subject, scorers: dict[Engine, Scorer], later: list[str | int]
+    ) -> Explained:
+        """The whole explanation."""
+        ranking, blueprint = self.ranking(), self.bundle.manifest.blueprint
+        best = lists_of(scorers[self.how.runtime], self.user, self.how)
+        served = bool(self.scorer.serves(self.user)[0])
+        listed = [ranking.place(int(row)) for row in best.best.item_row[0] if row != UNKNOWN]
+        places = [place for place in listed if place is not None]
+        choice = scorers[self.how.runtime].policy.diversity and best.best.score[0]
+        mine = tuple(
+            one.model_copy(update={"rank": n + 1, "choice": None if choice is None else float(choice[n])})
+            for n, one in enumerate(self.places(ranking, places, served))
+        )
+        published = subject.published(str(self.id_of(self.today.catalogue.users.vocab.ids, int(self.user[0]))))
+        return Explained(
+            user=self.id_of(self.today.catalogue.users.vocab.ids, int(self.user[0])),
+            source=SOURCES[int(best.source[0])],
+            served=served,
+            bundle=str(subject.bundle),
+            model=str(blueprint.model["name"]),
+            as_of=moment(self.today.world.date),
+            k=self.how.k,
+            shown=job.shown,
+            seen=self.how.seen,
+            terms=self.term_names(served),
+            splits=served and isinstance(self.scorer.model.head, DotHead),
+            gate=gate_shares(self.bundle.folder, blueprint, self.inputs()) if served else {},
+            history=self.history(),
+            liked=int(self.today.world.length(self.user)[0]),
+            met=len(set(self.today.world.seen(self.user).item_row.tolist())),
+            disliked=self.disliked(),
+            list=mine,
+            hidden=self.hidden(ranking, places, max(places[: job.shown], default=0), served),
+            asked=tuple(
+                self.wanted(item, ranking, mine, served, why)
+                for why, items in ((ASKED, job.asked), ("liked next", later))
+                for item in items
+            ),
+            artefacts=tuple(self.artefact(form, one, mine) for form, one in scorers.items()),
+            published=published,
+            run=subject.run,
+        )
+
+    def inputs(self) -> dict[str, torch.Tensor]:
+        """What the user tower reads."""
+        blueprint, model = self.bundle.manifest.blueprint, self.scorer.model
+        features = self.today.catalogue.users.features(self.user)
+        return user_inputs(model.user_ports, features, self.today.world, self.user, blueprint.data.history)
+
+    def ranking(self) -> Ranking:
+        """All items of tonight, best first."""
+        scorer, count = self.scorer, len(self.scorer.items)
+        rank = scorer.lists if scorer.serves(self.user)[0] else scorer.popular
+        best = rank(self.user, count, keep_seen=True).top
+        return Ranking(best.item_row[0], best.score[0], self.out)
+
+    def term_names(self, served: bool) -> tuple[str, ...]:
+        """The terms of a score."""
+        if not served:
+            return ("recent popularity" if self.bundle.manifest.blueprint.clock.timed else "popularity",)
+        penalty = ("penalty",) if self.scorer.policy.popularity_penalty is not None else ()
+        return (*term_names(self.bundle.manifest.blueprint, self.scorer.model.head), *penalty)
+
+    def penalty(self, rows: Int64) -> Float64 | None:
+        """What the rule popularity_penalty takes from the scores of items, float64 [n]."""
+        taken = self.scorer.policy.penalty(self.today.world.likings()[rows])
+        return None if taken is None else taken.astype(np.float64)
+
+    def places(self, ranking: Ranking, places: list[int], served: bool) -> tuple[Place, ...]:
+        """Items of a ranking with the terms of their scores."""
+        rows, score = ranking.item_row[places], ranking.score[places]
+        if served:
+            trend = torch.from_numpy(self.today.world.trend())
+            item_vec = self.scorer.item_vectors(trend)[torch.from_numpy(self.scorer.place[rows])].double().cpu().numpy()
+            user_vec = self.scorer.user_vectors(self.user)[0].double().cpu().numpy()
+            taken = self.penalty(rows)
+            whole = score if taken is None else score + taken
+            told = terms(self.bundle.manifest.blueprint, self.scorer.model.head, user_vec, item_vec, whole)
+            told = told if taken is None else np.concatenate([told, -taken[:, None]], axis=1)
+        else:
+            told = score[:, None]
+        ids = self.today.catalogue.items.vocab.ids
+        return tuple(
+            Place(
+                rank=ranking.rank(place),
+                item=self.id_of(ids, int(row)),
+                title=self.title(int(row)),
+                score=float(value),
+                terms=tuple(map(float, parts)),
+                out=ranking.out.get(int(row)),
+                trained=int(row) < self.today.catalogue.items.trained,
+            )
+            for place, row, value, parts in zip(places, rows, score, told, strict=True)
+        )
+
+    def history(self) -> tuple[Met, ...]:
+        """What the user liked last, the newest first."""
+        timeline, user = self.today.world.timeline, int(self.user[0])
+        stop = int(self.today.world.stop[user])
+        rows = range(stop - 1, max(int(timeline.start[user]), stop - HISTORY) - 1, -1)
+        ids = self.today.catalogue.items.vocab.ids
+        return tuple(
+            Met(
+                item=self.id_of(ids, int(timeline.item_row[row])),
+                title=self.title(int(timeline.item_row[row])),
+                at=None if timeline.time is None else moment(int(timeline.time[row])),
+            )
+            for row in rows
+        )
+
+    def disliked(self) -> tuple[str | int, ...]:
+        """What the user met last without liking it, the newest first."""
+        timeline, user = self.today.world.timeline, int(self.user[0])
+        liked = set(timeline.item_row[timeline.start[user] : self.today.world.stop[user]].tolist())
+        met = dict.fromkeys(reversed(self.today.world.seen(self.user).item_row.tolist()))
+        ids = self.today.catalogue.items.vocab.ids
+        return tuple(self.id_of(ids, row) for row in islice((row for row in met if row not in liked), HISTORY))
+
+    def hidden(self, ranking: Ranking, places: list[int], last: int, served: bool) -> tuple[Hidden, ...]:
+        """The best items that would stand in the list before a place, but were met or are kept out by a rule."""
+        out = sorted({*range(last)} - {*places})[:HIDDEN]
+        return tuple(
+            Hidden(item=one.item, title=one.title, score=one.score, place=place + 1, rule=one.out or CROWDED)
+            for place, one in zip(out, self.places(ranking, out, served), strict=True)
+        )
+
+    def wanted(self, item: str | int, ranking: Ranking, mine: tuple[Place, ...], served: bool, why: str) -> Wanted:
+        """Where one item stands, and why it is in the list or not."""
+        row = int(self.today.catalogue.items.vocab.rows(pa.array([item]))[0])
+        if row == UNKNOWN:
+            like = meant(self.today.catalogue.items.vocab, str(item)) if why == ASKED else ""
+            return Wanted(item=item, why=why, said=f"no file and no training knows it{like}")
+        place = ranking.place(row)
+        if place is None:
+            return Wanted(item=item, title=self.title(row), why=why, said="it is not in today's table of items")
+        (told,) = self.places(ranking, [place], served)
+        listed = next((one.rank for one in mine if one.item == told.item), None)
+        said = "in the list" if listed else told.out and f"{told.out}, so it is left out"
+        said = said or (CROWDED if told.rank <= self.how.k else f"below the {self.how.k} of the list")
+        if not told.trained:
+            said += "; the model was not trained on it, so its attributes and trend alone speak for it"
+        rank = listed or (place + 1 if told.out else told.rank)
+        return Wanted(
+            item=told.item, title=told.title, why=why, said=said, rank=rank, among=len(ranking.item_row), told=told
+        )
+
+    def artefact(self, form: str, scorer: Scorer, mine: tuple[Place, ...]) -> Artefact:
+        """The list by one exported format, and how far its scores are from those above."""
+        best = lists_of(scorer, self.user, self.how).best
+        ids, rows = self.today.catalogue.items.vocab.ids, best.item_row[0]
+        rows = rows[rows != UNKNOWN]
+        items = tuple(self.id_of(ids, int(row)) for row in rows)
+        score = dict(zip(items, scores(scorer, self.user, rows), strict=True))
+        shared = [abs(score[one.item] - one.score) for one in mine if one.item in score]
+        return Artefact(format=form, items=items, worst=float(max(shared, default=0.0)))
+
+    def id_of(self, ids: pa.Array, row: int) -> str | int:
+        """An id as it came."""
+        found: str | int = ids[row].as_py()
+        return found
+
+    def title(self, row: int) -> str | None:
+        """The first text column of an item, where there is one."""
+        declared, table = self.bundle.manifest.blueprint.data.items, self.today.catalogue.items.table
+        if declared is None or not declared.text or declared.text[0] not in table.column_names:
+            return None
+        found = table[declared.text[0]][row].as_py()
+        return None if found is None else str(found)
