@@ -1,9 +1,9 @@
 """Recommend from an exported bundle with nothing but onnxruntime and numpy.
 
-    python recommend_onnx.py BUNDLE 12 7 3301      the item rows that somebody liked, the newest last
+    python recommend_onnx.py BUNDLE 12 7 3301      the item rows that somebody liked, in order of time, with repeats
 
 Rows are those of BUNDLE/items.parquet, which any Parquet reader turns into ids. An input of which nothing is told gets
-what says so; docs/format.md has the meaning of each. The log has time; the last liking is taken to be a day old.
+what says so; docs/format.md has the meaning of each. The last liking is taken to be a day old, where time counts.
 """
 
 import json
@@ -16,25 +16,31 @@ import onnxruntime
 
 if len(sys.argv) < 2 or not all(word.isdecimal() for word in sys.argv[2:]):
     sys.exit("usage: python recommend_onnx.py BUNDLE [ITEM_ROW ...]")
-graph, liked = f"{sys.argv[1]}/onnx/recommender.onnx", [int(word) for word in sys.argv[2:]]
+graph, met = f"{sys.argv[1]}/onnx/recommender.onnx", [int(word) for word in sys.argv[2:]]
 onnxruntime.set_default_logger_severity(4)  # or it remarks that the input `allow` may be given, as is meant
 try:
     recommender = onnxruntime.InferenceSession(graph, providers=["CPUExecutionProvider"])
     with open(f"{sys.argv[1]}/manifest.json", encoding="utf-8") as manifest:
-        newest = liked[-json.load(manifest)["blueprint"]["data"]["history"] :]  # as many as training shows
+        blueprint = json.load(manifest)["blueprint"]
 except Exception as error:  # onnxruntime's errors have no common class
     sys.exit(f"{graph} cannot be loaded, name a bundle with ONNX in it: {str(error).splitlines()[0]}")
 (items,) = recommender.get_overridable_initializers()[0].shape  # of `allow`
-if beyond := [row for row in liked if row >= items]:
+if beyond := [row for row in met if row >= items]:
     sys.exit(f"{len(beyond)} rows are beyond the {items} items of {sys.argv[1]}, the first being {beyond[0]}")
+if not met and not blueprint["clock"]["half_lives"]:
+    sys.exit(
+        "this model has not learned what newcomers like: give them what is popular, as `score` does (docs/exports.md)"
+    )
 
+liked = list(dict.fromkeys(met))  # each once, where it was liked first
+newest = liked[-blueprint["data"]["history"] :]  # as many as training shows
 days = time.time() / 86_400
 turns = [2 * pi * turn for turn in (days % 1, (days + 3) % 7 / 7)]  # hour and weekday, UTC
 about = [
     log1p(len(liked)) / 2,
     log1p(1) / 4 if liked else 2,
     not liked,
-    bool(liked),
+    len(liked) / max(len(met), 1),
     *(f(t) for t in turns for f in (sin, cos)),
 ]
 told = {"history": [newest], "history_length": [len(newest)], "context": [about], "seen": [liked], "k": 10}

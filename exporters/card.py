@@ -13,6 +13,7 @@ from rec_export.bundle import Manifest
 from rec_export.catalogue import Catalogue
 from rec_export.checkpoint import Blueprint
 from rec_export.variant import Latency, Variant
+from rec_export.words import counted
 
 LOADING = {
     "torchscript": 'torch.jit.load("torchscript/user_tower.pt")(inputs)',
@@ -74,7 +75,7 @@ def card(manifest: Manifest, report: Report, training: dict[str, Any], items: in
         f"Written by {manifest.made_by} at {manifest.made_at} from manifest.json, parity/report.json and",
         "the metrics.json of the training.",
         *section("Model", model_rows(blueprint, training)),
-        *section("Data", data_rows(blueprint, training, items)),
+        *section("Data", data_rows(manifest, training, items)),
         *measured(training),
         *section("Inputs", input_rows(manifest), ("file", "input", "type", "padded with", "what is not known")),
         *section("Parity with the trained model", parity_rows(report), ("file", "cases", "worst difference", "lists")),
@@ -113,8 +114,9 @@ def model_rows(blueprint: Blueprint, training: dict[str, Any]) -> Iterator[tuple
     yield "sha256 of the weights", f"`{blueprint.weights}`"
 
 
-def data_rows(blueprint: Blueprint, training: dict[str, Any], items: int) -> Iterator[tuple[str, str]]:
+def data_rows(manifest: Manifest, training: dict[str, Any], items: int) -> Iterator[tuple[str, str]]:
     """What it was learned from."""
+    blueprint = manifest.blueprint
     log, split = blueprint.data.interactions, blueprint.data.split
     for name, digest in blueprint.inputs.items():
         yield f"sha256 of {name}", f"`{digest}`"
@@ -130,6 +132,11 @@ def data_rows(blueprint: Blueprint, training: dict[str, Any], items: int) -> Ite
     yield "split by", f"{split.by}{parts}"
     half_lives = ", ".join(f"{days:g}" for days in blueprint.clock.half_lives)
     yield "trends", f"half-lives of {half_lives} days" if half_lives else "of all time, as time told nothing"
+    if any(port.name == "context" for called in manifest.signatures.values() for port in called.inputs):
+        heeded = "the date of the lists, and the days since the last liking"
+        yield f"{heeded}, in `context`", "count" if half_lives else "are 0, as time told nothing"
+        nobody = "is what newcomers like" if half_lives else "means nothing; `score` publishes what is popular"
+        yield "the list of somebody of whom nothing is told", nobody
 
 
 def measured(training: dict[str, Any]) -> Iterator[str]:
@@ -149,7 +156,8 @@ def smaller(variants: tuple[Variant, ...]) -> Iterator[str]:
     if not variants:
         return
     yield from section("Smaller ONNX towers, which are lossy", map(price, variants), PRICE_HEAD)
-    yield from ("", "Beside the exact ONNX towers: on held-out rows where there are any, else on made-up histories.")
+    tried = "; ".join(f"`{one.name}` for {on_whom(one)}" for one in variants)
+    yield from ("", f"Beside the exact ONNX towers: {tried}.")
     yield "Nothing takes them by itself: `rec-export score --runtime NAME` does."
 
 
@@ -162,6 +170,13 @@ def price(variant: Variant) -> tuple[str, ...]:
     ratios = [slower([one for one in variant.latency if one.batch == batch]) for batch in (1, 4096)]
     size = f"{variant.bytes / 1e6:.1f} MB ({variant.bytes / variant.exact_bytes:.0%})"
     return f"`{variant.name}`", size, f"{found.overlap:.2%}", f"{found.first_changed:.2%}", *told, *ratios
+
+
+def on_whom(variant: Variant) -> str:
+    """Whose lists are compared."""
+    if variant.quality is not None:
+        return f"{counted(variant.quality.users, 'user')} with held-out rows"
+    return f"{counted(variant.agreement.users, 'user')} with made-up histories"
 
 
 def slower(latency: list[Latency]) -> str:

@@ -14,7 +14,10 @@ if TYPE_CHECKING:
     from exporters.variants import Wanted
     from rec_export.runtime import Runtime
 
-OPSET = click.option("--opset", type=click.IntRange(18, 23), default=20, show_default=True, help="Of the ONNX files.")
+USUAL = 20  # torch's default
+OPSET = click.option(
+    "--opset", type=click.IntRange(18, 23), default=USUAL, show_default=True, help="Of the ONNX files."
+)
 LIMIT = click.option(
     "--limit",
     type=Finite(min=0, min_open=True),
@@ -76,6 +79,8 @@ def export(
     smaller, formats = wanted(variants, budget, test), tuple(dict.fromkeys(formats))
     if smaller and "onnx" not in formats:
         raise click.UsageError("--variants and --budget make copies of the ONNX towers; add --format onnx")
+    if opset != USUAL and "onnx" not in formats:
+        raise click.UsageError("--opset is that of the ONNX files; add --format onnx")
     if dry_run:
         from exporters.dry_run import dry_run as foretell
         from exporters.job import ExportJob
@@ -115,7 +120,7 @@ def run_and_say(
     limit: float,
     as_json: bool,
     smaller: "Wanted | None" = None,
-    opset: int = 20,
+    opset: int = USUAL,
 ) -> None:
     """Export, and say what was proved."""
     from rec_export.progress import starting

@@ -20,6 +20,7 @@ import numpy as np
 from onnx import helper
 
 from exporters.graph import Graph
+from exporters.one_batch import hold_together
 from exporters.onnx import save
 from exporters.parts import Part
 from rec_export.catalogue import Side
@@ -99,6 +100,7 @@ def write_features(folder: Path, part: Part, side: Side, blueprint: Blueprint, l
             case "text":
                 add_text(graph, names, side.state)
     model = graph.model(NAMES[part.name], inputs, outputs)
+    hold_together(model)
     helper.set_model_props(model, labels)
     save(model, folder / FILES["onnx"].format(NAMES[part.name]))
 

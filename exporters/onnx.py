@@ -10,6 +10,7 @@ import onnx
 import torch
 from onnx import ModelProto, TensorProto, ValueInfoProto
 
+from exporters.one_batch import hold_together
 from exporters.parts import Part, by_name, call_of, described
 from rec_export.towers import Input
 
@@ -35,7 +36,9 @@ def write_onnx(part: Part, path: Path, labels: dict[str, str], opset: int = OPSE
     program.model.metadata_props.update(labels)
     for node in program.model.graph.all_nodes():
         node.metadata_props.clear()  # torch leaves stack traces there, with the paths of this machine
-    save(program.model_proto, path)
+    model = program.model_proto
+    hold_together(model)
+    save(model, path)
 
 
 def save(model: ModelProto, path: Path) -> None:

@@ -6,8 +6,7 @@
         TopK        of the best so far and the tile, without what is seen or not allowed
 
 The best so far stand before the tile, and TopK puts the lower place first where values are equal. So ties go to the
-lower item row, also across tiles; and as the list begins as K places of -inf, no hidden item can enter it. The rows of
-`seen` are joined with one of each user that hides nothing, as a row for all of them would be stretched in silence.
+lower item row, also across tiles; and as the list begins as K places of -inf, no hidden item can enter it.
 """
 
 import math
@@ -58,7 +57,10 @@ lists (int64[B, S] seen, int64 k, bool[{items}] allow)
     column_shape = Concat<axis = 0>(users, at_1)
     spare_score = Expand(lowest, column_shape)
     spare_row = Expand(nobody, column_shape)
-    met = Concat<axis = 1>(seen, spare_row)
+    seen_width = Shape<start = 1>(seen)
+    seen_shape = Concat<axis = 0>(users, seen_width)
+    seen_row = Reshape<allowzero = 1>(seen, seen_shape)
+    met = Concat<axis = 1>(seen_row, spare_row)
     met_shape = Shape(met)
     hidden = Expand(lowest, met_shape)
     best, best_row = Loop<body = tile (int64 tile, bool more, float[B, K] held, int64[B, K] held_row)

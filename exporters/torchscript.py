@@ -5,19 +5,40 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import final
 
 import torch
+from torch import Tensor, nn
 
 from exporters.parts import Part
-from rec_export.towers import Head
+from rec_export.towers import Head, Inputs
 
 LABELS = "rec_export.json"
+
+
+@final
+class OneBatch(nn.Module):
+    """A tower that refuses inputs of different numbers of rows: torch would stretch one row to many in silence."""
+
+    def __init__(self, part: Part) -> None:
+        super().__init__()
+        self.tower = part.module
+        self.names = [port.name for port in part.inputs if port.shape[0] == part.output.shape[0]]
+
+    def forward(self, inputs: Inputs) -> Tensor:
+        """The named inputs of a tower -> float32 [B, D]."""
+        rows = [inputs[name].shape[0] for name in self.names]
+        for place, name in enumerate(self.names):
+            if rows[place] != rows[0]:
+                raise ValueError(f"{name} has {rows[place]} rows, and {self.names[0]} {rows[0]}")
+        return self.tower(inputs)
 
 
 def write_torchscript(part: Part, path: Path, labels: dict[str, str]) -> None:
     """Write {part}.pt."""
     with undeprecated():
-        scripted = torch.jit.freeze(torch.jit.script(part.module))
+        module = part.module if isinstance(part.module, Head) else OneBatch(part)
+        scripted = torch.jit.freeze(torch.jit.script(module.eval()))
     # torch's own writer reports a full disk as a RuntimeError; ours as the OSError that it is
     path.write_bytes(scripted.save_to_buffer(_extra_files={LABELS: json.dumps(labels)}))
 

@@ -22,6 +22,7 @@ from rec_export.record import Record
 from rec_export.runtime import FILES, SMALLER, Lossy
 from rec_export.towers import Head
 from rec_export.variant import K, Variant
+from rec_export.words import counted
 
 TOWERS = "user_tower", "item_tower"
 METRICS = "ndcg", "hr", "recall", "mrr"
@@ -223,8 +224,11 @@ def line(tried: Tried, kept: bool) -> str:
     """One copy on one line."""
     if tried.variant is None:
         return f"[no] {tried.kind:<22} {tried.fault}"
-    variant, agreed = tried.variant, tried.variant.agreement
-    said = f"{variant.bytes / variant.exact_bytes:.0%} of the bytes, {agreed.overlap:.2%} of the best {K} the same"
+    variant = tried.variant
+    compared = variant.quality or variant.agreement
+    whose = "made-up" if variant.quality is None else "held-out"
+    said = f"{variant.bytes / variant.exact_bytes:.0%} of the bytes, {compared.overlap:.2%} of the best {K} the same"
+    said += f" for {counted(compared.users, f'{whose} user')}"
     if variant.quality is not None:
         found = variant.quality.metrics
         said += "".join(f", {name} {found[name].change:+.2%}" for name in (f"ndcg@{K}", f"hr@{K}"))

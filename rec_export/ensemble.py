@@ -12,8 +12,9 @@ from torch import Tensor, nn
 
 from rec_export.data.clock import Clock
 from rec_export.errors import UsageError
+from rec_export.layers import Lasting
 from rec_export.towers import DotHead, Inputs, Sizes, Towers
-from rec_export.world import EMPTY, LASTING
+from rec_export.world import CONTEXT, EMPTY
 
 
 @final
@@ -40,19 +41,17 @@ class UserWithoutTime(nn.Module):
     Of somebody whose history is empty it says nothing, as it knows no more than what has sold at all times.
     """
 
-    lasting: Tensor  # bool [X]
-
     def __init__(self, tower: nn.Module) -> None:
         super().__init__()
         self.tower = tower
         self.empty = EMPTY
-        self.register_buffer("lasting", torch.from_numpy(LASTING), persistent=False)
+        self.lasting = Lasting(CONTEXT)
 
     def forward(self, inputs: Inputs) -> Tensor:
         """The named inputs of users -> float32 [B, D]."""
         told: dict[str, Tensor] = {}  # TorchScript knows no {**inputs}
         for name, value in inputs.items():
-            told[name] = torch.where(self.lasting, value, 0.0) if name == "context" else value
+            told[name] = self.lasting(value) if name == "context" else value
         return self.tower(told) * (1 - inputs["context"][:, self.empty]).unsqueeze(1)
 
 

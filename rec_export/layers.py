@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from rec_export.data.columns import Float32
 from rec_export.towers import Dense, Input, Inputs, Sizes, TableSizes
+from rec_export.world import LASTING
 
 
 @final
@@ -31,6 +32,26 @@ class SafeEmbedding(nn.Module):
     def forward(self, row: Tensor) -> Tensor:
         """int64 [...] -> float32 [..., D]."""
         return self.table(torch.where((row < 0) | (row >= self.rows), self.rows, row))
+
+
+@final
+class Lasting(nn.Module):
+    """The context of a user to a model that looks at no time: what depends on the date is zero, whatever is sent."""
+
+    lasting: Tensor  # bool [X]
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.register_buffer("lasting", torch.from_numpy(LASTING[:width]), persistent=False)
+
+    def forward(self, context: Tensor) -> Tensor:
+        """float32 [B, X] -> float32 [B, X]."""
+        return torch.where(self.lasting, context, 0.0)
+
+
+def context_of(sizes: Sizes) -> nn.Module:
+    """What a model reads of the context, float32 [B, X] -> float32 [B, X]."""
+    return nn.Identity() if sizes.ordered else Lasting(sizes.context)
 
 
 def sum_of(vectors: Tensor) -> Tensor:

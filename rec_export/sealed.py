@@ -8,6 +8,7 @@ from rec_export.files import absent, files_below, sha256
 from rec_export.machine import free_memory
 from rec_export.record import Record
 from rec_export.run_manifest import is_run
+from rec_export.words import are, counted
 
 MANIFEST = "manifest.json"
 SEAL = "manifest.sha256"  # as `sha256sum` writes it
@@ -82,18 +83,21 @@ def check_files(folder: Path, files: tuple[File, ...]) -> None:
     found = {path.relative_to(folder).as_posix() for path in files_below(folder)} - {MANIFEST, SEAL}
     missing = sorted({file.path for file in files} - found)
     if missing:
-        raise ModelError(
-            f"{len(missing)} files of the bundle {folder} are missing, the first being {missing[0]}; export it again"
-        )
+        raise ModelError(f"{some_of(missing, 'of', folder)} missing, the first being {missing[0]}; export it again")
     strange = sorted(found - {file.path for file in files})
     if strange:
         raise ModelError(
-            f"{len(strange)} files in the bundle {folder} are not in its manifest, the first being {strange[0]};"
-            " remove them"
+            f"{some_of(strange, 'in', folder)} not in its manifest, the first being {strange[0]}; remove"
+            f" {'it' if len(strange) == 1 else 'them'}"
         )
     changed = [file.path for file in files if not unchanged(folder / file.path, file)]
     if changed:
         raise ModelError(
-            f"{len(changed)} files of the bundle {folder} are not what was exported, the first being {changed[0]};"
-            " restore them or export again"
+            f"{some_of(changed, 'of', folder)} not what was exported, the first being {changed[0]}; restore"
+            f" {'it' if len(changed) == 1 else 'them'} or export again"
         )
+
+
+def some_of(files: list[str], where: str, folder: Path) -> str:
+    """`1 file of the bundle x is`, `2 files of the bundle x are`."""
+    return f"{counted(len(files), 'file')} {where} the bundle {folder} {are(files)}"

@@ -1,11 +1,16 @@
 """Numbers and names as a person would say them."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sized
 
 
 def counted(count: int, noun: str) -> str:
     """`1 epoch`, `2,559 users`."""
     return f"{count:,} {noun}{'' if count == 1 else 's'}"
+
+
+def are(several: Sized) -> str:
+    """`is` of one, `are` of none or several."""
+    return "is" if len(several) == 1 else "are"
 
 
 def model_called(name: str) -> str:

@@ -149,7 +149,7 @@ def resealed(bundle: Path, **changed: int) -> None:
     ("size", "code", "said"),
     [
         (10**15, 69, "weights.safetensors in the bundle DIR/bundle holds 1,000,000,000,000,000 bytes, but only"),
-        (7, 65, "1 files of the bundle DIR/bundle are not what was exported, the first being weights.safetensors"),
+        (7, 65, "1 file of the bundle DIR/bundle is not what was exported, the first being weights.safetensors"),
     ],
 )
 def test_a_file_too_large_for_the_memory_or_of_another_size_is_refused_unread(

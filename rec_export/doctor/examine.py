@@ -56,6 +56,5 @@ def refuse(job: DoctorJob, found: list[Finding]) -> None:
 
 
 def told(faults: list[Finding]) -> str:
-    """The first of some faults, and how many there are."""
-    more = f" (and {len(faults) - 1} more)" if len(faults) > 1 else ""
-    return f"{faults[0].check}: {faults[0].said}; {faults[0].todo}{more}"
+    """Each fault, and what to do about it."""
+    return ". And ".join(f"{one.check}: {one.said}; {one.todo}" for one in faults)

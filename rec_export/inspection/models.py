@@ -15,6 +15,7 @@ from rec_export.sealed import MANIFEST, File, check_files, check_manifest
 FORMAT = 1  # of spec.json and of manifest.json
 FILE_HEAD = "file", "size", "sha256"
 VARIANT_HEAD = "runtime", "size", "of the exact", "same of the best 10", "first changed", "on held-out rows"
+LISTS = "others", "the same, but for ties"
 PORT_HEAD = "file", "", "name", "type", "padded with", "what is not known"
 
 
@@ -49,7 +50,7 @@ def bundle(folder: Path) -> Inspection:
     files = [(file["path"], size(file["bytes"]), file["sha256"][:12]) for file in manifest["files"]]
     made = [("made by", manifest["made_by"]), ("made at", manifest["made_at"]), ("format", manifest["format"])]
     parity = [
-        (one["artefact"], one["cases"], f"{one['worst_difference']:.1e}", "the same" if one["same_lists"] else "others")
+        (one["artefact"], one["cases"], f"{one['worst_difference']:.1e}", LISTS[one["same_lists"]])
         for one in manifest["parity"]
     ]
     sections = (

@@ -21,6 +21,7 @@ from rec_export.layers import (
     Gate,
     SafeEmbedding,
     attribute_inputs,
+    context_of,
     moment_inputs,
     row_input,
     trend_input,
@@ -109,6 +110,7 @@ class UserTower(nn.Module):
         self.mix = nn.Linear(rates * dim, dim)
         self.attributes = AttributeEncoder(sizes.users, dim=16)
         self.project = nn.Linear(self.attributes.width, dim, bias=False) if self.attributes.width else None
+        self.read_context = context_of(sizes)
         self.usual = USUAL
         self.context = nn.Linear(USUAL, dim, bias=False)
         self.span = span
@@ -126,7 +128,7 @@ class UserTower(nn.Module):
 
     def forward(self, inputs: Inputs) -> Tensor:
         """The named inputs of users -> float32 [B, D + 1]."""
-        history, length, context = inputs["history"], inputs["history_length"], inputs["context"]
+        history, length, context = inputs["history"], inputs["history_length"], self.read_context(inputs["context"])
         usual = context[:, : self.usual]
         total = self.mix(self.history(history, length)) + self.context(usual)
         if self.project is not None:

@@ -22,6 +22,7 @@ from rec_export.layers import (
     AttributeEncoder,
     SafeEmbedding,
     attribute_inputs,
+    context_of,
     moment_inputs,
     row_input,
     trend_input,
@@ -116,6 +117,7 @@ class UserTower(nn.Module):
         self.ids = SafeEmbedding(sizes.users.rows, dim, std=0.01) if with_ids else None
         self.attributes = AttributeEncoder(sizes.users, dim=16)
         self.project = nn.Linear(self.attributes.width, dim, bias=False) if self.attributes.width else None
+        self.read_context = context_of(sizes)
         self.usual = USUAL
         self.context = nn.Linear(USUAL, dim, bias=False)
         self.dropout = nn.Dropout(widths.dropout)
@@ -125,7 +127,7 @@ class UserTower(nn.Module):
 
     def forward(self, inputs: Inputs) -> Tensor:
         """The named inputs of users -> float32 [B, H + D]."""
-        context = inputs["context"][:, : self.usual]
+        context = self.read_context(inputs["context"])[:, : self.usual]
         total = self.mix(self.history(inputs["history"], inputs["history_length"]))
         total = total + self.context(context)
         if self.ids is not None:

@@ -44,22 +44,21 @@ def test_a_bundle_with_one_bit_flipped(name: str, bundle_copy: Path, shop: Path,
     flip(bundle_copy / name)
     assert score(bundle_copy, shop / "interactions.parquet", tmp_path) == error(
         65,
-        f"1 files of the bundle DIR/bundle are not what was exported, the first being {name};"
-        " restore them or export again",
+        f"1 file of the bundle DIR/bundle is not what was exported, the first being {name}; restore it or export again",
     )
 
 
 def test_a_bundle_with_a_missing_file(bundle_copy: Path, shop: Path, tmp_path: Path) -> None:
     (bundle_copy / "users.parquet").unlink()
     assert score(bundle_copy, shop / "interactions.parquet", tmp_path) == error(
-        65, "1 files of the bundle DIR/bundle are missing, the first being users.parquet; export it again"
+        65, "1 file of the bundle DIR/bundle is missing, the first being users.parquet; export it again"
     )
 
 
 def test_a_bundle_with_a_strange_file(bundle_copy: Path, shop: Path, tmp_path: Path) -> None:
     (bundle_copy / "onnx" / "extra.txt").touch()
     assert score(bundle_copy, shop / "interactions.parquet", tmp_path) == error(
-        65, "1 files in the bundle DIR/bundle are not in its manifest, the first being onnx/extra.txt; remove them"
+        65, "1 file in the bundle DIR/bundle is not in its manifest, the first being onnx/extra.txt; remove it"
     )
 
 

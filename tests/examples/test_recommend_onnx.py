@@ -29,13 +29,13 @@ HEAVY = "torch", "onnx", "pyarrow", "pandas", "safetensors", "rec_export"
 def test_it_needs_neither_torch_nor_this_project(exported: Path, trained: Path, tmp_path: Path) -> None:
     for name in HEAVY:
         (tmp_path / f"{name}.py").write_text(f"raise ImportError('{name} is not here')\n")
-    liked = [5, 17, 3]
+    liked = [5, 17, 5, 3]
     command = [sys.executable, EXAMPLE, exported, *liked]
     environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
     done = subprocess.run(list(map(str, command)), capture_output=True, text=True, env=environment, cwd=tmp_path)
     assert (done.returncode, done.stderr) == (0, "")
     rows, scores = zip(*(line.split("\t") for line in done.stdout.splitlines()), strict=True)
-    expected = by_the_checkpoint(trained, liked)
+    expected = by_the_checkpoint(trained, [5, 17, 3], 3 / 4)
     assert list(map(int, rows)) == expected.item_row[0].tolist()
     np.testing.assert_allclose(np.array(scores, np.float64), expected.score[0], atol=1e-4)
 
@@ -86,17 +86,19 @@ class InferenceSession:
         return np.array([[0]]), np.array([[0.0]]), np.array([1])
 def set_default_logger_severity(_): pass
 """
+BLUEPRINT = '{{"blueprint": {{"data": {{"history": 2}}, "clock": {{"half_lives": {}}}}}}}'
 
 
-@pytest.mark.parametrize("liked", [[], [5, 17, 3]])
+@pytest.mark.parametrize("liked", [[], [5, 17, 3], [5, 17, 5, 3, 5]])
 def test_it_tells_of_the_user_what_scoring_does(liked: list[int], tmp_path: Path) -> None:
     (tmp_path / "onnxruntime.py").write_text(STUB)
     (tmp_path / "bundle").mkdir()
-    (tmp_path / "bundle" / "manifest.json").write_text('{"blueprint": {"data": {"history": 2}}}')
+    (tmp_path / "bundle" / "manifest.json").write_text(BLUEPRINT.format("[7.0]"))
     words = [sys.executable, str(EXAMPLE), "bundle", *map(str, liked)]
     subprocess.run(words, check=True, cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(tmp_path)})
     told = json.loads((tmp_path / "told.json").read_text())
-    assert (told["history"], told["history_length"]) == ([liked[-2:]], [len(liked[-2:])])  # the newest
+    newest = [17, 3] if liked else []
+    assert (told["history"], told["history_length"]) == ([newest], [len(newest)])
     now, n = int(time.time() * 1e6), len(liked)
     when = np.full(n, now - DAY)  # as it takes the last liking to be a day old
     log = Log(np.zeros(n, np.int32), np.array(liked, np.int32), when, None, np.ones(n, bool))
@@ -104,14 +106,25 @@ def test_it_tells_of_the_user_what_scoring_does(liked: list[int], tmp_path: Path
     np.testing.assert_allclose(told["context"][0], expected, atol=1e-2)
 
 
-def by_the_checkpoint(trained: Path, liked: list[int]) -> TopK:
+def test_a_model_without_time_has_no_list_for_somebody_who_liked_nothing(tmp_path: Path) -> None:
+    (tmp_path / "onnxruntime.py").write_text(STUB)
+    (tmp_path / "bundle").mkdir()
+    (tmp_path / "bundle" / "manifest.json").write_text(BLUEPRINT.format("[]"))
+    environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
+    words = [sys.executable, str(EXAMPLE), "bundle"]
+    done = subprocess.run(words, capture_output=True, text=True, cwd=tmp_path, env=environment)
+    assert (done.returncode, done.stdout, len(done.stderr.splitlines())) == (1, "", 1)
+    assert "give them what is popular" in done.stderr
+
+
+def by_the_checkpoint(trained: Path, liked: list[int], varied: float) -> TopK:
     """The list of a user of whom only the history is known."""
     checkpoint = Checkpoint.read(trained)
     user, item, _ = parts_of(checkpoint.towers, checkpoint.blueprint)
     inputs = {port.name: torch.full([axis if isinstance(axis, int) else 1 for axis in port.shape], -1)
               for port in user.inputs if port.dtype == "int64"}  # fmt: skip
     inputs |= {"history": torch.tensor([liked]), "history_length": torch.tensor([len(liked)])}
-    inputs["context"] = torch.tensor([[log1p(len(liked)) / 2, log1p(1) / 4, 0.0, 1.0, 0.0, 0.0, 0.0, 0.0]])
+    inputs["context"] = torch.tensor([[log1p(len(liked)) / 2, log1p(1) / 4, 0.0, varied, 0.0, 0.0, 0.0, 0.0]])
     item_vec = torch.from_numpy(item_vectors(item, checkpoint.catalogue, checkpoint.trend))
     seen = Seen(np.array([0, len(liked)]), np.array(liked))
     return Ranker(checkpoint.towers.pair_head, item_vec).top_k(user.run(inputs), 10, seen)

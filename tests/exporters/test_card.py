@@ -3,7 +3,9 @@
 import json
 from pathlib import Path
 
+from exporters.card import data_rows
 from rec_export.bundle import Bundle
+from rec_export.data.clock import Clock
 from tests.exporters.conftest import Make
 
 
@@ -29,6 +31,17 @@ def test_every_input_and_every_file_is_in_it(exported: Path) -> None:
     assert [(row[0], row[1]) for row in rows(card, "Inputs")] == inputs
     assert [row[0] for row in rows(card, "Parity with the trained model")] == [one.artefact for one in manifest.parity]
     assert ["sha256 of the weights", f"`{manifest.checkpoint}`"] in rows(card, "Model")
+
+
+def test_what_counts_of_the_date_is_told(exported: Path) -> None:
+    manifest = Bundle.read(exported).manifest
+    blueprint = manifest.blueprint.model_copy(update={"clock": Clock()})
+    timed = dict(data_rows(manifest, {}, 1))
+    timeless = dict(data_rows(manifest.model_copy(update={"blueprint": blueprint}), {}, 1))
+    date = "the date of the lists, and the days since the last liking, in `context`"
+    assert (timed[date], timeless[date]) == ("count", "are 0, as time told nothing")
+    nobody = "the list of somebody of whom nothing is told"
+    assert (timed[nobody], timeless[nobody][:13]) == ("is what newcomers like", "means nothing")
 
 
 def test_of_every_input_but_vectors_it_says_what_becomes_of_what_is_not_known(pristine: Make) -> None:

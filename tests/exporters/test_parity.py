@@ -187,5 +187,5 @@ def test_a_seal_that_is_gone_is_named(bundle: Make) -> None:
 def test_verify_refuses_weights_that_are_not_the_trained_ones(bundle: Make) -> None:
     folder = bundle("everything")
     (folder / "weights.safetensors").unlink()
-    with pytest.raises(ModelError, match=r"1 files of the bundle .* are missing"):
+    with pytest.raises(ModelError, match=r"1 file of the bundle .* is missing"):
         verified(folder)
