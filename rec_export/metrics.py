@@ -81,19 +81,40 @@ def auc(hit: Bool, count: Int64, k: int, items: int) -> Float64:
 
 
 def estimates(values: dict[str, Float64], draws: int, seed: int = 0) -> dict[str, Estimate]:
-    """The mean of each metric over users and its interval."""
-    table = np.stack(list(values.values()), axis=1)
-    if len(table) == 0:
+    """The mean of each metric over users, float64 [U] each, and its interval, by a percentile bootstrap."""
+    return estimates_over_trainings({metric: value[None] for metric, value in values.items()}, draws, seed)
+
+
+def estimates_over_trainings(values: dict[str, Float64], draws: int, seed: int = 0) -> dict[str, Estimate]:
+    """The mean of each metric over trainings and users, float64 [S, U] each, and its interval over both.
+
+    A draw is one of users, of each one's mean over trainings, plus one of trainings, of their means about the whole.
+    Draws of S trainings have (S - 1) / S of the variance that they should (Efron and Tibshirani 1993, An Introduction
+    to the Bootstrap), which is made up for. Of one training nothing is known of others.
+    """
+    table = np.stack(list(values.values()), axis=2)
+    trainings, users, _ = table.shape
+    if users == 0:
         return {}
     rng = np.random.default_rng(seed)
-    weight = np.full(len(table), 1 / len(table))
-    mean = table.mean(0)
-    means = [rng.multinomial(len(table), weight) @ table / len(table) for _ in range(draws)] or [mean]
-    low, high = np.percentile(np.stack(means), [2.5, 97.5], axis=0)
+    of_users, of_trainings = table.mean(0), table.mean(1)
+    mean = of_users.mean(0)
+    drawn = [mean_of_draw(of_users, rng) for _ in range(draws)] or [mean]
+    if trainings > 1:
+        about = (of_trainings - mean) * (trainings / (trainings - 1)) ** 0.5
+        drawn = [one + mean_of_draw(about, rng) for one in drawn]
+    low, high = np.percentile(np.stack(drawn), [2.5, 97.5], axis=0)
     return {
         name: Estimate(mean=round(mean[i], 5), low=round(low[i], 5), high=round(high[i], 5))
         for i, name in enumerate(values)
     }
+
+
+def mean_of_draw(table: Float64, rng: np.random.Generator) -> Float64:
+    """The mean of as many rows as there are, drawn with replacement, float64 [n, M] -> float64 [M]."""
+    n = len(table)
+    mean: Float64 = rng.multinomial(n, np.full(n, 1 / n)) @ table / n
+    return mean
 
 
 def coverage(lists: Int64, k: int, items: int) -> float:

@@ -18,11 +18,12 @@ from rec_export.data.read import fingerprint
 from rec_export.device import device_of
 from rec_export.errors import UsageError
 from rec_export.held_out import HeldOut, known_and_held_out, known_and_test, ways_to_hold_out
-from rec_export.metrics import Estimate, Float64, estimates
+from rec_export.metrics import Estimate, Float64, estimates, estimates_over_trainings
 from rec_export.models import spec_of
 from rec_export.progress import in_parts, passed, track
 from rec_export.record import Record
 from rec_export.towers import ModelSpec
+from rec_export.words import listed
 from trainers.evaluate import EvaluateJob, judge, scorer_of
 from trainers.foreign import foreign, holds_lists, lists_in, refuse_informed
 from trainers.job import TrainJob, learned
@@ -75,7 +76,7 @@ class Compared(Record):
     changes: tuple[str, ...]
     seeds: dict[str, dict[str, float]]  # by seed: the mean of each metric over users
     epochs: dict[str, int]
-    metrics: dict[str, Estimate]  # of each user's mean over seeds
+    metrics: dict[str, Estimate]  # over trainings and users
     difference: dict[str, Estimate] | None
     against: dict[str, Estimate] | None = None  # the difference to another system's lists, likewise
 
@@ -107,6 +108,8 @@ def run(job: AblateJob) -> Ablation:
         raise UsageError(f"two variants have the same name: {', '.join(names[1:])}")
     variants = [Variant(name=BASE, changes=()), *job.variants]
     configs = {v.name: Config.load(job.config, (*job.changes, *v.changes)) for v in variants}  # slips come first
+    for variant in job.variants:
+        refuse_other_rows(job, variant, configs)
     specs = {name: spec_of(config.model, str(job.config)) for name, config in configs.items()}
     for spec in specs.values():
         trainer_of(spec)
@@ -129,6 +132,20 @@ def run(job: AblateJob) -> Ablation:
         for name, one in result.variants.items():
             tracker.metrics({f"{name}/{metric}": estimate.mean for metric, estimate in one.metrics.items()})
     return result
+
+
+def refuse_other_rows(job: AblateJob, variant: Variant, configs: dict[str, Config]) -> None:
+    """Raise UsageError for a variant that cannot be paired with the base: of other rows, or of other seeds."""
+    base, other = configs[BASE], configs[variant.name]
+    if base.training.seed != other.training.seed:
+        raise UsageError(f"the variant {variant.name!r} sets training.seed, which --seeds gives to all alike")
+    sections = ("interactions",) if job.test is not None else ("interactions", "split", "minimum")
+    unlike = [f"data.{name}" for name in sections if getattr(base.data, name) != getattr(other.data, name)]
+    if unlike:
+        raise UsageError(
+            f"the variant {variant.name!r} changes {listed(unlike)}, so it would be judged on other rows than the base;"
+            " make it a configuration of its own"
+        )
 
 
 def any_test_rows(config: Config) -> bool:
@@ -212,7 +229,7 @@ def by_another(job: AblateJob, checkpoint: Path) -> dict[str, Float64]:
     one = Checkpoint.read(checkpoint)
     held_out = HeldOut.of(one, *known_and_test(one, job.test))
     ks = EvaluateJob(checkpoint=checkpoint, k=(job.k,), device=job.device, bootstrap=0)
-    return by_user(held_out, judge(foreign(job.against, held_out), held_out, ks, "against").values)[1]
+    return by_user(held_out, judge(foreign(job.against, held_out, job.k), held_out, ks, "against").values)[1]
 
 
 def by_user(held_out: HeldOut, values: dict[str, Float64]) -> tuple[list[Any], dict[str, Float64]]:
@@ -226,19 +243,19 @@ def compared(
     variant: Variant, mine: list[Trial], base: list[Trial], peer: dict[str, Float64] | None, bootstrap: int
 ) -> Compared:
     """A variant's metrics, and their differences to those of the base with the same seeds, and to another system's."""
-    values, theirs = over_seeds(mine), over_seeds(base)
+    values, theirs = by_seed(mine), by_seed(base)
     difference = {metric: values[metric] - theirs[metric] for metric in values}
     seeds = {str(one.seed): {m: round(float(v.mean()), 5) for m, v in one.values.items()} for one in mine}
     return Compared(
         changes=variant.changes,
         seeds=seeds,
         epochs={str(one.seed): one.epochs for one in mine},
-        metrics=estimates(values, bootstrap),
-        difference=None if variant.name == BASE else estimates(difference, bootstrap),
-        against=None if peer is None else estimates({m: values[m] - peer[m] for m in values}, bootstrap),
+        metrics=estimates_over_trainings(values, bootstrap),
+        difference=None if variant.name == BASE else estimates_over_trainings(difference, bootstrap),
+        against=None if peer is None else estimates_over_trainings({m: values[m] - peer[m] for m in values}, bootstrap),
     )
 
 
-def over_seeds(trials: list[Trial]) -> dict[str, Float64]:
-    """Each user's mean over seeds."""
-    return {m: np.mean([one.values[m] for one in trials], axis=0) for m in trials[0].values}
+def by_seed(trials: list[Trial]) -> dict[str, Float64]:
+    """Each user's metrics with every seed, float64 [S, U] each."""
+    return {m: np.stack([one.values[m] for one in trials]) for m in trials[0].values}

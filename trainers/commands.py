@@ -76,7 +76,7 @@ def train(
     help="Lengths of lists.",
 )
 @click.option(
-    "--bootstrap", type=click.IntRange(min=0), default=1000, show_default=True, help="Draws for the 95% intervals."
+    "--bootstrap", type=click.IntRange(min=100), default=1000, show_default=True, help="Draws for the 95% intervals."
 )
 @click.option(
     "--against",
@@ -123,7 +123,7 @@ def evaluate(checkpoint: Path, verbose: bool, as_json: bool, track: str | None, 
 @click.option("--against", type=PATH, help="Lists of another system, for paired differences.")
 @click.option("--k", type=click.IntRange(1, 32_767), default=10, show_default=True, help="Length of lists.")
 @click.option(
-    "--bootstrap", type=click.IntRange(min=0), default=1000, show_default=True, help="Draws for the 95% intervals."
+    "--bootstrap", type=click.IntRange(min=100), default=1000, show_default=True, help="Draws for the 95% intervals."
 )
 @click.option("--device", default="auto", show_default=True, help="auto, cpu or cuda.")
 @TRACK

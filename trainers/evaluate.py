@@ -1,7 +1,7 @@
 """Judge a checkpoint on held-out rows: full ranking, beside popularity and random lists, in segments of users.
 
-With `out`, a new directory keeps what was found, for `report`: evaluation.json; lists.json, the shape of the lists; and
-of a model that predicts values predictions.json, how its predictions err.
+With `out`, a new directory keeps what was found: evaluation.json; by_user.parquet, every user's metrics; for `report`
+lists.json, the shape of the lists, and of a model that predicts values predictions.json, how its predictions err.
 """
 
 import logging
@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import Annotated, NamedTuple, final
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import torch
 from pydantic import Field
 
@@ -78,6 +80,8 @@ class Evaluation(Record):
     results: dict[str, dict[str, Segment]]
     paired: dict[str, dict[str, dict[str, Estimate]]]  # the model's metrics minus those of each other lister, by user
     sampled: dict[str, dict[str, float]] | None  # the sampled protocol, for comparison with papers alone
+    negatives: int | None = None  # that were drawn for it
+    bootstrap: int = 0  # draws for the intervals
     ratings: RatingEvaluation | None  # of a model that predicts values
 
 
@@ -138,7 +142,7 @@ def evaluated(job: EvaluateJob, checkpoint: Checkpoint) -> Evaluation:
         who = {"model": who["model"], "against": rival_of(rival, held_out, scorer_of(other, rival, device)), **who}
     elif job.against is not None:
         refuse_informed(job.against, known, test, whole_log(checkpoint, job.test))
-        who = {"model": who["model"], "against": foreign(job.against, held_out), **who}
+        who = {"model": who["model"], "against": foreign(job.against, held_out, max(job.k)), **who}
     judged = {name: judge(lister, held_out, job, name) for name, lister in who.items()}
     others = {name: one for name, one in judged.items() if name != "model"}
     rated = checkpoint.blueprint.rated
@@ -158,11 +162,14 @@ def evaluated(job: EvaluateJob, checkpoint: Checkpoint) -> Evaluation:
             for name, one in track(others.items(), len(others), "paired intervals")
         },
         sampled=sampled(who, scorer, held_out, job),
+        negatives=job.negatives,
+        bootstrap=job.bootstrap,
         ratings=judged_values(checkpoint, known, test, device, job.bootstrap, other) if rated else None,
     )
     if job.out is not None:
         with new_directory(job.out) as folder:
             result.write(folder / "evaluation.json")
+            pq.write_table(by_user(judged, held_out), folder / "by_user.parquet")
             shapes(judged, held_out, job).write(folder / "lists.json")
             if rated:
                 values = HeldOutValues.of(checkpoint, known, test)
@@ -176,6 +183,8 @@ def sampled(
     """The metrics of the sampled protocol, where it is asked for, of all that give scores."""
     if job.negatives is None:
         return None
+    if job.negatives >= held_out.timeline.items:
+        raise UsageError(f"--negatives {job.negatives} is no sample of {held_out.timeline.items} items; draw fewer")
     return {
         name: sampled_metrics(lister, scorer, held_out, job.negatives, job.k, name)
         for name, lister in who.items()
@@ -193,6 +202,20 @@ def shapes(judged: dict[str, Judged], held_out: HeldOut, job: EvaluateJob) -> Li
         items=items,
         listers={name: ListShape.measured(one.lists, k, popularity) for name, one in judged.items()},
         liked=group_shares(liked, popularity),
+    )
+
+
+def by_user(judged: dict[str, Judged], held_out: HeldOut) -> pa.Table:
+    """A row for each lister and judged user: how many items it had liked, how many were held out, and every metric."""
+    users = held_out.catalogue.users.vocab.ids.take(pa.array(held_out.user))
+    told = {
+        "user_id": users,
+        "liked_before": np.diff(held_out.timeline.start)[held_out.user],
+        "warm": held_out.warm,
+        "held_out": held_out.targets.counts(len(held_out.user)),
+    }
+    return pa.concat_tables(
+        pa.table({"lister": pa.repeat(name, len(users)), **told, **one.values}) for name, one in judged.items()
     )
 
 

@@ -32,12 +32,13 @@ def holds_lists(path: Path) -> bool:
     return Refused.found(path) is not None or not any((path / name).exists() for name in OF_CHECKPOINTS)
 
 
-def foreign(path: Path, held_out: HeldOut) -> Lister:
+def foreign(path: Path, held_out: HeldOut, longest: int) -> Lister:
     """The lists in `path` for the judged users; who has none there counts as missed, and a warning says how many.
 
-    What is at a rank is what is judged: an item that its user had met is not taken out, and is a miss. Of a read root
-    the newest date is read. Raises DataError where an id is missing, a rank is below 1, a user has a rank or an item
-    twice, or no judged user or no known item is there.
+    What is at a rank is what is judged: an item that its user had met is not taken out, and is a miss. A warning says
+    where all lists are shorter than the `longest` that is judged. Of a read root the newest date is read. Raises
+    DataError where an id is missing, a rank is below 1, a user has a rank or an item twice, or no judged user or known
+    item is there.
     """
     table = lists_in(path)
     for name in COLUMNS[:2]:
@@ -56,6 +57,9 @@ def foreign(path: Path, held_out: HeldOut) -> Lister:
     items = item.rows_in(held_out.wanted)
     if (items == UNKNOWN).all():
         refuse_strangers("item of the catalogue stands", item, path)
+    if int(rank.max(initial=0)) < longest:
+        told = "the lists in %s have no more than %d items, and all beyond is a miss; compare at --k %d or less"
+        log.warning(told, path, rank.max(), rank.max())
     items = np.where(items == UNKNOWN, held_out.width, items)  # a place in the list is taken, by no target
     order = np.argsort(rows, kind="stable")
     rows, rank, items = rows[order], rank[order], items[order]

@@ -9,6 +9,7 @@ import torch
 
 from rec_export.data.columns import Int64
 from rec_export.held_out import HeldOut
+from rec_export.metrics import Float64
 from rec_export.progress import track
 from rec_export.scorer import Scorer, chunks
 from trainers.listers import Lister
@@ -21,7 +22,8 @@ def sampled_metrics(
 ) -> dict[str, float]:
     """HR@k and NDCG@k over held-out pairs, each among `negatives` items that its user has neither met nor liked later.
 
-    The drawn items are the same for every lister. Held-out items that are not in the catalogue rank last.
+    The drawn items are the same for every lister, and so is the luck among equal scores. Held-out items that are not in
+    the catalogue rank last.
     """
     rng = np.random.default_rng(0)
     ranks = []
@@ -33,7 +35,7 @@ def sampled_metrics(
         first, stop = np.searchsorted(held_out.targets.user, [part[0], part[-1] + 1])
         owner, target = held_out.targets.user[first:stop] - part[0], held_out.targets.item_row[first:stop]
         drawn = drawn_items(scorer, held_out, part, owner, target, negatives, rng)
-        ranks.append(ranks_among(scores, owner, target, drawn))
+        ranks.append(ranks_among(scores, owner, target, drawn, rng.random(len(owner))))
     rank = np.concatenate(ranks)
     gain = {k: rank <= k for k in ks}
     return {f"hr@{k}": round(float(gain[k].mean()), 5) for k in ks} | {
@@ -50,7 +52,10 @@ def drawn_items(
     negatives: int,
     rng: np.random.Generator,
 ) -> Int64:
-    """Uniform draws for each pair of users `part` from what the user has not met or liked, int64 [pairs, negatives]."""
+    """Uniform draws for each pair of users `part` from what the user has not met or liked, int64 [pairs, negatives].
+
+    They are drawn with replacement.
+    """
     items = held_out.timeline.items
     taken = np.zeros((len(part), items), bool)
     seen = scorer.seen(held_out.user[part], False)
@@ -63,10 +68,14 @@ def drawn_items(
     return free[owner[:, None], place]
 
 
-def ranks_among(scores: torch.Tensor, owner: Int64, target: Int64, drawn: Int64) -> Int64:
-    """The rank, from 1, of each pair's item among the drawn ones, int64 [pairs]; ties count half against it."""
+def ranks_among(scores: torch.Tensor, owner: Int64, target: Int64, drawn: Int64, luck: Float64) -> Int64:
+    """The rank, from 1, of each pair's item among the drawn ones, int64 [pairs].
+
+    Among those that score as much it has any place, by its luck from 0 to 1, float64 [pairs].
+    """
     table = scores.numpy()
     inside = target < table.shape[1]
     own = np.where(inside, table[owner, np.where(inside, target, 0)], -np.inf)[:, None]
     others = table[owner[:, None], drawn]
-    return 1 + (others > own).sum(1) + (others == own).sum(1) // 2
+    before = (luck * ((others == own).sum(1) + 1)).astype(np.int64)
+    return 1 + (others > own).sum(1) + before

@@ -9,7 +9,7 @@ from rec_export.words import counted, model_called
 from trainers.ablate import Ablation
 from trainers.evaluate import Evaluation, Segment
 
-WIDTH = 9  # of the column of names
+WIDTH = 9  # of the column of names, if they are no longer
 
 
 def evaluation_lines(result: Evaluation, verbose: bool) -> Iterator[str]:
@@ -37,31 +37,41 @@ def table(result: Evaluation, segment: str, ks: tuple[int, ...]) -> Iterator[str
     users = next(iter(result.results.values()))[segment].users
     yield from ["", f"{segment}: {counted(users, 'user')}"]
     if users:
-        yield "".join([f"{'':>{WIDTH}}{'k':>4}", *(f"{metric:>23}" for metric in NAMES), f"{'coverage':>9}"])
+        yield "".join([f"{' ' * width(result)}{'k':>4}", *(f"{metric:>23}" for metric in NAMES), f"{'coverage':>9}"])
         for k in ks:
             for lister, segments in result.results.items():
-                yield row(title(result, lister), k, segments[segment])
+                yield row(named(result, lister), k, segments[segment])
 
 
 def title(result: Evaluation, lister: str) -> str:
     """What a lister is called in a table."""
-    return model_called(result.model)[:WIDTH] if lister == "model" else lister
+    return model_called(result.model) if lister == "model" else lister
+
+
+def width(result: Evaluation) -> int:
+    """Of the column of names."""
+    return max(WIDTH, *(len(title(result, lister)) for lister in result.results))
+
+
+def named(result: Evaluation, lister: str) -> str:
+    """What a lister is called, in the column of names."""
+    return title(result, lister).rjust(width(result))
 
 
 def row(name: str, k: int, segment: Segment) -> str:
     """The metrics of one lister at one k."""
     cells = [interval(segment.metrics[f"{metric}@{k}"]).rjust(23) for metric in NAMES]
-    return "".join([f"{name:>{WIDTH}}{k:>4}", *cells, f"{short(segment.coverage[f'coverage@{k}']):>9}"])
+    return "".join([f"{name} {k:>3}", *cells, f"{short(segment.coverage[f'coverage@{k}']):>9}"])
 
 
 def by_length(result: Evaluation, metric: str) -> Iterator[str]:
     """One metric of warm users, by how many items they had liked before."""
     users = {name: segment.users for name, segment in next(iter(result.results.values())).items() if name in LENGTHS}
     yield f"{metric} by the number of items that a warm user had liked"
-    yield "".join([f"{'':>{WIDTH}}", *(f"{f'{name} ({count:,})':>23}" for name, count in users.items())])
+    yield "".join([" " * width(result), *(f"{f'{name} ({count:,})':>23}" for name, count in users.items())])
     for lister, segments in result.results.items():
         cells = [interval(segments[name].metrics[metric]) if users[name] else "" for name in users]
-        yield "".join([f"{title(result, lister):>{WIDTH}}", *(f"{cell:>23}" for cell in cells)])
+        yield "".join([named(result, lister), *(f"{cell:>23}" for cell in cells)])
 
 
 def by_kind(result: Evaluation, metric: str) -> Iterator[str]:
@@ -77,11 +87,12 @@ def by_kind(result: Evaluation, metric: str) -> Iterator[str]:
 
 def paired(result: Evaluation, metric: str) -> Iterator[str]:
     """How much better the model served the same users than each other lister."""
-    yield f"{metric} of {model_called(result.model)} minus that of each other, over all users, paired"
+    others = "; of these trainings: another seed may tell otherwise" if "against" in result.paired else ""
+    yield f"{metric} of {model_called(result.model)} minus that of each other, over all users, paired{others}"
     for lister, segments in result.paired.items():
         value = segments["all"][metric]
         told = f"{signed(value)}  {verdict(value, metric)}"
-        yield f"{lister:>{WIDTH}}  {told}".rstrip()
+        yield f"{lister:>{width(result)}}  {told}".rstrip()
 
 
 def remarks(result: Evaluation, metric: str) -> Iterator[str]:
@@ -103,9 +114,10 @@ def sampled(result: Evaluation) -> Iterator[str]:
     if result.sampled is None:
         return
     yield from ["", "among sampled items, for comparison with papers alone: not to be compared with the figures above"]
+    yield f"means over held-out rows, each among {result.negatives} that are drawn uniformly, the same for all"
     for lister, metrics in result.sampled.items():
         figures = "  ".join(f"{metric} {short(value)}" for metric, value in metrics.items())
-        yield f"{title(result, lister):>{WIDTH}}  {figures}"
+        yield f"{named(result, lister)}  {figures}"
 
 
 def rated(result: Evaluation, verbose: bool) -> Iterator[str]:
@@ -123,7 +135,7 @@ def rated(result: Evaluation, verbose: bool) -> Iterator[str]:
         if segment.rows == 0:
             continue
         yield (
-            f"{'':>{WIDTH}}"
+            " " * width(result)
             + "".join(f"{metric:>28}" for metric in RATING_NAMES)
             + f"{'rmse of the model minus it':>35}"
         )
@@ -131,7 +143,7 @@ def rated(result: Evaluation, verbose: bool) -> Iterator[str]:
             cells = "".join(f"{whole(metrics[metric]):>28}" for metric in RATING_NAMES)
             gap = segment.paired[who]["rmse"] if who in segment.paired else None
             told = "" if gap is None else f"{signed(gap)}  {verdict(gap, 'rmse')}"
-            yield f"{title(result, who):>{WIDTH}}{cells}    {told}".rstrip()
+            yield f"{named(result, who)}{cells}    {told}".rstrip()
 
 
 def whole(value: Estimate) -> str:
@@ -140,8 +152,9 @@ def whole(value: Estimate) -> str:
 
 
 def interval(value: Estimate) -> str:
-    """A mean and its interval."""
-    return f"{short(value.mean)} [{short(value.low)}-{short(value.high)}]"
+    """A mean and its interval; of a metric that is the same for everybody, draws tell nothing."""
+    same = value.low == value.high
+    return f"{short(value.mean)}{'' if same else f' [{short(value.low)}-{short(value.high)}]'}"
 
 
 def short(share: float) -> str:
@@ -155,7 +168,8 @@ def ablation_lines(result: Ablation) -> Iterator[str]:
     width = max(map(len, [*result.variants, "against" if result.peer else ""]))
     seeds = len(next(iter(result.variants.values())).seeds)
     judged = f"{counted(result.users, 'user')}, {counted(seeds, 'seed')}"
-    yield f"{judged}; 95% intervals over users of each user's mean over seeds"
+    over = "users and trainings" if seeds > 1 else "users, of one training each: another seed may tell otherwise"
+    yield f"{judged}; 95% intervals over {over}"
     rest = f"  {f'{metric} minus that of the base':<36}in each seed" if len(result.variants) > 1 else ""
     yield f"{'':>{width}}{f'hr@{result.k}':>23}{metric:>23}{rest}"
     base = next(iter(result.variants.values()))

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rec_export.metrics import NAMES, Targets, coverage, estimates, hits, per_user
+from rec_export.metrics import NAMES, Targets, coverage, estimates, estimates_over_trainings, hits, per_user
 
 JUDGE = Path(__file__).parents[3] / "shared" / "tools" / "holdout.py"
 ITEMS = 12
@@ -81,6 +81,25 @@ def test_an_interval_holds_its_mean_and_the_same_seed_gives_the_same() -> None:
     assert one.low < one.mean < one.high
     error = values["hr"].std() / 200**0.5
     assert (one.high - one.low) / (2 * 1.96 * error) == pytest.approx(1, abs=0.2)
+
+
+def test_the_seeds_of_trainings_that_are_the_same_are_seldom_taken_for_a_difference() -> None:
+    """An interval over users alone does so nearly always, however many users there are."""
+    rng = np.random.default_rng(5)
+    wrong = {"both": 0, "users": 0}
+    for _ in range(200):
+        gap = rng.normal(0, 0.05, (4, 1)) + rng.normal(0, 0.2, (4, 500))  # four trainings beside four like them
+        both = estimates_over_trainings({"ndcg@10": gap}, 200)["ndcg@10"]
+        users = estimates({"ndcg@10": gap.mean(0)}, 200)["ndcg@10"]
+        assert both.low <= users.mean == both.mean <= both.high
+        wrong["both"] += not both.low <= 0 <= both.high
+        wrong["users"] += not users.low <= 0 <= users.high
+    assert wrong["both"] < 30 < 100 < wrong["users"]
+
+
+def test_of_one_training_an_interval_is_over_users() -> None:
+    values = np.random.default_rng(6).random(50)
+    assert estimates_over_trainings({"x": values[None]}, 100) == estimates({"x": values}, 100)
 
 
 def test_without_draws_the_interval_is_the_mean() -> None:

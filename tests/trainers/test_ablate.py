@@ -15,7 +15,7 @@ def words(shop: Path, out: Path, *more: object) -> list[object]:
     """A tiny gated model with and without its gate, two seeds."""
     changes = "model={name: gated, dim: 8}", "training.epochs=1", "training.refit=false", "data.split.by=time"
     sets = [word for change in changes for word in ("--set", change)]
-    return ["ablate", shop / "config.yaml", "--out", out, *sets, "--seeds", 2, "--bootstrap", 50, *more]
+    return ["ablate", shop / "config.yaml", "--out", out, *sets, "--seeds", 2, "--bootstrap", 100, *more]
 
 
 @pytest.fixture(scope="module")
@@ -61,10 +61,20 @@ def test_without_rows_to_judge_by_nothing_is_trained(shop: Path, tmp_path: Path)
         assert (code, "nothing is held out to judge by" in err, list(tmp_path.iterdir())) == (2, True, [])
 
 
-def test_a_variant_on_other_users_is_refused(ablated: Path, shop: Path) -> None:
-    variant = "--variant", "longer:data.split.test=0.3"
-    code, _, err = command("-q", *words(shop, ablated, *variant))
-    assert (code, "is judged on other users than the base" in err) == (2, True)
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ("data.split.test=0.3", "changes data.split, so it would be judged on other rows than the base"),
+        ("data.minimum.per_user=2:data.interactions.positive=5", "changes data.interactions and data.minimum, so"),
+        ("training.seed=45", "sets training.seed, which --seeds gives to all alike"),
+    ],
+)
+def test_a_variant_that_cannot_be_paired_is_refused_before_anything_is_trained(
+    changes: str, said: str, shop: Path, tmp_path: Path
+) -> None:
+    code, _, err = command("-q", *words(shop, tmp_path / "out", "--variant", f"other:{changes}"))
+    assert (code, f"the variant 'other' {said}" in err) == (2, True)
+    assert not (tmp_path / "out").exists()
 
 
 def test_a_checkpoint_of_another_configuration_is_not_taken_for_this_one(ablated: Path, shop: Path) -> None:
@@ -96,7 +106,7 @@ def test_one_command_judges_several_seeds_beside_the_lists_of_another_system(sho
     lists.to_parquet(tmp_path / "peer.parquet")
     changes = "model={name: popular}", "training.epochs=1", "training.refit=false", "data.split.by=time"
     sets = [word for change in changes for word in ("--set", change)]
-    words = ["ablate", shop / "config.yaml", "--out", tmp_path / "out", *sets, "--seeds", 2, "--bootstrap", 50]
+    words = ["ablate", shop / "config.yaml", "--out", tmp_path / "out", *sets, "--seeds", 2, "--bootstrap", 100]
     answer = command(*words, "--against", tmp_path / "peer.parquet")
     lines = answer.out.splitlines()
     assert answer.err.count("judged users have no list") == 1  # as many seeds as there are

@@ -35,7 +35,7 @@ def judged(market: Path, items: str, model: dict[str, Any], out: Path) -> dict[s
     training = {"epochs": 8, "seeds": 1, "refit": False}
     path = config_file(market, f"{items}.yaml", data=data, model=model, training=training)
     done("train", path, "--out", out / items)
-    said = json.loads(done("evaluate", out / items, "--k", 10, "--bootstrap", 0, "--json"))
+    said = json.loads(done("evaluate", out / items, "--k", 10, "--bootstrap", 100, "--json"))
     assert said["items"] == {"sold": SOLD, "whole": SOLD + NEVER}[items]
     return {name: value["mean"] for name, value in said["results"]["model"]["all"]["metrics"].items()}
 

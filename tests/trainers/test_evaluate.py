@@ -42,7 +42,7 @@ def held_out(shop: Path) -> pd.DataFrame:
 def evaluation(checkpoint: Path, *more: object) -> dict[str, dict[str, dict[str, dict[str, dict[str, float]]]]]:
     """The results by lister and segment."""
     results: dict[str, dict[str, dict[str, dict[str, dict[str, float]]]]]
-    results = json.loads(done("evaluate", checkpoint, "--bootstrap", 0, "--json", *more))["results"]
+    results = json.loads(done("evaluate", checkpoint, "--bootstrap", 100, "--json", *more))["results"]
     return results
 
 
@@ -142,7 +142,7 @@ def test_a_log_without_time_is_told_of_no_later_rows_and_no_split_by_time(tmp_pa
 
 def test_paired_differences_are_those_of_the_same_users(trained: Path, held_out: pd.DataFrame, tmp_path: Path) -> None:
     held_out.to_parquet(tmp_path / "test.parquet")
-    words = "--test", tmp_path / "test.parquet", "--k", 10, "--bootstrap", 50, "--json"
+    words = "--test", tmp_path / "test.parquet", "--k", 10, "--bootstrap", 100, "--json"
     said = json.loads(done("evaluate", trained, *words))
     assert set(said["paired"]) == {"popular", "recent", "random"}
     for lister, segments in said["paired"].items():
@@ -157,7 +157,7 @@ def test_a_checkpoint_against_itself_is_no_better_and_no_worse(
     trained: Path, held_out: pd.DataFrame, tmp_path: Path
 ) -> None:
     held_out.to_parquet(tmp_path / "test.parquet")
-    words = "--against", trained, "--test", tmp_path / "test.parquet", "--k", 10, "--bootstrap", 20, "--json"
+    words = "--against", trained, "--test", tmp_path / "test.parquet", "--k", 10, "--bootstrap", 100, "--json"
     said = json.loads(done("evaluate", trained, *words))
     assert said["results"]["against"] == said["results"]["model"]
     nothing = {"mean": 0.0, "low": 0.0, "high": 0.0}
@@ -180,8 +180,30 @@ def test_a_rival_whose_rows_are_in_another_order_is_judged_as_by_itself(
     test = "--test", tmp_path / "test.parquet", "--k", 10
     alone = evaluation(tmp_path / "rival", *test)["model"]["all"]["metrics"]
     beside = evaluation(trained, *test, "--against", tmp_path / "rival")["against"]["all"]["metrics"]
-    assert beside == alone
-    assert alone["ndcg@10"]["mean"] > 0
+    means = [{metric: value["mean"] for metric, value in one.items()} for one in (alone, beside)]
+    assert means[0] == means[1]  # intervals draw users by their places
+    assert means[0]["ndcg@10"] > 0
+
+
+def test_every_users_metrics_are_kept(trained: Path, held_out: pd.DataFrame, tmp_path: Path) -> None:
+    held_out.to_parquet(tmp_path / "test.parquet")
+    words = "--test", tmp_path / "test.parquet", "--k", 10, "--bootstrap", 100, "--out", tmp_path / "out"
+    done("evaluate", trained, *words)
+    said = json.loads((tmp_path / "out" / "evaluation.json").read_text())
+    rows = pd.read_parquet(tmp_path / "out" / "by_user.parquet")
+    assert list(rows.lister.unique()) == list(said["results"])
+    for lister, mine in rows.groupby("lister"):
+        assert mine.user_id.is_unique
+        found = said["results"][lister]
+        assert (len(mine), int(mine.warm.sum())) == (found["all"]["users"], found["warm"]["users"])
+        few = mine.warm & mine.liked_before.between(4, 10)
+        for metric in ("ndcg@10", "hr@10", "recall@10", "mrr@10", "auc@10"):
+            assert mine[metric].mean() == pytest.approx(found["all"]["metrics"][metric]["mean"], abs=1e-5)
+            assert mine[metric][few].mean() == pytest.approx(found["4-10"]["metrics"][metric]["mean"], abs=1e-5)
+    assert set(rows.user_id) <= set(held_out.user_id)
+    model = rows[rows.lister == "model"]
+    assert model.held_out.sum() <= len(held_out)
+    assert (model["recall@10"] * model.held_out).round(6).mod(1).eq(0).all()
 
 
 def test_another_log_cannot_be_compared_with(split_off: Path, trained: Path, shop: Path) -> None:
@@ -203,7 +225,7 @@ def test_another_split_cannot_be_compared_with(trained: Path, shop: Path, tmp_pa
 
 def test_segments_by_length_are_the_warm_users(trained: Path, held_out: pd.DataFrame, tmp_path: Path) -> None:
     held_out.to_parquet(tmp_path / "test.parquet")
-    said = json.loads(done("evaluate", trained, "--test", tmp_path / "test.parquet", "--bootstrap", 0, "--json"))
+    said = json.loads(done("evaluate", trained, "--test", tmp_path / "test.parquet", "--bootstrap", 100, "--json"))
     users = {name: segment["users"] for name, segment in said["results"]["model"].items()}
     assert list(users) == ["all", "warm", "cold", "<=3", "4-10", "11-30", ">30"]
     assert sum(users[name] for name in ("<=3", "4-10", "11-30", ">30")) == users["warm"] > 0
@@ -213,14 +235,16 @@ def test_of_99_drawn_items_the_figures_are_marked_as_such(
     trained: Path, held_out: pd.DataFrame, tmp_path: Path
 ) -> None:
     held_out.to_parquet(tmp_path / "test.parquet")
-    words = "--test", tmp_path / "test.parquet", "--k", 10, "--bootstrap", 0, "--negatives", 30
+    words = "--test", tmp_path / "test.parquet", "--k", 10, "--bootstrap", 100, "--negatives", 30
     lines = done("evaluate", trained, *words, "--verbose").splitlines()
     place = lines.index(
         "among sampled items, for comparison with papers alone: not to be compared with the figures above"
     )
-    assert [line.split()[0] for line in lines[place + 1 : place + 4]] == ["hybrid", "popular", "recent"]
+    assert [line.split()[0] for line in lines[place + 2 : place + 5]] == ["hybrid", "popular", "recent"]
     said = json.loads(done("evaluate", trained, *words, "--json"))
-    assert set(said["sampled"]["recent"]) == {"hr@10", "ndcg@10"}
+    assert (set(said["sampled"]["recent"]), said["negatives"]) == ({"hr@10", "ndcg@10"}, 30)
+    code, _, err = command("-q", "evaluate", trained, *words[:-1], 120)
+    assert (code, err) == (2, "Error: --negatives 120 is no sample of 120 items; draw fewer\n")
     assert 10 / 31 < said["sampled"]["recent"]["hr@10"] < 1  # better than chance
 
 
@@ -228,7 +252,7 @@ def test_the_table_holds_whole_intervals_under_their_heads(
     trained: Path, held_out: pd.DataFrame, tmp_path: Path
 ) -> None:
     held_out.to_parquet(tmp_path / "test.parquet")
-    words = "--test", tmp_path / "test.parquet", "--bootstrap", 20, "--k", 10, "--verbose"
+    words = "--test", tmp_path / "test.parquet", "--bootstrap", 100, "--k", 10, "--verbose"
     lines = done("evaluate", trained, *words).splitlines()
     head = next(line for line in lines if "ndcg" in line)
     rows = [line for line in lines if line.split()[:2] == ["hybrid", "10"]]
@@ -238,7 +262,7 @@ def test_the_table_holds_whole_intervals_under_their_heads(
 
 def test_what_is_said_unasked_fits_a_screen(trained: Path, held_out: pd.DataFrame, tmp_path: Path) -> None:
     held_out.to_parquet(tmp_path / "test.parquet")
-    words = "--test", tmp_path / "test.parquet", "--bootstrap", 20
+    words = "--test", tmp_path / "test.parquet", "--bootstrap", 100
     lines = done("evaluate", trained, *words).splitlines()
     assert len(lines) < 30
     place = next(place for place, line in enumerate(lines) if line.startswith("ndcg@10 by kind"))

@@ -23,7 +23,7 @@ def later(shop: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def judged(trained: Path, later: Path, lists: Path, *more: object) -> Answer:
     """A comparison of the model with lists, at 10 items."""
-    words = "--test", later, "--against", lists, "--k", 10, "--bootstrap", 20, "--json", *more
+    words = "--test", later, "--against", lists, "--k", 10, "--bootstrap", 100, "--json", *more
     return command("-q", "evaluate", trained, *words)
 
 
@@ -125,7 +125,7 @@ def test_a_file_of_something_else_names_the_column(trained: Path, later: Path) -
 
 
 def test_the_table_tells_the_difference(trained: Path, scored: Path, later: Path) -> None:
-    lines = done("evaluate", trained, "--test", later, "--against", scored, "--k", 10, "--bootstrap", 5).splitlines()
+    lines = done("evaluate", trained, "--test", later, "--against", scored, "--k", 10, "--bootstrap", 100).splitlines()
     assert [line for line in lines if line.startswith("  against  +")] == ["  against  +0.0000 [+0.0000, +0.0000]"]
 
 
@@ -145,7 +145,7 @@ def test_lists_that_knew_the_held_out_rows_are_refused(split: str, exported: Pat
     assert (code, out, err.count("\n")) == (2, "", 1)
     assert f"the lists in {tmp_path / 'recs'} were made from a log up to 2026-10-31T" in err
     lone = next((tmp_path / "recs").rglob("part-*.parquet"))  # of which no manifest tells anything
-    assert command("-q", "evaluate", checkpoint, "--against", lone, "--bootstrap", 0).code == 0
+    assert command("-q", "evaluate", checkpoint, "--against", lone, "--bootstrap", 100).code == 0
 
 
 def test_a_log_that_goes_on_after_the_first_held_out_row_is_warned_of(
@@ -174,14 +174,14 @@ def test_without_time_a_log_of_more_rows_than_are_known_is_warned_of(shop: Path,
         done("export", tmp_path / name, "--out", tmp_path / f"{name}-bundle", "--format", "torchscript")
     done("score", tmp_path / "all-bundle", "--interactions", copied, "--out", tmp_path / "recs")
     said = f"were made from a log of {len(log)} rows, where "
-    code, _, err = command("-q", "evaluate", tmp_path / "part", "--against", tmp_path / "recs", "--bootstrap", 0)
+    code, _, err = command("-q", "evaluate", tmp_path / "part", "--against", tmp_path / "recs", "--bootstrap", 100)
     assert (code, said in err, "if it holds held-out rows, what users liked in them was left out" in err) == (
         0,
         True,
         True,
     )
     future = written(tmp_path / "later.parquet", log.sample(50, random_state=1).assign(item_id=log.item_id.iloc[0]))
-    words = "--test", future, "--against", tmp_path / "recs", "--bootstrap", 0
+    words = "--test", future, "--against", tmp_path / "recs", "--bootstrap", 100
     code, _, err = command("-q", "evaluate", tmp_path / "all", *words)
     assert (code, said in err) == (0, False)
 
@@ -198,11 +198,11 @@ def test_a_run_of_before_the_held_out_rows_is_judged(exported: Path, shop: Path,
     first = known.timestamp.quantile(0.9)
     before = datetime.fromtimestamp(float(first), UTC).date() - timedelta(days=1)
     done("score", exported, "--interactions", log, "--out", tmp_path / "recs", "--run-date", before)
-    assert command("-q", "evaluate", checkpoint, "--against", tmp_path / "recs", "--bootstrap", 0).code == 0
+    assert command("-q", "evaluate", checkpoint, "--against", tmp_path / "recs", "--bootstrap", 100).code == 0
     written(tmp_path / "known.parquet", known[known.timestamp < known.timestamp.quantile(0.85)])
     words = "--interactions", tmp_path / "known.parquet", "--run-date", before
     done("score", exported, *words, "--out", tmp_path / "other")
-    assert command("-q", "evaluate", checkpoint, "--against", tmp_path / "other", "--bootstrap", 0).code == 0
+    assert command("-q", "evaluate", checkpoint, "--against", tmp_path / "other", "--bootstrap", 100).code == 0
 
 
 def test_a_run_that_the_gates_refused_is_judged_as_lists(

@@ -49,7 +49,7 @@ LEARNERS: dict[str, dict[str, Any]] = {
 def test_what_is_planted_is_predicted_in_the_units_of_the_log(learner: str, planted: Path, tmp_path: Path) -> None:
     path = config(planted, LEARNERS[learner], f"{learner}.yaml", lr=0.02, batch=128, prior=0.1, epochs=40)
     done("train", path, "--out", tmp_path / "c")
-    said = json.loads(done("evaluate", tmp_path / "c", "--k", 5, "--bootstrap", 0, "--json"))["ratings"]["segments"]
+    said = json.loads(done("evaluate", tmp_path / "c", "--k", 5, "--bootstrap", 100, "--json"))["ratings"]["segments"]
     rmse = {who: metrics["rmse"]["mean"] for who, metrics in said["all"]["metrics"].items()}
     assert said["all"]["rows"] == 320  # likings or not
     assert rmse["model"] < 0.3
@@ -76,7 +76,7 @@ def test_constant_is_the_mean_of_the_known_rows(planted: Path, tmp_path: Path) -
     rng = np.random.default_rng(0)
     later = {"user_id": np.arange(50), "item_id": np.arange(50) + 1000, "rating": rng.choice([2.0, 4.5], 50)}
     test = write_table(tmp_path / "later.parquet", **later)
-    words = "--test", test, "--k", 5, "--bootstrap", 0, "--json"
+    words = "--test", test, "--k", 5, "--bootstrap", 100, "--json"
     said = json.loads(done("evaluate", tmp_path / "c", *words))["ratings"]["segments"]
     rows = Checkpoint.read(tmp_path / "c").blueprint
     assert rows.rated
@@ -103,7 +103,7 @@ def test_log_learns_the_logarithm_of_counts_and_refuses_negative_ones(tmp_path: 
     write_table(tmp_path / "log.parquet", user_id=user, item_id=item, rating=np.expm1(1 + user / 10))
     path = config(tmp_path, LEARNERS["pmf"], target="log", lr=0.02, batch=64, epochs=40)
     done("train", path, "--out", tmp_path / "c", "--set", "data.interactions.positive=null")
-    said = json.loads(done("evaluate", tmp_path / "c", "--k", 5, "--bootstrap", 0, "--json"))["ratings"]
+    said = json.loads(done("evaluate", tmp_path / "c", "--k", 5, "--bootstrap", 100, "--json"))["ratings"]
     assert said["target"] == "log"
     assert said["segments"]["all"]["metrics"]["model"]["rmse"]["mean"] < 0.2
     write_table(tmp_path / "log.parquet", user_id=user, item_id=item, rating=user - 1.0)
@@ -151,7 +151,7 @@ def test_the_epoch_with_the_least_error_is_kept(planted: Path, tmp_path: Path) -
 def test_several_seeds_predict_the_mean_of_their_predictions(planted: Path, tmp_path: Path) -> None:
     path = config(planted, LEARNERS["pmf"], "seeds.yaml", lr=0.02, batch=128, prior=0.1, epochs=20, seeds=2)
     done("train", path, "--out", tmp_path / "c")
-    said = json.loads(done("evaluate", tmp_path / "c", "--k", 5, "--bootstrap", 0, "--json"))["ratings"]["segments"]
+    said = json.loads(done("evaluate", tmp_path / "c", "--k", 5, "--bootstrap", 100, "--json"))["ratings"]["segments"]
     assert said["all"]["metrics"]["model"]["rmse"]["mean"] < 0.5
 
 
@@ -170,9 +170,9 @@ def test_two_that_predict_are_compared_row_by_row(planted: Path, tmp_path: Path)
     for name, epochs in (("a", 30), ("b", 1)):
         path = config(planted, LEARNERS["pmf"], f"{name}.yaml", lr=0.02, batch=128, prior=0.1, epochs=epochs)
         done("train", path, "--out", tmp_path / name)
-    words = "--k", 5, "--bootstrap", 0, "--json", "--against"
+    words = "--k", 5, "--bootstrap", 100, "--json", "--against"
     one, same = (json.loads(done("evaluate", tmp_path / "a", *words, tmp_path / n))["ratings"] for n in ("b", "a"))
-    other = json.loads(done("evaluate", tmp_path / "b", "--k", 5, "--bootstrap", 0, "--json"))["ratings"]
+    other = json.loads(done("evaluate", tmp_path / "b", "--k", 5, "--bootstrap", 100, "--json"))["ratings"]
     everybody = one["segments"]["all"]
     assert everybody["metrics"]["against"] == other["segments"]["all"]["metrics"]["model"]
     gap = {m: everybody["metrics"]["model"][m]["mean"] - v["mean"] for m, v in everybody["metrics"]["against"].items()}

@@ -33,8 +33,8 @@ def told(shop: Path, tmp_path_factory: pytest.TempPathFactory) -> Told:
     folder = tmp_path_factory.mktemp("tracked")
     config, store = shop / "config.yaml", folder / "new" / "mlflow.db"  # the folder is made too
     done("train", config, "--out", folder / "checkpoint", *SMALL, "--track", store)
-    done("evaluate", folder / "checkpoint", "--bootstrap", 10)  # the configuration in the checkpoint says where to
-    variant = "--variant", "wide+:model.dim=3", "--seeds", 1, "--bootstrap", 10
+    done("evaluate", folder / "checkpoint", "--bootstrap", 100)  # the configuration in the checkpoint says where to
+    variant = "--variant", "wide+:model.dim=3", "--seeds", 1, "--bootstrap", 100
     done("ablate", config, "--out", folder / "ablation", *SMALL, "--track", store, *variant)
     search = "--search", "training.lr=0.001..0.1", "--trials", 2
     done("tune", config, "--out", folder / "search", *SMALL, "--track", store, *search)
@@ -196,7 +196,7 @@ def test_a_judgement_needs_neither_mlflow_nor_the_configuration_of_the_training(
     trained = tmp_path / "checkpoint"
     done("train", shop / "config.yaml", "--out", trained, *SMALL, "--track", tmp_path / "mlflow.db")
     monkeypatch.setitem(sys.modules, "mlflow", None)
-    code, _, err = command("-q", "evaluate", trained, "--bootstrap", 10)
+    code, _, err = command("-q", "evaluate", trained, "--bootstrap", 100)
     assert (code, err.count("\n"), "as the package mlflow is not here" in err) == (0, 1, True), err
     (trained / "config.yaml").unlink()
-    assert command("-q", "evaluate", trained, "--bootstrap", 10)[::2] == (0, "")
+    assert command("-q", "evaluate", trained, "--bootstrap", 100)[::2] == (0, "")

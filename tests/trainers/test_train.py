@@ -72,7 +72,7 @@ def test_what_is_planted_is_found_where_popularity_is_blind(learner: str, clique
     fields["model"].update(numbers)
     config = config_file(cliques, f"{learner}.yaml", **fields)
     done("train", config, "--out", tmp_path / "checkpoint")
-    results = json.loads(done("evaluate", tmp_path / "checkpoint", "--k", 6, "--bootstrap", 0, "--json"))["results"]
+    results = json.loads(done("evaluate", tmp_path / "checkpoint", "--k", 6, "--bootstrap", 100, "--json"))["results"]
     recall = {lister: results[lister]["all"]["metrics"]["recall@6"]["mean"] for lister in ("model", "popular")}
     # Of its group a user has 6 items left at most, so a list that knows the group holds all that is held out.
     assert recall["model"] > 0.95
@@ -98,7 +98,7 @@ def test_train_evaluate_and_report_tell_of_a_model_that_is_no_better_than_popula
     fields["data"]["interactions"]["path"] = str(skewed(tmp_path) if warned else cliques / "log.parquet")
     fields["data"]["split"]["valid"] = 0.2
     said = done("train", config_file(tmp_path, **fields), "--out", tmp_path / "checkpoint")
-    said += done("evaluate", tmp_path / "checkpoint", "--out", tmp_path / "judged", "--bootstrap", 20)
+    said += done("evaluate", tmp_path / "checkpoint", "--out", tmp_path / "judged", "--bootstrap", 100)
     pages = [tmp_path / f"{name}.html" for name in ("checkpoint", "judged")]
     for page in pages:
         done("report", page.with_suffix(""), "--out", page)
@@ -124,7 +124,7 @@ def test_train_evaluate_and_report_tell_of_a_model_that_is_no_better_than_popula
 def test_every_way_to_train_finds_what_is_planted(training: dict[str, Any], cliques: Path, tmp_path: Path) -> None:
     config = config_file(cliques, "way.yaml", **sections("pmf", epochs=40, batch=64, lr=0.03, **training))
     done("train", config, "--out", tmp_path / "checkpoint")
-    results = json.loads(done("evaluate", tmp_path / "checkpoint", "--k", 6, "--bootstrap", 0, "--json"))["results"]
+    results = json.loads(done("evaluate", tmp_path / "checkpoint", "--k", 6, "--bootstrap", 100, "--json"))["results"]
     assert results["model"]["all"]["metrics"]["recall@6"]["mean"] > 0.9
 
 

@@ -7,7 +7,9 @@ from rec_export.report.found import ABLATION, Found
 from rec_export.report.page import Cell, Figure, Section, Table, estimate, text, together
 from rec_export.report.sections.quality import dot, said
 from rec_export.report.views import Ablation
-from rec_export.words import counted
+from rec_export.words import counted, listed
+
+SHOWN = 3  # variants that the headline names
 
 
 def section(found: Found) -> Section | None:
@@ -23,7 +25,7 @@ def section(found: Found) -> Section | None:
 
 
 def headline(one: Ablation) -> str:
-    """The variant that costs most, and how many cannot be told from the base."""
+    """The variants that differ from the base, and how many cannot be told from it."""
     metric = f"ndcg@{one.k}"
     gaps = {name: v.difference[metric] for name, v in one.variants.items() if v.difference}
     if not gaps:
@@ -32,20 +34,18 @@ def headline(one: Ablation) -> str:
         return (
             f"Over {counted(len(base.seeds), 'seed')} {metric} is {found.mean:.4f} [{found.low:.4f}, {found.high:.4f}]."
         )
-    worst = min(gaps, key=lambda name: gaps[name].mean)
-    gap = gaps[worst]
-    unsure = [name for name, g in gaps.items() if g.low <= 0 <= g.high or torn(one, name, metric)]
-    interval = f"{gap.mean:+.4f} [{gap.low:+.4f}, {gap.high:+.4f}]"
-    if len(gaps) == 1:
-        return f"{worst} changes {metric} by {interval}" + (
-            "; it cannot be told from the base, or not in each seed." if unsure else "."
-        )
-    line = f"Of {len(gaps)} variants {worst} changes {metric} most downwards: {interval}"
-    return (
-        f"{line}; {len(unsure)} cannot be told from the base, or not in each seed."
-        if unsure
-        else f"{line}; all differ from the base."
-    )
+    order = sorted(gaps, key=lambda name: gaps[name].mean)
+    told = {name: f"{name} {gaps[name].mean:+.4f} [{gaps[name].low:+.4f}, {gaps[name].high:+.4f}]" for name in order}
+    sure = [name for name in order if not gaps[name].low <= 0 <= gaps[name].high and not torn(one, name, metric)]
+    unsure = len(gaps) - len(sure)
+    if not sure:
+        them = f"{told[order[0]]}, which" if len(gaps) == 1 else f"{len(gaps)} variants, none of which"
+        cannot = "cannot" if len(gaps) == 1 else "can"
+        return f"{metric} minus that of the base: {them} {cannot} be told from it, or not in each seed."
+    few = sure if len(sure) <= SHOWN else [sure[0], sure[-1]]
+    line = f"{metric} minus that of the base: {listed([told[name] for name in few])}"
+    line += f", the least and the most of {len(sure)}" if len(few) < len(sure) else ""
+    return f"{line}; {unsure} cannot be told from it, or not in each seed." if unsure else f"{line}."
 
 
 def in_each_seed(one: Ablation, name: str, metric: str) -> list[float]:

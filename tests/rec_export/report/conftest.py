@@ -75,7 +75,7 @@ def gallery(
     for day in (DAY_BEFORE, LAST_DAY):
         done("score", exported, "--interactions", shop / "interactions.parquet", "--out", folder / "recs", "--k", 10,
              "--run-date", day)  # fmt: skip
-    done("evaluate", trained, "--test", held_out, "--out", folder / "evaluation", "--bootstrap", 20, "--k", 10)
+    done("evaluate", trained, "--test", held_out, "--out", folder / "evaluation", "--bootstrap", 100, "--k", 10)
     write_gate(folder / "checkpoint")
     write_ratings(folder / "evaluation")
     write_ablation(folder / "ablation")

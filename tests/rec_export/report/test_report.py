@@ -14,10 +14,11 @@ from batch_jobs.gates import NAMES
 from rec_export.report.drawing import figure
 from rec_export.report.page import Cell, Table, plain, together
 from rec_export.report.sections.nights import UNITS, summary
+from rec_export.report.sections.parts import headline
 from rec_export.report.sections.shares import final, judged
 from rec_export.report.sections.training import curves, history
 from rec_export.report.sections.words import GATES
-from rec_export.report.views import Epoch, Outcome, Plan
+from rec_export.report.views import Ablation, Epoch, Outcome, Plan
 from rec_export.run_manifest import Verdict
 from tests.conftest import contents, done
 from tests.rec_export.report.conftest import EVIL, Page, range_test
@@ -73,7 +74,7 @@ def test_colours_are_those_of_the_page(whole: Page) -> None:
 def test_headlines_say_what_one_sees(gallery: Path, tmp_path: Path) -> None:
     said = done("report", gallery, "--out", tmp_path / "r.html")
     assert "Predictions   The errors of hybrid on 500 held-out rows" in said
-    assert "no-history changes ndcg@10 most downwards: -0.0200 [-0.0240, -0.0160]; 1 cannot be told" in said
+    assert "ndcg@10 minus that of the base: no-history -0.0200 [-0.0240, -0.0160]; 1 cannot be told" in said
     assert "The gate of hybrid tells users apart: mean shares long 0.60, trend 0.40" in said
     assert "As a predictor of values hybrid beats the biases of users and items by .0200 [.0100, .0300] rmse" in said
 
@@ -145,6 +146,30 @@ def test_headlines_speak_of_every_model(gallery: Path, shop: Path, tmp_path: Pat
         assert sections[key].count(said) == 2, sections[key]
     assert "trained popular does" not in text  # popularity is not remarked to be no better than itself
     assert together([*"abcdefgh"]) == "a b c d e f 2 more below."
+
+
+@pytest.mark.parametrize(
+    ("gaps", "said"),
+    [
+        ({"a": (0.0, 0.0, 0.0)}, ": a +0.0000 [+0.0000, +0.0000], which cannot be told from it, or not in each seed."),
+        ({"a": (0.0, -0.1, 0.1), "b": (0.1, -0.1, 0.3)}, ": 2 variants, none of which can be told from it, or not in"),
+        ({"a": (0.0, -0.1, 0.1), "b": (0.2, 0.1, 0.3)}, ": b +0.2000 [+0.1000, +0.3000]; 1 cannot be told from it, or"),
+        ({"a": (0.3, 0.1, 0.4), "b": (-0.2, -0.3, -0.1)}, ": b -0.2000 [-0.3000, -0.1000] and a +0.3000 [+0.1000,"),
+    ],
+)
+def test_the_headline_of_an_ablation_names_what_differs(gaps: dict[str, tuple[float, float, float]], said: str) -> None:
+    base = {"seeds": {"1": {"ndcg@10": 0.1}}, "epochs": {"1": 1}, "metrics": {"ndcg@10": told(0.1, 0.1, 0.1)}}
+    variants: dict[str, Any] = {"base": {**base, "changes": (), "difference": None}}
+    for name, gap in gaps.items():
+        seeds = {"1": {"ndcg@10": 0.1 + gap[0]}}
+        variants[name] = {**base, "seeds": seeds, "changes": ("x=1",), "difference": {"ndcg@10": told(*gap)}}
+    one = Ablation.model_validate({"users": 9, "k": 10, "variants": variants})
+    assert headline(one).startswith(f"ndcg@10 minus that of the base{said}")
+
+
+def told(mean: float, low: float, high: float) -> dict[str, float]:
+    """An estimate as it is written."""
+    return {"mean": mean, "low": low, "high": high}
 
 
 @pytest.mark.parametrize(("second", "said"), [(0.08, "worse"), (0.12, "not in each seed")])
