@@ -16,6 +16,7 @@ import numpy as np
 import onnxruntime
 
 MISSING = "\uffff"  # a category or a tag that is not there
+LARGEST = 3.4e38  # of float32
 
 
 def spelled(value: object) -> str:
@@ -41,23 +42,32 @@ try:
     )
     with open(f"{bundle}/features/items.json", encoding="utf-8") as state:
         separator = json.load(state)["separator"]
-    items = [json.loads(line) for line in sys.stdin]
-except json.JSONDecodeError as error:
-    sys.exit(f"a line on stdin is no JSON: {error}")
+    lines = list(sys.stdin)
 except Exception as error:  # onnxruntime's errors have no common class
     sys.exit(f"{bundle} is no bundle with ONNX whose items have attributes: {str(error).splitlines()[0]}")
+items = []
+for number, line in enumerate(lines, 1):
+    try:
+        items.append(json.loads(line))
+    except ValueError as error:
+        sys.exit(f"line {number} on stdin is no JSON: {error}")
+    if not isinstance(items[-1], dict):
+        sys.exit(f"line {number} on stdin is no JSON object, such as {{}}")
 if not items:
     sys.exit("there is no item on stdin; write one JSON object a line")
+columns = {port.name.split(".", 1)[1] for port in item_features.get_inputs()}
+if unread := sorted({key for item in items for key in item} - columns):
+    sys.stderr.write(f"not read, as the model has no such columns: {', '.join(unread)}\n")
 
 raw = {}
 for port in item_features.get_inputs():
     kind, column = port.name.split(".", 1)
     values = [item.get(column) for item in items]
     if kind == "dense":
-        try:
-            raw[port.name] = np.array(values, np.float32)  # None is NaN
-        except (TypeError, ValueError) as error:
-            sys.exit(f"{column} is a number, and a line has something else: {error}")
+        for number, value in enumerate(values, 1):
+            if value is not None and (type(value) not in (int, float) or not abs(value) < LARGEST):
+                sys.exit(f"{column} is a number, and line {number} has {json.dumps(value)}")
+        raw[port.name] = np.array(values, np.float32)  # None is NaN
     elif kind == "tags":
         bags = [[] if value is None else tags_of(value) for value in values]
         longest = max(map(len, bags))
@@ -69,7 +79,10 @@ for port in item_features.get_inputs():
         raw[port.name] = np.array([text.lower() for text in texts] if kind == "text" else texts, object)
 
 names = [port.name for port in item_features.get_outputs()]
-(vectors,) = item_tower.run(None, dict(zip(names, item_features.run(None, raw), strict=True)))
+try:
+    (vectors,) = item_tower.run(None, dict(zip(names, item_features.run(None, raw), strict=True)))
+except Exception as error:  # such as half a character, or a text of many thousand words
+    sys.exit(f"the lines cannot be embedded: {str(error).splitlines()[0]}")
 print(json.dumps(vectors[0].tolist()))  # noqa: T201
 told = vectors[:, (vectors != vectors[0]).any(0)]
 unit = told / np.maximum(np.linalg.norm(told, axis=1, keepdims=True), 1e-12)

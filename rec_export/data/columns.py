@@ -230,7 +230,11 @@ def floats(column: pa.ChunkedArray, where: str) -> Float32:
     values = np.array(pc.cast(column, pa.float32(), safe=False).to_numpy(), dtype=np.float32)
     infinite = int(np.isinf(values).sum())
     if infinite:
-        raise DataError(f"{infinite:,} of {len(values):,} values of {where} are infinite; make them missing instead")
+        row = int(np.isinf(values).argmax()) + 1
+        raise DataError(
+            f"{infinite:,} of {len(values):,} values of {where} are infinite, the first in row {row:,}; make them"
+            " missing instead"
+        )
     return values
 
 

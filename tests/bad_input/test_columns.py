@@ -108,7 +108,11 @@ STAMPS = "repair them, set time_unit to us, or use the log without time"
             [*[4.0] * 297, None, None, 1.0],
             "2 of 300 values of @ are missing, the first in row 298; fill them or leave the rows out",
         ),
-        ("rating", [math.inf, *[4.0] * 299], "1 of 300 values of @ are infinite; make them missing instead"),
+        (
+            "rating",
+            [math.inf, *[4.0] * 299],
+            "1 of 300 values of @ are infinite, the first in row 1; make them missing instead",
+        ),
         ("time", [math.nan, *[1.7e9] * 299], "1 of 300 values of @ are not finite; repair them or leave the rows out"),
         (
             "time",

@@ -28,7 +28,11 @@ from tests.conftest import config_file
             ["dear"] * ITEMS,
             "20 of 20 values of @ are no numbers, the first being 'dear' in row 1; repair them or leave the rows out",
         ),
-        ("price", [math.inf, -math.inf, *[1.0] * 18], "2 of 20 values of @ are infinite; make them missing instead"),
+        (
+            "price",
+            [1.0, math.inf, -math.inf, *[1.0] * 17],
+            "2 of 20 values of @ are infinite, the first in row 2; make them missing instead",
+        ),
         ("brand", [["a"]] * ITEMS, "holds list<element: string> where one word is needed; declare it under tags"),
         ("title", [{"a": 1}] * ITEMS, "holds struct<a: int64> where one word is needed; declare it under tags"),
         ("tags", [{"a": 1}] * ITEMS, "holds struct<a: int64>, which cannot be read as tags; tags are lists of strings"),

@@ -56,9 +56,14 @@ def test_a_line_of_json_becomes_its_vector(exported: Path, trained: Path, tmp_pa
     ("bundle", "lines", "said"),
     [
         ("BUNDLE", "", "there is no item on stdin; write one JSON object a line"),
-        ("BUNDLE", "title", "a line on stdin is no JSON: "),
+        ("BUNDLE", "{}\ntitle", "line 2 on stdin is no JSON: "),
         ("nowhere", "{}", "nowhere is no bundle with ONNX whose items have attributes: "),
-        ("BUNDLE", '{"price": "cheap"}', "price is a number, and a line has something else: "),
+        ("BUNDLE", "[1, 2]", "line 1 on stdin is no JSON object"),
+        *(
+            ("BUNDLE", f'{{}}\n{{"price": {value}}}', f"price is a number, and line 2 has {value}")
+            for value in ('"cheap"', '"12.9"', "[3]", "true", "Infinity", "NaN")
+        ),
+        ("BUNDLE", '{"title": "\\ud800"}', "the lines cannot be embedded: "),
     ],
 )
 def test_what_it_is_told_wrong_is_said_in_a_line(bundle: str, lines: str, said: str, exported: Path) -> None:
@@ -66,6 +71,12 @@ def test_what_it_is_told_wrong_is_said_in_a_line(bundle: str, lines: str, said: 
     done = subprocess.run(line, input=lines, capture_output=True, text=True)
     assert (done.returncode, done.stdout, len(done.stderr.splitlines())) == (1, "", 1)
     assert done.stderr.startswith(said)
+
+
+def test_keys_that_are_no_column_are_named(exported: Path) -> None:
+    line = [sys.executable, str(EXAMPLE), str(exported)]
+    done = subprocess.run(line, input='{"prize": 3, "Brand": "x"}\n{"price": 3}', capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "not read, as the model has no such columns: Brand, prize\n")
 
 
 def test_values_are_spelled_as_the_training_did() -> None:
