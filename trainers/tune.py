@@ -87,6 +87,26 @@ class TuneJob(Record):
 
 
 @final
+class TrialTold(Record):
+    """One trial as a person reads it. The value of one that was not complete is that of its last epoch."""
+
+    number: int
+    state: str  # complete, pruned, failed, or running where it was cut off
+    value: float | None
+    epochs: int
+    seconds: float | None
+    changes: tuple[str, ...]  # none: the configuration as it is
+
+
+@final
+class Search(Record):
+    """search.json: all trials in their order."""
+
+    metric: str
+    trials: tuple[TrialTold, ...]
+
+
+@final
 class Tuned(Record):
     """How the search went."""
 
@@ -99,7 +119,10 @@ class Tuned(Record):
 
 
 def run(job: TuneJob) -> Tuned:
-    """Try what is not tried yet, first the configuration as it is; job.out holds study.db and best.yaml."""
+    """Try what is not tried yet, first the configuration as it is.
+
+    job.out holds study.db, search.json and best.yaml.
+    """
     changes = (*job.changes, f"training.device={job.device}", "training.refit=false")
     config = Config.load(job.config, changes)
     spec = spec_of(config.model, "the configuration")
@@ -218,13 +241,16 @@ def tried(config: Config, source: Source, trial: "optuna.Trial", tracker: Tracke
 
 
 def told(job: TuneJob, study: "optuna.Study", config: Config) -> Tuned:
-    """What was found, and best.yaml: the configuration with it."""
+    """What was found; best.yaml, the configuration with it; and search.json."""
     base = base_of(study)
     if base is None:
         raise TrainingError("the configuration as it is could not be trained, so there is nothing to compare with")
     best = study.best_trial
     changes = tuple(best.user_attrs["changes"])
     (job.out / "best.yaml").write_text(Config.load(job.config, (*job.changes, *changes)).dump(), encoding="utf-8")
+    Search(metric=metric_of(config.training), trials=tuple(map(trial_told, study.trials))).write(
+        job.out / "search.json"
+    )
     states = [trial.state for trial in study.trials]
     return Tuned(
         metric=metric_of(config.training),
@@ -233,4 +259,18 @@ def told(job: TuneJob, study: "optuna.Study", config: Config) -> Tuned:
         changes=changes,
         trials=sum(state in (optuna.trial.TrialState.COMPLETE, optuna.trial.TrialState.PRUNED) for state in states),
         pruned=states.count(optuna.trial.TrialState.PRUNED),
+    )
+
+
+def trial_told(trial: "optuna.trial.FrozenTrial") -> TrialTold:
+    """What is told of a trial."""
+    epochs = sorted(trial.intermediate_values)
+    last = trial.intermediate_values[epochs[-1]] if epochs else None
+    return TrialTold(
+        number=trial.number,
+        state={"FAIL": "failed"}.get(trial.state.name, trial.state.name.lower()),
+        value=trial.value if trial.state == optuna.trial.TrialState.COMPLETE else last,
+        epochs=len(epochs),
+        seconds=None if trial.duration is None else round(trial.duration.total_seconds(), 1),
+        changes=tuple(trial.user_attrs.get("changes", ())),
     )

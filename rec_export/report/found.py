@@ -11,7 +11,7 @@ from rec_export.report import views
 from rec_export.run_manifest import RunManifest, is_run
 from rec_export.words import model_called
 
-EVALUATION, ABLATION, RANGE = "evaluation.json", "ablation.json", "range.json"
+EVALUATION, ABLATION, RANGE, SEARCH = "evaluation.json", "ablation.json", "range.json", "search.json"
 
 
 class Night(NamedTuple):
@@ -60,6 +60,7 @@ class Found(NamedTuple):
     subjects: list[Subject]
     ablations: dict[str, Path]  # by label
     ranges: dict[str, Path]
+    searches: dict[str, Path]
 
     def each(self, kind: str) -> list[tuple[str, Path]]:
         """The subjects that have a directory of a kind, such as "bundle", with the label that tells them apart."""
@@ -92,7 +93,7 @@ def found(paths: tuple[Path, ...]) -> Found:
         if not here:
             raise UsageError(
                 f"{path} holds nothing to report on; name a checkpoint, a bundle, a read root, what `evaluate --out`,"
-                " `ablate` or `find-lr` wrote, or a directory of such"
+                " `ablate`, `tune` or `find-lr` wrote, or a directory of such"
             )
         there = {(piece.kind, piece.path.resolve()) for piece in pieces}
         pieces += [piece for piece in here if (piece.kind, piece.path.resolve()) not in there]
@@ -113,11 +114,12 @@ def found(paths: tuple[Path, ...]) -> Found:
             groups.append((weights, group))
         else:
             one |= group
-    models = [group for _, group in groups if not {"ablation", "range"} & set(group)]
+    models = [group for _, group in groups if not {"ablation", "range", "search"} & set(group)]
     return Found(
         named([subject(group) for group in models]),
         {str(p.path): p.path for p in pieces if p.kind == "ablation"},
         {str(p.path): p.path for p in pieces if p.kind == "range"},
+        {str(p.path): p.path for p in pieces if p.kind == "search"},
     )
 
 
@@ -141,6 +143,8 @@ def pieces_of(folder: Path) -> Iterator[Piece]:
         yield Piece("ablation", folder, None)
     if (folder / RANGE).is_file():
         yield Piece("range", folder, None)
+    if (folder / SEARCH).is_file():
+        yield Piece("search", folder, None)
     if (folder / EVALUATION).is_file():
         yield Piece("evaluation", folder, views.Evaluation.read(folder / EVALUATION).weights)
     if (folder / "spec.json").is_file():

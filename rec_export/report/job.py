@@ -22,6 +22,7 @@ from rec_export.report.sections import (
     profile,
     quality,
     rates,
+    search,
     shares,
     times,
     training,
@@ -29,7 +30,7 @@ from rec_export.report.sections import (
 )
 
 SECTIONS = (
-    quality.section, profile.section, training.section, rates.section, shares.section, parts.section,
+    quality.section, profile.section, training.section, rates.section, search.section, shares.section, parts.section,
     predictions.section, lists.section, nights.gates, nights.changes, parity.section, times.section,
 )  # fmt: skip
 """In the order in which a reader asks."""

@@ -150,6 +150,23 @@ class RangeTest(View):
     reason: str = ""
 
 
+class SearchTrial(View):
+    """One trial of a search."""
+
+    number: int
+    state: str
+    value: float | None
+    epochs: int
+    changes: tuple[str, ...]
+
+
+class Search(View):
+    """search.json."""
+
+    metric: str
+    trials: tuple[SearchTrial, ...]
+
+
 class PartProof(View):
     """One part in one format."""
 

@@ -25,6 +25,15 @@ def test_the_best_settings_are_written_and_the_search_goes_on(shop: Path, tmp_pa
     assert first["best"] >= first["first"]
     more = json.loads(done(*words(shop, tmp_path / "tuned", 5)))
     assert (more["trials"], more["first"]) == (5, first["first"])
+    search = json.loads((tmp_path / "tuned" / "search.json").read_text())
+    assert search["metric"] == more["metric"]
+    assert [trial["number"] for trial in search["trials"]] == [0, 1, 2, 3, 4]
+    assert (search["trials"][0]["changes"], search["trials"][0]["value"]) == ([], more["first"])
+    ended = [trial for trial in search["trials"] if trial["state"] == "complete"]
+    assert max(trial["value"] for trial in ended) == more["best"]
+    assert all(trial["epochs"] == 2 and trial["seconds"] > 0 for trial in ended)
+    said = done("report", tmp_path / "tuned", "--out", tmp_path / "report.html")
+    assert said.startswith(f"Search        Over 5 trials {more['metric']} on the validation rows ")
     assert more["best"] >= first["best"]
     best = yaml.safe_load((tmp_path / "tuned" / "best.yaml").read_text())
     for change in more["changes"]:

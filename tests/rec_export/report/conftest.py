@@ -18,6 +18,7 @@ from trainers.ablate import Ablation, Compared
 from trainers.course import Epoch
 from trainers.find_lr import RangeTest
 from trainers.ratings import RatingEvaluation, RatingSegment
+from trainers.tune import Search, TrialTold
 
 EVIL = "<script>alert('evil')</script>"
 DAY_BEFORE = "2026-10-29"
@@ -81,7 +82,19 @@ def gallery(
     write_ablation(folder / "ablation")
     (folder / "find-lr").mkdir()
     range_test(0.003).write(folder / "find-lr" / "range.json")
+    (folder / "tuned").mkdir()
+    search("ndcg@10", [0.1, 0.3, 0.2]).write(folder / "tuned" / "search.json")
     return folder
+
+
+def search(metric: str, values: list[float]) -> Search:
+    """What `tune` leaves: the configuration as it is, others, and one that was stopped."""
+    states = ["complete"] * len(values) + ["pruned"]
+    trials = [
+        TrialTold(number=n, state=state, value=value, epochs=2, seconds=1.0, changes=(f"model.dim={n}",) if n else ())
+        for n, (state, value) in enumerate(zip(states, [*values, 0.05], strict=True))
+    ]
+    return Search(metric=metric, trials=tuple(trials))
 
 
 def range_test(suggested: float | None) -> RangeTest:

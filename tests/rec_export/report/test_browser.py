@@ -47,7 +47,7 @@ def test_the_page_shows_all_figures_without_an_error_or_a_sideways_scroll(
     assert said == []
     figures = page.locator("figure svg")
     boxes = [figures.nth(place).bounding_box() for place in range(figures.count())]
-    assert len(boxes) == 20
+    assert len(boxes) == 21
     assert all(box["width"] > 250 and box["height"] > 60 and box["x"] + box["width"] <= width for box in boxes)
     assert page.evaluate("document.documentElement.scrollWidth") <= width
     ink, paper = page.evaluate(

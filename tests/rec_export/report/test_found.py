@@ -59,7 +59,7 @@ def test_what_holds_nothing_is_refused_and_nothing_is_written_over(gallery: Path
     assert refusal(tmp_path, "report", tmp_path / "empty", "--out", tmp_path / "new.html") == (
         2,
         "Error: DIR/empty holds nothing to report on; name a checkpoint, a bundle, a read root, what `evaluate --out`,"
-        " `ablate` or `find-lr` wrote, or a directory of such\n",
+        " `ablate`, `tune` or `find-lr` wrote, or a directory of such\n",
         [],
     )
     taken = "DIR/r.html already exists; name a new file or remove it first"

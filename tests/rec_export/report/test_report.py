@@ -15,13 +15,15 @@ from rec_export.report.drawing import figure
 from rec_export.report.page import Cell, Table, plain, together
 from rec_export.report.sections.nights import UNITS, summary
 from rec_export.report.sections.parts import headline
+from rec_export.report.sections.search import headline as found_by
+from rec_export.report.sections.search import table as trials
 from rec_export.report.sections.shares import final, judged
 from rec_export.report.sections.training import curves, history
 from rec_export.report.sections.words import GATES
-from rec_export.report.views import Ablation, Epoch, Outcome, Plan
+from rec_export.report.views import Ablation, Epoch, Outcome, Plan, Search
 from rec_export.run_manifest import Verdict
 from tests.conftest import contents, done
-from tests.rec_export.report.conftest import EVIL, Page, range_test
+from tests.rec_export.report.conftest import EVIL, Page, range_test, search
 
 
 @pytest.fixture(scope="session")
@@ -36,10 +38,10 @@ def whole(gallery: Path, tmp_path_factory: pytest.TempPathFactory) -> Page:
 
 def test_every_section_is_there_where_every_directory_is(whole: Page) -> None:
     assert whole.of("section", "id") == [
-        "quality", "data", "training", "rates", "gate", "ablation", "predictions", "lists", "gates", "churn", "parity",
-        "times", "words",
+        "quality", "data", "training", "rates", "search", "gate", "ablation", "predictions", "lists", "gates", "churn",
+        "parity", "times", "words",
     ]  # fmt: skip
-    assert whole.count("svg") == whole.count("figure") == 20
+    assert whole.count("svg") == whole.count("figure") == 21
 
 
 def test_every_figure_says_in_words_what_it_shows_and_ids_are_unique(whole: Page) -> None:
@@ -165,6 +167,20 @@ def test_the_headline_of_an_ablation_names_what_differs(gaps: dict[str, tuple[fl
         variants[name] = {**base, "seeds": seeds, "changes": ("x=1",), "difference": {"ndcg@10": told(*gap)}}
     one = Ablation.model_validate({"users": 9, "k": 10, "variants": variants})
     assert headline(one).startswith(f"ndcg@10 minus that of the base{said}")
+
+
+@pytest.mark.parametrize(
+    ("metric", "values", "said"),
+    [
+        ("ndcg@10", [0.1, 0.3, 0.2], "rose from 0.1000 to 0.3000, by model.dim=1; the best of many"),
+        ("rmse", [0.9, 0.8, 0.7], "fell from 0.9000 to 0.7000, by model.dim=2; the best of many"),
+        ("rmse", [0.7, 0.8], "was best with the configuration as it is: 0.7000."),
+    ],
+)
+def test_the_headline_of_a_search_is_its_best_trial(metric: str, values: list[float], said: str) -> None:
+    one = Search.model_validate(json.loads(search(metric, values).as_json()))
+    assert found_by(one).startswith(f"Over {len(values) + 1} trials {metric} on the validation rows {said}")
+    assert trials("x", one).rows[-1][0].text == str(len(values))  # which was stopped
 
 
 def told(mean: float, low: float, high: float) -> dict[str, float]:
