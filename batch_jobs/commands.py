@@ -268,3 +268,5 @@ def nightly(
         click.echo(report.model_dump_json(indent=2))
     elif not ctx.find_root().params["quiet"]:
         click.echo(report.line())
+        if report.rules is not None and report.outcome == "published":
+            click.echo(f"rules: {report.rules}")

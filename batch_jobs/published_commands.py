@@ -176,10 +176,10 @@ def explain(run_date: datetime | None, rules: Path | None, as_json: bool, **opti
         from rec_export.config import Config
 
     if rules is not None:
-        config = Config.load(rules)
-        options["rules"] = config.rules
-        if config.rules.columns() and config.data.items is not None:  # as `nightly` does, which reads them there
-            options["items"] = options["items"] or config.data.items.path
+        options["rules"] = Config.rules_of(rules)
+        data = Config.data_of(rules)
+        if options["rules"].columns() and data is not None and data.items is not None:  # where `nightly` reads them
+            options["items"] = options["items"] or data.items.path
     told = run(ExplainJob(run_date=run_date and run_date.date(), **options))
     click.echo(told.model_dump_json(indent=2) if as_json else told.text())
 

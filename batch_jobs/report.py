@@ -100,11 +100,14 @@ def in_words(run: RunManifest) -> str | None:
     if "allow_by_user" in told.declared:
         said.append(f"allow_by_user binds {told.restricted_users:,} users")
     if "caps" in told.declared:
-        said.append(f"caps keep {run.capped:,} items out of lists")
+        said.append(f"caps keep items out of {counted(run.capped, 'place')} of lists")
     if "diversity" in told.declared:
         said.append(f"diversity (approximate) changes {run.varied:,} items")
     if "popularity_penalty" in told.declared:
         said.append(f"popularity_penalty {told.declared['popularity_penalty']:g}")
+    strange = [f"{count:,} of {name}" for name, count in told.unmatched.items() if count]
+    if strange:
+        said.append(f"ids that nothing is known of: {', '.join(strange)}")
     return ", ".join(said)
 
 

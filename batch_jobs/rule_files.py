@@ -107,23 +107,31 @@ def pairs_of(listed: PairList, rule: str, users: Vocab, items: Vocab) -> Pairs:
 
 
 def column_of_ids(table: pa.Table, column: str, where: str) -> pa.Array:
-    """Ids, which a table without rows has none of."""
+    """Ids, which a table without rows has none of. Raises DataError where one is missing."""
     if table.num_rows == 0:
         return pa.array([], pa.large_string())
+    gone = table[column].null_count
+    if gone:
+        raise DataError(f"{gone:,} of {table.num_rows:,} rows of {where} have no {column!r}; mend the list")
     return ids(table[column], f"column {column!r} of {where}")
 
 
 def refuse_strangers(named: pa.Array, strange: Bool, what: str, where: str, least: int) -> None:
-    """Raise DataError where a list has `least` different ids or more and none is known; warn where most are not."""
+    """Raise DataError where a list has `least` different ids or more and none is known; tell of those that are not.
+
+    It is a warning where most are not: items are discontinued, but not all at once.
+    """
     if strange.all() and pc.count_distinct(named, mode="all").as_py() >= least:
         raise DataError(
             f"none of the {len(named):,} {what} in {where} is in the bundle or today's files, the first being"
             f" {some([named[0].as_py()])}; check that the ids are of the same kind, or take the rule out"
         )
-    if strange.sum() > MOST_STRANGE * len(named):
-        log.warning(
-            "%s of the %s %s in %s are in neither the bundle nor today's files; check the ids",
-            f"{strange.sum():,}", f"{len(named):,}", what, where,
+    if strange.any():
+        first = some(named.filter(pa.array(strange))[:1].to_pylist())
+        log.log(
+            logging.WARNING if strange.sum() > MOST_STRANGE * len(named) else logging.INFO,
+            "%s of the %s %s in %s %s in neither the bundle nor today's files, the first being %s; check the ids",
+            f"{strange.sum():,}", f"{len(named):,}", what, where, "is" if strange.sum() == 1 else "are", first,
         )  # fmt: skip
 
 

@@ -111,7 +111,18 @@ def denied_pairs(today: Today, policy: Policy, how: Scoring) -> int:
         return 0
     users = today.users[np.diff(policy.denied.start)[today.users] > 0]
     alone = policy._replace(denied=None)
-    return sum(int(sizes(today, policy.denied, alone, user, how).sum()) for user in chunks(users))
+    return sum(int(sizes(today, on_own_lists(policy, policy.denied), alone, u, how).sum()) for u in chunks(users))
+
+
+def on_own_lists(policy: Policy, denied: Seen) -> Seen:
+    """Of what is denied, what users could have got who have a list of their own."""
+    if policy.allowed is None:
+        return denied
+    assert policy.kept is not None
+    items, owner, own = len(policy.kept), denied.user(), policy.allowed.items
+    free = ~policy.allowed.restricted[owner]
+    here = free | np.isin(owner * items + denied.item_row, own.user() * items + own.item_row)
+    return Seen.of(owner[here], denied.item_row[here], len(denied.start) - 1)
 
 
 def own_lists(today: Today, policy: Policy, how: Scoring) -> Int64:

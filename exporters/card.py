@@ -132,11 +132,13 @@ def data_rows(manifest: Manifest, training: dict[str, Any], items: int) -> Itera
     yield "split by", f"{split.by}{parts}"
     half_lives = ", ".join(f"{days:g}" for days in blueprint.clock.half_lives)
     yield "trends", f"half-lives of {half_lives} days" if half_lives else "of all time, as time told nothing"
-    if any(port.name == "context" for called in manifest.signatures.values() for port in called.inputs):
+    read = {port.name for called in manifest.signatures.values() for port in called.inputs}
+    if "context" in read:
         heeded = "the date of the lists, and the days since the last liking"
         yield f"{heeded}, in `context`", "count" if half_lives else "are 0, as time told nothing"
-        nobody = "is what newcomers like" if half_lives else "means nothing; `score` publishes what is popular"
-        yield "the list of somebody of whom nothing is told", nobody
+    newcomers = half_lives and "history" in read
+    nobody = "is what newcomers like" if newcomers else "means nothing; `score` publishes what is popular"
+    yield "the list of somebody of whom nothing is told", nobody
 
 
 def measured(training: dict[str, Any]) -> Iterator[str]:

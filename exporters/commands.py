@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from exporters.variants import Wanted
     from rec_export.runtime import Runtime
 
-USUAL = 20  # torch's default
+USUAL = 20  # exporters.onnx.OPSET, which is not asked here as it imports torch
 OPSET = click.option(
     "--opset", type=click.IntRange(18, 23), default=USUAL, show_default=True, help="Of the ONNX files."
 )

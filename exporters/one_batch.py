@@ -8,6 +8,15 @@ def hold_together(model: ModelProto) -> None:
 
     Each but the first is given the rows of the first by a Reshape, which fails where the numbers do not add up.
     """
+    taken = names_in(model.graph)
+
+    def free(name: str) -> str:
+        """A name that nothing has: columns may be called anything."""
+        while name in taken:
+            name += "_"
+        taken.add(name)
+        return name
+
     first: dict[str, str] = {}  # axis -> its size, of the first input that has it
     held: dict[str, str] = {}
     checks: list[NodeProto] = []
@@ -16,12 +25,12 @@ def hold_together(model: ModelProto) -> None:
         if axis is None or not axis.dim_param:
             continue
         if axis.dim_param not in first:
-            first[axis.dim_param] = f"{axis.dim_param}_of_{port.name}"
+            first[axis.dim_param] = free(f"{axis.dim_param}_of_{port.name}")
             checks.append(helper.make_node("Shape", [port.name], [first[axis.dim_param]], start=0, end=1))
             continue
-        size, held[port.name] = first[axis.dim_param], f"{port.name}_of_one_batch"
+        size, held[port.name] = first[axis.dim_param], free(f"{port.name}_of_one_batch")
         if rest:
-            width, size = f"{port.name}_width", f"{port.name}_shape"
+            width, size = free(f"{port.name}_width"), free(f"{port.name}_shape")
             if all(other.HasField("dim_value") for other in rest):
                 numbers = [other.dim_value for other in rest]
                 model.graph.initializer.append(helper.make_tensor(width, TensorProto.INT64, [len(rest)], numbers))
@@ -34,6 +43,17 @@ def hold_together(model: ModelProto) -> None:
     nodes = [*checks, *model.graph.node]
     del model.graph.node[:]
     model.graph.node.extend(nodes)
+
+
+def names_in(graph: GraphProto) -> set[str]:
+    """The names of all values of a graph, and of the graphs inside it."""
+    names = {value.name for value in (*graph.input, *graph.output, *graph.initializer)}
+    for node in graph.node:
+        names |= {*node.input, *node.output}
+        for attribute in node.attribute:
+            if attribute.HasField("g"):
+                names |= names_in(attribute.g)
+    return names
 
 
 def rename(graph: GraphProto, names: dict[str, str]) -> None:

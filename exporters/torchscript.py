@@ -23,7 +23,7 @@ class OneBatch(nn.Module):
     def __init__(self, part: Part) -> None:
         super().__init__()
         self.tower = part.module
-        self.names = [port.name for port in part.inputs if port.shape[0] == part.output.shape[0]]
+        self.names = [port.name for port in part.inputs if port.shape[:1] == part.output.shape[:1]]
 
     def forward(self, inputs: Inputs) -> Tensor:
         """The named inputs of a tower -> float32 [B, D]."""

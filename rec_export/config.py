@@ -233,9 +233,18 @@ class Config(Record):
     def rules_of(cls, path: Path) -> Rules:
         """The section `rules` of a configuration, or of a file that holds nothing else."""
         fields = read_fields(path)
+        if "data" not in fields and set(fields) & set(Rules.model_fields):
+            raise UsageError(
+                f"{path}: {', '.join(fields)} should stand in a section: put `rules:` above, and indent them"
+            )
         if set(fields) != {"rules"}:
             return cls.load(path).rules
         return RulesFile.of(fields, str(path)).rules.relative_to(path.parent.resolve())
+
+    @classmethod
+    def data_of(cls, path: Path) -> DataConfig | None:
+        """The section `data` of a configuration; None of a file that holds nothing but rules."""
+        return None if set(read_fields(path)) == {"rules"} else cls.load(path).data
 
     def dump(self) -> str:
         """The resolved configuration as YAML, without its one secret, and with `***` for those in a gate's command."""

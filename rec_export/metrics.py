@@ -88,33 +88,39 @@ def estimates(values: dict[str, Float64], draws: int, seed: int = 0) -> dict[str
 def estimates_over_trainings(values: dict[str, Float64], draws: int, seed: int = 0) -> dict[str, Estimate]:
     """The mean of each metric over trainings and users, float64 [S, U] each, and its interval over both.
 
-    A draw is one of users, of each one's mean over trainings, plus one of trainings, of their means about the whole.
-    Draws of S trainings have (S - 1) / S of the variance that they should (Efron and Tibshirani 1993, An Introduction
-    to the Bootstrap), which is made up for. Of one training nothing is known of others.
+    A draw is one of users, with replacement, of each one's mean over trainings, plus one of trainings, from Student's
+    distribution (1908, The Probable Error of a Mean) with S - 1 degrees of freedom, as S are few. Of one training
+    nothing is known of others.
     """
     table = np.stack(list(values.values()), axis=2)
     trainings, users, _ = table.shape
     if users == 0:
         return {}
     rng = np.random.default_rng(seed)
-    of_users, of_trainings = table.mean(0), table.mean(1)
-    mean = of_users.mean(0)
-    drawn = [mean_of_draw(of_users, rng) for _ in range(draws)] or [mean]
-    if trainings > 1:
-        about = (of_trainings - mean) * (trainings / (trainings - 1)) ** 0.5
-        drawn = [one + mean_of_draw(about, rng) for one in drawn]
-    low, high = np.percentile(np.stack(drawn), [2.5, 97.5], axis=0)
+    each = table[0] if trainings == 1 else table.mean(0)
+    mean = each.mean(0)
+    weight = np.full(users, 1 / users)
+    drawn = np.stack([rng.multinomial(users, weight) @ each / users for _ in range(draws)] or [mean])
+    if trainings > 1 and draws:
+        drawn += rng.standard_t(trainings - 1, (draws, 1)) * error_of_trainings(table)
+    low, high = np.percentile(drawn, [2.5, 97.5], axis=0)
     return {
         name: Estimate(mean=round(mean[i], 5), low=round(low[i], 5), high=round(high[i], 5))
         for i, name in enumerate(values)
     }
 
 
-def mean_of_draw(table: Float64, rng: np.random.Generator) -> Float64:
-    """The mean of as many rows as there are, drawn with replacement, float64 [n, M] -> float64 [M]."""
-    n = len(table)
-    mean: Float64 = rng.multinomial(n, np.full(n, 1 / n)) @ table / n
-    return mean
+def error_of_trainings(table: Float64) -> Float64:
+    """The standard error that trainings bring into the mean, float64 [S, U, M] -> float64 [M].
+
+    Their means also differ because each serves some users better than others do. That is in the draws of users.
+    """
+    trainings, users, _ = table.shape
+    of_trainings = table.mean(1)
+    rest = table - of_trainings[:, None] - table.mean(0) + table.mean((0, 1))
+    chance = (rest**2).sum((0, 1)) / ((trainings - 1) * max(users - 1, 1) * users)
+    error: Float64 = np.sqrt(np.maximum(of_trainings.var(0, ddof=1) - chance, 0) / trainings)
+    return error
 
 
 def coverage(lists: Int64, k: int, items: int) -> float:

@@ -1,5 +1,6 @@
 """Business rules, declared: what may be recommended to whom, whatever a model says. docs/rules.md has examples."""
 
+import math
 from pathlib import Path
 from typing import Any, Self, final
 
@@ -24,6 +25,8 @@ class ItemList(Record):
     @classmethod
     def plain(cls, given: Any) -> Any:
         """A list stands for its ids."""
+        if isinstance(given, str | int):
+            raise ValueError(f"a list, such as [{given}], or {{path: FILE}}")
         return {"ids": given} if isinstance(given, list) else given
 
     @field_validator("ids", mode="before")
@@ -77,7 +80,10 @@ class Rules(Record):
         default_factory=dict, description="by column of today's items: how many items of one value a list may hold"
     )
     popularity_penalty: float | None = Field(
-        default=None, gt=0, description="times log(1 + how often an item was liked) is taken from its score"
+        default=None,
+        gt=0,
+        allow_inf_nan=False,
+        description="times log(1 + how often an item was liked) is taken from its score",
     )
     diversity: Diversity | None = None
 
@@ -92,6 +98,15 @@ class Rules(Record):
             if not values or not all(isinstance(value, Value) for value in values):
                 raise ValueError(f"a value or a list of values for {column!r}: text, numbers, true, false or null")
         return lists
+
+    @field_validator("minimum")
+    @classmethod
+    def finite(cls, minimum: dict[str, float]) -> dict[str, float]:
+        """Nothing is more than infinity, and nothing is more or less than what is no number."""
+        odd = [column for column, least in minimum.items() if not math.isfinite(least)]
+        if odd:
+            raise ValueError(f"a finite number for {odd[0]!r}")
+        return minimum
 
     @field_validator("caps")
     @classmethod

@@ -1,9 +1,16 @@
-"""YAML as a person means it: a key that stands twice in one place is a slip, not an order to forget the first."""
+"""YAML as a person means it: a key that stands twice in one place is a slip, not an order to forget the first, and 010
+is no eight.
+"""
 
+import re
 from collections.abc import Hashable
 from typing import Any, final
 
 import yaml
+
+PLAIN = re.compile(
+    r"[-+]?(0|[1-9]\d*)(\.\d*)?([eE][-+]?\d+)?|[-+]?\.\d+([eE][-+]?\d+)?|[-+]?\.(inf|nan)", re.IGNORECASE
+)
 
 
 class RepeatedKeyError(yaml.YAMLError):
@@ -25,6 +32,21 @@ class Loader(yaml.SafeLoader):
                 )
             first[name] = line
         return super().construct_mapping(node, deep)
+
+    def construct_number(self, node: yaml.ScalarNode) -> int | float:
+        """A number as everybody writes it; octal, grouped and sixty-fold ones are ids or times without their quotes."""
+        whole = node.tag.endswith(":int")
+        value: int | float = self.construct_yaml_int(node) if whole else self.construct_yaml_float(node)
+        if not PLAIN.fullmatch(node.value):
+            told = (
+                f"{node.value} is {value} in YAML; put it into quotes if it is a text, such as an id, or write {value}"
+            )
+            raise yaml.constructor.ConstructorError(problem=told, problem_mark=node.start_mark)
+        return value
+
+
+for kind in ("int", "float"):
+    Loader.add_constructor(f"tag:yaml.org,2002:{kind}", Loader.construct_number)
 
 
 def load(text: str) -> Any:

@@ -14,6 +14,7 @@ from pydantic import Field
 
 from rec_export.checkpoint import Checkpoint
 from rec_export.config import Config
+from rec_export.data.log import Events
 from rec_export.data.read import fingerprint
 from rec_export.device import device_of
 from rec_export.errors import UsageError
@@ -23,7 +24,6 @@ from rec_export.models import spec_of
 from rec_export.progress import in_parts, passed, track
 from rec_export.record import Record
 from rec_export.towers import ModelSpec
-from rec_export.words import listed
 from trainers.evaluate import EvaluateJob, judge, scorer_of
 from trainers.foreign import foreign, holds_lists, lists_in, refuse_informed
 from trainers.job import TrainJob, learned
@@ -108,8 +108,6 @@ def run(job: AblateJob) -> Ablation:
         raise UsageError(f"two variants have the same name: {', '.join(names[1:])}")
     variants = [Variant(name=BASE, changes=()), *job.variants]
     configs = {v.name: Config.load(job.config, (*job.changes, *v.changes)) for v in variants}  # slips come first
-    for variant in job.variants:
-        refuse_other_rows(job, variant, configs)
     specs = {name: spec_of(config.model, str(job.config)) for name, config in configs.items()}
     for spec in specs.values():
         trainer_of(spec)
@@ -118,6 +116,7 @@ def run(job: AblateJob) -> Ablation:
             "nothing is held out to judge by; " + ways_to_hold_out(configs[BASE].data.interactions, "split the log")
         )
     device_of(job.device)
+    refuse_other_rows(job, configs, specs)
     if job.against is not None:
         if not holds_lists(job.against):
             raise UsageError(f"{job.against} holds no lists; compare checkpoints by `rec-export evaluate --against`")
@@ -134,18 +133,28 @@ def run(job: AblateJob) -> Ablation:
     return result
 
 
-def refuse_other_rows(job: AblateJob, variant: Variant, configs: dict[str, Config]) -> None:
-    """Raise UsageError for a variant that cannot be paired with the base: of other rows, or of other seeds."""
-    base, other = configs[BASE], configs[variant.name]
-    if base.training.seed != other.training.seed:
-        raise UsageError(f"the variant {variant.name!r} sets training.seed, which --seeds gives to all alike")
-    sections = ("interactions",) if job.test is not None else ("interactions", "split", "minimum")
-    unlike = [f"data.{name}" for name in sections if getattr(base.data, name) != getattr(other.data, name)]
-    if unlike:
-        raise UsageError(
-            f"the variant {variant.name!r} changes {listed(unlike)}, so it would be judged on other rows than the base;"
-            " make it a configuration of its own"
-        )
+def refuse_other_rows(job: AblateJob, configs: dict[str, Config], specs: dict[str, ModelSpec]) -> None:
+    """Raise UsageError for a variant that cannot be paired with the base: of other seeds, or judged on other rows."""
+    base = configs[BASE]
+    rows: tuple[Events, Events] | None = None
+    for name, config in configs.items():
+        if config.training.seed != base.training.seed:
+            raise UsageError(f"the variant {name!r} sets training.seed, which --seeds gives to all alike")
+        if all(getattr(config.data, part) == getattr(base.data, part) for part in ("interactions", "split", "minimum")):
+            continue
+        rows = rows or known_and_held_out(read_source(base, specs[BASE]), base.data, job.test)
+        others = known_and_held_out(read_source(config, specs[name]), config.data, job.test)
+        if not all(map(same_rows, rows, others)):
+            raise UsageError(
+                f"the variant {name!r} would be judged on other rows than the base, or know others before them; make it"
+                " a configuration of its own"
+            )
+
+
+def same_rows(one: Events, other: Events) -> bool:
+    """Whether two parts of a log are the same rows, and like the same."""
+    ids = one.user_id.column().equals(other.user_id.column()) and one.item_id.column().equals(other.item_id.column())
+    return bool(ids and np.array_equal(one.positive, other.positive))
 
 
 def any_test_rows(config: Config) -> bool:

@@ -133,6 +133,8 @@ def evaluated(job: EvaluateJob, checkpoint: Checkpoint) -> Evaluation:
         known, test = known_and_test(checkpoint, job.test)
         passed()
         held_out = HeldOut.of(checkpoint, known, test)
+        if job.negatives is not None and job.negatives >= held_out.timeline.items:
+            raise UsageError(f"--negatives {job.negatives} is no sample of {held_out.timeline.items} items; draw fewer")
         passed()
         scorer = scorer_of(checkpoint, held_out, device)
         who = listers(scorer)
@@ -169,7 +171,7 @@ def evaluated(job: EvaluateJob, checkpoint: Checkpoint) -> Evaluation:
     if job.out is not None:
         with new_directory(job.out) as folder:
             result.write(folder / "evaluation.json")
-            pq.write_table(by_user(judged, held_out), folder / "by_user.parquet")
+            pq.write_table(user_table(judged, held_out), folder / "by_user.parquet")
             shapes(judged, held_out, job).write(folder / "lists.json")
             if rated:
                 values = HeldOutValues.of(checkpoint, known, test)
@@ -183,8 +185,6 @@ def sampled(
     """The metrics of the sampled protocol, where it is asked for, of all that give scores."""
     if job.negatives is None:
         return None
-    if job.negatives >= held_out.timeline.items:
-        raise UsageError(f"--negatives {job.negatives} is no sample of {held_out.timeline.items} items; draw fewer")
     return {
         name: sampled_metrics(lister, scorer, held_out, job.negatives, job.k, name)
         for name, lister in who.items()
@@ -205,7 +205,7 @@ def shapes(judged: dict[str, Judged], held_out: HeldOut, job: EvaluateJob) -> Li
     )
 
 
-def by_user(judged: dict[str, Judged], held_out: HeldOut) -> pa.Table:
+def user_table(judged: dict[str, Judged], held_out: HeldOut) -> pa.Table:
     """A row for each lister and judged user: how many items it had liked, how many were held out, and every metric."""
     users = held_out.catalogue.users.vocab.ids.take(pa.array(held_out.user))
     told = {

@@ -37,7 +37,9 @@ def table(result: Evaluation, segment: str, ks: tuple[int, ...]) -> Iterator[str
     users = next(iter(result.results.values()))[segment].users
     yield from ["", f"{segment}: {counted(users, 'user')}"]
     if users:
-        yield "".join([f"{' ' * width(result)}{'k':>4}", *(f"{metric:>23}" for metric in NAMES), f"{'coverage':>9}"])
+        yield "".join(
+            [f"{' ' * name_width(result)}{'k':>5}", *(f"{metric:>23}" for metric in NAMES), f"{'coverage':>9}"]
+        )
         for k in ks:
             for lister, segments in result.results.items():
                 yield row(named(result, lister), k, segments[segment])
@@ -48,27 +50,27 @@ def title(result: Evaluation, lister: str) -> str:
     return model_called(result.model) if lister == "model" else lister
 
 
-def width(result: Evaluation) -> int:
+def name_width(result: Evaluation) -> int:
     """Of the column of names."""
     return max(WIDTH, *(len(title(result, lister)) for lister in result.results))
 
 
 def named(result: Evaluation, lister: str) -> str:
     """What a lister is called, in the column of names."""
-    return title(result, lister).rjust(width(result))
+    return title(result, lister).rjust(name_width(result))
 
 
 def row(name: str, k: int, segment: Segment) -> str:
     """The metrics of one lister at one k."""
     cells = [interval(segment.metrics[f"{metric}@{k}"]).rjust(23) for metric in NAMES]
-    return "".join([f"{name} {k:>3}", *cells, f"{short(segment.coverage[f'coverage@{k}']):>9}"])
+    return "".join([f"{name}{k:>5}", *cells, f"{short(segment.coverage[f'coverage@{k}']):>9}"])
 
 
 def by_length(result: Evaluation, metric: str) -> Iterator[str]:
     """One metric of warm users, by how many items they had liked before."""
     users = {name: segment.users for name, segment in next(iter(result.results.values())).items() if name in LENGTHS}
     yield f"{metric} by the number of items that a warm user had liked"
-    yield "".join([" " * width(result), *(f"{f'{name} ({count:,})':>23}" for name, count in users.items())])
+    yield "".join([" " * name_width(result), *(f"{f'{name} ({count:,})':>23}" for name, count in users.items())])
     for lister, segments in result.results.items():
         cells = [interval(segments[name].metrics[metric]) if users[name] else "" for name in users]
         yield "".join([named(result, lister), *(f"{cell:>23}" for cell in cells)])
@@ -92,7 +94,7 @@ def paired(result: Evaluation, metric: str) -> Iterator[str]:
     for lister, segments in result.paired.items():
         value = segments["all"][metric]
         told = f"{signed(value)}  {verdict(value, metric)}"
-        yield f"{lister:>{width(result)}}  {told}".rstrip()
+        yield f"{lister:>{name_width(result)}}  {told}".rstrip()
 
 
 def remarks(result: Evaluation, metric: str) -> Iterator[str]:
@@ -135,7 +137,7 @@ def rated(result: Evaluation, verbose: bool) -> Iterator[str]:
         if segment.rows == 0:
             continue
         yield (
-            " " * width(result)
+            " " * name_width(result)
             + "".join(f"{metric:>28}" for metric in RATING_NAMES)
             + f"{'rmse of the model minus it':>35}"
         )
@@ -168,7 +170,11 @@ def ablation_lines(result: Ablation) -> Iterator[str]:
     width = max(map(len, [*result.variants, "against" if result.peer else ""]))
     seeds = len(next(iter(result.variants.values())).seeds)
     judged = f"{counted(result.users, 'user')}, {counted(seeds, 'seed')}"
-    over = "users and trainings" if seeds > 1 else "users, of one training each: another seed may tell otherwise"
+    over = (
+        "users and trainings, by Student's t"
+        if seeds > 1
+        else "users, of one training each: another seed may tell otherwise"
+    )
     yield f"{judged}; 95% intervals over {over}"
     rest = f"  {f'{metric} minus that of the base':<36}in each seed" if len(result.variants) > 1 else ""
     yield f"{'':>{width}}{f'hr@{result.k}':>23}{metric:>23}{rest}"
@@ -198,8 +204,8 @@ def ablation_lines(result: Ablation) -> Iterator[str]:
 
 
 def signed(gap: Estimate) -> str:
-    """A difference and its interval."""
-    return f"{gap.mean:+.4f} [{gap.low:+.4f}, {gap.high:+.4f}]"
+    """A difference and its interval; of one that is the same for everybody, draws tell nothing."""
+    return f"{gap.mean:+.4f}" if gap.low == gap.high else f"{gap.mean:+.4f} [{gap.low:+.4f}, {gap.high:+.4f}]"
 
 
 def verdict(gap: Estimate, metric: str) -> str:

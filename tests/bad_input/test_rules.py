@@ -91,6 +91,14 @@ def test_a_rule_on_a_column_without_a_table_of_items(folder: Path, exported: Pat
     )
 
 
+def test_rows_without_an_id_are_refused(folder: Path, exported: Path, shop: Path) -> None:
+    write_table(folder / "gone.parquet", item_id=["a", None, None])
+    config = config_file(folder, data=DATA, rules={"deny": {"path": "gone.parquet"}})
+    words = "--interactions", shop / "interactions.parquet", "--out", folder / "recs", "--rules", config
+    code, _, err = command("-q", "score", exported, *words)
+    assert (code, "2 of 3 rows of" in err, "have no 'item_id'; mend the list" in err) == (65, True, True)
+
+
 def test_lists_without_rows_and_of_mostly_strange_ids_are_lists(folder: Path, exported: Path, shop: Path) -> None:
     known = pd.read_parquet(shop / "items.parquet").item_id[0]
     rules = {"deny": [known, "x", "y"], "deny_by_user": {"path": "empty.csv"}, "allow_by_user": {"path": "empty.csv"}}
@@ -98,5 +106,7 @@ def test_lists_without_rows_and_of_mostly_strange_ids_are_lists(folder: Path, ex
     words = "--interactions", shop / "interactions.parquet", "--out", folder / "recs", "--rules", config
     code, out, err = command("-q", "score", exported, *words)
     assert code == 0, err
-    assert "2 of the 3 items in rules.deny are in neither the bundle nor today's files; check the ids" in err
-    assert "rules: deny leaves out 1 of 120 items, deny_by_user 0 pairs, allow_by_user binds 0 users\n" in out
+    assert (
+        "2 of the 3 items in rules.deny are in neither the bundle nor today's files, the first being 'x'; check" in err
+    )
+    assert "rules: deny leaves out 1 of 120 items, deny_by_user 0 pairs, allow_by_user binds 0 users, ids that" in out

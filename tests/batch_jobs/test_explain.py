@@ -197,6 +197,8 @@ def test_rules_are_named_item_by_item(shop: Path, exported: Path, user: str, tmp
     ]
     assert told["terms"] == ["taste", "item", "trend", "penalty"]
     assert all(sum(one["terms"]) == pytest.approx(one["score"], abs=1e-6) for one in told["list"])
+    alone = config_file(tmp_path, "rules.yaml", rules=rules)  # as `score` takes it too
+    assert json.loads(done(*words[:4], "--rules", alone, *words[6:])) == told
 
 
 def test_a_list_for_diversity_is_the_published_one_however_few_places_are_shown(

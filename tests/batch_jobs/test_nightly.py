@@ -198,6 +198,20 @@ def test_rows_without_a_user_are_told(place: Path) -> None:
     assert "Rows of the log that were left out: 3 without a user or an item." in told.markdown()
 
 
+def test_a_night_says_what_its_rules_did(place: Path) -> None:
+    items = pd.read_parquet(place / "items.parquet").item_id
+    fields = yaml.safe_load((place / "config.yaml").read_text())
+    fields["rules"] = {"deny": [items[0], items[1], items[2], "mistyped"]}
+    (place / "config.yaml").write_text(yaml.safe_dump(fields))
+    answer = night(place, LAST)
+    assert "1 of the 4 items in rules.deny is in neither the bundle nor today's files, the first being (" in answer.err
+    assert "mistyped" not in answer.out + answer.err  # ids do not belong into a mail
+    said = f"rules: deny leaves out 3 of {len(items):,} items, ids that nothing is known of: 1 of deny"
+    assert answer.out.splitlines()[1:] == [said]
+    assert f"Rules: {said.removeprefix('rules: ')}." in report(place).markdown()
+    assert done("nightly", place / "config.yaml", "--run-date", NEXT) == ""  # quietly
+
+
 def test_a_night_may_leave_bad_rows_out_though_its_model_met_none(place: Path, exported: Path) -> None:
     log = pd.read_parquet(place / "interactions.parquet")
     clean = len(log)

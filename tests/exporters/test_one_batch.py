@@ -3,10 +3,14 @@
 from pathlib import Path
 
 import numpy as np
+import onnx
 import onnxruntime
 import pytest
 import torch
+from onnx import TensorProto, helper
 from onnxruntime import GraphOptimizationLevel
+
+from exporters.one_batch import hold_together
 
 GRAPHS = "user_tower", "item_tower", "recommender", "item_features"
 KINDS = {"tensor(int64)": np.int64, "tensor(float)": np.float32, "tensor(bool)": np.bool_, "tensor(string)": object}
@@ -41,6 +45,19 @@ def test_one_row_of_an_input_is_not_stretched_to_the_rows_of_the_others(
         for odd, usual in ((1, 3), (3, 1), (2, 3), (0, 3)):
             with pytest.raises(Exception, match=r"as_many_rows_of|[Ii]ncompat|[Dd]imension|[Ss]hape"):
                 graph.run(None, inputs_of(graph, {port: odd}, usual))
+
+
+def test_columns_may_be_called_as_the_checks_are() -> None:
+    names = "tags", "tags_shape", "tags_width", "tags_of_one_batch", "N_of_tags", "a"
+    ports = [helper.make_tensor_value_info(name, TensorProto.FLOAT, ["N", f"T{n}"]) for n, name in enumerate(names)]
+    made = helper.make_tensor_value_info("made", TensorProto.FLOAT, ["N", "T"])
+    graph = helper.make_graph([helper.make_node("Concat", names, ["made"], axis=1)], "g", ports, [made])
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=10)
+    hold_together(model)
+    onnx.checker.check_model(model, full_check=True)
+    run = onnxruntime.InferenceSession(model.SerializeToString()).run
+    inputs = {name: np.full((2, 1), n, np.float32) for n, name in enumerate(names)}
+    assert run(None, inputs)[0].tolist() == [[0, 1, 2, 3, 4, 5]] * 2
 
 
 @pytest.mark.parametrize("name", ["user_tower", "item_tower"])

@@ -83,18 +83,36 @@ def test_an_interval_holds_its_mean_and_the_same_seed_gives_the_same() -> None:
     assert (one.high - one.low) / (2 * 1.96 * error) == pytest.approx(1, abs=0.2)
 
 
-def test_the_seeds_of_trainings_that_are_the_same_are_seldom_taken_for_a_difference() -> None:
+@pytest.mark.parametrize("trainings", [2, 3, 5])
+def test_the_seeds_of_trainings_that_are_the_same_are_seldom_taken_for_a_difference(trainings: int) -> None:
     """An interval over users alone does so nearly always, however many users there are."""
     rng = np.random.default_rng(5)
     wrong = {"both": 0, "users": 0}
-    for _ in range(200):
-        gap = rng.normal(0, 0.05, (4, 1)) + rng.normal(0, 0.2, (4, 500))  # four trainings beside four like them
+    for _ in range(200):  # trainings beside others like them
+        gap = rng.normal(0, 0.05, (trainings, 1)) + rng.normal(0, 0.2, 500) + rng.normal(0, 0.2, (trainings, 500))
         both = estimates_over_trainings({"ndcg@10": gap}, 200)["ndcg@10"]
         users = estimates({"ndcg@10": gap.mean(0)}, 200)["ndcg@10"]
         assert both.low <= users.mean == both.mean <= both.high
         wrong["both"] += not both.low <= 0 <= both.high
         wrong["users"] += not users.low <= 0 <= users.high
-    assert wrong["both"] < 30 < 100 < wrong["users"]
+    assert wrong["both"] <= 20  # 10 of 200 are to be expected
+    assert wrong["users"] > 80
+
+
+def test_where_trainings_bring_nothing_an_interval_is_hardly_wider_than_that_over_users() -> None:
+    rng = np.random.default_rng(7)
+    wider = []
+    for _ in range(50):
+        gap = rng.normal(0, 0.2, 500) + rng.normal(0, 0.2, (3, 500))
+        both = estimates_over_trainings({"x": gap}, 200)["x"]
+        users = estimates({"x": gap.mean(0)}, 200)["x"]
+        wider.append((both.high - both.low) / (users.high - users.low))
+    assert np.median(wider) < 1.2
+
+
+def test_without_draws_there_is_no_interval_over_trainings_either() -> None:
+    found = estimates_over_trainings({"x": np.random.default_rng(8).random((4, 9))}, 0)["x"]
+    assert found.low == found.mean == found.high
 
 
 def test_of_one_training_an_interval_is_over_users() -> None:

@@ -1,5 +1,7 @@
 """Rules as they are written down: short forms, paths, and what makes two sections the same."""
 
+import math
+import re
 from pathlib import Path
 
 import pytest
@@ -19,6 +21,27 @@ def test_a_value_stands_for_a_list_of_it_and_a_list_for_its_ids() -> None:
     short = rules(exclude={"explicit": True, "status": None}, deny=[7, "b"])
     whole = rules(exclude={"explicit": [True], "status": [None]}, deny={"ids": ["7", "b"]})
     assert short == whole
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"deny": 22423}, "deny is 22423, but should be a list, such as [22423], or {path: FILE}"),
+        ({"minimum": {"stock": math.nan}}, "should be a finite number for 'stock'"),
+        ({"minimum": {"stock": math.inf}}, "should be a finite number for 'stock'"),
+        ({"popularity_penalty": math.inf}, "popularity_penalty is Infinity, but should be a finite number"),
+    ],
+)
+def test_a_slip_in_a_rule_is_named(given: dict[str, object], said: str) -> None:
+    with pytest.raises(UsageError, match=re.escape(said)):
+        rules(**given)
+
+
+@pytest.mark.parametrize("text", ["deny: [a]\n", "deny: [a]\ncaps: {brand: 1}\n"])
+def test_rules_without_their_section_are_told_where_they_belong(text: str, tmp_path: Path) -> None:
+    (tmp_path / "rules.yaml").write_text(text, encoding="utf-8")
+    with pytest.raises(UsageError, match="should stand in a section: put `rules:` above, and indent them"):
+        Config.rules_of(tmp_path / "rules.yaml")
 
 
 def test_nothing_is_in_force_by_default() -> None:

@@ -64,8 +64,8 @@ def test_without_rows_to_judge_by_nothing_is_trained(shop: Path, tmp_path: Path)
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
-        ("data.split.test=0.3", "changes data.split, so it would be judged on other rows than the base"),
-        ("data.minimum.per_user=2:data.interactions.positive=5", "changes data.interactions and data.minimum, so"),
+        ("data.split.test=0.3", "would be judged on other rows than the base"),
+        ("data.interactions.positive=5", "would be judged on other rows than the base"),
         ("training.seed=45", "sets training.seed, which --seeds gives to all alike"),
     ],
 )
@@ -75,6 +75,12 @@ def test_a_variant_that_cannot_be_paired_is_refused_before_anything_is_trained(
     code, _, err = command("-q", *words(shop, tmp_path / "out", "--variant", f"other:{changes}"))
     assert (code, f"the variant 'other' {said}" in err) == (2, True)
     assert not (tmp_path / "out").exists()
+
+
+def test_a_variant_that_learns_from_other_rows_but_is_judged_on_the_same_is_paired(shop: Path, tmp_path: Path) -> None:
+    variants = "core:data.minimum.per_item=20", "valid:data.split.valid=0.2"
+    done(*words(shop, tmp_path / "out", *(word for one in variants for word in ("--variant", one))))
+    assert len(json.loads((tmp_path / "out" / "ablation.json").read_text())["variants"]) == 3
 
 
 def test_a_checkpoint_of_another_configuration_is_not_taken_for_this_one(ablated: Path, shop: Path) -> None:

@@ -55,7 +55,7 @@ def in_each_seed(one: Ablation, name: str, metric: str) -> list[float]:
 
 
 def torn(one: Ablation, name: str, metric: str) -> bool:
-    """Whether seeds disagree about a variant: its interval is over users, and says nothing of other seeds."""
+    """Whether seeds disagree about a variant, which a page of an older version has in no interval."""
     each = in_each_seed(one, name, metric)
     return min(each) <= 0 <= max(each)
 

@@ -1,0 +1,31 @@
+"""Numbers in YAML are what everybody reads, or they are refused."""
+
+import math
+
+import pytest
+import yaml
+
+from rec_export import strict_yaml
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [("0", 0), ("10", 10), ("-3", -3), ("+4", 4), ("1.5", 1.5), (".5", 0.5), ("1.", 1.0), ("1.0e+3", 1e3),
+     (".inf", math.inf), ("'010'", "010"), ("53627A", "53627A"), ("085", "085"), ("2026-11-20x", "2026-11-20x")],
+)  # fmt: skip
+def test_plain_numbers_and_texts_are_read(text: str, value: object) -> None:
+    found = strict_yaml.load(f"a: {text}")["a"]
+    assert (found, type(found)) == (value, type(value))
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [("010", 8), ("053627", 22423), ("-010", -8), ("00", 0), ("1_000", 1000), ("1:30", 90), ("0x1F", 31), ("0b11", 3),
+     ("1_0.5", 10.5), ("1:30.5", 90.5), ("[7, 010]", 8)],
+)  # fmt: skip
+def test_numbers_that_only_yaml_knows_are_refused_with_their_line(text: str, value: float) -> None:
+    with pytest.raises(yaml.YAMLError) as refused:
+        strict_yaml.load(f"b: 1\na: {text}")
+    said = strict_yaml.told(refused.value)
+    assert said.startswith("line 2, column ")
+    assert f" is {value} in YAML; put it into quotes if it is a text, such as an id, or write {value}" in said
