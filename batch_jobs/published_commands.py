@@ -83,7 +83,7 @@ def verify_run(recs: Path | str, days: tuple[datetime, ...]) -> None:
                 click.echo(f"run_date={day}: {error}")
             continue
         click.echo(
-            f"run_date={day}: run {found.manifest.run_id}, {counted(found.users, 'user')},"
+            f"run_date={day}: run {found.manifest.run_id}, {counted(found.users, 'user')} with a list,"
             f" {counted(found.rows, 'row')} and {counted(len(found.manifest.files), 'part')} as they were published"
         )
     if len(faults) > 1:
