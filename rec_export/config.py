@@ -264,7 +264,7 @@ def read_fields(path: Path) -> dict[str, Any]:
         raise MissingInputError(f"{path} does not exist; name a YAML file") from error
     except IsADirectoryError as error:
         raise UsageError(f"{path} is a folder; name a YAML file in it") from error
-    except strict_yaml.RepeatedKeyError as error:
+    except strict_yaml.SlipError as error:
         raise UsageError(f"{path}: {error}") from error
     except UnicodeDecodeError as error:
         raise UsageError(
@@ -292,6 +292,8 @@ def changed(fields: dict[str, Any], change: str) -> dict[str, Any]:
     if rest:
         return {**fields, head: changed(inner if isinstance(inner, dict) else {}, f"{rest}={value}")}
     try:
-        return {**fields, head: yaml.safe_load(value)}
+        return {**fields, head: strict_yaml.load(value)}
+    except strict_yaml.SlipError as error:
+        raise UsageError(f"the value of --set {change}: {error}") from error
     except yaml.YAMLError as error:
         raise UsageError(f"the value {value!r} of --set is not YAML; put it into quotes") from error

@@ -13,8 +13,8 @@ PLAIN = re.compile(
 )
 
 
-class RepeatedKeyError(yaml.YAMLError):
-    """A key stands twice in one mapping."""
+class SlipError(yaml.YAMLError):
+    """What YAML takes and nobody means."""
 
 
 @final
@@ -27,7 +27,7 @@ class Loader(yaml.SafeLoader):
         for key, _ in node.value if isinstance(node, yaml.MappingNode) else []:
             name, line = (key.tag, str(key.value)), key.start_mark.line + 1
             if name in first:
-                raise RepeatedKeyError(
+                raise SlipError(
                     f"the key {name[1]!r} in line {line} stands in line {first[name]} already; keep one of them"
                 )
             first[name] = line
@@ -38,10 +38,10 @@ class Loader(yaml.SafeLoader):
         whole = node.tag.endswith(":int")
         value: int | float = self.construct_yaml_int(node) if whole else self.construct_yaml_float(node)
         if not PLAIN.fullmatch(node.value):
-            told = (
-                f"{node.value} is {value} in YAML; put it into quotes if it is a text, such as an id, or write {value}"
+            raise SlipError(
+                f"{node.value} in line {node.start_mark.line + 1} is {value} to YAML; put it into quotes if it is a text,"
+                f" such as an id, or write {value}"
             )
-            raise yaml.constructor.ConstructorError(problem=told, problem_mark=node.start_mark)
         return value
 
 
