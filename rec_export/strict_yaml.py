@@ -39,7 +39,7 @@ class Loader(yaml.SafeLoader):
         value: int | float = self.construct_yaml_int(node) if whole else self.construct_yaml_float(node)
         if not PLAIN.fullmatch(node.value):
             raise SlipError(
-                f"{node.value} in line {node.start_mark.line + 1} is {value} to YAML; put it into quotes if it is a text,"
+                f"{node.value} in line {node.start_mark.line + 1} is {value} to YAML; put it into quotes if it is text,"
                 f" such as an id, or write {value}"
             )
         return value

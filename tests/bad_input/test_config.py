@@ -83,7 +83,7 @@ def test_a_slip_in_the_config_is_named(sections: dict[str, Any], sentence: str, 
         ("model.dim=[1", "the value '[1' of --set is not YAML; put it into quotes"),
         (
             "training.seed=010",
-            "the value of --set seed=010: 010 in line 1 is 8 to YAML; put it into quotes if it is a text, such as an id,"
+            "the value of --set seed=010: 010 in line 1 is 8 to YAML; put it into quotes if it is text, such as an id,"
             " or write 8",
         ),
         ("modl.dim=1", "DIR/config.yaml with --set: unknown key 'modl'; did you mean 'model'?"),

@@ -25,8 +25,6 @@ def test_plain_numbers_and_texts_are_read(text: str, value: object) -> None:
 )  # fmt: skip
 def test_numbers_that_only_yaml_knows_are_refused_with_their_line(text: str, value: float) -> None:
     written = text.strip("[]").split()[-1]
-    said = (
-        f"{written} in line 2 is {value} to YAML; put it into quotes if it is a text, such as an id, or write {value}"
-    )
+    said = f"{written} in line 2 is {value} to YAML; put it into quotes if it is text, such as an id, or write {value}"
     with pytest.raises(strict_yaml.SlipError, match=re.escape(said)):
         strict_yaml.load(f"b: 1\na: {text}")
