@@ -110,8 +110,8 @@ def denied_pairs(today: Today, policy: Policy, how: Scoring) -> int:
     if policy.denied is None:
         return 0
     users = today.users[np.diff(policy.denied.start)[today.users] > 0]
-    alone = policy._replace(denied=None)
-    return sum(int(sizes(today, on_own_lists(policy, policy.denied), alone, u, how).sum()) for u in chunks(users))
+    alone, denied = policy._replace(denied=None), on_own_lists(policy, policy.denied)
+    return sum(int(sizes(today, denied, alone, user, how).sum()) for user in chunks(users))
 
 
 def on_own_lists(policy: Policy, denied: Seen) -> Seen:

@@ -26,6 +26,14 @@ def spelled(value: object) -> str:
     return str(int(value)) if isinstance(value, float) and value.is_integer() and abs(value) < 1e10 else str(value)
 
 
+def number(value: object) -> float:
+    """A number, a text of one or a truth, as the training takes them; ValueError where it would refuse it."""
+    found = float(value) if isinstance(value, str | int | float) else LARGEST  # a truth is an int
+    if not abs(found) < LARGEST:
+        raise ValueError
+    return found
+
+
 def tags_of(value: object) -> list[str]:
     """A list of tags, or what stands between the separators of one string."""
     tags = value if isinstance(value, list) else spelled(value).split(separator)
@@ -46,13 +54,13 @@ try:
 except Exception as error:  # onnxruntime's errors have no common class
     sys.exit(f"{bundle} is no bundle with ONNX whose items have attributes: {str(error).splitlines()[0]}")
 items = []
-for number, line in enumerate(lines, 1):
+for place, line in enumerate(lines, 1):
     try:
         items.append(json.loads(line))
     except ValueError as error:
-        sys.exit(f"line {number} on stdin is no JSON: {error}")
+        sys.exit(f"line {place} on stdin is no JSON: {error}")
     if not isinstance(items[-1], dict):
-        sys.exit(f"line {number} on stdin is no JSON object, such as {{}}")
+        sys.exit(f"line {place} on stdin is no JSON object, such as {{}}")
 if not items:
     sys.exit("there is no item on stdin; write one JSON object a line")
 columns = {port.name.split(".", 1)[1] for port in item_features.get_inputs()}
@@ -64,10 +72,13 @@ for port in item_features.get_inputs():
     kind, column = port.name.split(".", 1)
     values = [item.get(column) for item in items]
     if kind == "dense":
-        for number, value in enumerate(values, 1):
-            if value is not None and (type(value) not in (int, float) or not abs(value) < LARGEST):
-                sys.exit(f"{column} is a number, and line {number} has {json.dumps(value)}")
-        raw[port.name] = np.array(values, np.float32)  # None is NaN
+        numbers = []
+        for place, value in enumerate(values, 1):
+            try:
+                numbers.append(np.nan if value is None else number(value))
+            except ValueError:
+                sys.exit(f"{column} is a number, and line {place} has {json.dumps(value)}")
+        raw[port.name] = np.array(numbers, np.float32)
     elif kind == "tags":
         bags = [[] if value is None else tags_of(value) for value in values]
         longest = max(map(len, bags))

@@ -233,9 +233,9 @@ class Config(Record):
     def rules_of(cls, path: Path) -> Rules:
         """The section `rules` of a configuration, or of a file that holds nothing else."""
         fields = read_fields(path)
-        if "data" not in fields and set(fields) & set(Rules.model_fields):
+        if not {"data", "rules"} & set(fields) and set(fields) & set(Rules.model_fields):
             raise UsageError(
-                f"{path}: {', '.join(fields)} should stand in a section: put `rules:` above, and indent them"
+                f"{path}: {', '.join(map(str, fields))} should stand in a section: put `rules:` above, and indent them"
             )
         if set(fields) != {"rules"}:
             return cls.load(path).rules

@@ -89,8 +89,9 @@ def estimates_over_trainings(values: dict[str, Float64], draws: int, seed: int =
     """The mean of each metric over trainings and users, float64 [S, U] each, and its interval over both.
 
     A draw is one of users, with replacement, of each one's mean over trainings, plus one of trainings, from Student's
-    distribution (1908, The Probable Error of a Mean) with S - 1 degrees of freedom, as S are few. Of one training
-    nothing is known of others.
+    distribution (1908, The Probable Error of a Mean) with S - 1 degrees of freedom, as S are few. What a training does
+    for one user and not for another is in both, so the interval is wide rather than narrow. Of one training nothing is
+    known of others.
     """
     table = np.stack(list(values.values()), axis=2)
     trainings, users, _ = table.shape
@@ -102,25 +103,17 @@ def estimates_over_trainings(values: dict[str, Float64], draws: int, seed: int =
     weight = np.full(users, 1 / users)
     drawn = np.stack([rng.multinomial(users, weight) @ each / users for _ in range(draws)] or [mean])
     if trainings > 1 and draws:
-        drawn += rng.standard_t(trainings - 1, (draws, 1)) * error_of_trainings(table)
+        from scipy.special import stdtrit  # here, as training has no use for it
+
+        spread = stdtrit(trainings - 1, (np.arange(draws) + 0.5) / draws)  # of all chances, so that no luck is in it
+        error = table.mean(1).std(0, ddof=1) / trainings**0.5
+        drawn += rng.permutation(spread)[:, None] * error
+        drawn = drawn.clip(table.min((0, 1)), table.max((0, 1)))  # where means can lie
     low, high = np.percentile(drawn, [2.5, 97.5], axis=0)
     return {
         name: Estimate(mean=round(mean[i], 5), low=round(low[i], 5), high=round(high[i], 5))
         for i, name in enumerate(values)
     }
-
-
-def error_of_trainings(table: Float64) -> Float64:
-    """The standard error that trainings bring into the mean, float64 [S, U, M] -> float64 [M].
-
-    Their means also differ because each serves some users better than others do. That is in the draws of users.
-    """
-    trainings, users, _ = table.shape
-    of_trainings = table.mean(1)
-    rest = table - of_trainings[:, None] - table.mean(0) + table.mean((0, 1))
-    chance = (rest**2).sum((0, 1)) / ((trainings - 1) * max(users - 1, 1) * users)
-    error: Float64 = np.sqrt(np.maximum(of_trainings.var(0, ddof=1) - chance, 0) / trainings)
-    return error
 
 
 def coverage(lists: Int64, k: int, items: int) -> float:

@@ -51,7 +51,11 @@ for kind in ("int", "float"):
 
 def load(text: str) -> Any:
     """What a YAML document says. Raises yaml.YAMLError."""
-    return yaml.load(text, Loader)
+    try:
+        return yaml.load(text, Loader)
+    except (ValueError, IndexError) as error:  # of a date that is none, or a number by its tag alone
+        said = " ".join(str(error).split()) or "it is empty"
+        raise SlipError(f"it has a value that is not what it looks like: {said}") from error
 
 
 def told(error: yaml.YAMLError) -> str:

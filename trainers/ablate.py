@@ -10,10 +10,12 @@ from pathlib import Path
 from typing import Any, NamedTuple, Self, final
 
 import numpy as np
+import pyarrow as pa
 from pydantic import Field
 
 from rec_export.checkpoint import Checkpoint
 from rec_export.config import Config
+from rec_export.data.columns import comparable
 from rec_export.data.log import Events
 from rec_export.data.read import fingerprint
 from rec_export.device import device_of
@@ -140,7 +142,7 @@ def refuse_other_rows(job: AblateJob, configs: dict[str, Config], specs: dict[st
     for name, config in configs.items():
         if config.training.seed != base.training.seed:
             raise UsageError(f"the variant {name!r} sets training.seed, which --seeds gives to all alike")
-        if all(getattr(config.data, part) == getattr(base.data, part) for part in ("interactions", "split", "minimum")):
+        if (config.data, config.training.loss) == (base.data, base.training.loss):
             continue
         rows = rows or known_and_held_out(read_source(base, specs[BASE]), base.data, job.test)
         others = known_and_held_out(read_source(config, specs[name]), config.data, job.test)
@@ -152,9 +154,9 @@ def refuse_other_rows(job: AblateJob, configs: dict[str, Config], specs: dict[st
 
 
 def same_rows(one: Events, other: Events) -> bool:
-    """Whether two parts of a log are the same rows, and like the same."""
-    ids = one.user_id.column().equals(other.user_id.column()) and one.item_id.column().equals(other.item_id.column())
-    return bool(ids and np.array_equal(one.positive, other.positive))
+    """Whether two parts of a log are the same rows in the same order, and like the same."""
+    ids = [[comparable(key.column()) for key in (events.user_id, events.item_id)] for events in (one, other)]
+    return all(map(pa.Array.equals, *ids)) and np.array_equal(one.positive, other.positive)
 
 
 def any_test_rows(config: Config) -> bool:

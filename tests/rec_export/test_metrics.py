@@ -95,11 +95,11 @@ def test_the_seeds_of_trainings_that_are_the_same_are_seldom_taken_for_a_differe
         assert both.low <= users.mean == both.mean <= both.high
         wrong["both"] += not both.low <= 0 <= both.high
         wrong["users"] += not users.low <= 0 <= users.high
-    assert wrong["both"] <= 20  # 10 of 200 are to be expected
+    assert wrong["both"] <= 18  # 10 of 200 are to be expected
     assert wrong["users"] > 80
 
 
-def test_where_trainings_bring_nothing_an_interval_is_hardly_wider_than_that_over_users() -> None:
+def test_where_trainings_bring_nothing_an_interval_is_not_twice_as_wide_as_that_over_users() -> None:
     rng = np.random.default_rng(7)
     wider = []
     for _ in range(50):
@@ -107,7 +107,14 @@ def test_where_trainings_bring_nothing_an_interval_is_hardly_wider_than_that_ove
         both = estimates_over_trainings({"x": gap}, 200)["x"]
         users = estimates({"x": gap.mean(0)}, 200)["x"]
         wider.append((both.high - both.low) / (users.high - users.low))
-    assert np.median(wider) < 1.2
+    assert 1 < np.median(wider) < 2
+
+
+def test_an_interval_over_trainings_is_not_of_the_luck_of_draws_and_holds_no_mean_that_cannot_be() -> None:
+    values = np.array([[0.0, 0.2, 0.4, 1.0] * 50, [0.0, 0.0, 1.0, 0.2] * 50])
+    ends = [estimates_over_trainings({"x": values}, 200, seed)["x"] for seed in range(20)]
+    assert max(one.high for one in ends) - min(one.high for one in ends) < 0.1
+    assert all(0 <= one.low < one.mean < one.high <= 1 for one in ends)
 
 
 def test_without_draws_there_is_no_interval_over_trainings_either() -> None:

@@ -18,6 +18,12 @@ def test_plain_numbers_and_texts_are_read(text: str, value: object) -> None:
     assert (found, type(found)) == (value, type(value))
 
 
+@pytest.mark.parametrize("text", ["2026-13-45", "!!float abc", "!!int ''", "1" * 5000])
+def test_what_is_not_what_it_looks_like_is_refused(text: str) -> None:
+    with pytest.raises(strict_yaml.SlipError, match="it has a value that is not what it looks like: "):
+        strict_yaml.load(f"a: {text}")
+
+
 @pytest.mark.parametrize(
     ("text", "value"),
     [("010", 8), ("053627", 22423), ("-010", -8), ("00", 0), ("1_000", 1000), ("1:30", 90), ("0x1F", 31), ("0b11", 3),

@@ -66,6 +66,7 @@ def test_without_rows_to_judge_by_nothing_is_trained(shop: Path, tmp_path: Path)
     [
         ("data.split.test=0.3", "would be judged on other rows than the base"),
         ("data.interactions.positive=5", "would be judged on other rows than the base"),
+        ("model={name: pmf}:training.loss=mse:data.split.by=random", "would be judged on other rows than the base"),
         ("training.seed=45", "sets training.seed, which --seeds gives to all alike"),
     ],
 )

@@ -11,7 +11,7 @@ from rec_export.report.views import Search, SearchTrial
 from rec_export.words import counted
 
 ENDED = {
-    "complete": "as it should", "pruned": "early, as it lagged behind", "failed": "by a loss that was no number",
+    "complete": "as it should", "pruned": "early, as it lagged behind", "failed": "by an error or an interrupt",
     "running": "cut off",
 }  # fmt: skip
 
