@@ -19,7 +19,7 @@ class SlipError(yaml.YAMLError):
 
 @final
 class Loader(yaml.SafeLoader):
-    """The safe loader, which refuses a mapping with the same key twice."""
+    """The safe loader, which refuses a mapping with the same key twice, and numbers that nobody else reads so."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
         """Before keys are merged in by `<<`, which may be overridden."""
