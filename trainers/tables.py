@@ -187,8 +187,9 @@ def ablation_lines(result: Ablation) -> Iterator[str]:
             each = [metrics[metric] - base.seeds[seed][metric] for seed, metrics in variant.seeds.items()]
             told = f"{signed(gap)} {verdict(gap, metric):<8} "
             told += " ".join(f"{one:+.4f}" for one in each)
-            torn = verdict(gap, metric) and min(each) <= 0 <= max(each)
-            told += "  but not in each seed, so it may be the seeds" if torn else ""
+            sure, torn = bool(verdict(gap, metric)), min(each) <= 0 <= max(each)
+            told += "  but not in each seed, so it may be the seeds" if sure and torn else ""
+            told += "  alike in each seed: more --seeds may tell" if not sure and not torn and seeds > 1 else ""
         yield f"{name:>{width}}{cells}  {told}".rstrip()
     if result.peer is not None:
         cells = "".join(f"{interval(result.peer[m]):>23}" for m in (f"hr@{result.k}", metric))

@@ -7,8 +7,10 @@ import pandas as pd
 import pytest
 
 from rec_export.errors import UsageError
+from rec_export.metrics import Estimate
 from tests.conftest import LAST_DAY, command, contents, done
-from trainers.ablate import Variant
+from trainers.ablate import Ablation, Compared, Variant
+from trainers.tables import ablation_lines
 
 
 def words(shop: Path, out: Path, *more: object) -> list[object]:
@@ -152,3 +154,24 @@ def test_lists_that_knew_the_held_out_rows_are_refused_before_anything_is_traine
     code, _, err = command("-q", *words(shop, tmp_path / "out", "--against", tmp_path / "recs"))
     assert (code, "which holds the held-out rows" in err) == (2, True)
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("low", "each", "said"),
+    [
+        (-0.01, (0.01, 0.03), "alike in each seed: more --seeds may tell"),
+        (-0.01, (-0.01, 0.05), None),
+        (0.01, (0.01, 0.03), None),
+        (0.01, (-0.01, 0.05), "but not in each seed, so it may be the seeds"),
+    ],
+)
+def test_what_seeds_say_beside_the_interval_is_told(low: float, each: tuple[float, float], said: str | None) -> None:
+    def variant(values: tuple[float, float], gap: Estimate | None) -> Compared:
+        metrics = dict.fromkeys(("hr@10", "ndcg@10"), Estimate(mean=0.1, low=0.1, high=0.1))
+        seeds = {str(seed): {"ndcg@10": value} for seed, value in enumerate(values)}
+        return Compared(changes=(), seeds=seeds, epochs={}, metrics=metrics, difference=gap and {"ndcg@10": gap})
+
+    variants = {"base": variant((0.0, 0.0), None), "other": variant(each, Estimate(mean=0.02, low=low, high=0.05))}
+    line = list(ablation_lines(Ablation(users=9, k=10, variants=variants)))[3]
+    notes = "alike in each seed: more --seeds may tell", "but not in each seed, so it may be the seeds"
+    assert [note for note in notes if note in line] == ([] if said is None else [said])
