@@ -26,9 +26,10 @@ from rec_export.models import spec_of
 from rec_export.progress import in_parts, passed, track
 from rec_export.record import Record
 from rec_export.towers import ModelSpec
-from trainers.evaluate import EvaluateJob, judge, scorer_of
+from trainers.evaluate import scorer_of
 from trainers.foreign import foreign, holds_lists, lists_in, refuse_informed
 from trainers.job import TrainJob, learned
+from trainers.judged import judge
 from trainers.listers import by_model
 from trainers.parallel import ALONE
 from trainers.ready import read_source, trainer_of
@@ -225,8 +226,7 @@ def judged(job: AblateJob, config: Config, out: Path, name: str) -> Trial:
         held_out = HeldOut.of(checkpoint, *rows)
         passed()
         scorer = scorer_of(checkpoint, held_out, device_of(job.device))
-    ks = EvaluateJob(checkpoint=out, k=(job.k,), device=job.device, bootstrap=0)
-    values = judge(by_model(scorer), held_out, ks, name).values
+    values = judge(by_model(scorer), held_out, (job.k,), name).values
     if checkpoint.blueprint.inputs != {name: fingerprint(path) for name, path in config.data.paths().items()}:
         raise UsageError(f"{out} was trained on other files; name a new --out or remove it")
     users, mine = by_user(held_out, values)
@@ -239,8 +239,8 @@ def by_another(job: AblateJob, checkpoint: Path) -> dict[str, Float64]:
     assert job.against is not None
     one = Checkpoint.read(checkpoint)
     held_out = HeldOut.of(one, *known_and_test(one, job.test))
-    ks = EvaluateJob(checkpoint=checkpoint, k=(job.k,), device=job.device, bootstrap=0)
-    return by_user(held_out, judge(foreign(job.against, held_out, job.k), held_out, ks, "against").values)[1]
+    lists = foreign(job.against, held_out, job.k)
+    return by_user(held_out, judge(lists, held_out, (job.k,), "against").values)[1]
 
 
 def by_user(held_out: HeldOut, values: dict[str, Float64]) -> tuple[list[Any], dict[str, Float64]]:

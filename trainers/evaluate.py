@@ -8,31 +8,30 @@ import logging
 from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Annotated, NamedTuple, final
+from typing import Annotated, final
 
 import numpy as np
-import pyarrow as pa
 import pyarrow.parquet as pq
 import torch
 from pydantic import Field
 
-from rec_export.analysis import ListShape, ListShapes, group_shares
 from rec_export.checkpoint import Checkpoint
 from rec_export.config import MOST_K, Config
 from rec_export.data.columns import Int64
 from rec_export.data.config import DataConfig
+from rec_export.data.log import Events
 from rec_export.data.source import PAIRS
-from rec_export.data.vocab import UNKNOWN
 from rec_export.device import device_of
 from rec_export.errors import UsageError
 from rec_export.files import new_directory, refuse_existing
 from rec_export.held_out import HeldOut, known_and_test, whole_log
-from rec_export.metrics import Estimate, Float64, auc, coverage, estimates, hits, per_user
+from rec_export.metrics import Estimate, coverage, estimates
 from rec_export.progress import in_parts, passed, track
 from rec_export.record import Record
-from rec_export.scorer import Model, Scorer, chunks
+from rec_export.scorer import Model, Scorer
 from rec_export.tracking import Tracking
 from trainers.foreign import foreign, holds_lists, refuse_informed
+from trainers.judged import Judged, judge, shapes, user_table
 from trainers.listers import Lister, by_model, listers
 from trainers.prediction_analysis import analysed
 from trainers.ratings import HeldOutValues, RatingEvaluation, judged_values
@@ -85,13 +84,6 @@ class Evaluation(Record):
     ratings: RatingEvaluation | None  # of a model that predicts values
 
 
-class Judged(NamedTuple):
-    """The lists of one lister, and the metrics of each user."""
-
-    lists: Int64  # [U, K], UNKNOWN where there is no item of the catalogue
-    values: dict[str, Float64]  # [U]
-
-
 def run(job: EvaluateJob) -> Evaluation:
     """Score the judged users by the model, by another one if asked for, and by the baselines."""
     if job.out is not None:
@@ -139,13 +131,10 @@ def evaluated(job: EvaluateJob, checkpoint: Checkpoint) -> Evaluation:
         scorer = scorer_of(checkpoint, held_out, device)
         who = listers(scorer)
     other = opponent(job, checkpoint)
-    if other is not None:
-        rival = HeldOut.of(other, *known_and_test(other, job.test))
-        who = {"model": who["model"], "against": rival_of(rival, held_out, scorer_of(other, rival, device)), **who}
-    elif job.against is not None:
-        refuse_informed(job.against, known, test, whole_log(checkpoint, job.test))
-        who = {"model": who["model"], "against": foreign(job.against, held_out, max(job.k)), **who}
-    judged = {name: judge(lister, held_out, job, name) for name, lister in who.items()}
+    if job.against is not None:
+        against = lists_beside(job, checkpoint, other, held_out, known, test, device)
+        who = {"model": who["model"], "against": against, **who}
+    judged = {name: judge(lister, held_out, job.k, name) for name, lister in who.items()}
     others = {name: one for name, one in judged.items() if name != "model"}
     rated = checkpoint.blueprint.rated
     result = Evaluation(
@@ -172,11 +161,29 @@ def evaluated(job: EvaluateJob, checkpoint: Checkpoint) -> Evaluation:
         with new_directory(job.out) as folder:
             result.write(folder / "evaluation.json")
             pq.write_table(user_table(judged, held_out), folder / "by_user.parquet")
-            shapes(judged, held_out, job).write(folder / "lists.json")
+            shapes(judged, held_out, 10 if 10 in job.k else job.k[0]).write(folder / "lists.json")
             if rated:
                 values = HeldOutValues.of(checkpoint, known, test)
                 analysed(checkpoint, values, device).write(folder / "predictions.json")
     return result
+
+
+def lists_beside(
+    job: EvaluateJob,
+    checkpoint: Checkpoint,
+    other: Checkpoint | None,
+    held_out: HeldOut,
+    known: Events,
+    test: Events,
+    device: torch.device,
+) -> Lister:
+    """The lists of job.against: of another checkpoint, if it is one, or somebody's."""
+    assert job.against is not None
+    if other is None:
+        refuse_informed(job.against, known, test, whole_log(checkpoint, job.test))
+        return foreign(job.against, held_out, max(job.k))
+    rival = HeldOut.of(other, *known_and_test(other, job.test))
+    return rival_of(rival, held_out, scorer_of(other, rival, device))
 
 
 def sampled(
@@ -190,33 +197,6 @@ def sampled(
         for name, lister in who.items()
         if lister.scores is not None
     }
-
-
-def shapes(judged: dict[str, Judged], held_out: HeldOut, job: EvaluateJob) -> ListShapes:
-    """Which items each lister's lists are made of, by popularity in the known rows; and which were liked next."""
-    items = held_out.timeline.items
-    popularity = np.bincount(held_out.timeline.event_item, minlength=items).astype(np.float64)
-    liked = np.bincount(held_out.targets.item_row, minlength=items)[:items].astype(np.float64)
-    k = 10 if 10 in job.k else job.k[0]
-    return ListShapes(
-        items=items,
-        listers={name: ListShape.measured(one.lists, k, popularity) for name, one in judged.items()},
-        liked=group_shares(liked, popularity),
-    )
-
-
-def user_table(judged: dict[str, Judged], held_out: HeldOut) -> pa.Table:
-    """A row for each lister and judged user: how many items it had liked, how many were held out, and every metric."""
-    users = held_out.catalogue.users.vocab.ids.take(pa.array(held_out.user))
-    told = {
-        "user_id": users,
-        "liked_before": np.diff(held_out.timeline.start)[held_out.user],
-        "warm": held_out.warm,
-        "held_out": held_out.targets.counts(len(held_out.user)),
-    }
-    return pa.concat_tables(
-        pa.table({"lister": pa.repeat(name, len(users)), **told, **one.values}) for name, one in judged.items()
-    )
 
 
 def opponent(job: EvaluateJob, checkpoint: Checkpoint) -> Checkpoint | None:
@@ -275,19 +255,6 @@ def rival_of(rival: HeldOut, held_out: HeldOut, scorer: Scorer) -> Lister:
         return theirs.scores(row[user])[:, torch.from_numpy(rival.catalogue.items.vocab.rows(items.ids))]
 
     return Lister(lists, scores)
-
-
-def judge(lister: Lister, held_out: HeldOut, job: EvaluateJob, name: str) -> Judged:
-    """The lists and metrics of one lister."""
-    portions = list(chunks(held_out.user, 512))
-    lists = np.concatenate([lister.lists(user, max(job.k)) for user in track(portions, len(portions), name)])
-    hit = hits(lists, held_out.targets, held_out.width)
-    count = held_out.targets.counts(len(held_out.user))
-    values: dict[str, Float64] = {}
-    for k in job.k:
-        metrics = per_user(hit, count, k) | {"auc": auc(hit, count, k, held_out.timeline.items)}
-        values |= {f"{metric}@{k}": value for metric, value in metrics.items()}
-    return Judged(np.where(lists < held_out.timeline.items, lists, UNKNOWN), values)
 
 
 def in_segments(judged: Judged, held_out: HeldOut, job: EvaluateJob) -> dict[str, Segment]:

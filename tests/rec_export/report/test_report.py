@@ -14,16 +14,13 @@ from batch_jobs.gates import NAMES
 from rec_export.report.drawing import figure
 from rec_export.report.page import Cell, Table, plain, together
 from rec_export.report.sections.nights import UNITS, summary
-from rec_export.report.sections.parts import headline
-from rec_export.report.sections.search import headline as found_by
-from rec_export.report.sections.search import table as trials
 from rec_export.report.sections.shares import final, judged
 from rec_export.report.sections.training import curves, history
 from rec_export.report.sections.words import GATES
-from rec_export.report.views import Ablation, Epoch, Outcome, Plan, Search
+from rec_export.report.views import Epoch, Outcome, Plan
 from rec_export.run_manifest import Verdict
 from tests.conftest import contents, done
-from tests.rec_export.report.conftest import EVIL, Page, range_test, search
+from tests.rec_export.report.conftest import EVIL, Page, range_test
 
 
 @pytest.fixture(scope="session")
@@ -148,59 +145,6 @@ def test_headlines_speak_of_every_model(gallery: Path, shop: Path, tmp_path: Pat
         assert sections[key].count(said) == 2, sections[key]
     assert "trained popular does" not in text  # popularity is not remarked to be no better than itself
     assert together([*"abcdefgh"]) == "a b c d e f 2 more below."
-
-
-@pytest.mark.parametrize(
-    ("gaps", "said"),
-    [
-        ({"a": (0.0, 0.0, 0.0)}, ": a +0.0000 [+0.0000, +0.0000], which cannot be told from it, or not in each seed."),
-        ({"a": (0.0, -0.1, 0.1), "b": (0.1, -0.1, 0.3)}, ": 2 variants, none of which can be told from it, or not in"),
-        ({"a": (0.0, -0.1, 0.1), "b": (0.2, 0.1, 0.3)}, ": b +0.2000 [+0.1000, +0.3000]; 1 cannot be told from it, or"),
-        ({"a": (0.3, 0.1, 0.4), "b": (-0.2, -0.3, -0.1)}, ": b -0.2000 [-0.3000, -0.1000] and a +0.3000 [+0.1000,"),
-    ],
-)
-def test_the_headline_of_an_ablation_names_what_differs(gaps: dict[str, tuple[float, float, float]], said: str) -> None:
-    base = {"seeds": {"1": {"ndcg@10": 0.1}}, "epochs": {"1": 1}, "metrics": {"ndcg@10": told(0.1, 0.1, 0.1)}}
-    variants: dict[str, Any] = {"base": {**base, "changes": (), "difference": None}}
-    for name, gap in gaps.items():
-        seeds = {"1": {"ndcg@10": 0.1 + gap[0]}}
-        variants[name] = {**base, "seeds": seeds, "changes": ("x=1",), "difference": {"ndcg@10": told(*gap)}}
-    one = Ablation.model_validate({"users": 9, "k": 10, "variants": variants})
-    assert headline(one).startswith(f"ndcg@10 minus that of the base{said}")
-
-
-@pytest.mark.parametrize(
-    ("metric", "values", "said"),
-    [
-        ("ndcg@10", [0.1, 0.3, 0.2], "rose from 0.1000 to 0.3000, by model.dim=1; the best of many"),
-        ("rmse", [0.9, 0.8, 0.7], "fell from 0.9000 to 0.7000, by model.dim=2; the best of many"),
-        ("rmse", [0.7, 0.8], "was best with the configuration as it is: 0.7000."),
-    ],
-)
-def test_the_headline_of_a_search_is_its_best_trial(metric: str, values: list[float], said: str) -> None:
-    one = Search.model_validate(json.loads(search(metric, values).as_json()))
-    assert found_by(one).startswith(f"Over {len(values) + 1} trials {metric} on the validation rows {said}")
-    assert trials("x", one).rows[-1][0].text == str(len(values))  # which was stopped
-
-
-def told(mean: float, low: float, high: float) -> dict[str, float]:
-    """An estimate as it is written."""
-    return {"mean": mean, "low": low, "high": high}
-
-
-@pytest.mark.parametrize(("second", "said"), [(0.08, "worse"), (0.12, "not in each seed")])
-def test_a_variant_of_which_seeds_disagree_is_called_neither_better_nor_worse(
-    second: float, said: str, gallery: Path, tmp_path: Path
-) -> None:
-    told = json.loads((gallery / "ablation" / "ablation.json").read_text())
-    told["variants"]["no-history"]["seeds"]["43"]["ndcg@10"] = second
-    (tmp_path / "ablation").mkdir()
-    (tmp_path / "ablation" / "ablation.json").write_text(json.dumps(told))
-    done("report", tmp_path / "ablation", "--out", tmp_path / "report.html")
-    text = (tmp_path / "report.html").read_text(encoding="utf-8")
-    cells = [cell for row in re.findall(r"<tr>(.*?)</tr>", text, re.DOTALL) if "no-history" in row
-             for cell in re.findall(r"<td[^>]*>(.*?)</td>", row, re.DOTALL)]  # fmt: skip
-    assert re.sub(r"<[^>]*>", "", cells[-1]).strip() == said
 
 
 def test_values_of_gates_have_units_but_for_the_stability_index() -> None:

@@ -1,0 +1,23 @@
+"""What the page says of a search for settings."""
+
+import json
+
+import pytest
+
+from rec_export.report.sections.search import headline, table
+from rec_export.report.views import Search
+from tests.rec_export.report.conftest import search
+
+
+@pytest.mark.parametrize(
+    ("metric", "values", "said"),
+    [
+        ("ndcg@10", [0.1, 0.3, 0.2], "rose from 0.1000 to 0.3000, by model.dim=1; the best of many"),
+        ("rmse", [0.9, 0.8, 0.7], "fell from 0.9000 to 0.7000, by model.dim=2; the best of many"),
+        ("rmse", [0.7, 0.8], "was best with the configuration as it is: 0.7000."),
+    ],
+)
+def test_the_headline_of_a_search_is_its_best_trial(metric: str, values: list[float], said: str) -> None:
+    one = Search.model_validate(json.loads(search(metric, values).as_json()))
+    assert headline(one).startswith(f"Over {len(values) + 1} trials {metric} on the validation rows {said}")
+    assert table("x", one).rows[-1][0].text == str(len(values))  # which was stopped
