@@ -117,6 +117,13 @@ def test_an_interval_over_trainings_is_not_of_the_luck_of_draws_and_holds_no_mea
     assert all(0 <= one.low < one.mean < one.high <= 1 for one in ends)
 
 
+def test_where_users_are_alike_the_interval_is_students_of_the_trainings() -> None:
+    values = np.linspace(0, 1, 10)[:, None] + np.zeros(40)  # no draw of users differs from another
+    found = estimates_over_trainings({"x": values}, 4000)["x"]
+    half = 2.262 * np.linspace(0, 1, 10).std(ddof=1) / 10**0.5  # t of 9 degrees of freedom, Student's own table
+    assert (found.low, found.high) == pytest.approx((0.5 - half, 0.5 + half), abs=1e-3)
+
+
 def test_without_draws_there_is_no_interval_over_trainings_either() -> None:
     found = estimates_over_trainings({"x": np.random.default_rng(8).random((4, 9))}, 0)["x"]
     assert found.low == found.mean == found.high
