@@ -32,6 +32,13 @@ def test_torchscript_says_what_was_proved(checkpoint: Make, tmp_path: Path) -> N
     assert re.fullmatch(EXPORTED, result.output), result.output
 
 
+def test_an_opset_without_an_onnx_file_is_refused(checkpoint: Make, tmp_path: Path) -> None:
+    words = str(checkpoint("pmf")), "--out", str(tmp_path / "bundle"), "--format", "torchscript", "--opset", "18"
+    result = CliRunner().invoke(export, words)
+    assert (result.exit_code, list(tmp_path.iterdir())) == (2, [])
+    assert "--opset is that of the ONNX files; add --format onnx" in result.output
+
+
 def test_json_is_the_parity_of_the_manifest(checkpoint: Make, tmp_path: Path) -> None:
     result = CliRunner().invoke(torchscript, [str(checkpoint("pmf")), "-o", str(tmp_path / "bundle"), "--json"])
     manifest = json.loads((tmp_path / "bundle" / "manifest.json").read_text())

@@ -80,6 +80,13 @@ def test_a_variant_that_cannot_be_paired_is_refused_before_anything_is_trained(
     assert not (tmp_path / "out").exists()
 
 
+def test_a_variant_whose_loss_holds_out_other_rows_is_refused(shop: Path, tmp_path: Path) -> None:
+    """To one that predicts values a user's last row is the last of all, not the last that was liked."""
+    variant = "--variant", "rated:model={name: pmf}:training.loss=mse"
+    code, _, err = command("-q", *words(shop, tmp_path / "out", "--set", "data.split.by=last", *variant))
+    assert (code, "the variant 'rated' would be judged on other rows than the base" in err) == (2, True)
+
+
 def test_a_variant_that_learns_from_other_rows_but_is_judged_on_the_same_is_paired(shop: Path, tmp_path: Path) -> None:
     variants = "core:data.minimum.per_item=20", "valid:data.split.valid=0.2"
     done(*words(shop, tmp_path / "out", *(word for one in variants for word in ("--variant", one))))

@@ -71,6 +71,18 @@ def test_perfect_lists_have_perfect_figures_also_where_the_catalogue_lacks_the_i
     assert {metrics[name]["mean"] for name in ("hr@10", "ndcg@10", "mrr@10")} == {1.0}
 
 
+def test_lists_that_are_shorter_than_what_is_judged_are_told_of(
+    trained: Path, scored: Path, later: Path, tmp_path: Path
+) -> None:
+    lists = pd.concat(map(pd.read_parquet, scored.rglob("*.parquet")))
+    path = written(tmp_path / "lists.parquet", lists[lists["rank"] <= 4])
+    code, _, err = judged(trained, later, path)
+    assert code == 0
+    assert f"the lists in {path} have no more than 4 items, and all beyond is a miss; compare at --k 4 or less" in err
+    words = "--test", later, "--against", path, "--k", 4, "--bootstrap", 100
+    assert command("-q", "evaluate", trained, *words).err == ""
+
+
 def test_a_user_without_a_list_is_a_miss_and_is_told_of(
     trained: Path, scored: Path, later: Path, tmp_path: Path
 ) -> None:

@@ -31,6 +31,18 @@ def test_the_headline_of_an_ablation_names_what_differs(gaps: dict[str, tuple[fl
     assert headline(one).startswith(f"ndcg@10 minus that of the base{said}")
 
 
+def test_the_headline_leaves_out_a_variant_of_which_seeds_disagree() -> None:
+    def variant(each: tuple[float, float], gap: dict[str, float] | None) -> dict[str, Any]:
+        seeds = {str(seed): {"ndcg@10": value} for seed, value in enumerate(each)}
+        difference = gap and {"ndcg@10": gap}
+        return {"seeds": seeds, "epochs": {}, "metrics": {}, "changes": (), "difference": difference}
+
+    gap = told(0.02, 0.01, 0.03)  # as pages of before had it, over users alone
+    variants = {"base": variant((0.1, 0.1), None), "b": variant((0.09, 0.15), gap), "c": variant((0.11, 0.13), gap)}
+    one = Ablation.model_validate({"users": 9, "k": 10, "variants": variants})
+    assert headline(one).endswith(": c +0.0200 [+0.0100, +0.0300]; 1 cannot be told from it, or not in each seed.")
+
+
 def told(mean: float, low: float, high: float) -> dict[str, float]:
     """An estimate as it is written."""
     return {"mean": mean, "low": low, "high": high}
