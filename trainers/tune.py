@@ -10,6 +10,7 @@ from pydantic import Field
 from rec_export.config import Config
 from rec_export.data.source import Source
 from rec_export.errors import EnvironmentMissingError, TrainingError, UsageError
+from rec_export.files import locked
 from rec_export.metrics import LOWER_IS_BETTER
 from rec_export.models import spec_of
 from rec_export.progress import track
@@ -22,6 +23,7 @@ from trainers.tracking import Tracker, settings_of, tracked
 
 try:
     import optuna
+    from optuna.trial import TrialState as State
 except ModuleNotFoundError as error:
     raise EnvironmentMissingError(
         "tune needs the package optuna, which is not here; install it with `pip install optuna`"
@@ -91,7 +93,7 @@ class TrialTold(Record):
     """One trial as a person reads it. The value of one that was not complete is that of its last epoch."""
 
     number: int
-    state: str  # complete, pruned, failed, or running where it was cut off
+    state: str  # complete, pruned, failed, or cut off where its process was stopped
     value: float | None
     epochs: int
     seconds: float | None
@@ -135,21 +137,25 @@ def run(job: TuneJob) -> Tuned:
         "config": config.model_dump(mode="json", exclude={"tracking"}),
         "search": [c.model_dump(mode="json") for c in choices],
     }
-    with tracked(config.tracking, job.out.name, "tune") as tracker:
+    job.out.mkdir(parents=True, exist_ok=True)
+    with locked(job.out / ".lock"), tracked(config.tracking, job.out.name, "tune") as tracker:
         study = study_of(job, config, facts)
         tracker.parameters(settings_of(config) | {"search": facts["search"]})
 
         def objective(trial: optuna.Trial) -> float:
             mine = tuple(choice.suggest(trial) for choice in choices) if base_of(study) else ()
             trial.set_user_attr("changes", mine)
-            with tracker.within(f"trial {trial.number}", "tune") as inner:
-                value = tried(Config.load(job.config, (*changes, *mine)), source, trial, inner)
+            try:
+                with tracker.within(f"trial {trial.number}", "tune") as inner:
+                    value = tried(Config.load(job.config, (*changes, *mine)), source, trial, inner)
+            except TrainingError as error:
+                trial.set_user_attr("fault", str(error))
+                raise
             if value is None:
                 raise optuna.TrialPruned
             return value
 
-        done = sum(trial.state.is_finished() for trial in study.trials)
-        left = max(0, job.trials - done)
+        left = max(0, job.trials - sum(state_of(trial) != "cut off" for trial in study.trials))
         for _ in track(range(left), left, "trials", logged=False):
             study.optimize(objective, n_trials=1, catch=(TrainingError,))
         tuned = told(job, study, config)
@@ -180,8 +186,7 @@ def slip(path: Path, changes: tuple[str, ...]) -> str | None:
 
 
 def study_of(job: TuneJob, config: Config, facts: dict[str, Any]) -> "optuna.Study":
-    """The study in job.out, begun or gone on with. Raises UsageError where it is another search's."""
-    job.out.mkdir(parents=True, exist_ok=True)
+    """The study in job.out, which is locked; begun or gone on with. Raises UsageError where it is another search's."""
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     study = optuna.create_study(
         storage=f"sqlite:///{(job.out / 'study.db').resolve()}",
@@ -196,12 +201,14 @@ def study_of(job: TuneJob, config: Config, facts: dict[str, Any]) -> "optuna.Stu
         raise UsageError(f"{job.out} holds a search on other data or with other settings; name a new --out")
     for name, fact in facts.items():
         study.set_user_attr(name, fact)
+    for trial in study.get_trials(states=[State.RUNNING]):  # of a process that was killed
+        study.tell(trial.number, state=State.FAIL)
     return study
 
 
 def base_of(study: "optuna.Study") -> "optuna.trial.FrozenTrial | None":
     """The trial of the configuration as it is, if it has been made."""
-    complete = study.get_trials(states=[optuna.trial.TrialState.COMPLETE])
+    complete = study.get_trials(states=[State.COMPLETE])
     return next((trial for trial in complete if not trial.user_attrs.get("changes", [""])), None)
 
 
@@ -257,9 +264,16 @@ def told(job: TuneJob, study: "optuna.Study", config: Config) -> Tuned:
         first=float(base.value or 0.0),
         best=study.best_value,
         changes=changes,
-        trials=sum(state in (optuna.trial.TrialState.COMPLETE, optuna.trial.TrialState.PRUNED) for state in states),
-        pruned=states.count(optuna.trial.TrialState.PRUNED),
+        trials=sum(state in (State.COMPLETE, State.PRUNED) for state in states),
+        pruned=states.count(State.PRUNED),
     )
+
+
+def state_of(trial: "optuna.trial.FrozenTrial") -> str:
+    """How a trial ended: complete, pruned, failed, or cut off where its process was stopped, so that it counts not."""
+    if trial.state == State.FAIL:
+        return "failed" if "fault" in trial.user_attrs else "cut off"
+    return trial.state.name.lower()
 
 
 def trial_told(trial: "optuna.trial.FrozenTrial") -> TrialTold:
@@ -268,8 +282,8 @@ def trial_told(trial: "optuna.trial.FrozenTrial") -> TrialTold:
     last = trial.intermediate_values[epochs[-1]] if epochs else None
     return TrialTold(
         number=trial.number,
-        state={"FAIL": "failed"}.get(trial.state.name, trial.state.name.lower()),
-        value=trial.value if trial.state == optuna.trial.TrialState.COMPLETE else last,
+        state=state_of(trial),
+        value=trial.value if trial.state == State.COMPLETE else last,
         epochs=len(epochs),
         seconds=None if trial.duration is None else round(trial.duration.total_seconds(), 1),
         changes=tuple(trial.user_attrs.get("changes", ())),

@@ -33,7 +33,7 @@ def test_every_input_and_every_file_is_in_it(exported: Path) -> None:
     assert ["sha256 of the weights", f"`{manifest.checkpoint}`"] in rows(card, "Model")
 
 
-def test_what_counts_of_the_date_is_told(exported: Path) -> None:
+def test_what_counts_of_the_date_is_told(exported: Path, pristine: Make) -> None:
     manifest = Bundle.read(exported).manifest
     blueprint = manifest.blueprint.model_copy(update={"clock": Clock()})
     timed = dict(data_rows(manifest, {}, 1))
@@ -42,6 +42,8 @@ def test_what_counts_of_the_date_is_told(exported: Path) -> None:
     assert (timed[date], timeless[date]) == ("count", "are 0, as time told nothing")
     nobody = "the list of somebody of whom nothing is told"
     assert (timed[nobody], timeless[nobody][:13]) == ("is what newcomers like", "means nothing")
+    rows_alone = Bundle.read(pristine("pmf")).manifest.model_copy(update={"blueprint": manifest.blueprint})
+    assert dict(data_rows(rows_alone, {}, 1))[nobody].startswith("means nothing")  # an embedding tells nothing of it
 
 
 def test_of_every_input_but_vectors_it_says_what_becomes_of_what_is_not_known(pristine: Make) -> None:

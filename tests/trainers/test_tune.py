@@ -3,10 +3,12 @@
 import json
 from pathlib import Path
 
+import optuna
 import pytest
 import yaml
 
 from rec_export.errors import UsageError
+from rec_export.files import locked
 from tests.conftest import command, done
 from trainers.tune import Choice
 
@@ -42,6 +44,19 @@ def test_the_best_settings_are_written_and_the_search_goes_on(shop: Path, tmp_pa
         assert best[section][name] == pytest.approx(yaml.safe_load(value))
     assert best["training"]["refit"] is True  # as the configuration has it, not as the trials
     done("train", tmp_path / "tuned" / "best.yaml", "--out", tmp_path / "checkpoint")
+
+
+@pytest.mark.slow
+def test_a_trial_that_was_cut_off_is_told_as_such_and_does_not_count(shop: Path, tmp_path: Path) -> None:
+    done(*words(shop, tmp_path / "tuned", 1))
+    study = optuna.load_study(study_name="tune", storage=f"sqlite:///{tmp_path / 'tuned' / 'study.db'}")
+    study.ask()  # and its process is killed
+    with locked(tmp_path / "tuned" / ".lock"):  # or goes on
+        code, _, err = command("-q", *words(shop, tmp_path / "tuned", 2))
+        assert (code, "another run is at work in" in err) == (75, True)
+    assert json.loads(done(*words(shop, tmp_path / "tuned", 2)))["trials"] == 2
+    search = json.loads((tmp_path / "tuned" / "search.json").read_text())
+    assert [trial["state"] for trial in search["trials"]] == ["complete", "cut off", "complete"]
 
 
 @pytest.mark.slow

@@ -11,8 +11,8 @@ from rec_export.report.views import Search, SearchTrial
 from rec_export.words import counted
 
 ENDED = {
-    "complete": "as it should", "pruned": "early, as it lagged behind", "failed": "by an error or an interrupt",
-    "running": "cut off",
+    "complete": "as it should", "pruned": "early, as it lagged behind", "failed": "by an error",
+    "cut off": "as its process was stopped",
 }  # fmt: skip
 
 
