@@ -150,8 +150,7 @@ class Explanation(NamedTuple):
         """Items of a ranking with the terms of their scores."""
         rows, score = ranking.item_row[places], ranking.score[places]
         if served:
-            trend = torch.from_numpy(self.today.world.trend())
-            item_vec = self.scorer.item_vectors(trend)[torch.from_numpy(self.scorer.place[rows])].double().cpu().numpy()
+            item_vec = self.scorer.item_vec[torch.from_numpy(self.scorer.place[rows])].double().cpu().numpy()
             user_vec = self.scorer.user_vectors(self.user)[0].double().cpu().numpy()
             taken = self.penalty(rows)
             whole = score if taken is None else score + taken

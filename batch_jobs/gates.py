@@ -112,7 +112,8 @@ class Gatekeeper:
     def compared(self, candidate: Candidate, before: RunManifest | None) -> Iterator[Verdict]:
         """Gates beside the night before."""
         if before is None or before.audit is None:
-            yield from (skipped(name, "no date was published before") for name in COMPARED)
+            why = "no date was published before" if before is None else f"{before.run_date} was not audited"
+            yield from (skipped(name, why) for name in COMPARED)
             return
         gates, run = self.gates, candidate.manifest
         assert run.audit is not None

@@ -139,10 +139,12 @@ def sunk(job: NightlyJob) -> SinkError | None:
     try:
         mirror(folder_of(job), job.section.delta, anywhere=job.section.allow_world_writable)
     except RecExportError as error:
-        return SinkError(
-            f"run_date={job.run_date} is live, but its Delta table is not in line: {error}", error.exit_code
-        )
-    return None
+        why, code = str(error), error.exit_code
+    except (SystemExit, KeyboardInterrupt) as error:
+        why, code = f"{ended_by(error)}; the same command does the rest", signal_code(error)
+    else:
+        return None
+    return SinkError(f"run_date={job.run_date} is live, but its Delta table is not in line: {why}", code)
 
 
 def warn_of_gates_not_asked(judge: Gatekeeper, run: RunManifest) -> None:
@@ -242,8 +244,8 @@ def failed(error: BaseException, job: NightlyJob, clock: Clock) -> Report:
     if isinstance(error, RecExportError):
         code, sentence = error.exit_code, str(error)
     elif isinstance(error, SystemExit | KeyboardInterrupt):
-        code = error.code if isinstance(error, SystemExit) and isinstance(error.code, int) else 128 + SIGINT
-        sentence = f"ended by signal {code - 128}; the same command goes on from what is finished"
+        code = signal_code(error)
+        sentence = f"{ended_by(error)}; the same command goes on from what is finished"
     return Report(
         outcome="failed",
         exit_code=code,
@@ -252,6 +254,16 @@ def failed(error: BaseException, job: NightlyJob, clock: Clock) -> Report:
         started_at=clock.started.isoformat(timespec="seconds"),
         seconds=clock.seconds(),
     )
+
+
+def signal_code(error: BaseException) -> int:
+    """The exit code of a process that a signal ended: 128 and its number."""
+    return error.code if isinstance(error, SystemExit) and isinstance(error.code, int) else 128 + SIGINT
+
+
+def ended_by(error: BaseException) -> str:
+    """By which signal a process was ended."""
+    return f"ended by signal {signal_code(error) - 128}"
 
 
 def refuse_slips(job: NightlyJob) -> None:

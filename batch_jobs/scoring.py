@@ -140,6 +140,7 @@ def described(task: Task, clock: Clock) -> RunManifest:
         rules=task.ruling.told,
         log_rows=len(today.world.timeline.seen_item),
         left_out=today.left_out,
+        bad_rows="bad_rows" in plan.facts,
         whom=str(plan.facts["whom"]),
         k=plan.how.k,
         seen=plan.how.seen,

@@ -91,7 +91,7 @@ class GateError(RecExportError):
 class SinkError(RecExportError):
     """A run is live, but what is derived from it could not be brought in line, for a reason with its own exit code."""
 
-    def __init__(self, sentence: str, exit_code: int) -> None:
+    def __init__(self, sentence: str, exit_code: int = 70) -> None:  # a default, as pickle gives the sentence alone
         super().__init__(sentence)
         self.exit_code = exit_code
 

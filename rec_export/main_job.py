@@ -18,7 +18,7 @@ from rec_export.data.guess import Given, guess_data
 from rec_export.data.source import Source
 from rec_export.device import device_of
 from rec_export.errors import OutputExistsError
-from rec_export.files import new_directory
+from rec_export.files import new_directory, refuse_busy
 from rec_export.first_look import first_look, past
 from rec_export.lists import show_lists
 from rec_export.models import spec_of
@@ -108,17 +108,30 @@ def guessed(job: MainJob) -> Config:
 
 def is_begun(out: Path, facts: dict[str, object]) -> bool:
     """Whether the same job was begun before in the output directory. Raises OutputExistsError when it holds another."""
-    mark = out / MARK
-    if mark.exists() and mark.read_text(encoding="utf-8") == json.dumps(facts, indent=2):
+    from trainers.journal import lock_of
+
+    told = (out / MARK).read_text(encoding="utf-8") if out.exists() else None
+    if told == json.dumps(facts, indent=2):
         return True
-    if mark.exists() and {path.name for path in out.iterdir()} <= {MARK, "config.yaml", ".checkpoint.training"}:
+    if told is not None and holds_no_work(out, told):
+        refuse_busy(lock_of(Steps.below(out).checkpoint))
         shutil.rmtree(out)  # another job was begun, but no step of it was done
         return False
-    if out.exists():
+    if told is not None:
         raise OutputExistsError(
             f"{out} holds a run on other files or with other settings; name a new directory or remove it first"
         )
     return False
+
+
+def holds_no_work(out: Path, told: str) -> bool:
+    """Whether a job that was begun, as its mark tells, has left no step that is done and no change of a person."""
+    if not {path.name for path in out.iterdir()} <= {MARK, "config.yaml", ".checkpoint.training"}:
+        return False
+    try:
+        return (out / "config.yaml").read_text(encoding="utf-8") == json.loads(told)["config"]
+    except (OSError, ValueError, LookupError):
+        return False
 
 
 def begin(out: Path, facts: dict[str, object], config: Config) -> None:

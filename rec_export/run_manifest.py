@@ -111,6 +111,7 @@ class RunManifest(Record):
     inputs: dict[str, str]  # sha256 of the files that were read
     log_rows: int = 0  # up to the end of the run's date
     left_out: dict[str, int] = Field(default_factory=dict)  # other rows of the log, by what is wrong with them
+    bad_rows: bool = False  # whether they were treated otherwise than in training
     unknown_items: float | None = None  # share of them whose item the model was not trained on
     unknown_users: float | None = None  # share of them whose user the model was not trained on
     whom: str = "listed"
@@ -137,6 +138,7 @@ class RunManifest(Record):
             "bundle": self.bundle,
         }
         facts |= {"approximate": 1} if self.approximate else {}
+        facts |= {"bad_rows": 1} if self.bad_rows else {}
         return {**facts, **decided(self.rules.declared if self.rules else {}), **self.inputs}
 
     @property

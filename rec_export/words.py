@@ -19,9 +19,8 @@ def model_called(name: str) -> str:
 
 
 def other(names: Iterable[str]) -> str:
-    """`another k`, `other k, rules`."""
-    several = tuple(names)
-    return f"{'another' if len(several) == 1 else 'other'} {', '.join(several)}"
+    """`different k, rules`, whether the words are of one thing or of several."""
+    return f"different {', '.join(names)}"
 
 
 def listed(names: Iterable[str]) -> str:

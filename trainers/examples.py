@@ -102,7 +102,8 @@ class Snapshots(Examples):
         self.timeline, self.length, self.value = timeline, length, value
         self.moments = [timeline.as_of(date, clock) for date in dates]
         self.worth = [1.0 if recency is None else 0.5 ** ((dates[0] - date) / DAY / recency) for date in dates]
-        self.until = [timeline.before(date + horizon) for date in dates]
+        ends = [timeline.before(date + horizon) for date in dates[:2]]
+        self.until = (ends + [world.stop for world in self.moments])[: len(dates)]  # two steps are one horizon
         rng = np.random.default_rng(0)
         self.user = [self.active(world, until, rng) for world, until in zip(self.moments, self.until, strict=True)]
 
@@ -182,6 +183,7 @@ class Bags(Examples):
         world = self.moments[0]
         liked = ragged(self.timeline.start[user], self.timeline.start[user + 1])
         hidden = rng.random(len(liked.place)) >= SHOWN_BAG
+        hidden[0] |= not hidden.any()  # a batch must name something
         history, size = world.history(user, self.length)
         first = liked.start[1:] - size
         newest = ragged(first, liked.start[1:])  # what the history holds of each user

@@ -15,7 +15,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from rec_export.errors import DataError, ModelError, StorageError, TrainingError, UsageError
-from rec_export.files import locked, new_directory, refuse_busy
+from rec_export.files import locked, new_directory, storage_errors, write_whole
 
 log = logging.getLogger("rec_export")
 SHARE = 0.05  # of the time that may be spent on saving
@@ -50,7 +50,10 @@ class Journal:
 
     @classmethod
     def open(cls, out: Path, facts: dict[str, Any], resume: bool) -> Self:
-        """Go on with what lies there, or begin anew. Raises UsageError where it is another training's."""
+        """Go on with what lies there, or begin anew. Raises UsageError where it is another training's.
+
+        The caller holds the lock in the folder.
+        """
         journal = cls(out, facts)
         there = journal.folder / FACTS
         if resume and there.is_file():
@@ -59,11 +62,13 @@ class Journal:
                     f"{journal.folder} is a training on other data or with other settings; train without --resume"
                 )
             return journal
-        if journal.folder.exists():
+        if there.is_file():
             log.info("an unfinished training of %s is thrown away; --resume would have gone on with it", out)
-        journal.remove()
-        with journal.made(journal.folder) as folder:
-            (folder / FACTS).write_text(journal.facts, encoding="utf-8")
+        with storage_errors(out):
+            for phase in journal.folder.iterdir():
+                if phase.is_dir():
+                    shutil.rmtree(phase)
+            write_whole(there, journal.facts)
         return journal
 
     def due(self, last: bool) -> bool:
@@ -122,9 +127,10 @@ def kept(out: Path, facts: dict[str, Any], resume: bool) -> Iterator[Journal]:
 
     Raises BusyError where another process trains what is to lie there.
     """
-    refuse_busy(lock_of(out))  # before its journal is taken for one that was left behind
-    journal = Journal.open(out, facts, resume)
+    with storage_errors(out):
+        folder_of(out).mkdir(parents=True, exist_ok=True)
     with locked(lock_of(out)):
+        journal = Journal.open(out, facts, resume)
         try:
             yield journal
         except Exception as error:

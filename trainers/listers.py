@@ -8,9 +8,12 @@ import torch
 from torch import Tensor
 
 from rec_export.data.columns import Int64
+from rec_export.data.vocab import UNKNOWN
 from rec_export.scorer import Scorer
+from rec_export.sets import distinct
 from rec_export.topk import Ranker
 from rec_export.towers import DotHead
+from trainers.unmet import unmet
 
 
 @final
@@ -30,13 +33,11 @@ def listers(scorer: Scorer) -> dict[str, Lister]:
 
 def by_model(scorer: Scorer) -> Lister:
     """What `score` publishes."""
-    trend = torch.from_numpy(scorer.world.trend())
-    item_vec = scorer.item_vectors(trend)
-    popular = trend[:, scorer.model.blueprint.recent]
+    popular = torch.from_numpy(scorer.world.trend())[:, scorer.model.blueprint.recent]
 
     def scores(user: Int64) -> Tensor:
         with torch.inference_mode():
-            score = scorer.model.head(scorer.user_vectors(user), item_vec).cpu()
+            score = scorer.model.head(scorer.user_vectors(user), scorer.item_vec).cpu()
             return torch.where(torch.from_numpy(scorer.serves(user)).unsqueeze(1), score, popular)
 
     return Lister(lambda user, k: scorer.best(user, k, keep_seen=False).top.item_row, scores)
@@ -57,9 +58,12 @@ def at_random(scorer: Scorer) -> Lister:
     rng = np.random.default_rng(0)
 
     def lists(user: Int64, k: int) -> Int64:
-        key = torch.from_numpy(rng.random((len(user), len(scorer.items))).astype(np.float32))
-        seen = scorer.seen(user, False)
-        key[np.repeat(np.arange(len(user)), np.diff(seen.start)), seen.item_row] = -1
-        return torch.topk(key, min(k, key.shape[1])).indices.numpy()
+        found = np.full((len(user), k), UNKNOWN)
+        seen, items = scorer.seen(user, False), len(scorer.items)
+        for mine, first, stop in zip(found, seen.start, seen.start[1:], strict=False):
+            met = distinct(seen.item_row[first:stop])
+            left = min(k, items - len(met))
+            mine[:left] = unmet(met, rng.choice(items - len(met), left, replace=False))
+        return found
 
     return Lister(lists)

@@ -8,11 +8,16 @@ import numpy as np
 import torch
 
 from rec_export.data.columns import Int64
+from rec_export.data.vocab import UNKNOWN
+from rec_export.errors import UsageError
 from rec_export.held_out import HeldOut
 from rec_export.metrics import Float64
 from rec_export.progress import track
 from rec_export.scorer import Scorer, chunks
+from rec_export.sets import distinct
+from rec_export.topk import Seen
 from trainers.listers import Lister
+from trainers.unmet import unmet
 
 USERS_AT_ONCE = 64
 
@@ -23,7 +28,7 @@ def sampled_metrics(
     """HR@k and NDCG@k over held-out pairs, each among `negatives` items that its user has neither met nor liked later.
 
     The drawn items are the same for every lister, and so is the luck among equal scores. Held-out items that are not in
-    the catalogue rank last.
+    the catalogue rank last; those of a user of whom nothing can be drawn are left out.
     """
     rng = np.random.default_rng(0)
     ranks = []
@@ -35,8 +40,12 @@ def sampled_metrics(
         first, stop = np.searchsorted(held_out.targets.user, [part[0], part[-1] + 1])
         owner, target = held_out.targets.user[first:stop] - part[0], held_out.targets.item_row[first:stop]
         drawn = drawn_items(scorer, held_out, part, owner, target, negatives, rng)
+        able = drawn[:, 0] != UNKNOWN
+        owner, target, drawn = owner[able], target[able], drawn[able]
         ranks.append(ranks_among(scores, owner, target, drawn, rng.random(len(owner))))
     rank = np.concatenate(ranks)
+    if len(rank) == 0:
+        raise UsageError("--negatives: every judged user has met or liked every item, so none can be drawn")
     gain = {k: rank <= k for k in ks}
     return {f"hr@{k}": round(float(gain[k].mean()), 5) for k in ks} | {
         f"ndcg@{k}": round(float((gain[k] / np.log2(rank + 1)).mean()), 5) for k in ks
@@ -54,18 +63,18 @@ def drawn_items(
 ) -> Int64:
     """Uniform draws for each pair of users `part` from what the user has not met or liked, int64 [pairs, negatives].
 
-    They are drawn with replacement.
+    They are drawn with replacement; UNKNOWN where nothing is left to be drawn.
     """
     items = held_out.timeline.items
-    taken = np.zeros((len(part), items), bool)
-    seen = scorer.seen(held_out.user[part], False)
-    taken[np.repeat(np.arange(len(part)), np.diff(seen.start)), seen.item_row] = True
-    inside = target < items
-    taken[owner[inside], target[inside]] = True
-    free = np.argsort(taken, axis=1, kind="stable")  # the items that may be drawn come first
-    count = items - taken.sum(1)
-    place = (rng.random((len(owner), negatives)) * count[owner][:, None]).astype(np.int64)
-    return free[owner[:, None], place]
+    seen, inside = scorer.seen(held_out.user[part], False), target < items
+    taken = seen.plus(Seen.of(owner[inside], target[inside], len(part)))
+    luck = rng.random((len(owner), negatives))
+    drawn = np.full(luck.shape, UNKNOWN)
+    for pair, whose in enumerate(owner):
+        met = distinct(taken.item_row[taken.start[whose] : taken.start[whose + 1]])
+        if len(met) < items:
+            drawn[pair] = unmet(met, (luck[pair] * (items - len(met))).astype(np.int64))
+    return drawn
 
 
 def ranks_among(scores: torch.Tensor, owner: Int64, target: Int64, drawn: Int64, luck: Float64) -> Int64:

@@ -28,7 +28,7 @@ ZONE = r"(Z|[+-]\d\d(:?\d\d)?)"
 class TooManyBrokenError(DataError):
     """Most rows of a log cannot be read, for so many reasons."""
 
-    def __init__(self, sentence: str, kinds: int) -> None:
+    def __init__(self, sentence: str, kinds: int = 0) -> None:  # a default, as pickle gives the sentence alone
         super().__init__(sentence)
         self.kinds = kinds
 

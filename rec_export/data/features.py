@@ -165,7 +165,7 @@ def measured(values: Float32, column: str) -> Dense:
 
 
 def frequent(values: pa.Array) -> tuple[str, ...]:
-    """The values that stand in at least RARE rows, sorted."""
+    """The values that occur at least RARE times, sorted."""
     counts = pc.value_counts(values.drop_null())
     return tuple(sorted(counts.filter(pc.greater_equal(counts.field("counts"), RARE)).field("values").to_pylist()))
 

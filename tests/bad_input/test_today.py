@@ -54,7 +54,7 @@ def test_a_live_run_from_other_inputs_is_left_alone(scored: Path, exported: Path
     live = next(path.stem[-12:] for path in scored.rglob("*.parquet"))
     assert (code, err) == (
         73,
-        f"Error: {scored}/run_date=2026-10-31 already holds the run {live}, made with another k;"
+        f"Error: {scored}/run_date=2026-10-31 already holds the run {live}, made with different k;"
         " put this one in its place with --replace, or choose another date or read root\n",
     )
     assert contents(scored.parent) == before

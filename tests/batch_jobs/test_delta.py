@@ -94,16 +94,37 @@ def test_a_date_that_is_replaced_or_taken_back_is_so_in_the_table_too(place: Pat
 def test_a_night_that_was_killed_before_its_table_is_completed_by_the_next(
     place: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    class Killed(BaseException):
+        """As `kill -9`, which no code catches."""
+
     def killed(*anything: object) -> None:
-        raise SystemExit(137)
+        raise Killed
 
     with monkeypatch.context() as patched:
         patched.setattr(delta, "commit", killed)
-        with pytest.raises(SystemExit):
+        with pytest.raises(Killed):
             night(place, LAST)
     assert Recs.at(place / "recs").dates() == [LAST]
     assert table(place).empty
     night(place, NEXT)
+    assert same(place)
+
+
+def test_a_night_that_is_ended_at_its_table_has_published_its_lists(
+    place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def ended(*anything: object) -> None:
+        raise SystemExit(143)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(delta, "commit", ended)
+        said = night(place, LAST, code=143).err
+    sentence = f"run_date={LAST} is live, but its Delta table is not in line: ended by signal 15"
+    report = json.loads((place / "recs.control" / "report.json").read_text())
+    assert said.startswith(f"Error: {sentence}")
+    assert (report["outcome"], report["exit_code"]) == ("published", 143)
+    assert report["sentence"].startswith(sentence)
+    night(place, LAST)
     assert same(place)
 
 

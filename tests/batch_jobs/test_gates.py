@@ -181,6 +181,12 @@ def test_the_lists_of_the_day_before_as_todays_are_warned_of(tmp_path: Path) -> 
     assert said(candidate(tmp_path, lists())) == {"overlap": "warned"}
 
 
+def test_a_night_before_that_was_not_audited_is_not_called_none(tmp_path: Path) -> None:
+    candidate(tmp_path, lists(), day="2026-11-19", audit=None)
+    verdicts = Gatekeeper(Gates())(candidate(tmp_path, lists()))
+    assert {one.reason for one in verdicts if one.gate in COMPARED} == {"2026-11-19 was not audited"}
+
+
 def test_damage_to_the_night_before_is_said_and_no_reason_to_refuse_tonight(tmp_path: Path) -> None:
     tonight = nights(tmp_path)
     before = min(tonight.recs.local("2026-11-19").iterdir())

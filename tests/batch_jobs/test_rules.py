@@ -176,8 +176,8 @@ def test_a_run_is_another_one_when_a_rule_or_its_file_changes_and_the_same_one_o
     config_file(place.folder, data={"interactions": {"path": "x"}}, rules={**rules, "deny": {"path": str(moved)}})
     again = "--interactions", place.folder / "interactions.parquet", "--items", place.folder / "items.parquet"
     words = "score", place.bundle, *again, "--out", tmp_path / "recs", "--run-date", LAST_DAY, "--k", K
-    assert "made with another rules.deny;" in command(*words, "--rules", place.folder / "config.yaml").err
-    assert "made with other rules, rules.deny;" in command(*words).err
+    assert "made with different rules.deny;" in command(*words, "--rules", place.folder / "config.yaml").err
+    assert "made with different rules, rules.deny;" in command(*words).err
     assert len({place.score(tmp_path / name, {"caps": {"brand": n}}).run_id for name, n in (("a", 2), ("b", 3))}) == 2
 
 

@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 import yaml
 
+from rec_export.files import locked
 from tests.conftest import command, contents, done, read_lists
 
 
@@ -131,6 +132,24 @@ def test_a_run_of_which_no_step_was_done_gives_way_to_another(
     monkeypatch.setattr("exporters.job.run", interrupted)  # the training tells enough
     assert command("-q", *words).code == 130
     assert (tmp_path / "out" / "checkpoint" / "weights.safetensors").exists()
+
+
+def test_a_run_that_is_at_work_or_was_changed_by_a_person_is_not_cleared_away(
+    shop: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("trainers.job.run", interrupted)
+    out = tmp_path / "out"
+    assert command("-q", *arguments(shop, out)).code == 130
+    (out / ".checkpoint.training").mkdir()
+    with locked(out / ".checkpoint.training" / "lock"):
+        before = contents(out)
+        answer = command("-q", *arguments(shop, out)[:-1], 8)
+        assert (answer.code, "another run is at work" in answer.err, contents(out)) == (75, True, before)
+    with (out / "config.yaml").open("a") as file:
+        file.write("# mine\n")
+    before = contents(out)
+    answer = command("-q", *arguments(shop, out)[:-1], 8)
+    assert (answer.code, "with other settings" in answer.err, contents(out)) == (73, True, before)
 
 
 def test_what_is_not_read_of_a_table_is_named(ran: tuple[Path, list[str]]) -> None:

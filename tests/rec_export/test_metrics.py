@@ -10,7 +10,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rec_export.metrics import NAMES, Targets, coverage, estimates, estimates_over_trainings, hits, per_user
+from rec_export.metrics import (
+    MANY,
+    NAMES,
+    Estimate,
+    Targets,
+    coverage,
+    estimates,
+    estimates_over_trainings,
+    hits,
+    per_user,
+)
 
 JUDGE = Path(__file__).parents[3] / "shared" / "tools" / "holdout.py"
 ITEMS = 12
@@ -122,6 +132,17 @@ def test_where_users_are_alike_the_interval_is_students_of_the_trainings() -> No
     found = estimates_over_trainings({"x": values}, 4000)["x"]
     half = 2.262 * np.linspace(0, 1, 10).std(ddof=1) / 10**0.5  # t of 9 degrees of freedom, Student's own table
     assert (found.low, found.high) == pytest.approx((0.5 - half, 0.5 + half), abs=1e-3)
+
+
+def test_the_interval_of_many_users_is_that_of_draws_of_users() -> None:
+    rng = np.random.default_rng(9)
+    values = {"hr": (rng.random(MANY + 1) < 0.2).astype(float), "none": np.zeros(MANY + 1)}
+    many = estimates(values, 1000)
+    few = estimates({name: value[:MANY] for name, value in values.items()}, 1000)
+    assert many["none"] == few["none"] == Estimate(mean=0.0, low=0.0, high=0.0)
+    assert (many["hr"].low, many["hr"].high) == pytest.approx((few["hr"].low, few["hr"].high), abs=2e-4)
+    half = 1.96 * (0.2 * 0.8 / MANY) ** 0.5
+    assert many["hr"].high - many["hr"].mean == pytest.approx(half, rel=0.02)
 
 
 def test_without_draws_there_is_no_interval_over_trainings_either() -> None:

@@ -8,7 +8,7 @@ from rec_export.data.columns import DAY
 from rec_export.data.log import Log
 from rec_export.world import Timeline
 from trainers import examples
-from trainers.examples import Batch, Examples, examples_of
+from trainers.examples import Batch, Examples, Snapshots, examples_of
 
 USERS, ITEMS, ROWS, HORIZON = 30, 20, 900, 5.0
 TIMED = Clock(horizon=HORIZON, half_lives=(2.0,))
@@ -91,3 +91,23 @@ def test_a_snapshot_knows_nothing_of_its_targets() -> None:
             assert set(batch.history[place].tolist()) - {-1} <= past
             assert targets == set(log.item_row[own][(log.time[own] >= date) & (log.time[own] < date + HORIZON * DAY)])
             assert not targets & past
+
+
+def test_every_batch_of_bags_has_something_to_name() -> None:
+    log = Log(
+        user_row=np.arange(4, dtype=np.int32), item_row=np.arange(4, dtype=np.int32), time=None, value=None,
+        positive=np.ones(4, bool),
+    )  # fmt: skip
+    made = examples_of(Timeline.of(log, 4, 4), Clock(), 5, recency=None, by_value=False)
+    for seed in range(20):
+        batches = list(made.batches(2, np.random.default_rng(seed)))
+        assert len(batches) == made.steps(2) == 2
+        assert all(len(batch.target) for batch in batches)
+
+
+def test_a_snapshot_names_what_was_liked_in_the_horizon_after_its_date_and_nothing_later() -> None:
+    made = examples_of(timeline(), TIMED, 5, recency=None, by_value=False)
+    assert isinstance(made, Snapshots)
+    for world, until in zip(made.moments, made.until, strict=True):
+        assert world.date is not None
+        assert np.array_equal(until, made.timeline.before(world.date + int(HORIZON * DAY)))

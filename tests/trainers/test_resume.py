@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import yaml
 
+from rec_export.errors import BusyError
 from rec_export.files import locked
 from tests.conftest import command, config_file, contents, done, write_table
 from trainers.journal import Progress, kept
@@ -148,6 +149,24 @@ def test_what_another_process_is_training_is_left_to_it(tmp_path: Path) -> None:
             assert (code, err) == (75, said)
         assert contents(tmp_path) == before
     done("train", path, "--out", tmp_path / "checkpoint", "--resume")
+
+
+def test_two_who_train_the_same_checkpoint_never_share_its_journal(tmp_path: Path) -> None:
+    with kept(tmp_path / "c", {"mine": 1}, resume=False) as journal:
+        journal.save("search", Progress([], 0, {}, {}, {}))
+        for facts in ({"mine": 1}, {"theirs": 2}):
+            with pytest.raises(BusyError), kept(tmp_path / "c", facts, resume=False):
+                pass
+        assert journal.load("search") is not None
+    assert not list(tmp_path.iterdir())
+
+
+def test_what_an_unfinished_training_left_is_thrown_away_whole(tmp_path: Path) -> None:
+    with suppress(KeyboardInterrupt), kept(tmp_path / "c", {}, resume=False) as journal:
+        journal.save("search", Progress([], 0, {}, {}, {}))
+        raise KeyboardInterrupt
+    with kept(tmp_path / "c", {}, resume=False) as journal:
+        assert journal.load("search") is None
 
 
 @pytest.mark.parametrize(("resume", "how"), [(False, "the same command with --resume"), (True, "the same command")])

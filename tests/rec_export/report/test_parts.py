@@ -34,8 +34,8 @@ def test_the_headline_of_an_ablation_names_what_differs(gaps: dict[str, tuple[fl
 def test_the_headline_leaves_out_a_variant_of_which_seeds_disagree() -> None:
     def variant(each: tuple[float, float], gap: dict[str, float] | None) -> dict[str, Any]:
         seeds = {str(seed): {"ndcg@10": value} for seed, value in enumerate(each)}
-        difference = gap and {"ndcg@10": gap}
-        return {"seeds": seeds, "epochs": {}, "metrics": {}, "changes": (), "difference": difference}
+        gaps = None if gap is None else {"ndcg@10": gap}
+        return {"seeds": seeds, "epochs": {}, "metrics": {}, "changes": (), "difference": gaps}
 
     gap = told(0.02, 0.01, 0.03)  # as pages of before had it, over users alone
     variants = {"base": variant((0.1, 0.1), None), "b": variant((0.09, 0.15), gap), "c": variant((0.11, 0.13), gap)}
