@@ -251,6 +251,7 @@ def nightly(
     with starting(1800):
         from batch_jobs.night import NightlyJob, run
         from batch_jobs.night import share as make_share
+        from batch_jobs.report import shortfall
         from rec_export.config import Config
 
     share = share_of(shard_index, shard_count)
@@ -270,3 +271,5 @@ def nightly(
         click.echo(report.line())
         if report.rules is not None and report.outcome == "published":
             click.echo(f"rules: {report.rules}")
+        if report.approximate is not None:
+            click.echo(shortfall(report.approximate))

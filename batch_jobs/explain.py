@@ -8,7 +8,7 @@ import pyarrow as pa
 import torch
 
 from batch_jobs.explained import Explained
-from batch_jobs.explanation import Explanation, meant
+from batch_jobs.explanation import Explanation, crowded_by, meant
 from batch_jobs.job import ExplainJob, ScoreJob
 from batch_jobs.kept_out import kept_out
 from batch_jobs.rules import ruled
@@ -61,7 +61,8 @@ def explained(
     passed()
     out = kept_out(today, user, score_job, data, how, policy)
     later = liked_later(score_job.log(data.interactions), score_job.run_date, today, user) if today.goes_on else []
-    return Explanation(bundle, how, today, user, everything, out).told(job, subject, scorers, later)
+    crowded = crowded_by(score_job.rules)
+    return Explanation(bundle, how, today, user, everything, out, crowded).told(job, subject, scorers, later)
 
 
 def user_row(job: ExplainJob, today: Today) -> Int64:

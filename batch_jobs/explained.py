@@ -137,7 +137,7 @@ class Explained(Record):
 
     def history_table(self) -> Table:
         """What the user liked."""
-        table = bare(f"liked {self.liked:,} items, met {self.met:,}; the newest:")
+        table = bare(f"liked {self.liked:,} items, met {self.met:,}; the newest by their first time:")
         titled = any(one.title for one in self.history)
         for name in ("when", "item", "title") if titled else ("when", "item"):
             table.add_column(name)

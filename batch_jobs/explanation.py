@@ -19,6 +19,7 @@ from rec_export.data.columns import Int64
 from rec_export.data.vocab import UNKNOWN, Vocab
 from rec_export.inputs import user_inputs
 from rec_export.metrics import Float64
+from rec_export.rules import Rules
 from rec_export.run_manifest import SOURCES
 from rec_export.runtime import Engine
 from rec_export.scorer import Scorer
@@ -27,7 +28,6 @@ from rec_export.towers import DotHead
 
 HISTORY = 10  # items that are shown
 HIDDEN = 5  # items that would stand in the list, but for a rule
-CROWDED = "a cap or the re-rank for diversity gave its place to another item"
 ASKED = "asked for"
 
 
@@ -61,6 +61,13 @@ def scores(scorer: Scorer, user: Int64, rows: Int64) -> Float64:
     return found
 
 
+def crowded_by(rules: Rules) -> str:
+    """The rules that look at a whole list, one of which takes an item's place in it."""
+    caps = " or ".join(f"{most} of one `{column}`" for column, most in rules.caps.items())
+    full = [f"the list holds {caps} already, all better"] if caps else []
+    return ", or ".join([*full, *(["diversity gave its place to another item"] if rules.diversity else [])])
+
+
 def meant(vocab: Vocab, name: str) -> str:
     """`; did you mean 'x'?` where an id is near; otherwise nothing."""
     near = vocab.near(name)
@@ -76,6 +83,7 @@ class Explanation(NamedTuple):
     user: Int64  # [1]
     scorer: Scorer  # of all items, whatever the rules leave out
     out: dict[int, str]  # why an item row cannot stand in the list
+    crowded: str  # why another one, that could, does not
 
     def told(
         self, job: ExplainJob, subject: Subject, scorers: dict[Engine, Scorer], later: list[str | int]
@@ -199,7 +207,7 @@ class Explanation(NamedTuple):
         """The best items that would stand in the list before a place, but were met or are kept out by a rule."""
         out = sorted({*range(last)} - {*places})[:HIDDEN]
         return tuple(
-            Hidden(item=one.item, title=one.title, score=one.score, place=place + 1, rule=one.out or CROWDED)
+            Hidden(item=one.item, title=one.title, score=one.score, place=place + 1, rule=one.out or self.crowded)
             for place, one in zip(out, self.places(ranking, out, served), strict=True)
         )
 
@@ -215,7 +223,7 @@ class Explanation(NamedTuple):
         (told,) = self.places(ranking, [place], served)
         listed = next((one.rank for one in mine if one.item == told.item), None)
         said = "in the list" if listed else told.out and f"{told.out}, so it is left out"
-        said = said or (CROWDED if told.rank <= self.how.k else f"below the {self.how.k} of the list")
+        said = said or (self.crowded if told.rank <= self.how.k else f"below the {self.how.k} of the list")
         if not told.trained:
             said += "; the model was not trained on it, so its attributes and trend alone speak for it"
         rank = listed or (place + 1 if told.out else told.rank)

@@ -35,6 +35,8 @@ NAMES = (
     "unknown_users", "bad_rows", "log_rows", "users", "items", "first_item_growth", "sources", "overlap", "score_shift",
     "newest_event", "model_age", "recall", "own_items", "command",
 )  # fmt: skip
+ROWS = "of the log's rows"
+NAMES_IT = "; `rec-export diff` of the run that is kept names the item"
 BESIDE = ("overlap", "score_shift")  # which read the lists of the night before
 COMPARED = ("log_rows", "users", "items", "first_item_growth", "sources", "overlap", "score_shift")
 
@@ -87,18 +89,18 @@ class Gatekeeper:
         gates, audit, users = self.gates, run.audit, max(sum(run.users.values()), 1)
         assert audit is not None
         own = (0, 0) if run.rules is None else (run.rules.empty_of_own, run.rules.short_of_own)  # as a rule wants it
-        yield at_least("covered", 1 - (run.empty_lists - own[0]) / users, gates.covered)
-        yield at_most("short_lists", (run.short_lists - own[1]) / users, gates.short_lists)
+        yield at_least("covered", 1 - (run.empty_lists - own[0]) / users, gates.covered, "of users")
+        yield at_most("short_lists", (run.short_lists - own[1]) / users, gates.short_lists, "of lists")
         yield self.even(run)
-        yield at_most("flat_lists", audit.flat_lists, gates.flat_lists)
-        yield at_most("same_list", audit.same_list, gates.same_list)
-        yield at_most("first_item", audit.first_item, gates.first_item)
-        yield at_most("unknown_items", run.unknown_items or 0.0, gates.unknown_items)
-        yield at_most("unknown_users", run.unknown_users or 0.0, gates.unknown_users)
+        yield at_most("flat_lists", audit.flat_lists, gates.flat_lists, "of lists")
+        yield at_most("same_list", audit.same_list, gates.same_list, "of the model's lists")
+        yield hinted(at_most("first_item", audit.first_item, gates.first_item, "of lists"), NAMES_IT)
+        yield at_most("unknown_items", run.unknown_items or 0.0, gates.unknown_items, ROWS)
+        yield at_most("unknown_users", run.unknown_users or 0.0, gates.unknown_users, ROWS)
         left_out = sum(run.left_out.values())
-        yield at_most("bad_rows", left_out / max(run.log_rows + left_out, 1), gates.bad_rows)
+        yield at_most("bad_rows", left_out / max(run.log_rows + left_out, 1), gates.bad_rows, ROWS)
         if run.approximate is not None:
-            yield at_least("recall", run.approximate.recall, gates.recall)
+            yield at_least("recall", run.approximate.recall, gates.recall, "of the exact lists")
 
     def even(self, run: RunManifest) -> Verdict:
         """Whether one part holds many more, or fewer, rows a user than most do."""
@@ -118,12 +120,12 @@ class Gatekeeper:
         gates, run = self.gates, candidate.manifest
         assert run.audit is not None
         now, then = sum(run.users.values()), max(sum(before.users.values()), 1)
-        yield at_least("log_rows", run.log_rows / max(before.log_rows, 1), gates.log_rows)
+        yield at_least("log_rows", run.log_rows / max(before.log_rows, 1), gates.log_rows, "of the rows before")
         low, high = 1 - gates.users_lost, 1 + gates.users_gained
         yield verdict("users", now / then, f"{low:g}..{high:g} times {then:,}", low <= now / then <= high)
-        yield at_least("items", run.audit.items / max(before.audit.items, 1), gates.items_kept)
+        yield at_least("items", run.audit.items / max(before.audit.items, 1), gates.items_kept, "of the items before")
         growth = run.audit.first_item / (before.audit.first_item or 1.0)
-        yield at_most("first_item_growth", growth, gates.first_item_growth)
+        yield hinted(at_most("first_item_growth", growth, gates.first_item_growth, "times that before"), NAMES_IT)
         shares = [abs(run.users[s] / max(now, 1) - before.users[s] / then) for s in SOURCES]
         yield at_most("sources", max(shares), gates.sources, "of users in another source")
         yield from self.beside(candidate, before)
@@ -150,7 +152,7 @@ class Gatekeeper:
         if share >= self.gates.stale_overlap:
             limit = f"less than {self.gates.stale_overlap:g}: is the input of the same day?"
             return verdict("overlap", share, limit, False, hard=False)
-        return at_least("overlap", share, self.gates.overlap)
+        return at_least("overlap", share, self.gates.overlap, "of the items before")
 
     def drift(self, candidate: Candidate, before: RunManifest, then: Evidence) -> Verdict:
         """How far the model's scores have moved; a new model may have scores of its own, and is only warned of."""
@@ -161,9 +163,10 @@ class Gatekeeper:
         index = stability(then.scores, candidate.evidence.scores)
         if index is None:
             return skipped("score_shift", "no list by the model in one of both nights")
-        if index > gates.score_shift and mine["bundle"] == theirs["bundle"]:
+        same = mine["bundle"] == theirs["bundle"]
+        if index > gates.score_shift and same:
             return at_most("score_shift", index, gates.score_shift)
-        limit = f"at most {gates.score_shift_warned:g}"
+        limit = f"at most {gates.score_shift_warned:g}" + (f" (refused above {gates.score_shift:g})" if same else "")
         return verdict("score_shift", index, limit, index <= gates.score_shift_warned, hard=False)
 
     def fresh(self, run: RunManifest) -> Iterator[Verdict]:
@@ -178,7 +181,7 @@ class Gatekeeper:
                 f"; the newest row is of {run.as_of[:10]}: is the log still written? If that was the newest, give its"
                 " day as --run-date, or raise newest_event_hours"
             )
-            yield found if found.verdict == "passed" else found.model_copy(update={"limit": found.limit + why})
+            yield hinted(found, why)
         if run.model_made_at is not None:
             days = (now - datetime.fromisoformat(run.model_made_at)) / timedelta(days=1)
             limit = f"at most {self.gates.model_days:g} days"
@@ -191,7 +194,7 @@ class Gatekeeper:
             return skipped("own_items", share)
         found = at_least("own_items", share, self.gates.own_items)
         why = ", and 0.5 is chance: `verify` the bundle, and see whether items or users were mixed up"
-        return found if found.verdict == "passed" else found.model_copy(update={"limit": found.limit + why})
+        return hinted(found, why)
 
     def asked(self, folder: Path) -> Iterator[Verdict]:
         """The team's own check: its exit code decides, its output goes where ours goes."""
@@ -244,9 +247,14 @@ def last_before(recs: Published, run_date: str) -> RunManifest | None:
     return None
 
 
-def at_least(gate: str, value: float, limit: float) -> Verdict:
+def hinted(found: Verdict, why: str) -> Verdict:
+    """A verdict that says, unless it is passed, what to look at."""
+    return found if found.verdict == "passed" else found.model_copy(update={"limit": found.limit + why})
+
+
+def at_least(gate: str, value: float, limit: float, unit: str = "") -> Verdict:
     """Passed from `limit` on."""
-    return verdict(gate, value, f"at least {limit:g}", value >= limit)
+    return verdict(gate, value, f"at least {limit:g} {unit}".strip(), value >= limit)
 
 
 def at_most(gate: str, value: float, limit: float, unit: str = "") -> Verdict:

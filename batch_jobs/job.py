@@ -7,7 +7,7 @@ from typing import Literal, final
 from pydantic import Field
 
 from rec_export.bucket import place_at
-from rec_export.config import MOST_K, Scoring
+from rec_export.config import MOST_K, Scoring, SeenRule
 from rec_export.data.config import BadRows, Interactions
 from rec_export.objects import Place
 from rec_export.published import Published
@@ -29,7 +29,7 @@ class ScoreJob(Record):
     staging: Path | None = None  # where runs for a bucket are made on this machine
     run_date: date
     k: int | None = Field(default=None, ge=1, le=MOST_K)
-    seen: Literal["exclude", "keep"] | None = None
+    seen: SeenRule | None = None
     device: str | None = None
     runtime: Engine | None = None
     approximate: bool | None = None

@@ -25,7 +25,8 @@ class Report(Record):
     seconds: float
     users: dict[str, int] = Field(default_factory=dict)  # by source
     rows: int = 0
-    items: int = 0
+    items: int = 0  # that could be recommended
+    listed: int | None = None  # of these, those that are in a list
     short_lists: int = 0
     empty_lists: int = 0
     rules: str | None = None  # what business rules left out
@@ -45,6 +46,7 @@ class Report(Record):
         return cls(
             outcome=outcome, exit_code=exit_code, sentence=sentence, run_date=run.run_date, run_id=run.run_id,
             started_at=run.started_at, seconds=seconds, users=run.users, rows=run.rows, items=run.items,
+            listed=None if run.audit is None else run.audit.items,
             short_lists=run.short_lists, empty_lists=run.empty_lists, rules=in_words(run), left_out=run.left_out,
             approximate=run.approximate, resumed_parts=resumed, carried=run.carried,
             everybody_because=run.everybody_because, gates=run.gates,
@@ -73,7 +75,8 @@ class Report(Record):
         lines += [self.sentence, ""] if self.sentence else []
         if self.run_id is not None:
             users = ", ".join(f"{count:,} {source}" for source, count in self.users.items())
-            lines += [f"Run {self.run_id}: {users} users, {self.items:,} items, {self.rows:,} rows,"]
+            listed = "" if self.listed is None else f", of which {self.listed:,} are in a list"
+            lines += [f"Run {self.run_id}: {users} users, {self.rows:,} rows, {self.items:,} items{listed},"]
             lines += [f"{self.short_lists:,} short lists, {self.empty_lists:,} of them empty."]
         lines += [f"Rules: {self.rules}."] if self.rules else []
         lines += [f"Rows of the log that were left out: {told(self.left_out)}."] if self.left_out else []

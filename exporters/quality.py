@@ -67,7 +67,8 @@ def lists(checkpoint: Checkpoint, held_out: HeldOut, folder: Path, runtime: Engi
     ports = spec.user_inputs(sizes), spec.item_inputs(sizes)
     model = Model(towers[0], towers[1], checkpoint.towers.pair_head, *ports, blueprint, CPU)
     scorer = Scorer(model, held_out.catalogue, held_out.timeline.as_of(None, blueprint.clock))
-    return np.concatenate([scorer.best(user, K).top.item_row for user in chunks(held_out.user, AT_ONCE)])
+    best = (scorer.best(user, K, held_out.again) for user in chunks(held_out.user, AT_ONCE))
+    return np.concatenate([listed.top.item_row for listed in best])
 
 
 def change(exact: Float64, variant: Float64) -> Change:

@@ -24,6 +24,7 @@ MOST_K = 32_767  # a rank is an int16
 
 Loss = Literal["softmax", "bpr", "bce", "mse"]
 Target = Literal["value", "log"]
+SeenRule = Literal["exclude", "keep"]
 
 
 @final
@@ -108,7 +109,11 @@ class Scoring(Record):
     """How lists are made."""
 
     k: int = Field(default=100, ge=1, le=MOST_K)
-    seen: Literal["exclude", "keep"] = "exclude"
+    seen: SeenRule = Field(
+        default="exclude",
+        description="keep: what a user has met may be listed again; no model foresees what is bought again"
+        " (docs/limits.md)",
+    )
     device: str = "auto"
     runtime: Literal["torchscript", "onnx", "pt2", "aoti", "onnx-fp16", "onnx-int8"] = Field(
         default="torchscript", description="what runs the towers; the last two are lossy (docs/exports.md)"

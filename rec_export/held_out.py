@@ -8,9 +8,10 @@ import pandas as pd
 
 from rec_export.catalogue import Catalogue
 from rec_export.checkpoint import Checkpoint
+from rec_export.config import SeenRule
 from rec_export.data.columns import Bool, Int64
 from rec_export.data.config import DataConfig, Interactions
-from rec_export.data.log import Events, make_log, read_events, say_left_out, select
+from rec_export.data.log import Events, Log, make_log, read_events, say_left_out, select
 from rec_export.data.read import fingerprint
 from rec_export.data.source import Source
 from rec_export.data.split import Part
@@ -33,10 +34,14 @@ class HeldOut(NamedTuple):
     targets: Targets
     wanted: Vocab  # the items of the catalogue, and after them the others of the held-out rows: rows of the targets
     width: int  # which lie below it
+    habits: Log | None = None  # the known rows, where what a user has met may come again
 
     @classmethod
-    def of(cls, checkpoint: Checkpoint, known: Events, test: Events) -> Self:
-        """From the rows that are known and the ones that are held out; a pair that is known already is no target."""
+    def of(cls, checkpoint: Checkpoint, known: Events, test: Events, seen: SeenRule | None = None) -> Self:
+        """From the rows that are known and the ones that are held out.
+
+        A pair that is known already is a target where lists keep what was `seen`; None: as the checkpoint's do.
+        """
         users = checkpoint.catalogue.users.grown(known.user_id.present(), None).grown(test.user_id.present(), None)
         items = checkpoint.catalogue.items.grown(known.item_id.present(), None)
         catalogue = Catalogue(users, items)
@@ -45,16 +50,20 @@ class HeldOut(NamedTuple):
         wanted = items.vocab.plus(test.item_id.present())
         liked = make_log(select(test, test.positive), users.vocab, wanted)
         width = items.table.num_rows + len(test.item_id.ids)
-        key = without(liked.pairs(width), log.pairs(width))
+        again = (seen or checkpoint.blueprint.score.seen) == "keep"
+        key = distinct(liked.pairs(width)) if again else without(liked.pairs(width), log.pairs(width))
         user = distinct(key // width)
         if len(user) == 0:
-            raise DataError(
-                "no held-out row is a liking that is new to its user, as what the log holds is known; there is nothing"
-                " to judge by"
-            )
+            new = "" if again else " that is new to its user, as what the log holds is known"
+            raise DataError(f"no held-out row is a liking{new}; there is nothing to judge by")
         warm = np.diff(timeline.seen_start)[user] > 0
         targets = Targets(np.searchsorted(user, key // width), key % width)
-        return cls(catalogue, timeline, user, warm, targets, wanted, width)
+        return cls(catalogue, timeline, user, warm, targets, wanted, width, log if again else None)
+
+    @property
+    def again(self) -> bool:
+        """Whether what a user has met is a target like any other, and may stand in lists."""
+        return self.habits is not None
 
     def segments(self) -> dict[str, Bool]:
         """The users of each kind, bool [U]: all, warm and cold ones, and the warm ones by what they have liked."""

@@ -33,7 +33,7 @@ class Targets(NamedTuple):
 
 @final
 class Estimate(Record):
-    """A mean over users with its 95% interval (percentile bootstrap)."""
+    """A mean over users with its 95% interval (percentile bootstrap; of many users by the normal distribution)."""
 
     mean: float
     low: float

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from rec_export.metrics import Estimate, gain
 
 MUST_BEAT = {
+    "habit": "what each user has liked most often",
     "recent": "recent popularity",
     "popular": "popularity",
     "biases": "the biases of users and items",
@@ -51,5 +52,7 @@ def remedy(best: str, cut_short: bool) -> str:
     longer = "raise training.epochs, as the best epoch was the last one allowed; or " if cut_short else ""
     if best in ("biases", "constant"):
         return f"{longer}try `rec-export tune` or another model.name"
+    if best == "habit":
+        return f"{longer}publish such lists for that (docs/limits.md), and the model's for what is new"
     baseline = "train that baseline with `--set model.name=popular`"
     return f"{longer}try `rec-export tune` or another model.name, or {baseline}"

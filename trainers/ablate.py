@@ -143,6 +143,8 @@ def refuse_other_rows(job: AblateJob, configs: dict[str, Config], specs: dict[st
     for name, config in configs.items():
         if config.training.seed != base.training.seed:
             raise UsageError(f"the variant {name!r} sets training.seed, which --seeds gives to all alike")
+        if config.score.seen != base.score.seen:
+            raise UsageError(f"the variant {name!r} sets score.seen, and so what is held out; make it a configuration")
         if (config.data, config.training.loss) == (base.data, base.training.loss):
             continue
         rows = rows or known_and_held_out(read_source(base, specs[BASE]), base.data, job.test)
@@ -226,7 +228,7 @@ def judged(job: AblateJob, config: Config, out: Path, name: str) -> Trial:
         held_out = HeldOut.of(checkpoint, *rows)
         passed()
         scorer = scorer_of(checkpoint, held_out, device_of(job.device))
-    values = judge(by_model(scorer), held_out, (job.k,), name).values
+    values = judge(by_model(scorer, held_out.again), held_out, (job.k,), name).values
     if checkpoint.blueprint.inputs != {name: fingerprint(path) for name, path in config.data.paths().items()}:
         raise UsageError(f"{out} was trained on other files; name a new --out or remove it")
     users, mine = by_user(held_out, values)

@@ -84,6 +84,11 @@ def train(
     help="Another checkpoint, or lists of another system (user_id, item_id, rank), for paired differences.",
 )
 @click.option(
+    "--seen",
+    type=click.Choice(["exclude", "keep"]),
+    help="Whether what users had met counts, and may be listed, as well.  [default: score.seen]",
+)
+@click.option(
     "--negatives",
     type=click.IntRange(min=1),
     help="Rank each held-out item among so many drawn ones as well (99 in many papers).",

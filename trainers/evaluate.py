@@ -16,7 +16,7 @@ import torch
 from pydantic import Field
 
 from rec_export.checkpoint import Checkpoint
-from rec_export.config import MOST_K, Config
+from rec_export.config import MOST_K, Config, SeenRule
 from rec_export.data.columns import Int64
 from rec_export.data.config import DataConfig
 from rec_export.data.log import Events
@@ -31,6 +31,7 @@ from rec_export.record import Record
 from rec_export.scorer import Model, Scorer
 from rec_export.tracking import Tracking
 from trainers.foreign import foreign, holds_lists, refuse_informed
+from trainers.habits import by_habit, habits
 from trainers.judged import Judged, judge, shapes, user_table
 from trainers.listers import Lister, by_model, listers
 from trainers.prediction_analysis import analysed
@@ -51,6 +52,7 @@ class EvaluateJob(Record):
     k: tuple[Annotated[int, Field(ge=1, le=MOST_K)], ...] = Field(default=(5, 10, 20, 50), min_length=1)
     device: str = "auto"
     bootstrap: int = Field(default=1000, ge=0)
+    seen: SeenRule | None = None  # whether what users had met counts too; None: as the checkpoint's score.seen says
     negatives: int | None = Field(default=None, ge=1)  # of the sampled protocol; None: full ranking alone
     out: Path | None = None  # a new directory for what was found
     tracking: Tracking | None = None  # None: as the checkpoint's own configuration has it
@@ -67,13 +69,14 @@ class Segment(Record):
 
 @final
 class Evaluation(Record):
-    """By lister ("model", "against", "popular", "recent", "random") and then by segment of users."""
+    """By lister ("model", "against", "habit", "popular", "recent", "random") and then by segment of users."""
 
     model: str
     weights: str  # sha256, which tells whose evaluation it is
     against: str | None
     test: str | None = None  # the file of the held-out rows; None: the test part of the split
     test_rows: int
+    seen: SeenRule = "exclude"  # keep: what users had met is held out and listed as well
     items: int
     k: tuple[int, ...]
     results: dict[str, dict[str, Segment]]
@@ -124,16 +127,20 @@ def evaluated(job: EvaluateJob, checkpoint: Checkpoint) -> Evaluation:
     with in_parts("preparing", 3):
         known, test = known_and_test(checkpoint, job.test)
         passed()
-        held_out = HeldOut.of(checkpoint, known, test)
+        held_out = HeldOut.of(checkpoint, known, test, job.seen)
         if job.negatives is not None and job.negatives >= held_out.timeline.items:
             raise UsageError(f"--negatives {job.negatives} is no sample of {held_out.timeline.items} items; draw fewer")
         passed()
         scorer = scorer_of(checkpoint, held_out, device)
-        who = listers(scorer)
+        who = listers(scorer, held_out.again)
     other = opponent(job, checkpoint)
+    beside: dict[str, Lister] = {}
     if job.against is not None:
-        against = lists_beside(job, checkpoint, other, held_out, known, test, device)
-        who = {"model": who["model"], "against": against, **who}
+        beside["against"] = lists_beside(job, checkpoint, other, held_out, known, test, device)
+    if held_out.habits is not None:
+        own = habits(held_out.habits, len(held_out.catalogue.users.vocab), held_out.timeline.items)
+        beside["habit"] = by_habit(own, who.get("recent", who["popular"]))
+    who = {"model": who["model"], **beside, **who}
     judged = {name: judge(lister, held_out, job.k, name) for name, lister in who.items()}
     others = {name: one for name, one in judged.items() if name != "model"}
     rated = checkpoint.blueprint.rated
@@ -143,6 +150,7 @@ def evaluated(job: EvaluateJob, checkpoint: Checkpoint) -> Evaluation:
         against=None if job.against is None else str(job.against),
         test=None if job.test is None else str(job.test),
         test_rows=len(held_out.targets.user),
+        seen="keep" if held_out.again else "exclude",
         items=len(scorer.items),
         k=job.k,
         results={
@@ -182,7 +190,7 @@ def lists_beside(
     if other is None:
         refuse_informed(job.against, known, test, whole_log(checkpoint, job.test))
         return foreign(job.against, held_out, max(job.k))
-    rival = HeldOut.of(other, *known_and_test(other, job.test))
+    rival = HeldOut.of(other, *known_and_test(other, job.test), "keep" if held_out.again else "exclude")
     return rival_of(rival, held_out, scorer_of(other, rival, device))
 
 
@@ -244,7 +252,7 @@ def rival_of(rival: HeldOut, held_out: HeldOut, scorer: Scorer) -> Lister:
     users, items = held_out.catalogue.users.vocab, held_out.catalogue.items.vocab
     row = rival.catalogue.users.vocab.rows(users.ids)
     mine = items.rows(rival.catalogue.items.vocab.ids)
-    theirs = by_model(scorer)
+    theirs = by_model(scorer, held_out.again)
 
     def lists(user: Int64, k: int) -> Int64:
         best = theirs.lists(row[user], k)

@@ -24,14 +24,15 @@ class Lister(NamedTuple):
     scores: Callable[[Int64], Tensor] | None = None  # users [B] -> float32 [B, N]; None where there are no scores
 
 
-def listers(scorer: Scorer) -> dict[str, Lister]:
+def listers(scorer: Scorer, keep_seen: bool) -> dict[str, Lister]:
     """The model (with the popular items for users it knows nothing of, as `score` does), popularity and chance."""
     counts, recent = len(scorer.world.clock.half_lives), scorer.model.blueprint.recent
-    popular = {"popular": by_trend(scorer, counts), **({"recent": by_trend(scorer, recent)} if counts else {})}
-    return {"model": by_model(scorer), **popular, "random": at_random(scorer)}
+    popular = {"popular": by_trend(scorer, counts, keep_seen)}
+    popular |= {"recent": by_trend(scorer, recent, keep_seen)} if counts else {}
+    return {"model": by_model(scorer, keep_seen), **popular, "random": at_random(scorer, keep_seen)}
 
 
-def by_model(scorer: Scorer) -> Lister:
+def by_model(scorer: Scorer, keep_seen: bool) -> Lister:
     """What `score` publishes."""
     popular = torch.from_numpy(scorer.world.trend())[:, scorer.model.blueprint.recent]
 
@@ -40,26 +41,26 @@ def by_model(scorer: Scorer) -> Lister:
             score = scorer.model.head(scorer.user_vectors(user), scorer.item_vec).cpu()
             return torch.where(torch.from_numpy(scorer.serves(user)).unsqueeze(1), score, popular)
 
-    return Lister(lambda user, k: scorer.best(user, k, keep_seen=False).top.item_row, scores)
+    return Lister(lambda user, k: scorer.best(user, k, keep_seen).top.item_row, scores)
 
 
-def by_trend(scorer: Scorer, column: int) -> Lister:
+def by_trend(scorer: Scorer, column: int, keep_seen: bool) -> Lister:
     """The most popular items by a column of the trends."""
     popular = torch.from_numpy(scorer.world.trend())[:, column]
     ranker = Ranker(DotHead(), popular.unsqueeze(1), device=torch.device("cpu"))
     return Lister(
-        lambda user, k: ranker.top_k(torch.ones(len(user), 1), k, scorer.seen(user, False)).item_row,
+        lambda user, k: ranker.top_k(torch.ones(len(user), 1), k, scorer.seen(user, keep_seen)).item_row,
         lambda user: popular.repeat(len(user), 1),
     )
 
 
-def at_random(scorer: Scorer) -> Lister:
-    """Any items that a user has not met."""
+def at_random(scorer: Scorer, keep_seen: bool) -> Lister:
+    """Any items that may be recommended to a user."""
     rng = np.random.default_rng(0)
 
     def lists(user: Int64, k: int) -> Int64:
         found = np.full((len(user), k), UNKNOWN)
-        seen, items = scorer.seen(user, False), len(scorer.items)
+        seen, items = scorer.seen(user, keep_seen), len(scorer.items)
         for mine, first, stop in zip(found, seen.start, seen.start[1:], strict=False):
             met = distinct(seen.item_row[first:stop])
             left = min(k, items - len(met))

@@ -66,7 +66,7 @@ def drawn_items(
     They are drawn with replacement; UNKNOWN where nothing is left to be drawn.
     """
     items = held_out.timeline.items
-    seen, inside = scorer.seen(held_out.user[part], False), target < items
+    seen, inside = scorer.seen(held_out.user[part], held_out.again), target < items
     taken = seen.plus(Seen.of(owner[inside], target[inside], len(part)))
     luck = rng.random((len(owner), negatives))
     drawn = np.full(luck.shape, UNKNOWN)

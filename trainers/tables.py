@@ -17,6 +17,8 @@ def evaluation_lines(result: Evaluation, verbose: bool) -> Iterator[str]:
     k = 10 if 10 in result.k else result.k[0]
     metric = f"ndcg@{k}"
     yield f"{result.test_rows:,} held-out rows, full ranking of {result.items:,} items; 95% intervals over users"
+    if result.seen == "keep":
+        yield "what users had met counts as well, as lists may hold it (score.seen: keep); --seen exclude: what is new"
     yield from full(result) if verbose else table(result, "all", (k,))
     yield from ["", *(by_length if verbose else by_kind)(result, metric), "", *paired(result, metric), *sampled(result)]
     yield from rated(result, verbose)

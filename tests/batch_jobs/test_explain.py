@@ -201,6 +201,28 @@ def test_rules_are_named_item_by_item(shop: Path, exported: Path, user: str, tmp
     assert json.loads(done(*words[:4], "--rules", alone, *words[6:])) == told
 
 
+@pytest.mark.parametrize(
+    ("rules", "said"),
+    [
+        ({"caps": {"brand": 1}}, "the list holds 1 of one `brand` already, all better"),
+        (
+            {"caps": {"brand": 1, "category": 2}, "diversity": {"relevance": 0.3}},
+            "the list holds 1 of one `brand` or 2 of one `category` already, all better, or diversity gave its place to"
+            " another item",
+        ),
+    ],
+)
+def test_what_crowds_an_item_out_is_named(
+    rules: dict[str, Any], said: str, shop: Path, exported: Path, user: str, tmp_path: Path
+) -> None:
+    data = yaml.safe_load((shop / "config.yaml").read_text())["data"]
+    for one in ("interactions", "items", "users"):
+        data[one]["path"] = str(shop / data[one]["path"])
+    config = config_file(tmp_path, data=data, rules=rules)
+    told = json.loads(done("explain", exported, "--user", user, "--rules", config, "--json"))
+    assert said in {one["rule"] for one in told["hidden"]}
+
+
 def test_a_list_for_diversity_is_the_published_one_however_few_places_are_shown(
     exported: Path, shop: Path, user: str, tmp_path: Path
 ) -> None:

@@ -16,7 +16,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from batch_jobs.audit import Evidence, one_in, overlap
-from batch_jobs.gates import COMPARED, Candidate, Gatekeeper, answer, at_most
+from batch_jobs.gates import COMPARED, Candidate, Gatekeeper, answer, at_most, clause
 from batch_jobs.part_lists import BROKEN
 from batch_jobs.task import Task
 from rec_export.errors import UsageError
@@ -179,6 +179,17 @@ def test_a_part_whose_lists_are_shorter_than_those_of_most_is_warned_of(tmp_path
 def test_the_lists_of_the_day_before_as_todays_are_warned_of(tmp_path: Path) -> None:
     candidate(tmp_path, lists(), day="2026-11-19")
     assert said(candidate(tmp_path, lists())) == {"overlap": "warned"}
+
+
+def test_a_refusal_says_of_what_its_figure_is_and_where_to_look(tmp_path: Path) -> None:
+    tonight = nights(
+        tmp_path, lambda rows: rows.assign(item_id=rows.item_id.where(rows["rank"] != 1, "i7")), log_rows=500
+    )
+    verdicts = {one.gate: clause(one) for one in Gatekeeper(Gates())(tonight)}
+    assert verdicts["log_rows"] == "log_rows is 0.5, but should be at least 0.9 of the rows before"
+    assert verdicts["first_item"] == (
+        "first_item is 1, but should be at most 0.5 of lists; `rec-export diff` of the run that is kept names the item"
+    )
 
 
 def test_a_night_before_that_was_not_audited_is_not_called_none(tmp_path: Path) -> None:

@@ -53,7 +53,7 @@ def met_by(user: Int64, keep_seen: bool) -> Seen:
 def test_what_is_drawn_is_neither_met_nor_liked_and_nothing_where_nothing_is_left() -> None:
     held_out = create_autospec(HeldOut, instance=True)
     held_out.timeline, held_out.user = create_autospec(Timeline, instance=True), np.array([0, 1, 2])
-    held_out.timeline.items = 5
+    held_out.timeline.items, held_out.again = 5, False
     scorer = create_autospec(Scorer, instance=True)
     scorer.seen = met_by
     owner, target = np.array([0, 1, 2]), np.array([4, 1, 5])
@@ -65,7 +65,7 @@ def test_what_is_drawn_is_neither_met_nor_liked_and_nothing_where_nothing_is_lef
 def test_chance_lists_what_was_not_met_each_item_once() -> None:
     scorer = create_autospec(Scorer, instance=True)
     scorer.seen, scorer.items = met_by, np.arange(5)
-    lister = at_random(scorer)
+    lister = at_random(scorer, keep_seen=False)
     first = set()
     for _ in range(50):
         lists = lister.lists(np.array([0, 1, 2]), 4)

@@ -9,7 +9,8 @@ from rec_export.report.page import MOST_TOLD, Cell, Figure, Note, Section, Table
 from rec_export.report.views import Evaluation, Outcome, Served
 from rec_export.words import model_called
 
-RIVALS = ("recent", "popular")  # what a model must beat
+RIVALS = {"habit": "what each user has liked most often", "recent": "recent popularity", "popular": "popularity"}
+"""What a model must beat."""
 LENGTHS = ("<=3", "4-10", "11-30", ">30")
 SEGMENTS = ("warm", "cold", *LENGTHS)
 MARKS = "osD^v"
@@ -56,8 +57,7 @@ def headline(label: str, one: Evaluation, metric: str) -> str:
     best = rival(one, metric)
     told = ""
     if best is not None:
-        other = "recent popularity" if best == "recent" else "popularity"
-        told = f"{label} {against(one.paired[best]['all'][metric], other, metric)}"
+        told = f"{label} {against(one.paired[best]['all'][metric], RIVALS[best], metric)}"
     if one.ratings is not None and one.ratings.segments["all"].rows:
         gap = one.ratings.segments["all"].paired["biases"]["rmse"]
         how = against(gap, "the biases of users and items", "rmse")

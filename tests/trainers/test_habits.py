@@ -1,0 +1,74 @@
+"""Lists that may hold what a user has met are judged on it, beside each user's own habits."""
+
+import json
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from rec_export.data.log import Log
+from tests.conftest import command, config_file, done
+from trainers.habits import habits
+
+DAY = 86_400
+
+
+def test_habits_are_the_most_frequent_first_and_then_the_newest() -> None:
+    bought = [(0, 3), (1, 2), (0, 1), (0, 3), (0, 2), (0, 4)]
+    user, item = np.array(bought, np.int32).T
+    liked = np.array([True] * 5 + [False])
+    found = habits(Log(user, item, None, None, liked), 3, 5)
+    each = [found.item_row[a:b].tolist() for a, b in zip(found.start, found.start[1:], strict=False)]
+    assert each == [[3, 2, 1], [2], []]
+
+
+@pytest.fixture(scope="module")
+def grocer(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A checkpoint with `score.seen: keep`, of a log where everybody buys a few favourites again and again."""
+    folder = tmp_path_factory.mktemp("grocer")
+    rng = np.random.default_rng(3)
+    user = np.repeat(np.arange(120), 40)
+    favourite = rng.permuted(np.tile(np.arange(60), (120, 1)), axis=1)[:, :4]
+    again = rng.random(len(user)) < 0.8
+    item = np.where(again, favourite[user, rng.integers(0, 4, len(user))], rng.integers(0, 60, len(user)))
+    time = 1_700_000_000 + rng.integers(0, 90 * DAY, len(user))
+    log = pd.DataFrame({"user_id": user, "item_id": item, "timestamp": time})
+    log.to_parquet(folder / "interactions.parquet")
+    data = {"interactions": {"path": "interactions.parquet", "time": "timestamp"}, "split": {"by": "time"}}
+    path = config_file(folder, "config.yaml", data=data, model={"name": "pmf", "dim": 4}, score={"seen": "keep"})
+    done("train", path, "--out", folder / "checkpoint", "--set", "training.epochs=1")
+    return folder
+
+
+def test_lists_that_keep_what_was_met_are_judged_on_it_beside_habits(grocer: Path) -> None:
+    words = "evaluate", grocer / "checkpoint", "--k", 4, "--bootstrap", 100
+    kept, new = (json.loads(done(*words, *more, "--json")) for more in ((), ("--seen", "exclude")))
+    assert (kept["seen"], new["seen"]) == ("keep", "exclude")
+    assert "habit" not in new["results"]
+    log = pd.read_parquet(grocer / "interactions.parquet").sort_values("timestamp", kind="stable")
+    edge = log.timestamp.quantile(0.9, interpolation="higher")
+    known, later = log[log.timestamp < edge], log[log.timestamp >= edge].drop_duplicates(["user_id", "item_id"])
+    assert kept["test_rows"] == len(later)
+    met = pd.MultiIndex.from_frame(known[["user_id", "item_id"]])
+    assert new["test_rows"] == int((~pd.MultiIndex.from_frame(later[["user_id", "item_id"]]).isin(met)).sum())
+    recall = []
+    for user, items in later.groupby("user_id").item_id:
+        last = {item: place for place, item in enumerate(known[known.user_id == user].item_id)}
+        count = Counter(known[known.user_id == user].item_id)
+        best = sorted(count, key=lambda item: (-count[item], -last[item]))[:4]
+        recall.append(len({*best} & {*items}) / len(items))
+    assert kept["results"]["habit"]["all"]["metrics"]["recall@4"]["mean"] == pytest.approx(np.mean(recall), abs=1e-5)
+
+
+def test_a_model_that_foresees_less_than_habits_is_said_to(grocer: Path) -> None:
+    answer = command("-q", "evaluate", grocer / "checkpoint", "--k", 10, "--bootstrap", 100)
+    assert "what users had met counts as well, as lists may hold it (score.seen: keep)" in answer.out
+    assert "pmf does worse than what each user has liked most often on the test rows" in answer.out + answer.err
+
+
+def test_what_is_held_out_cannot_be_a_variant(grocer: Path, tmp_path: Path) -> None:
+    words = "ablate", grocer / "config.yaml", "--out", tmp_path / "out", "--variant", "new:score.seen=exclude"
+    code, _, err = command("-q", *words)
+    assert (code, "the variant 'new' sets score.seen, and so what is held out" in err) == (2, True)
