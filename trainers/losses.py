@@ -25,7 +25,7 @@ def none_of(pairs: Pairs) -> Pairs:
 
 def full_softmax(score: Tensor, targets: Pairs, weight: Tensor, seen: Pairs) -> Tensor:
     """Cross-entropy over all candidates; float32 [B, N], pairs [T], float32 [T], pairs [Q] -> float32 []."""
-    score = score.index_put((seen.row, seen.column), score.new_tensor(NEVER))
+    score = score.index_put((seen.row, seen.column), score.new_full((), NEVER))
     total = torch.logsumexp(score, 1)
     own = score.flatten().index_select(0, targets.row * score.shape[1] + targets.column)
     return ((total.index_select(0, targets.row) - own) * weight).sum()
@@ -55,5 +55,5 @@ def sampled_softmax(score: Tensor, own: Tensor, owner: Tensor, weight: Tensor, t
     float32 [B, C] with each candidate's logQ correction added; the targets' own scores float32 [T], whose they are
     int64 [T], their weights float32 [T]; `taken` are the cells of candidates that the user has or will take.
     """
-    rest = torch.logsumexp(score.index_put((taken.row, taken.column), score.new_tensor(NEVER)), 1)
+    rest = torch.logsumexp(score.index_put((taken.row, taken.column), score.new_full((), NEVER)), 1)
     return ((torch.logaddexp(rest.index_select(0, owner), own) - own) * weight).sum()

@@ -18,7 +18,8 @@ from rec_export.errors import DataError, MissingInputError, UsageError, nearest,
 from rec_export.files import absent, sha256
 
 State = tuple[Path, int, int]
-SCHEMAS: dict[State, pa.Schema] = {}  # of the files that were opened, as they were then
+SCHEMAS: dict[tuple[State, bool], pa.Schema] = {}  # of the files that were opened, as they were then; and whether some
+# columns were read as text, so that their types are not what they would have been
 DAMAGED = "cannot be read, it is damaged or not what its name says"
 LEFT_OUT = b"left_out"  # in the metadata of a schema: fields of JSON lines that are not in it
 
@@ -54,7 +55,7 @@ def names_in(path: Path, inside: bool = False) -> list[str]:
 
 def types_in(path: Path) -> dict[str, pa.DataType]:
     """The columns of the file or folder at `path` that are no objects, the fields of objects, and their types."""
-    schemas = [schema_of(part) for part in parts_of(path)]
+    schemas = [schema_of(part, typed=True) for part in parts_of(path)]
     return {name: kind for schema in reversed(schemas) for name, kind in types_of(schema)}
 
 
@@ -114,13 +115,14 @@ def opened(path: Path, text: list[str]) -> "Parquet | pa.Table":
         raise DataError(f"{path} is empty (0 bytes); write it again")
     with damage_told(path):
         table = reader(path, text)
-    SCHEMAS[state] = table.schema
+    SCHEMAS[state, bool(text)] = table.schema
     return table
 
 
-def schema_of(path: Path) -> pa.Schema:
-    """The columns of one file, which is opened if it was not yet, or has changed since."""
-    known = SCHEMAS.get(state_of(path))
+def schema_of(path: Path, typed: bool = False) -> pa.Schema:
+    """The columns of one file, which is opened if it was not yet, or has changed since; `typed`: as their types are."""
+    state = state_of(path)
+    known = SCHEMAS.get((state, False)) or (None if typed else SCHEMAS.get((state, True)))
     return opened(path, []).schema if known is None else known
 
 

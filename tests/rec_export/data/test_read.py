@@ -13,7 +13,7 @@ import pytest
 from rec_export.data.broken import NO_ID
 from rec_export.data.config import Interactions
 from rec_export.data.log import Events, read_events
-from rec_export.data.read import read_table
+from rec_export.data.read import names_in, read_table, types_in
 from rec_export.errors import DataError, MissingInputError, UsageError
 
 ROWS = pd.DataFrame({
@@ -165,3 +165,10 @@ def test_a_column_that_is_not_there_is_answered_with_the_nearest(tmp_path: Path)
     ROWS.to_parquet(tmp_path / "log.parquet")
     with pytest.raises(UsageError, match=r"^no column 'Rating' in .*log.parquet; did you mean 'rating'\?$"):
         read_table(tmp_path / "log.parquet", ["Rating"])
+
+
+def test_what_was_read_as_text_before_changes_no_type_that_is_asked_for(tmp_path: Path) -> None:
+    (tmp_path / "log.csv").write_text("user,item\n7,a\n")
+    read_table(tmp_path / "log.csv", None, text=["user"])
+    assert types_in(tmp_path / "log.csv") == {"user": pa.int64(), "item": pa.string()}
+    assert names_in(tmp_path / "log.csv") == ["user", "item"]
