@@ -94,7 +94,7 @@ class Gatekeeper:
         yield self.even(run)
         yield at_most("flat_lists", audit.flat_lists, gates.flat_lists, "of lists")
         yield at_most("same_list", audit.same_list, gates.same_list, "of the model's lists")
-        yield hinted(at_most("first_item", audit.first_item, gates.first_item, "of lists"), NAMES_IT)
+        yield at_most("first_item", audit.first_item, gates.first_item, "of lists")
         yield at_most("unknown_items", run.unknown_items or 0.0, gates.unknown_items, ROWS)
         yield at_most("unknown_users", run.unknown_users or 0.0, gates.unknown_users, ROWS)
         left_out = sum(run.left_out.values())

@@ -219,8 +219,10 @@ def test_what_crowds_an_item_out_is_named(
     for one in ("interactions", "items", "users"):
         data[one]["path"] = str(shop / data[one]["path"])
     config = config_file(tmp_path, data=data, rules=rules)
-    told = json.loads(done("explain", exported, "--user", user, "--rules", config, "--json"))
-    assert said in {one["rule"] for one in told["hidden"]}
+    plain = [one["item"] for one in json.loads(done("explain", exported, "--user", user, "--json"))["list"]]
+    asked = (word for item in plain for word in ("--item", item))
+    told = json.loads(done("explain", exported, "--user", user, "--rules", config, "--json", *asked))
+    assert {one["said"] for one in told["asked"]} == {"in the list", said}
 
 
 def test_a_list_for_diversity_is_the_published_one_however_few_places_are_shown(

@@ -187,9 +187,9 @@ def test_a_refusal_says_of_what_its_figure_is_and_where_to_look(tmp_path: Path) 
     )
     verdicts = {one.gate: clause(one) for one in Gatekeeper(Gates())(tonight)}
     assert verdicts["log_rows"] == "log_rows is 0.5, but should be at least 0.9 of the rows before"
-    assert verdicts["first_item"] == (
-        "first_item is 1, but should be at most 0.5 of lists; `rec-export diff` of the run that is kept names the item"
-    )
+    assert verdicts["first_item"] == "first_item is 1, but should be at most 0.5 of lists"
+    hint = "should be at most 2 times that before; `rec-export diff` of the run that is kept names the item"
+    assert verdicts["first_item_growth"].endswith(hint)
 
 
 def test_a_night_before_that_was_not_audited_is_not_called_none(tmp_path: Path) -> None:
