@@ -4,10 +4,11 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import reduce
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, get_args
 
 import click
 
+from rec_export.choices import MOST_K, Engine, Executor, SeenRule
 from rec_export.local import BAD_ROWS, PATH
 from rec_export.words import counted
 
@@ -33,7 +34,7 @@ class PlaceType(click.ParamType[Path | str, Any]):
 
 PLACE = PlaceType()
 DAY = click.DateTime(["%Y-%m-%d"])
-EXECUTORS = click.Choice(["local", "processes", "ray", "shards"])
+EXECUTORS = click.Choice(get_args(Executor))
 
 EXPECT = click.option(
     "--expect-model-sha256", metavar="HEX", help="Refuse a bundle whose manifest.json has another sha256."
@@ -71,14 +72,14 @@ SCORING = (
         type=PATH,
         help="Where a run for a bucket is made on this machine.  [default: ~/.cache/rec-export/...]",
     ),
-    click.option("--k", type=click.IntRange(1, 32_767), help="Items to keep for each user.  [default: score.k]"),
+    click.option("--k", type=click.IntRange(1, MOST_K), help="Items to keep for each user.  [default: score.k]"),
     click.option("--run-date", type=DAY, help="The day that the lists are of.  [default: today, UTC]"),
     click.option(
-        "--seen", type=click.Choice(["exclude", "keep"]), help="Items that a user has met.  [default: score.seen]"
+        "--seen", type=click.Choice(get_args(SeenRule)), help="Items that a user has met.  [default: score.seen]"
     ),
     click.option(
         "--runtime",
-        type=click.Choice(["torchscript", "onnx", "pt2", "aoti", "onnx-fp16", "onnx-int8"]),
+        type=click.Choice(get_args(Engine)),
         help="What runs the towers.  [default: score.runtime]",
     ),
     click.option("--device", help="auto, cpu or cuda.  [default: score.device]"),

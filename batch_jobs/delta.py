@@ -21,7 +21,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from batch_jobs.place import faults
-from batch_jobs.publish import claimed, made
+from batch_jobs.publish import claimed, make_folder
 from rec_export.errors import (
     DataError,
     EnvironmentMissingError,
@@ -138,7 +138,7 @@ def put(recs: Recs, table: Path, date: str, held: set[str]) -> bool:
         return False
     files = matched(recs.live(date), manifest)
     schema = schema_of(table, files[0])
-    made(folder)
+    make_folder(folder)
     for (name, part), file in zip(parts.items(), files, strict=True):
         if not unchanged(folder, part.model_copy(update={"name": name})):
             link(file, folder / name)
@@ -167,7 +167,7 @@ def schema_of(table: Path, part: Path) -> "Schema":
             )
     schema: Schema = deltalake.Schema.from_arrow(columns.append(pa.field(DATE, pa.date32(), nullable=False)))
     if not deltalake.DeltaTable.is_deltatable(str(table)):
-        made(table)
+        make_folder(table)
         deltalake.DeltaTable.create(table, schema, partition_by=[DATE])
     there = deltalake.DeltaTable(table).schema()
     if there != schema:

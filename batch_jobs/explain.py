@@ -15,6 +15,7 @@ from batch_jobs.rules import ruled
 from batch_jobs.subject import Subject, subject_of
 from batch_jobs.today import Today, end_of, look
 from rec_export.bundle import Bundle
+from rec_export.choices import Engine, Lossy, Runtime
 from rec_export.config import Scoring
 from rec_export.data.columns import Int64
 from rec_export.data.config import Interactions
@@ -23,7 +24,6 @@ from rec_export.data.vocab import UNKNOWN
 from rec_export.errors import UsageError, shorten
 from rec_export.policy import Policy
 from rec_export.progress import in_parts, passed
-from rec_export.runtime import Engine, Lossy, Runtime
 from rec_export.scorer import Model, Scorer
 
 CPU = torch.device("cpu")

@@ -14,6 +14,7 @@ from batch_jobs.scoring import moment
 from batch_jobs.subject import Subject
 from batch_jobs.today import Today
 from rec_export.bundle import Bundle
+from rec_export.choices import Engine
 from rec_export.config import Scoring
 from rec_export.data.columns import Int64
 from rec_export.data.vocab import UNKNOWN, Vocab
@@ -21,7 +22,6 @@ from rec_export.inputs import user_inputs
 from rec_export.metrics import Float64
 from rec_export.rules import Rules
 from rec_export.run_manifest import SOURCES
-from rec_export.runtime import Engine
 from rec_export.scorer import Scorer
 from rec_export.terms import gate_shares, term_names, terms
 from rec_export.towers import DotHead

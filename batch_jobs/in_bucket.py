@@ -19,7 +19,7 @@ from batch_jobs import sweeping
 from batch_jobs.destination import Destination
 from batch_jobs.place import refuse_folders
 from batch_jobs.probe import refuse_careless
-from batch_jobs.publish import keep_basis, leave_clean, lock_of, made
+from batch_jobs.publish import keep_basis, leave_clean, lock_of, make_folder
 from batch_jobs.work import read_or_none
 from rec_export.bucket import POINTERS, Bucket, Past, Pointer, Version, digest, manifest_key
 from rec_export.config import Retention
@@ -164,7 +164,7 @@ class InBucket(Destination):
                 if basis.name != work.name:
                     shutil.rmtree(basis)
             shutil.rmtree(control / "copies", ignore_errors=True)
-            made(self.recs.local(run_date).parent)
+            make_folder(self.recs.local(run_date).parent)
             os.rename(parts, self.recs.local(run_date))
         shutil.rmtree(work)
 

@@ -69,7 +69,7 @@ class InFolder(Destination):
         live = self.recs.live(done.run_date)
         if done.run_id:
             mark = publish.withdrawal(self.recs, done.run_date, done.run_id)
-            publish.made(mark.parent)
+            publish.make_folder(mark.parent)
             done.write(mark)
         if done.instead is None:
             publish.discard(self.recs, live, live.name)

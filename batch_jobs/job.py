@@ -7,13 +7,13 @@ from typing import Literal, final
 from pydantic import Field
 
 from rec_export.bucket import place_at
-from rec_export.config import MOST_K, Scoring, SeenRule
+from rec_export.choices import MOST_K, Engine, Executor, SeenRule
+from rec_export.config import Scoring
 from rec_export.data.config import BadRows, Interactions
 from rec_export.objects import Place
 from rec_export.published import Published
 from rec_export.record import Record
 from rec_export.rules import Rules
-from rec_export.runtime import Engine
 
 
 @final
@@ -34,7 +34,7 @@ class ScoreJob(Record):
     runtime: Engine | None = None
     approximate: bool | None = None
     incremental: bool | None = None
-    executor: Literal["local", "processes", "ray", "shards"] | None = None
+    executor: Executor | None = None
     workers: int | None = Field(default=None, ge=1)
     ray_address: str | None = None
     bad_rows: BadRows | None = None

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from datetime import date
 from pathlib import Path
 from signal import SIGINT
-from typing import Literal, NamedTuple, final
+from typing import NamedTuple, final
 
 from pydantic import BaseModel
 
@@ -25,6 +25,7 @@ from batch_jobs.report import Report, report_in, write_report
 from batch_jobs.scoring import Scored
 from batch_jobs.scoring import run as score
 from rec_export.bundle import manifest_of
+from rec_export.choices import Executor
 from rec_export.config import Config, Nightly
 from rec_export.errors import (
     BusyError,
@@ -57,7 +58,7 @@ class NightlyJob(Record):
     command: str | None = None
     expect_model_sha256: str | None = None
     replace: bool = False
-    executor: Literal["local", "processes", "ray", "shards"] | None = None
+    executor: Executor | None = None
     approximate: bool | None = None
 
     @property
@@ -118,7 +119,7 @@ def watched_over(job: NightlyJob) -> Report:
         done = score(job.score_job(), judge, job.section.retention)
         if not done.fresh:
             warn_of_gates_not_asked(judge, done.manifest)
-        behind = sunk(job)
+        behind = sink(job)
     report = told(done, clock, behind)
     with warned("the report could not be written"):
         if done.fresh or behind is not None or not said_well(place):
@@ -132,7 +133,7 @@ def watched_over(job: NightlyJob) -> Report:
     return report
 
 
-def sunk(job: NightlyJob) -> SinkError | None:
+def sink(job: NightlyJob) -> SinkError | None:
     """Bring the Delta table in line, where one was asked for; why it could not be. The lists are live all the same."""
     if job.section.delta is None:
         return None

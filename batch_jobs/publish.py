@@ -97,12 +97,12 @@ def refuse_unfit(recs: Recs, anywhere: bool) -> None:
 def publish(recs: Recs, work: Path, manifest: RunManifest) -> None:
     """Commit the run in the folder `work`: the manifest, then one rename. Raises OutputExistsError as `commit` does."""
     (work / MARK).touch()
-    made(recs.root)
+    make_folder(recs.root)
     readable_as(recs.root, work)
     sync_tree(work)
     live, path = recs.live(manifest.run_date), recs.manifest(manifest.run_date, manifest.run_id)
     shutil.rmtree(trash(recs, live.name, manifest.run_id), ignore_errors=True)  # that manifest would not be its own
-    made(path.parent)
+    make_folder(path.parent)
     manifest.write(path)
     try:
         commit(work, live, manifest.replaces)
@@ -128,7 +128,7 @@ def refuse_gap(control: Path) -> None:
 
 def commit(folder: Path, live: Path, replaced: str | None) -> None:
     """The one step that readers see: `folder` becomes the live one, in the place of the run `replaced`, if any was."""
-    made(live.parent)
+    make_folder(live.parent)
     if run_in(live) != replaced:
         raise OutputExistsError(f"{live} was changed while this run was made; look at it, then run the command again")
     if replaced is None:
@@ -187,7 +187,7 @@ def keep_basis(control: Path, work: Path) -> None:
     if (work / "basis").is_dir():
         kept = control / "basis" / work.name
         shutil.rmtree(kept, ignore_errors=True)
-        made(kept.parent)
+        make_folder(kept.parent)
         os.rename(work / "basis", kept)
 
 
@@ -214,9 +214,9 @@ def discard(recs: Recs, folder: Path, date: str) -> None:
     """Move a folder of parts that nobody should find any more to the trash, from where its time there counts."""
     target = trash(recs, date, str(run_in(folder)))
     if target.exists():  # the same run, replaced before: some reader may be at it still
-        made(recs.control / "gone")
+        make_folder(recs.control / "gone")
         target.rename(recs.control / "gone" / f"{target.name}-{time.time_ns()}")
-    made(target.parent)
+    make_folder(target.parent)
     os.utime(folder)
     place(folder, target)
     sync(target.parent)
@@ -233,7 +233,7 @@ def withdrawal(recs: Recs, run_date: str, run_id: str) -> Path:
     return recs.control / "withdrawn" / f"run_date={run_date}" / f"{run_id}.json"
 
 
-def made(folder: Path) -> None:
+def make_folder(folder: Path) -> None:
     """Make a folder and what is above it, on the disk."""
     missing = [path for path in (folder, *folder.parents) if not path.exists()]
     folder.mkdir(mode=PRIVATE, parents=True, exist_ok=True)

@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from batch_jobs.commands import DAY, PLACE
+from rec_export.choices import MOST_K
 from rec_export.local import PATH
 from rec_export.words import counted
 
@@ -150,7 +151,7 @@ def schedule(kind: str | None, out: Path | None, **options: Any) -> None:
 @click.option("--user", required=True, help="Whose list.")
 @click.option("--item", "asked", multiple=True, help="Tell where this item stands, and why.")
 @click.option(
-    "--k", "shown", type=click.IntRange(1, 32_767), default=10, show_default=True, help="Places to show of the list."
+    "--k", "shown", type=click.IntRange(1, MOST_K), default=10, show_default=True, help="Places to show of the list."
 )
 @click.option("--run-date", type=DAY, help="A published day, or the day to look from.  [default: the newest]")
 @click.option("--interactions", type=PATH, help="The log.  [default: that of the training]")

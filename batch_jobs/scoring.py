@@ -84,7 +84,7 @@ def run(job: ScoreJob, judge: Judge = structure, keep: Retention | None = None) 
                 draft = draft.model_copy(update={"approximate": measured(task, evidence.sample)})
             draft = draft.model_copy(update={"stages": stages.until("read back")})
             with in_parts("judging", 2):
-                manifest = judged(Candidate(recs, work.parts, draft, evidence, task), work, judge)
+                manifest = pass_gates(Candidate(recs, work.parts, draft, evidence, task), work, judge)
                 passed()
                 refuse_other_parts(work, manifest)
             if not place.publish(work.parts, manifest):
@@ -163,7 +163,7 @@ def read_back(work: Work, draft: RunManifest, task: Task) -> Evidence:
     return evidence.with_broken(met_or_gone(evidence.sample, task))
 
 
-def judged(candidate: Candidate, work: Work, judge: Judge) -> RunManifest:
+def pass_gates(candidate: Candidate, work: Work, judge: Judge) -> RunManifest:
     """The manifest with its audit and verdicts. A run that is refused is set aside: raises GateError."""
     recs, manifest = candidate.recs, candidate.manifest.model_copy(update={"audit": candidate.evidence.audit()})
     verdicts = judge(candidate._replace(manifest=manifest))

@@ -29,7 +29,7 @@ import pyarrow as pa
 import torch
 
 from batch_jobs.plan import Plan
-from batch_jobs.publish import made, warned
+from batch_jobs.publish import make_folder, warned
 from rec_export import __version__
 from rec_export.errors import DeviceError, MissingInputError, ModelError
 from rec_export.files import sync, write_whole
@@ -100,14 +100,14 @@ class Work:
     def come_back(self) -> None:
         """Go on with what the gates refused, if they did, with all its parts."""
         if self.failed.is_dir() and not self.folder.exists():
-            made(self.folder.parent)
+            make_folder(self.folder.parent)
             with suppress(FileNotFoundError):  # another shard has just done it
                 os.rename(self.failed, self.folder)
 
     def make(self, made_with: MadeWith | None) -> None:
         """The folders, where they are missing."""
-        made(self.parts)
-        made(self.sidecars)
+        make_folder(self.parts)
+        make_folder(self.sidecars)
         if made_with is not None and not self.mark.is_file():
             write_whole(self.mark, made_with.as_json(), self.unfinished())
 
@@ -197,7 +197,7 @@ class Work:
 
     def fail(self) -> Path:
         """Set the run aside as evidence; where it lies now."""
-        made(self.failed.parent)
+        make_folder(self.failed.parent)
         if self.failed.exists():
             shutil.rmtree(self.failed)
         os.utime(self.folder)

@@ -12,8 +12,8 @@ from exporters.cases import Arrays, Case, Source
 from exporters.compare import LOSSY_TOLERANCES, difference
 from exporters.parts import Part
 from rec_export.catalogue import Catalogue
+from rec_export.choices import Lossy
 from rec_export.data.columns import Float32, Int64
-from rec_export.runtime import Lossy
 from rec_export.topk import Ranker, Seen
 from rec_export.towers import Head
 from rec_export.variant import Agreement, K

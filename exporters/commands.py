@@ -3,16 +3,16 @@
 import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 import click
 
+from rec_export.choices import Runtime
 from rec_export.local import PATH, Finite
 from rec_export.words import listed
 
 if TYPE_CHECKING:
     from exporters.variants import Wanted
-    from rec_export.runtime import Runtime
 
 USUAL = 20  # exporters.onnx.OPSET, which is not asked here as it imports torch
 OPSET = click.option(
@@ -45,7 +45,7 @@ def export_options(command: Callable[..., None]) -> Callable[..., None]:
 @click.option(
     "--format",
     "formats",
-    type=click.Choice(["torchscript", "onnx", "pt2", "aoti"]),
+    type=click.Choice(get_args(Runtime)),
     multiple=True,
     default=("torchscript", "onnx", "pt2"),
     show_default=True,

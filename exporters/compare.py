@@ -5,8 +5,8 @@ from typing import Any, NamedTuple, final
 import numpy as np
 import numpy.typing as npt
 
+from rec_export.choices import Lossy, Runtime
 from rec_export.data.columns import Bool, Float32
-from rec_export.runtime import Lossy, Runtime
 
 Float64 = npt.NDArray[np.float64]
 

@@ -9,9 +9,9 @@ from exporters.parts import Part, parts_of
 from exporters.pt2 import program_of
 from exporters.recommender import portions, vectors_of
 from rec_export.checkpoint import Checkpoint
+from rec_export.choices import Runtime
 from rec_export.files import files_below, refuse_existing
 from rec_export.forecast import Forecast, pace, peak, read
-from rec_export.runtime import Runtime
 
 GRAPHS = 400_000  # bytes of one format's three graphs without their weights, and of the cases that prove it
 BESIDE = 350_000_000  # bytes of memory of the exporters' and the runtimes' libraries

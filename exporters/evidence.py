@@ -34,10 +34,11 @@ from rec_export import __version__
 from rec_export.bundle import Bundle
 from rec_export.catalogue import Catalogue
 from rec_export.checkpoint import Blueprint, read_trend
+from rec_export.choices import Runtime
 from rec_export.errors import MissingInputError, ModelError, OutputExistsError, ParityError, StorageError, UsageError
 from rec_export.files import new_directory, refuse_existing
 from rec_export.record import Record
-from rec_export.runtime import FILES, Runtime
+from rec_export.runtime import FILES
 from rec_export.sealed import File, check_files, listed
 from rec_export.towers import Input
 

@@ -9,7 +9,7 @@ from exporters.onnx import onnx_fault, write_onnx
 from exporters.parts import Part
 from exporters.pt2 import pt2_fault, write_pt2
 from exporters.torchscript import torchscript_fault, write_torchscript
-from rec_export.runtime import Runtime
+from rec_export.choices import Runtime
 
 
 @final

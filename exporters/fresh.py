@@ -18,8 +18,8 @@ from safetensors.numpy import load, save
 from exporters import candidate
 from exporters.candidate import FAILS, HEAD, LISTS, NO_DEVICE, OUTPUT, UNLOADABLE
 from exporters.cases import Array, Arrays, Case
+from rec_export.choices import Engine
 from rec_export.errors import DeviceError, ParityError, shorten
-from rec_export.runtime import Engine
 
 MOST_SAID = 10_000  # bytes of stderr that are looked at
 LIMIT = 600.0  # seconds that one call may take, the start of the process and the loading of the file with it

@@ -35,13 +35,14 @@ from rec_export.aoti import SYSTEM, TORCH, machine
 from rec_export.bundle import Bundle, Manifest, Signature
 from rec_export.catalogue import Catalogue
 from rec_export.checkpoint import Blueprint, Checkpoint, read_trend, write_trend
+from rec_export.choices import Runtime
 from rec_export.device import device_of
 from rec_export.errors import DeviceError, ModelError
 from rec_export.files import new_directory
 from rec_export.held_out import HeldOut
 from rec_export.progress import in_parts, passed, track
 from rec_export.record import Record
-from rec_export.runtime import FILES, Runtime
+from rec_export.runtime import FILES
 from rec_export.sealed import listed, write_manifest
 from rec_export.stages import Stages
 

@@ -26,10 +26,11 @@ from exporters.report import ListReport, PartReport, Report
 from exporters.tables import every_row
 from rec_export.catalogue import Catalogue, Side
 from rec_export.checkpoint import Blueprint, read_trend, read_weights
+from rec_export.choices import Runtime
 from rec_export.data.columns import Float32
 from rec_export.errors import ParityError
 from rec_export.progress import track
-from rec_export.runtime import FILES, Runtime
+from rec_export.runtime import FILES
 
 
 @final

@@ -14,10 +14,11 @@ from exporters.cases import Source
 from exporters.parts import Part
 from rec_export.catalogue import Catalogue
 from rec_export.checkpoint import Checkpoint
+from rec_export.choices import Engine, Lossy
 from rec_export.data.columns import Int64
 from rec_export.held_out import HeldOut
 from rec_export.metrics import Float64, estimates, hits, per_user
-from rec_export.runtime import Engine, Lossy, load_tower
+from rec_export.runtime import load_tower
 from rec_export.scorer import Model, Scorer, chunks
 from rec_export.variant import Change, K, Latency, Quality
 

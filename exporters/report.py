@@ -7,8 +7,8 @@ from typing import final
 from exporters.candidate import RECOMMENDER
 from exporters.features import NAMES
 from rec_export.bundle import ParitySummary
+from rec_export.choices import Runtime
 from rec_export.record import Record
-from rec_export.runtime import Runtime
 
 ONNX_ALONE = {RECOMMENDER, *NAMES.values()}
 

@@ -17,8 +17,9 @@ import onnx
 from onnx import GraphProto, NodeProto, TensorProto, helper, numpy_helper
 
 from exporters.onnx import save
+from rec_export.choices import Lossy
 from rec_export.data.columns import Float32
-from rec_export.runtime import FILES, SMALLER, Lossy
+from rec_export.runtime import FILES, SMALLER
 
 LEAST = 1024  # numbers of a tensor that is worth it
 NARROW = 8  # columns below which a scale for each row takes more than it saves: such a table becomes float16

@@ -15,11 +15,12 @@ from exporters.quality import Judge, latencies
 from exporters.smaller import LABEL, write_smaller
 from rec_export.catalogue import Catalogue
 from rec_export.checkpoint import Checkpoint
+from rec_export.choices import Lossy
 from rec_export.data.columns import Float32
 from rec_export.errors import DataError, MissingInputError, ParityError, UsageError, nearest
 from rec_export.held_out import HeldOut, known_and_test
 from rec_export.record import Record
-from rec_export.runtime import FILES, SMALLER, Lossy
+from rec_export.runtime import FILES, SMALLER
 from rec_export.towers import Head
 from rec_export.variant import K, Variant
 from rec_export.words import counted

@@ -8,6 +8,7 @@ import yaml
 from pydantic import Field, field_validator
 
 from rec_export import strict_yaml
+from rec_export.choices import MOST_K, Engine, Executor, SeenRule
 from rec_export.data.config import DataConfig
 from rec_export.errors import MissingInputError, UsageError
 from rec_export.files import absent, below
@@ -20,11 +21,9 @@ from rec_export.tracking import Tracking
 
 MODEL = "hybrid"
 METRIC = r"^((hr|recall|ndcg|mrr)@[1-9][0-9]{0,3}|rmse|mae|r2)$"
-MOST_K = 32_767  # a rank is an int16
 
 Loss = Literal["softmax", "bpr", "bce", "mse"]
 Target = Literal["value", "log"]
-SeenRule = Literal["exclude", "keep"]
 
 
 @final
@@ -115,13 +114,13 @@ class Scoring(Record):
         " (docs/limits.md)",
     )
     device: str = "auto"
-    runtime: Literal["torchscript", "onnx", "pt2", "aoti", "onnx-fp16", "onnx-int8"] = Field(
+    runtime: Engine = Field(
         default="torchscript", description="what runs the towers; the last two are lossy (docs/exports.md)"
     )
     incremental: bool = Field(
         default=False, description="carry over the lists of users for whom nothing has changed since the newest run"
     )
-    executor: Literal["local", "processes", "ray", "shards"] = Field(
+    executor: Executor = Field(
         default="local", description="who makes the parts; shards: other machines did, by --shard-index"
     )
     workers: int | None = Field(

@@ -8,7 +8,7 @@ import pandas as pd
 
 from rec_export.catalogue import Catalogue
 from rec_export.checkpoint import Checkpoint
-from rec_export.config import SeenRule
+from rec_export.choices import SeenRule
 from rec_export.data.columns import Bool, Int64
 from rec_export.data.config import DataConfig, Interactions
 from rec_export.data.log import Events, Log, make_log, read_events, say_left_out, select

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from rec_export.choices import MOST_K
 from rec_export.local import BAD_ROWS, PATH, Finite
 
 if TYPE_CHECKING:
@@ -57,7 +58,7 @@ def options(*some: Option) -> Option:
 @options(*FILES)
 @click.option("-o", "--out", type=PATH, required=True, help="A directory for every step's result.")
 @options(*COLUMNS)
-@click.option("--k", type=click.IntRange(1, 32_767), help="Items for each user.  [default: 100]")
+@click.option("--k", type=click.IntRange(1, MOST_K), help="Items for each user.  [default: 100]")
 @click.option(
     "--model", default="hybrid", show_default=True, help="hybrid, gated, music, ncf, pmf, bpr, als or popular."
 )

@@ -5,7 +5,6 @@ On the CPU they run on one thread: on several a long sum may be cut in as many p
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 import onnx
@@ -14,13 +13,11 @@ import torch
 from torch import Tensor
 
 from rec_export.aoti import check_machine
+from rec_export.choices import Engine, Lossy, Runtime
 from rec_export.errors import DeviceError, ModelError
 from rec_export.topk.switches import one_thread
 from rec_export.towers import Inputs
 
-Runtime = Literal["torchscript", "onnx", "pt2", "aoti"]  # the last is tied to the machine that made it
-Lossy = Literal["onnx-fp16", "onnx-int8"]  # smaller copies of the ONNX towers, which nothing takes by itself
-Engine = Runtime | Lossy
 Tower = Callable[[Inputs], Tensor]
 FILES: dict[Runtime, str] = {
     "torchscript": "torchscript/{}.pt",

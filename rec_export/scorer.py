@@ -10,6 +10,7 @@ from torch import Tensor
 from rec_export.bundle import Bundle
 from rec_export.catalogue import Catalogue, rows
 from rec_export.checkpoint import Blueprint, Checkpoint
+from rec_export.choices import Engine
 from rec_export.data.columns import Bool, Int64
 from rec_export.data.features import Features
 from rec_export.data.vocab import UNKNOWN
@@ -17,7 +18,7 @@ from rec_export.inputs import item_inputs, user_inputs
 from rec_export.machine import keep_freed
 from rec_export.policy import NO_RULES, Policy
 from rec_export.progress import measured
-from rec_export.runtime import Engine, Tower, load_tower
+from rec_export.runtime import Tower, load_tower
 from rec_export.topk import Seen
 from rec_export.topk.approximate import PILOTS
 from rec_export.topk.contract import Allowed, Listed

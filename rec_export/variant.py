@@ -2,8 +2,8 @@
 
 from typing import final
 
+from rec_export.choices import Lossy
 from rec_export.record import Record
-from rec_export.runtime import Lossy
 
 K = 10  # of the lists that are compared, and of the metrics
 

@@ -28,7 +28,7 @@ from rec_export.record import Record
 from rec_export.towers import ModelSpec
 from trainers.evaluate import scorer_of
 from trainers.foreign import foreign, holds_lists, lists_in, refuse_informed
-from trainers.job import TrainJob, learned
+from trainers.job import TrainJob, learn
 from trainers.judged import judge
 from trainers.listers import by_model
 from trainers.parallel import ALONE
@@ -210,7 +210,7 @@ def trial(job: AblateJob, variant: Variant, config: Config, seed: int, tracker: 
     with tracker.within(f"{variant.name}, seed {seed}", "ablate") as inner:
         if not out.exists():
             log.info("%s, seed %d", variant.name, seed)
-            learned(TrainJob(config=config, out=out), None, ALONE, inner)
+            learn(TrainJob(config=config, out=out), None, ALONE, inner)
         elif (out / "config.yaml").read_text(encoding="utf-8") != config.dump():
             raise UsageError(f"{out} was trained with another configuration; name a new --out or remove it")
         found = judged(job, config, out, f"{variant.name}, seed {seed}")

@@ -1,10 +1,11 @@
 """The commands that train and judge models."""
 
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import click
 
+from rec_export.choices import MOST_K, SeenRule
 from rec_export.local import PATH, Finite
 from rec_export.words import counted
 
@@ -69,7 +70,7 @@ def train(
 )
 @click.option(
     "--k",
-    type=click.IntRange(1, 32_767),
+    type=click.IntRange(1, MOST_K),
     multiple=True,
     default=(5, 10, 20, 50),
     show_default=True,
@@ -85,7 +86,7 @@ def train(
 )
 @click.option(
     "--seen",
-    type=click.Choice(["exclude", "keep"]),
+    type=click.Choice(get_args(SeenRule)),
     help="Whether what users had met counts, and may be listed, as well.  [default: score.seen]",
 )
 @click.option(
@@ -126,7 +127,7 @@ def evaluate(checkpoint: Path, verbose: bool, as_json: bool, track: str | None, 
 @click.option("--seeds", type=click.IntRange(min=1), default=3, show_default=True, help="Trainings of each variant.")
 @click.option("--test", type=PATH, help="Held-out rows, where the split has no test part.")
 @click.option("--against", type=PATH, help="Lists of another system, for paired differences.")
-@click.option("--k", type=click.IntRange(1, 32_767), default=10, show_default=True, help="Length of lists.")
+@click.option("--k", type=click.IntRange(1, MOST_K), default=10, show_default=True, help="Length of lists.")
 @click.option(
     "--bootstrap", type=click.IntRange(min=100), default=1000, show_default=True, help="Draws for the 95% intervals."
 )

@@ -16,7 +16,8 @@ import torch
 from pydantic import Field
 
 from rec_export.checkpoint import Checkpoint
-from rec_export.config import MOST_K, Config, SeenRule
+from rec_export.choices import MOST_K, SeenRule
+from rec_export.config import Config
 from rec_export.data.columns import Int64
 from rec_export.data.config import DataConfig
 from rec_export.data.log import Events

@@ -75,7 +75,7 @@ def run(job: TrainJob, source: Source | None = None, group: Group = ALONE) -> Ou
         refuse_existing(job.out)
         refuse_busy(lock_of(job.out))
     with tracked(job.config.tracking if group.first else None, job.out.name, "train") as tracker:
-        return learned(job, source, group, tracker)
+        return learn(job, source, group, tracker)
 
 
 def finished(job: TrainJob) -> Outcome | None:
@@ -101,7 +101,7 @@ def learns_alike(one: Config, other: Config) -> bool:
     return one.model_dump(mode="json", include=sections) == other.model_dump(mode="json", include=sections)
 
 
-def learned(job: TrainJob, source: Source | None, group: Group, tracker: Tracker) -> Outcome:
+def learn(job: TrainJob, source: Source | None, group: Group, tracker: Tracker) -> Outcome:
     """Train, and tell how it goes."""
     started = time.monotonic()
     config = job.config

@@ -158,7 +158,7 @@ def run(job: TuneJob) -> Tuned:
         left = max(0, job.trials - sum(state_of(trial) != "cut off" for trial in study.trials))
         for _ in track(range(left), left, "trials", logged=False):
             study.optimize(objective, n_trials=1, catch=(TrainingError,))
-        tuned = told(job, study, config)
+        tuned = write_found(job, study, config)
         tracker.metrics({f"first/{tuned.metric}": tuned.first, f"best/{tuned.metric}": tuned.best})
         tracker.text((job.out / "best.yaml").read_text(encoding="utf-8"), "best.yaml")
     return tuned
@@ -247,8 +247,8 @@ def tried(config: Config, source: Source, trial: "optuna.Trial", tracker: Tracke
     return found.held_out[made.plan.metric]
 
 
-def told(job: TuneJob, study: "optuna.Study", config: Config) -> Tuned:
-    """What was found; best.yaml, the configuration with it; and search.json."""
+def write_found(job: TuneJob, study: "optuna.Study", config: Config) -> Tuned:
+    """Write best.yaml, the configuration with what was found, and search.json. In brief how the search went."""
     base = base_of(study)
     if base is None:
         raise TrainingError("the configuration as it is could not be trained, so there is nothing to compare with")

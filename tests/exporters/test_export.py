@@ -20,10 +20,11 @@ from exporters.parts import example, parts_of
 from exporters.torchscript import undeprecated
 from rec_export.bundle import Bundle
 from rec_export.checkpoint import Checkpoint
+from rec_export.choices import Runtime
 from rec_export.errors import ModelError, OutputExistsError, ParityError
 from rec_export.files import sha256
 from rec_export.models import names
-from rec_export.runtime import FILES, Runtime, Tower, load_tower
+from rec_export.runtime import FILES, Tower, load_tower
 from tests.exporters.conftest import ITEMS, Make, whole, write_checkpoint
 
 ALL: tuple[Runtime, ...] = ("torchscript", "onnx", "pt2")

@@ -15,8 +15,8 @@ from exporters.job import ExportJob, run, verified
 from exporters.parity import list_reports
 from exporters.parts import Part, call_of
 from rec_export.bundle import Bundle, manifest_of
+from rec_export.choices import Runtime
 from rec_export.errors import ModelError, ParityError
-from rec_export.runtime import Runtime
 from rec_export.sealed import write_manifest
 from rec_export.towers import Inputs
 from tests.exporters.conftest import ITEMS, Make, whole

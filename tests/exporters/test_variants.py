@@ -20,9 +20,10 @@ from exporters.smaller import pack, put
 from exporters.variants import PRICES, Budget, Prices, Tried, Wanted, cheapest
 from rec_export.bundle import Bundle, Manifest
 from rec_export.checkpoint import Checkpoint, modules, write_weights
+from rec_export.choices import Lossy
 from rec_export.errors import ModelError, ParityError, UsageError
 from rec_export.models import names
-from rec_export.runtime import Lossy, load_tower
+from rec_export.runtime import load_tower
 from rec_export.sealed import MANIFEST, listed, write_manifest
 from rec_export.variant import Agreement, Change, Quality, Variant
 from tests.conftest import command, done, refusal
