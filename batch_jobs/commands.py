@@ -166,7 +166,7 @@ def publish_run(job: "ScoreJob", as_json: bool) -> None:
     from rec_export.progress import starting
 
     with starting(400):
-        from batch_jobs.report import in_words, shortfall
+        from batch_jobs.report import shortfall
         from batch_jobs.scoring import run
 
     manifest, fresh, _ = run(job)
@@ -181,7 +181,7 @@ def publish_run(job: "ScoreJob", as_json: bool) -> None:
             " there are not more that they have not met" + (" and the rules let them have" if manifest.rules else "")
         )
     if manifest.rules is not None:
-        click.echo(f"rules: {in_words(manifest)}")
+        click.echo(f"rules: {manifest.rules_in_words()}")
     if manifest.approximate is not None:
         click.echo(shortfall(manifest.approximate))
     if manifest.everybody_because:

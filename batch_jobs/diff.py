@@ -46,8 +46,11 @@ def by_length(config: Config) -> dict[str, pa.Array]:
 
 def lines(diff: Churn) -> Iterator[str]:
     """For a terminal."""
-    yield f"before  {diff.before}, lists of {diff.k[0]}, {diff.items[0]:,} different items"
-    yield f"after   {diff.after}, lists of {diff.k[1]}, {diff.items[1]:,} different items"
+    told = zip(("before", "after"), (diff.before, diff.after), diff.k, diff.items, diff.rules, strict=True)
+    for name, label, k, items, rules in told:
+        yield f"{name:<8}{label}, lists of {k}, {items:,} different items"
+        if any(diff.rules):
+            yield f"        rules: {rules or 'none'}"
     sample = " (a sample of users, the same of both)" if diff.sampled else ""
     yield f"users   {diff.both:,} in both, {diff.left:,} before alone, {diff.came:,} after alone{sample}"
     yield ""

@@ -192,7 +192,7 @@ class Gatekeeper:
         share = own_before_others(task)
         if isinstance(share, str):
             return skipped("own_items", share)
-        found = at_least("own_items", share, self.gates.own_items)
+        found = at_least("own_items", share, self.gates.own_items, "of cases")
         why = ", and 0.5 is chance: `verify` the bundle, and see whether items or users were mixed up"
         return hinted(found, why)
 

@@ -47,7 +47,7 @@ class Report(Record):
             outcome=outcome, exit_code=exit_code, sentence=sentence, run_date=run.run_date, run_id=run.run_id,
             started_at=run.started_at, seconds=seconds, users=run.users, rows=run.rows, items=run.items,
             listed=None if run.audit is None else run.audit.items,
-            short_lists=run.short_lists, empty_lists=run.empty_lists, rules=in_words(run), left_out=run.left_out,
+            short_lists=run.short_lists, empty_lists=run.empty_lists, rules=run.rules_in_words(), left_out=run.left_out,
             approximate=run.approximate, resumed_parts=resumed, carried=run.carried,
             everybody_because=run.everybody_because, gates=run.gates,
         )  # fmt: skip
@@ -90,28 +90,6 @@ class Report(Record):
             value = "" if one.value is None else f"{one.value:g}"
             lines.append(f"| {one.gate} | {one.verdict} | {value} | {one.limit} | {one.reason or ''} |")
         return "\n".join(lines) + "\n"
-
-
-def in_words(run: RunManifest) -> str | None:
-    """What the business rules of a run left out; None where there were none."""
-    told = run.rules
-    if told is None:
-        return None
-    said = [f"{name} leaves out {count:,} of {told.items_before:,} items" for name, count in told.items.items()]
-    if "deny_by_user" in told.declared:
-        said.append(f"deny_by_user {told.denied_pairs:,} pairs")
-    if "allow_by_user" in told.declared:
-        said.append(f"allow_by_user binds {told.restricted_users:,} users")
-    if "caps" in told.declared:
-        said.append(f"caps keep items out of {counted(run.capped, 'place')} of lists")
-    if "diversity" in told.declared:
-        said.append(f"diversity (approximate) changes {run.varied:,} items")
-    if "popularity_penalty" in told.declared:
-        said.append(f"popularity_penalty {told.declared['popularity_penalty']:g}")
-    strange = [f"{count:,} of {name}" for name, count in told.unmatched.items() if count]
-    if strange:
-        said.append(f"ids that nothing is known of: {', '.join(strange)}")
-    return ", ".join(said)
 
 
 def shortfall(told: Recall) -> str:

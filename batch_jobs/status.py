@@ -136,6 +136,7 @@ class Status(Record):
             short = f"{night.outcome} run_date={night.run_date}, begun {night.started_at}, exit code {night.exit_code}"
             lines += [f"last      {night.line() if night.run_id else short}"]
             lines += [f"          {night.sentence}"] if night.sentence else []
+            lines += [f"          rules: {night.rules}"] if night.rules else []
             gone = night.run_id in {one.run_id for one in self.withdrawn}
             lines += ["          it was taken back since"] if gone else []
         return lines

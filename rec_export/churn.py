@@ -110,6 +110,7 @@ class Churn(Record):
     left: int  # users in the first alone
     came: int  # users in the second alone
     items: tuple[int, int]  # different items listed in each
+    rules: tuple[str | None, str | None]  # what the business rules of each left out
     segments: dict[str, Segment]  # users in both: all, by source (before -> after where it changed), by others' kinds
     entering: tuple[Moved, ...]  # the items whose share of the lists grew most
     leaving: tuple[Moved, ...]
@@ -143,6 +144,7 @@ def churn(before: Run, after: Run, kinds: dict[str, pa.Array] | None = None) -> 
         left=len(without(pair.before.user, pair.after.user)),
         came=len(without(pair.after.user, pair.before.user)),
         items=(len(distinct(pair.before.item)), len(distinct(pair.after.item))),
+        rules=(rules_of(before), rules_of(after)),
         segments=segments(pair, likeness, kinds or {}),
         entering=entering,
         leaving=leaving,
@@ -150,6 +152,11 @@ def churn(before: Run, after: Run, kinds: dict[str, pa.Array] | None = None) -> 
         scores=(quantiles(pair.before.score), quantiles(pair.after.score)),
         psi=psi(pair.before.score, pair.after.score),
     )
+
+
+def rules_of(run: Run) -> str | None:
+    """What the business rules of a run left out, where it has a manifest and rules."""
+    return None if run.manifest is None else run.manifest.rules_in_words()
 
 
 def segments(pair: Pair, likeness: Likeness, kinds: dict[str, pa.Array]) -> dict[str, Segment]:

@@ -8,6 +8,7 @@ from typing import Any, Literal, final
 from pydantic import Field
 
 from rec_export.record import Record
+from rec_export.words import counted
 
 FORMAT = 2
 SOURCES = ("model", "cold", "fallback")
@@ -140,6 +141,27 @@ class RunManifest(Record):
         facts |= {"approximate": 1} if self.approximate else {}
         facts |= {"bad_rows": 1} if self.bad_rows else {}
         return {**facts, **decided(self.rules.declared if self.rules else {}), **self.inputs}
+
+    def rules_in_words(self) -> str | None:
+        """What the business rules left out; None where there were none."""
+        told = self.rules
+        if told is None:
+            return None
+        said = [f"{name} leaves out {count:,} of {told.items_before:,} items" for name, count in told.items.items()]
+        if "deny_by_user" in told.declared:
+            said.append(f"deny_by_user {told.denied_pairs:,} pairs")
+        if "allow_by_user" in told.declared:
+            said.append(f"allow_by_user binds {told.restricted_users:,} users")
+        if "caps" in told.declared:
+            said.append(f"caps keep items out of {counted(self.capped, 'place')} of lists")
+        if "diversity" in told.declared:
+            said.append(f"diversity (approximate) changes {self.varied:,} items")
+        if "popularity_penalty" in told.declared:
+            said.append(f"popularity_penalty {told.declared['popularity_penalty']:g}")
+        strange = [f"{count:,} of {name}" for name, count in told.unmatched.items() if count]
+        if strange:
+            said.append(f"ids that nothing is known of: {', '.join(strange)}")
+        return ", ".join(said)
 
     @property
     def rows(self) -> int:

@@ -1,5 +1,6 @@
 """Each gate refuses its own defect and no other; what is refused is kept, and what is live stays live."""
 
+import re
 from collections.abc import Callable
 from datetime import UTC, datetime
 from itertools import pairwise
@@ -190,6 +191,15 @@ def test_a_refusal_says_of_what_its_figure_is_and_where_to_look(tmp_path: Path) 
     assert verdicts["first_item"] == "first_item is 1, but should be at most 0.5 of lists"
     hint = "should be at most 2 times that before; `rec-export diff` of the run that is kept names the item"
     assert verdicts["first_item_growth"].endswith(hint)
+
+
+def test_every_limit_says_of_what_it_is_but_for_the_stability_index(tmp_path: Path) -> None:
+    verdicts = Gatekeeper(Gates())(nights(tmp_path))
+    bare = {
+        one.gate for one in verdicts if one.value is not None and re.fullmatch(r"at (most|least) [0-9.]+", one.limit)
+    }
+    assert bare <= {"score_shift"}
+    assert {"covered", "log_rows", "overlap", "own_items"} <= {one.gate for one in verdicts if one.value is not None}
 
 
 def test_a_night_before_that_was_not_audited_is_not_called_none(tmp_path: Path) -> None:

@@ -209,7 +209,15 @@ def test_a_night_says_what_its_rules_did(place: Path) -> None:
     said = f"rules: deny leaves out 3 of {len(items):,} items, ids that nothing is known of: 1 of deny"
     assert answer.out.splitlines()[1:] == [said]
     assert f"Rules: {said.removeprefix('rules: ')}." in report(place).markdown()
+    assert said in done("status", place / "recs")
+    done("report", place / "recs", "--out", place / "report.html")
+    assert f"the business rules of {LAST}: {said.removeprefix('rules: ')}." in (place / "report.html").read_text()
     assert done("nightly", place / "config.yaml", "--run-date", NEXT) == ""  # quietly
+    del fields["rules"]
+    (place / "config.yaml").write_text(yaml.safe_dump(fields))
+    night(place, NEXT, "--replace")
+    lines = done("diff", place / "recs" / f"run_date={LAST}", place / "recs").splitlines()
+    assert [line.strip() for line in lines[1:4:2]] == [said, "rules: none"]
 
 
 def test_a_night_may_leave_bad_rows_out_though_its_model_met_none(place: Path, exported: Path) -> None:

@@ -12,16 +12,6 @@ from rec_export.run_lists import Run
 from rec_export.run_manifest import Verdict
 from rec_export.words import counted
 
-UNITS = {
-    "structure": "broken promises", "covered": "of users", "short_lists": "of users", "flat_lists": "of lists",
-    "same_list": "of lists by the model", "first_item": "of lists", "unknown_items": "of the log's rows",
-    "unknown_users": "of the log's rows", "bad_rows": "of the log's rows", "part_rows": "times the median part",
-    "recall": "of the exact lists",
-    "log_rows": "times the rows before", "users": "times the users before", "items": "times the items before",
-    "first_item_growth": "times the share before", "sources": "of users", "overlap": "of items",
-    "newest_event": "hours", "model_age": "days", "own_items": "of cases", "command": "exit code",
-}  # fmt: skip
-"""What the value of a gate counts; "of" says that it is a share."""
 TONES = {"passed": "good", "warned": "warn", "refused": "bad", "forced": "warn", "skipped": ""}
 
 
@@ -39,6 +29,9 @@ def gates(found: Found) -> Section | None:
                 )
             )
             lines.append(summary(label, night.date, verdicts))
+        rules = manifest and manifest.rules_in_words()
+        if rules:
+            tables.append(Note(f"{label}: the business rules of {night.date}: {rules}."))
         if ended is not None and (manifest is None or ended.run_id != manifest.run_id):
             tables.append(
                 Note(
@@ -80,13 +73,12 @@ def verdict_table(caption: str, verdicts: tuple[Verdict, ...]) -> Table:
             text(one.gate),
             Cell(one.verdict, tone=TONES[one.verdict]),
             number(one.value),
-            text("" if one.value is None else UNITS.get(one.gate, "")),
             text(one.limit),
             text(one.reason or ""),
         )
         for one in verdicts
     ]
-    return Table(caption, ("gate", "verdict", "value", "unit", "should be", "reason"), rows)
+    return Table(caption, ("gate", "verdict", "value", "should be", "reason"), rows)
 
 
 def changes(found: Found) -> Section | None:

@@ -13,7 +13,7 @@ import pytest
 from batch_jobs.gates import NAMES
 from rec_export.report.drawing import figure
 from rec_export.report.page import Cell, Table, plain, together
-from rec_export.report.sections.nights import UNITS, summary
+from rec_export.report.sections.nights import summary
 from rec_export.report.sections.shares import final, judged
 from rec_export.report.sections.training import curves, history
 from rec_export.report.sections.words import GATES
@@ -145,10 +145,6 @@ def test_headlines_speak_of_every_model(gallery: Path, shop: Path, tmp_path: Pat
         assert sections[key].count(said) == 2, sections[key]
     assert "trained popular does" not in text  # popularity is not remarked to be no better than itself
     assert together([*"abcdefgh"]) == "a b c d e f 2 more below."
-
-
-def test_values_of_gates_have_units_but_for_the_stability_index() -> None:
-    assert set(NAMES) - set(UNITS) == {"score_shift"}
 
 
 @pytest.mark.parametrize(
