@@ -123,19 +123,18 @@ def score(shard_index: int | None, shard_count: int | None, dry_run: bool, as_js
     """
     from rec_export.progress import starting
 
-    with starting(1400):
-        job, share = score_job(**options), share_of(shard_index, shard_count)
-    if dry_run:
-        from batch_jobs.dry_run import dry_run as foretell
-
-        tell_forecast(foretell(job), as_json)
-        return
-    if share is None:
+    job, share = score_job(**options), share_of(shard_index, shard_count)
+    if share is None and not dry_run:
         publish_run(job, as_json)
         return
-    from batch_jobs.executors.shards import make_share
+    with starting(1700):
+        from batch_jobs.dry_run import dry_run as foretell
+        from batch_jobs.executors.shards import make_share
 
-    tell_share(make_share(job, *share))
+    if share is None or dry_run:
+        tell_forecast(foretell(job), as_json)
+    else:
+        tell_share(make_share(job, *share))
 
 
 @click.command()
@@ -165,7 +164,7 @@ def publish_run(job: "ScoreJob", as_json: bool) -> None:
     """Run it, and say what came of it."""
     from rec_export.progress import starting
 
-    with starting(400):
+    with starting(1700):
         from batch_jobs.report import shortfall
         from batch_jobs.scoring import run
 

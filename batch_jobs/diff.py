@@ -62,6 +62,9 @@ def lines(diff: Churn) -> Iterator[str]:
         yield from ("", *movers("items that enter most lists", "larger", diff.entering))
         yield from ("", *movers("items that leave most lists", "smaller", diff.leaving))
     yield ""
+    yield "items that begin most lists (share of lists before -> after)"
+    yield from (shares(item) for item in diff.first)
+    yield ""
     yield f"{'scores':<8}" + "".join(f"{f'{level:.0%}':>10}" for level in diff.levels)
     for name, values in zip(("before", "after"), diff.scores, strict=True):
         yield f"{name:<8}" + "".join(f"{value:>10.4g}" for value in values)
@@ -75,5 +78,9 @@ def movers(title: str, share: str, moved: tuple[Moved, ...]) -> Iterator[str]:
         yield f"no item is in a {share} share of the lists than before"
         return
     yield f"{title} (share of users before -> after)"
-    for item in moved:
-        yield f"  {plain(item.item):<48}  {item.before:>7.2%} -> {item.after:>7.2%}"
+    yield from map(shares, moved)
+
+
+def shares(item: Moved) -> str:
+    """One item with its shares."""
+    return f"  {plain(item.item):<48}  {item.before:>7.2%} -> {item.after:>7.2%}"

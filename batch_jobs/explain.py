@@ -61,7 +61,7 @@ def explained(
     passed()
     out = kept_out(today, user, score_job, data, how, policy)
     later = liked_later(score_job.log(data.interactions), score_job.run_date, today, user) if today.goes_on else []
-    crowded = crowded_by(score_job.rules)
+    crowded = crowded_by(score_job.rules, how.approximate)
     return Explanation(bundle, how, today, user, everything, out, crowded).told(job, subject, scorers, later)
 
 

@@ -61,11 +61,13 @@ def scores(scorer: Scorer, user: Int64, rows: Int64) -> Float64:
     return found
 
 
-def crowded_by(rules: Rules) -> str:
-    """The rules that look at a whole list, one of which takes an item's place in it."""
+def crowded_by(rules: Rules, approximate: bool) -> str:
+    """What looks at a whole list, and takes the place of an item that is good enough for it."""
     caps = " or ".join(f"{most} of one `{column}`" for column, most in rules.caps.items())
-    full = [f"the list holds {caps} already, all better"] if caps else []
-    return ", or ".join([*full, *(["diversity gave its place to another item"] if rules.diversity else [])])
+    why = [f"the list holds {caps} already, all better"] if caps else []
+    why += ["diversity gave its place to another item"] if rules.diversity else []
+    why += ["the approximate search missed it"] if approximate else []
+    return ", or ".join(why) or "another item has its place"
 
 
 def meant(vocab: Vocab, name: str) -> str:
@@ -223,7 +225,8 @@ class Explanation(NamedTuple):
         (told,) = self.places(ranking, [place], served)
         listed = next((one.rank for one in mine if one.item == told.item), None)
         said = "in the list" if listed else told.out and f"{told.out}, so it is left out"
-        said = said or (self.crowded if told.rank <= self.how.k else f"below the {self.how.k} of the list")
+        full = len(mine) == self.how.k and told.score <= min(one.score for one in mine)  # of better ones
+        said = said or (f"below the {self.how.k} of the list" if full else self.crowded)
         if not told.trained:
             said += "; the model was not trained on it, so its attributes and trend alone speak for it"
         rank = listed or (place + 1 if told.out else told.rank)

@@ -152,7 +152,7 @@ class Gatekeeper:
         if share >= self.gates.stale_overlap:
             limit = f"less than {self.gates.stale_overlap:g}: is the input of the same day?"
             return verdict("overlap", share, limit, False, hard=False)
-        return at_least("overlap", share, self.gates.overlap, "of the items before")
+        return at_least("overlap", share, self.gates.overlap, "of the items of the longer lists")
 
     def drift(self, candidate: Candidate, before: RunManifest, then: Evidence) -> Verdict:
         """How far the model's scores have moved; a new model may have scores of its own, and is only warned of."""

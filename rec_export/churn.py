@@ -111,6 +111,7 @@ class Churn(Record):
     came: int  # users in the second alone
     items: tuple[int, int]  # different items listed in each
     rules: tuple[str | None, str | None]  # what the business rules of each left out
+    first: tuple[Moved, ...]  # the items that begin most lists, before and after, with their share of the lists
     segments: dict[str, Segment]  # users in both: all, by source (before -> after where it changed), by others' kinds
     entering: tuple[Moved, ...]  # the items whose share of the lists grew most
     leaving: tuple[Moved, ...]
@@ -145,12 +146,24 @@ def churn(before: Run, after: Run, kinds: dict[str, pa.Array] | None = None) -> 
         came=len(without(pair.after.user, pair.before.user)),
         items=(len(distinct(pair.before.item)), len(distinct(pair.after.item))),
         rules=(rules_of(before), rules_of(after)),
+        first=beginning(pair),
         segments=segments(pair, likeness, kinds or {}),
         entering=entering,
         leaving=leaving,
         levels=LEVELS,
         scores=(quantiles(pair.before.score), quantiles(pair.after.score)),
         psi=psi(pair.before.score, pair.after.score),
+    )
+
+
+def beginning(pair: Pair) -> tuple[Moved, ...]:
+    """The item that begins most lists before, and the one after, if that is another: shares of lists."""
+    counts = [np.bincount(one.item[one.rank == 1], minlength=len(pair.items)) for one in (pair.before, pair.after)]
+    before, after = (count / max(int(count.sum()), 1) for count in counts)
+    most = dict.fromkeys(int(count.argmax()) for count in counts if len(count))
+    return tuple(
+        Moved(item=pair.items[item].as_py(), before=round(float(before[item]), 4), after=round(float(after[item]), 4))
+        for item in most
     )
 
 

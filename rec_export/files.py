@@ -128,7 +128,10 @@ def locked(path: Path, *, shared: bool = False) -> Iterator[None]:
     gives the lock back when a process ends, however it ends. The file is open for writing, as NFS wants it.
     """
     kind = fcntl.LOCK_SH if shared else fcntl.LOCK_EX
-    handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o640)
+    try:
+        handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o640)
+    except FileNotFoundError as error:  # who held it has just removed its folder
+        raise busy(path) from error
     try:
         same = soon_taken(handle, kind) and path.exists() and os.path.samestat(os.fstat(handle), path.stat())
         if not same:  # or the one who held it has just removed the file

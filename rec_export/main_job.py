@@ -8,6 +8,7 @@ import json
 import shlex
 import shutil
 from collections.abc import Callable
+from contextlib import ExitStack
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import NamedTuple, final
@@ -18,7 +19,7 @@ from rec_export.data.guess import Given, guess_data
 from rec_export.data.source import Source
 from rec_export.device import device_of
 from rec_export.errors import OutputExistsError
-from rec_export.files import new_directory, refuse_busy
+from rec_export.files import locked, new_directory, refuse_busy
 from rec_export.first_look import first_look, past
 from rec_export.lists import show_lists
 from rec_export.models import spec_of
@@ -30,6 +31,7 @@ from rec_export.words import counted, listed
 
 Say = Callable[[str], None]
 MARK = "job.json"
+LOCK = ".lock"  # who holds it works on the steps
 HOUR = DAY // 24  # microseconds
 
 
@@ -79,15 +81,19 @@ def run(job: MainJob, say: Say) -> None:
     begun = is_begun(job.out, facts)
     for line in first_look(job.given.log, config.data, source):
         say(line)
-    if not begun:
-        begin(job.out, facts, config)
-    try:
-        train(config, source, steps, say)
-        export(job, steps, say)
-        score(job, config, source, steps, say)
-    except KeyboardInterrupt:
-        say(f"Kept      {steps.kept()}; the same command goes on from there")
-        raise
+    with ExitStack() as held:
+        if begun:
+            held.enter_context(locked(job.out / LOCK))
+        else:
+            begin(job.out, facts, config, held)
+        held.callback((job.out / LOCK).unlink, missing_ok=True)
+        try:
+            train(config, source, steps, say)
+            export(job, steps, say)
+            score(job, config, source, steps, say)
+        except KeyboardInterrupt:
+            say(f"Kept      {steps.kept()}; the same command goes on from there")
+            raise
 
 
 def check_trainer(spec: ModelSpec) -> None:
@@ -108,13 +114,11 @@ def guessed(job: MainJob) -> Config:
 
 def is_begun(out: Path, facts: dict[str, object]) -> bool:
     """Whether the same job was begun before in the output directory. Raises OutputExistsError when it holds another."""
-    from trainers.journal import lock_of
-
     told = (out / MARK).read_text(encoding="utf-8") if out.exists() else None
     if told == json.dumps(facts, indent=2):
         return True
     if told is not None and holds_no_work(out, told):
-        refuse_busy(lock_of(Steps.below(out).checkpoint))
+        refuse_busy(out / LOCK)
         shutil.rmtree(out)  # another job was begun, but no step of it was done
         return False
     if told is not None:
@@ -126,7 +130,7 @@ def is_begun(out: Path, facts: dict[str, object]) -> bool:
 
 def holds_no_work(out: Path, told: str) -> bool:
     """Whether a job that was begun, as its mark tells, has left no step that is done and no change of a person."""
-    if not {path.name for path in out.iterdir()} <= {MARK, "config.yaml", ".checkpoint.training"}:
+    if not {path.name for path in out.iterdir()} <= {MARK, LOCK, "config.yaml", ".checkpoint.training"}:
         return False
     try:
         return (out / "config.yaml").read_text(encoding="utf-8") == json.loads(told)["config"]
@@ -134,9 +138,10 @@ def holds_no_work(out: Path, told: str) -> bool:
         return False
 
 
-def begin(out: Path, facts: dict[str, object], config: Config) -> None:
-    """Make the output directory, with the mark of the job in it."""
+def begin(out: Path, facts: dict[str, object], config: Config, held: ExitStack) -> None:
+    """Make the output directory, with the mark of the job in it, and its lock, which is held."""
     with new_directory(out) as folder:
+        held.enter_context(locked(folder / LOCK))  # before anybody sees it
         (folder / "config.yaml").write_text(config.dump(), encoding="utf-8")
         (folder / MARK).write_text(json.dumps(facts, indent=2), encoding="utf-8")
 

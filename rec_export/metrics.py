@@ -127,7 +127,8 @@ def draws_of_users(values: Float64, draws: int, rng: np.random.Generator) -> Flo
         from scipy.special import ndtri  # here, as training has no use for it
 
         chance = rng.permuted(np.tile((np.arange(draws) + 0.5) / draws, (values.shape[1], 1)), axis=1).T
-        return values.mean(0) + ndtri(chance) * values.std(0, ddof=1) / users**0.5
+        drawn: Float64 = values.mean(0) + ndtri(chance) * values.std(0, ddof=1) / users**0.5
+        return drawn.clip(values.min(0), values.max(0))  # where means can lie
     weight = np.full(users, 1 / users)
     return np.stack([rng.multinomial(users, weight) @ values / users for _ in range(draws)])
 

@@ -7,7 +7,7 @@ says the mean of other rows gets 0 at most.
 import numpy as np
 
 from rec_export.data.columns import Int64
-from rec_export.metrics import Estimate, Float64
+from rec_export.metrics import MANY, Estimate, Float64
 
 
 def sums(user: Int64, value: Float64, predicted: Float64) -> Float64:
@@ -36,9 +36,10 @@ def rating_estimates(total: Float64, draws: int, less: Float64 | None = None) ->
 
     `less`: those of another predictor on the same rows, whose metrics are subtracted draw by draw (paired).
     """
-    values = rating_metrics(drawn(total, draws))
+    both = drawn(total if less is None else np.concatenate([total, less], axis=1), draws)
+    values = rating_metrics(both[:, :5])
     if less is not None:
-        theirs = rating_metrics(drawn(less, draws))
+        theirs = rating_metrics(both[:, 5:])
         values = {name: value - theirs[name] for name, value in values.items()}
     found = {}
     for name, value in values.items():
@@ -48,7 +49,13 @@ def rating_estimates(total: Float64, draws: int, less: Float64 | None = None) ->
 
 
 def drawn(total: Float64, draws: int, seed: int = 0) -> Float64:
-    """The sums over all users, then over as many users drawn with repeats, float64 [1 + draws, 5]."""
-    rng = np.random.default_rng(seed)
-    share = np.full(len(total), 1 / len(total))
-    return np.stack([total.sum(0), *(rng.multinomial(len(total), share) @ total for _ in range(draws))])
+    """The sums over all users, then over as many users drawn with repeats, float64 [U, n] -> [1 + draws, n].
+
+    Of more than MANY users the latter are drawn from the normal distribution that such sums come to.
+    """
+    rng, users = np.random.default_rng(seed), len(total)
+    if users > MANY and draws:
+        spread = users * np.cov(total, rowvar=False)
+        return np.concatenate([total.sum(0)[None], rng.multivariate_normal(total.sum(0), spread, draws)])
+    share = np.full(users, 1 / users)
+    return np.stack([total.sum(0), *(rng.multinomial(users, share) @ total for _ in range(draws))])

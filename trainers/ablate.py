@@ -126,7 +126,8 @@ def run(job: AblateJob) -> Ablation:
         lists_in(job.against)  # a slip should not wait for the trainings
         source = read_source(configs[BASE], specs[BASE])
         whole = source.hashes["interactions"] if job.test is None else None
-        refuse_informed(job.against, *known_and_held_out(source, configs[BASE].data, job.test), whole)
+        rows = known_and_held_out(source, configs[BASE].data, job.test)
+        refuse_informed(job.against, *rows, whole, configs[BASE].score.seen == "keep")
     with tracked(configs[BASE].tracking, job.out.name, "ablate") as tracker:
         tracker.parameters(settings_of(configs[BASE]))
         result = compare(job, variants, configs, specs, tracker)

@@ -189,7 +189,7 @@ def lists_beside(
     """The lists of job.against: of another checkpoint, if it is one, or somebody's."""
     assert job.against is not None
     if other is None:
-        refuse_informed(job.against, known, test, whole_log(checkpoint, job.test))
+        refuse_informed(job.against, known, test, whole_log(checkpoint, job.test), held_out.again)
         return foreign(job.against, held_out, max(job.k))
     rival = HeldOut.of(other, *known_and_test(other, job.test), "keep" if held_out.again else "exclude")
     return rival_of(rival, held_out, scorer_of(other, rival, device))

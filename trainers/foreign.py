@@ -115,9 +115,9 @@ def published(path: Path) -> Run | None:
     return run
 
 
-def refuse_informed(path: Path, known: Events, test: Events, whole: str | None) -> None:
-    """Raise UsageError where a run of ours had read what it is judged on, which it leaves out as seen; warn where it
-    may have.
+def refuse_informed(path: Path, known: Events, test: Events, whole: str | None, again: bool) -> None:
+    """Raise UsageError where a run of ours had read what it is judged on; warn where it may have, and where it leaves
+    out what users had met though that is held out (`again`).
 
     It had, where it read the very file that holds the known and the held-out rows, whose sha256 is `whole`. It may
     have, where these follow all that is known, and its log goes on after the first of them; without time, where its log
@@ -128,7 +128,9 @@ def refuse_informed(path: Path, known: Events, test: Events, whole: str | None) 
         return
     newest, same = run.manifest.as_of, whole == run.manifest.inputs.get("interactions", "")
     until = "" if newest is None else f" up to {newest}"
-    missed = "what users liked in them was left out as seen"
+    missed = "what users liked in them was " + ("left out as seen" if run.manifest.seen == "exclude" else "known")
+    if again and run.manifest.seen == "exclude":
+        log.warning("the lists in %s leave out what users had met, which is held out as well (--seen keep)", path)
     ends_later = follows = True
     if newest is not None and known.time is not None and test.time is not None:
         end, first = datetime.fromisoformat(newest).timestamp(), int(test.time.min()) // 1_000_000  # whole seconds

@@ -130,7 +130,11 @@ def kept(out: Path, facts: dict[str, Any], resume: bool) -> Iterator[Journal]:
     with storage_errors(out):
         folder_of(out).mkdir(parents=True, exist_ok=True)
     with locked(lock_of(out)):
-        journal = Journal.open(out, facts, resume)
+        try:
+            journal = Journal.open(out, facts, resume)
+        except StorageError:
+            shutil.rmtree(folder_of(out), ignore_errors=True)  # what was there is thrown away by then
+            raise
         try:
             yield journal
         except Exception as error:

@@ -25,7 +25,8 @@ USERS_AT_ONCE = 64
 def sampled_metrics(
     lister: Lister, scorer: Scorer, held_out: HeldOut, negatives: int, ks: tuple[int, ...], name: str
 ) -> dict[str, float]:
-    """HR@k and NDCG@k over held-out pairs, each among `negatives` items that its user has neither met nor liked later.
+    """HR@k and NDCG@k over held-out pairs, each among `negatives` items that its user has not liked later, and has not
+    met, where lists hold none of that.
 
     The drawn items are the same for every lister, and so is the luck among equal scores. Held-out items that are not in
     the catalogue rank last; those of a user of whom nothing can be drawn are left out.
@@ -61,7 +62,7 @@ def drawn_items(
     negatives: int,
     rng: np.random.Generator,
 ) -> Int64:
-    """Uniform draws for each pair of users `part` from what the user has not met or liked, int64 [pairs, negatives].
+    """Uniform draws for each pair of users `part` from what may be listed and was not liked, int64 [pairs, negatives].
 
     They are drawn with replacement; UNKNOWN where nothing is left to be drawn.
     """

@@ -31,6 +31,7 @@ except ModuleNotFoundError as error:
 
 log = logging.getLogger("rec_export")
 SEARCH = re.compile(r"(?P<key>[a-z_.]+)=(?:(?P<low>[^,]+)\.\.(?P<high>[^,]+)|(?P<choices>.+,.+))")
+CUT = "cut off"  # the numbers of such trials, in the study
 USUAL = ("training.lr=0.0005..0.02", "training.embedding_decay=0.03..3.0", "model.dropout=0.1..0.7")
 
 
@@ -148,14 +149,14 @@ def run(job: TuneJob) -> Tuned:
             try:
                 with tracker.within(f"trial {trial.number}", "tune") as inner:
                     value = tried(Config.load(job.config, (*changes, *mine)), source, trial, inner)
-            except TrainingError as error:
-                trial.set_user_attr("fault", str(error))
+            except (KeyboardInterrupt, SystemExit):
+                cut_off(study, trial.number)
                 raise
             if value is None:
                 raise optuna.TrialPruned
             return value
 
-        left = max(0, job.trials - sum(state_of(trial) != "cut off" for trial in study.trials))
+        left = max(0, job.trials - sum(state != "cut off" for state in states_of(study)))
         for _ in track(range(left), left, "trials", logged=False):
             study.optimize(objective, n_trials=1, catch=(TrainingError,))
         tuned = write_found(job, study, config)
@@ -197,13 +198,19 @@ def study_of(job: TuneJob, config: Config, facts: dict[str, Any]) -> "optuna.Stu
     )
     # A sampler that is seeded as before would draw again what an earlier run has tried.
     study.sampler = optuna.samplers.TPESampler(seed=config.training.seed + len(study.trials))
-    if study.user_attrs and study.user_attrs != facts:
+    if study.user_attrs and {name: study.user_attrs.get(name) for name in facts} != facts:
         raise UsageError(f"{job.out} holds a search on other data or with other settings; name a new --out")
     for name, fact in facts.items():
         study.set_user_attr(name, fact)
     for trial in study.get_trials(states=[State.RUNNING]):  # of a process that was killed
+        cut_off(study, trial.number)
         study.tell(trial.number, state=State.FAIL)
     return study
+
+
+def cut_off(study: "optuna.Study", number: int) -> None:
+    """Note that a trial's process was stopped: the trial has not failed, and counts not."""
+    study.set_user_attr(CUT, [*study.user_attrs.get(CUT, []), number])
 
 
 def base_of(study: "optuna.Study") -> "optuna.trial.FrozenTrial | None":
@@ -255,7 +262,7 @@ def write_found(job: TuneJob, study: "optuna.Study", config: Config) -> Tuned:
     best = study.best_trial
     changes = tuple(best.user_attrs["changes"])
     (job.out / "best.yaml").write_text(Config.load(job.config, (*job.changes, *changes)).dump(), encoding="utf-8")
-    Search(metric=metric_of(config.training), trials=tuple(map(trial_told, study.trials))).write(
+    Search(metric=metric_of(config.training), trials=tuple(map(trial_told, study.trials, states_of(study)))).write(
         job.out / "search.json"
     )
     states = [trial.state for trial in study.trials]
@@ -269,20 +276,20 @@ def write_found(job: TuneJob, study: "optuna.Study", config: Config) -> Tuned:
     )
 
 
-def state_of(trial: "optuna.trial.FrozenTrial") -> str:
-    """How a trial ended: complete, pruned, failed, or cut off where its process was stopped, so that it counts not."""
-    if trial.state == State.FAIL:
-        return "failed" if "fault" in trial.user_attrs else "cut off"
-    return trial.state.name.lower()
+def states_of(study: "optuna.Study") -> list[str]:
+    """How each trial ended: complete, pruned, failed, or cut off where its process was stopped."""
+    cut = study.user_attrs.get(CUT, [])
+    names = {State.FAIL: "failed"}
+    return ["cut off" if one.number in cut else names.get(one.state, one.state.name.lower()) for one in study.trials]
 
 
-def trial_told(trial: "optuna.trial.FrozenTrial") -> TrialTold:
+def trial_told(trial: "optuna.trial.FrozenTrial", state: str) -> TrialTold:
     """What is told of a trial."""
     epochs = sorted(trial.intermediate_values)
     last = trial.intermediate_values[epochs[-1]] if epochs else None
     return TrialTold(
         number=trial.number,
-        state=state_of(trial),
+        state=state,
         value=trial.value if trial.state == State.COMPLETE else last,
         epochs=len(epochs),
         seconds=None if trial.duration is None else round(trial.duration.total_seconds(), 1),

@@ -116,6 +116,7 @@ class Evaluation(View):
     weights: str
     test: str | None = None
     test_rows: int
+    seen: str = "exclude"
     items: int
     k: tuple[int, ...]
     results: dict[str, dict[str, Served]]

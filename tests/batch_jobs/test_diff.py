@@ -40,6 +40,7 @@ def test_two_days_are_compared_and_the_newest_is_taken_of_a_root(two_days: Path)
     said = done("diff", first, two_days)
     assert f"{found['both']:,} in both, {found['left']:,} before alone, {found['came']:,} after alone" in said
     assert "items that enter most lists" in said
+    assert "items that begin most lists (share of lists before -> after)" in said
 
 
 def test_a_run_beside_itself_is_the_same(two_days: Path) -> None:

@@ -6,13 +6,16 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 import yaml
 
 from batch_jobs.explained import Explained, alike
+from batch_jobs.explanation import crowded_by
 from rec_export.checkpoint import Checkpoint
+from rec_export.rules import Rules
 from rec_export.terms import term_names, terms
 from tests.conftest import LAST_DAY, command, config_file, done, read_lists, refusal, write_table
 
@@ -199,6 +202,29 @@ def test_rules_are_named_item_by_item(shop: Path, exported: Path, user: str, tmp
     assert all(sum(one["terms"]) == pytest.approx(one["score"], abs=1e-6) for one in told["list"])
     alone = config_file(tmp_path, "rules.yaml", rules=rules)  # as `score` takes it too
     assert json.loads(done(*words[:4], "--rules", alone, *words[6:])) == told
+
+
+def test_what_could_stand_in_a_list_that_caps_leave_short_is_not_below_it(
+    shop: Path, exported: Path, user: str, tmp_path: Path
+) -> None:
+    data = yaml.safe_load((shop / "config.yaml").read_text())["data"]
+    for one in ("interactions", "items", "users"):
+        data[one]["path"] = str(shop / data[one]["path"])
+    items = pd.read_parquet(shop / "items.parquet")
+    items.assign(category="one").to_parquet(tmp_path / "items.parquet")
+    data["items"]["path"] = "items.parquet"
+    config = config_file(tmp_path, data=data, rules={"caps": {"category": 1}})
+    asked = (word for item in items.item_id for word in ("--item", item))
+    told = json.loads(done("explain", exported, "--user", user, "--rules", config, "--json", *asked))
+    assert len(told["list"]) == 1
+    crowded = "the list holds 1 of one `category` already, all better"
+    said = {one["said"] for one in told["asked"] if "left out" not in one["said"]}
+    assert said == {"in the list", crowded}
+
+
+def test_of_an_approximate_list_it_is_said_that_the_search_may_have_missed() -> None:
+    assert crowded_by(Rules(), approximate=True) == "the approximate search missed it"
+    assert crowded_by(Rules(), approximate=False) == "another item has its place"
 
 
 @pytest.mark.parametrize(

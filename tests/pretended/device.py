@@ -1,7 +1,7 @@
 """A pretended CUDA device: tensors that say they lie on cuda:0 and compute on the CPU, where nothing may be mixed.
 
-A program that would meet "Expected all tensors to be on the same device", or ask for the memory of a tensor on a GPU,
-fails here as it would there; and as the arithmetic is the CPU's, all it computes must have the same bits.
+A program that mixes devices, or asks for the memory of a tensor on a GPU, fails here much as it would there; and as the
+arithmetic is the CPU's, all it computes must have the same bits.
 
 What it does not show: kernels of CUDA, Triton and TorchScript (whose constants are moved below Python), streams, speed.
 `tests/pretended/run.py` loads cuda.cpp before torch is imported, and runs commands with this in force.
@@ -20,7 +20,9 @@ aten = torch.ops.aten
 DEVICE, CPU = torch.device("cuda:0"), torch.device("cpu")
 CROSSING = {aten._to_copy.default, aten.copy_.default, aten.lift_fresh.default, aten.detach.default}
 INDEXED = {aten.index.Tensor, aten.index_put.default, aten.index_put_.default, aten._index_put_impl_.default}
-"""These take indices from the CPU on a GPU too."""
+"""These take indices from the CPU on a GPU too, as their second argument."""
+JOINED = {aten.cat.default, aten.stack.default}
+"""These take not even a single number from the CPU."""
 
 
 class OnDevice(Tensor):
@@ -76,10 +78,11 @@ class Pretended(TorchDispatchMode):
         """One operation, on the CPU. Raises RuntimeError where its tensors lie in two places."""
         flat, form = tree_flatten((args, kwargs))
         mine = [one for one in flat if isinstance(one, OnDevice)]
-        others = [one for one in flat if isinstance(one, Tensor) and not isinstance(one, OnDevice) and one.dim() > 0]
+        asked = [args[0], *args[2:]] if func in INDEXED else flat
+        least = 0 if func in JOINED else 1
+        others = [a for a in asked if isinstance(a, Tensor) and not isinstance(a, OnDevice) and a.dim() >= least]
         cls.operations += bool(mine)
-        indexed = func in INDEXED and isinstance(args[0], OnDevice)
-        if mine and others and func not in CROSSING and not indexed:
+        if mine and others and func not in CROSSING:
             raise RuntimeError(f"Expected all tensors to be on the same device, but {func} got cuda:0 and cpu")
         wanted = kwargs.get("device")
         there = bool(mine) if wanted is None else torch.device(wanted).type == "cuda"

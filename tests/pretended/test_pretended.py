@@ -88,9 +88,10 @@ with in_force():
     one, other = torch.ones(3, device="cuda"), torch.ones(3)
     print(one.device, refused(lambda: one + other), refused(one.numpy), (one + other.to("cuda")).sum().item())
     print(refused(lambda: other[one.long()]), one[other.long()].device, refused(lambda: torch.cat([one, other])))
+    print(refused(lambda: one.index_put((other.long(),), other)), refused(lambda: torch.stack([one[0], other[0]])))
 """
     said = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, cwd=ROOT)
-    assert said.stdout.splitlines() == ["cuda:0 True True 6.0", "True cuda:0 True"], said.stderr[-3000:]
+    assert said.stdout.splitlines() == ["cuda:0 True True 6.0", "True cuda:0 True", "True True"], said.stderr[-3000:]
 
 
 @pytest.mark.parametrize("name", [name for name in LESSONS if name != "half"])

@@ -141,11 +141,11 @@ def test_a_run_that_is_at_work_or_was_changed_by_a_person_is_not_cleared_away(
     monkeypatch.setattr("trainers.job.run", interrupted)
     out = tmp_path / "out"
     assert command("-q", *arguments(shop, out)).code == 130
-    (out / ".checkpoint.training").mkdir()
-    with locked(out / ".checkpoint.training" / "lock"):
+    with locked(out / ".lock"):
         before = contents(out)
-        answer = command("-q", *arguments(shop, out)[:-1], 8)
-        assert (answer.code, "another run is at work" in answer.err, contents(out)) == (75, True, before)
+        for k in (7, 8):  # the same job, and another
+            answer = command("-q", *arguments(shop, out)[:-1], k)
+            assert (answer.code, "another run is at work" in answer.err, contents(out)) == (75, True, before)
     with (out / "config.yaml").open("a") as file:
         file.write("# mine\n")
     before = contents(out)

@@ -141,6 +141,11 @@ def test_the_interval_of_many_users_is_that_of_draws_of_users() -> None:
     few = estimates({name: value[:MANY] for name, value in values.items()}, 1000)
     assert many["none"] == few["none"] == Estimate(mean=0.0, low=0.0, high=0.0)
     assert (many["hr"].low, many["hr"].high) == pytest.approx((few["hr"].low, few["hr"].high), abs=2e-4)
+    rare = np.zeros(MANY + 1)
+    rare[:2] = 1
+    edges = estimates({"low": rare, "high": 1 - rare}, 1000)
+    assert edges["low"].low == 0.0
+    assert edges["high"].high == 1.0
     half = 1.96 * (0.2 * 0.8 / MANY) ** 0.5
     assert many["hr"].high - many["hr"].mean == pytest.approx(half, rel=0.02)
 

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import mean_absolute_error, r2_score, root_mean_squared_error
 
-from rec_export.metrics import LOWER_IS_BETTER, NAMES, RATING_NAMES, gain
+from rec_export.metrics import LOWER_IS_BETTER, MANY, NAMES, RATING_NAMES, gain
 from rec_export.rating_metrics import rating_estimates, rating_metrics, sums
 
 NUMBERS = st.floats(-1e4, 1e4, allow_nan=False)
@@ -38,3 +38,15 @@ def test_a_prediction_is_no_better_than_itself() -> None:
 def test_of_errors_less_is_better_and_of_all_else_more() -> None:
     better = {name: gain(name, 2.0) > gain(name, 1.0) for name in (*NAMES, *RATING_NAMES)}
     assert {name for name, more in better.items() if not more} == set(LOWER_IS_BETTER) == {"rmse", "mae"}
+
+
+def test_the_intervals_of_many_users_are_those_of_draws_of_users() -> None:
+    rng = np.random.default_rng(4)
+    users = np.repeat(np.arange(MANY + 1), 2)
+    value = rng.normal(3, 1, len(users))
+    mine, theirs = (sums(users, value, value + rng.normal(0, spread, len(users))) for spread in (0.5, 0.6))
+    many = rating_estimates(mine, 1000, theirs)
+    few = rating_estimates(mine[:MANY], 1000, theirs[:MANY])
+    for name in many:
+        width = few[name].high - few[name].low
+        assert (many[name].low, many[name].high) == pytest.approx((few[name].low, few[name].high), abs=width / 8)

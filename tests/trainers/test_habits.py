@@ -72,3 +72,24 @@ def test_what_is_held_out_cannot_be_a_variant(grocer: Path, tmp_path: Path) -> N
     words = "ablate", grocer / "config.yaml", "--out", tmp_path / "out", "--variant", "new:score.seen=exclude"
     code, _, err = command("-q", *words)
     assert (code, "the variant 'new' sets score.seen, and so what is held out" in err) == (2, True)
+
+
+def test_lists_without_what_was_met_are_warned_of_where_that_is_held_out(grocer: Path, tmp_path: Path) -> None:
+    log = pd.read_parquet(grocer / "interactions.parquet").sort_values("timestamp", kind="stable")
+    known = log[log.timestamp < log.timestamp.quantile(0.9, interpolation="higher")]
+    known.to_parquet(tmp_path / "known.parquet")
+    done("export", grocer / "checkpoint", "--out", tmp_path / "bundle", "--format", "torchscript")
+    for seen in ("keep", "exclude"):
+        score = "score", tmp_path / "bundle", "--interactions", tmp_path / "known.parquet", "--seen", seen
+        done(*score, "--out", tmp_path / seen, "--run-date", "2024-02-04")
+        words = "evaluate", grocer / "checkpoint", "--k", 4, "--bootstrap", 100, "--against", tmp_path / seen
+        said = command("-q", *words).err
+        assert ("leave out what users had met, which is held out as well" in said) is (seen == "exclude")
+
+
+def test_the_report_says_that_what_was_met_is_held_out(grocer: Path, tmp_path: Path) -> None:
+    done("evaluate", grocer / "checkpoint", "--k", 4, "--bootstrap", 100, "--out", tmp_path / "ev")
+    done("report", tmp_path / "ev", "--out", tmp_path / "report.html")
+    page = (tmp_path / "report.html").read_text()
+    assert "what users had met is held out as well, and may stand in lists." in page
+    assert "a baseline: what each user has liked most often" in page

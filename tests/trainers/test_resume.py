@@ -161,6 +161,11 @@ def test_two_who_train_the_same_checkpoint_never_share_its_journal(tmp_path: Pat
     assert not list(tmp_path.iterdir())
 
 
+def test_a_lock_whose_folder_is_gone_is_held_by_somebody(tmp_path: Path) -> None:
+    with pytest.raises(BusyError), locked(tmp_path / "gone" / "lock"):
+        pass
+
+
 def test_what_an_unfinished_training_left_is_thrown_away_whole(tmp_path: Path) -> None:
     with suppress(KeyboardInterrupt), kept(tmp_path / "c", {}, resume=False) as journal:
         journal.save("search", Progress([], 0, {}, {}, {}))

@@ -10,7 +10,7 @@ import yaml
 from rec_export.errors import UsageError
 from rec_export.files import locked
 from tests.conftest import command, done
-from trainers.tune import Choice
+from trainers.tune import Choice, states_of
 
 
 def words(shop: Path, out: Path, trials: int, *more: object) -> list[object]:
@@ -57,6 +57,20 @@ def test_a_trial_that_was_cut_off_is_told_as_such_and_does_not_count(shop: Path,
     assert json.loads(done(*words(shop, tmp_path / "tuned", 2)))["trials"] == 2
     search = json.loads((tmp_path / "tuned" / "search.json").read_text())
     assert [trial["state"] for trial in search["trials"]] == ["complete", "cut off", "complete"]
+
+
+@pytest.mark.parametrize("fault", [RuntimeError("CUDA out of memory"), KeyboardInterrupt()], ids=["failed", "cut off"])
+def test_a_trial_that_failed_is_not_called_cut_off(
+    fault: BaseException, shop: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(*anything: object) -> float:
+        raise fault
+
+    with monkeypatch.context() as patched:
+        patched.setattr("trainers.tune.tried", fails)
+        assert command("-q", *words(shop, tmp_path / "tuned", 1)).code != 0
+    study = optuna.load_study(study_name="tune", storage=f"sqlite:///{tmp_path / 'tuned' / 'study.db'}")
+    assert states_of(study) == ["cut off" if isinstance(fault, KeyboardInterrupt) else "failed"]
 
 
 @pytest.mark.slow

@@ -7,7 +7,7 @@ from rec_export.report.drawing import bare, clipped, colour, figure
 from rec_export.report.found import EVALUATION, Found
 from rec_export.report.page import MOST_TOLD, Cell, Figure, Note, Section, Table, count, estimate, number, short, text
 from rec_export.report.views import Evaluation, Outcome, Served
-from rec_export.words import model_called
+from rec_export.words import listed, model_called
 
 RIVALS = {"habit": "what each user has liked most often", "recent": "recent popularity", "popular": "popularity"}
 """What a model must beat."""
@@ -24,6 +24,9 @@ def section(found: Found) -> Section | None:
     label, first = next(iter(evaluations.items()))
     metric = metric_of(first)
     blocks: list[Figure | Table | Note] = [listers(evaluations)]
+    kept = [name for name, one in evaluations.items() if one.seen == "keep"]
+    if kept:
+        blocks.append(Note(f"{listed(kept)}: what users had met is held out as well, and may stand in lists."))
     for name, one in evaluations.items():
         blocks.append(by_segment(one, metric_of(one), f"{name}: " if len(evaluations) > 1 else ""))
     blocks += [everything(evaluations), segments(evaluations), paired(evaluations)]

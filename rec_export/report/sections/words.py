@@ -12,9 +12,9 @@ MEASURES = {
     "mrr": ("mrr@K", "1 / rank of the first held-out item among the first K, 0 without one; mean over users"),
     "coverage": ("coverage", "share of the items that stand in at least one list"),
     "habit": ("habit", "a baseline: what each user has liked most often, and then what is recent or popular"),
-    "popular": ("popular", "a baseline: to everybody what most have liked at all times, but for what they have met"),
+    "popular": ("popular", "a baseline: to everybody what most have liked at all times"),
     "recent": ("recent", "a baseline: the same of late, older likings counting less"),
-    "random": ("random", "what chance would do: items drawn blindly from those that a user has not met"),
+    "random": ("random", "what chance would do: items drawn blindly"),
     "looks at no time": (
         "a second model, which looks at no time",
         "stands beside one that looks at time, and says what somebody likes at all times",
