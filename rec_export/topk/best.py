@@ -62,7 +62,7 @@ def _merge(row: Int64, score: Float64, best_row: Int64, best_score: Float64, hel
     new, old = len(row) - 1, held - 1
     while new >= 0:
         place = new + old + 1
-        later = old >= 0 and _precedes(score[new], row[new], best_score[old], best_row[old])
+        later = old >= 0 and precedes(score[new], row[new], best_score[old], best_row[old])
         if place < len(best_row):
             best_row[place] = best_row[old] if later else row[new]
             best_score[place] = best_score[old] if later else score[new]
@@ -70,7 +70,7 @@ def _merge(row: Int64, score: Float64, best_row: Int64, best_score: Float64, hel
 
 
 @compiled
-def _precedes(score: float, row: int, other_score: float, other_row: int) -> bool:
+def precedes(score: float, row: int, other_score: float, other_row: int) -> bool:
     return score > other_score or (score == other_score and row < other_row)
 
 

@@ -7,12 +7,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from rec_export.topk.allowed import AllowedRanker
 from rec_export.topk.approximate import ApproximateRanker, pays
 from rec_export.topk.caps import Caps, capped
-from rec_export.topk.contract import Allowed, Int64, Listed, Seen, TopK
+from rec_export.topk.contract import Allowed, Bool, Int64, Listed, Seen, TopK
 from rec_export.topk.definition import Float32
+from rec_export.topk.form import form_of
 from rec_export.topk.mmr import Diversity, Reranker
-from rec_export.topk.own_items import OwnItems
+from rec_export.topk.parted import Found, PartedRanker
+from rec_export.topk.parts import one_part, parts_by
 from rec_export.topk.penalty import penalised, with_one, with_penalty
 from rec_export.topk.ranker import CPU, Ranker
 from rec_export.towers import Head
@@ -37,15 +40,16 @@ class RuledRanker:
             vec = (item_vec if alike is None else alike).detach().cpu().contiguous().numpy()
             self._reranker = Reranker(vec, diversity.relevance)
         self._penalised = penalty is not None
-        approximate = pilot_vec is not None and len(pilot_vec) > 0 and pays(head, item_vec)
+        self._approximate = pilot_vec is not None and len(pilot_vec) > 0 and pays(head, item_vec)
         if penalty is not None:
             head, item_vec = penalised(head), with_penalty(item_vec, torch.from_numpy(penalty))
-        self._head, self._item_vec = head, item_vec
-        if approximate and pilot_vec is not None:
+        self._head, self._item_vec, self._device = head, item_vec, device
+        if self._approximate and pilot_vec is not None:
             pilot_vec = with_one(pilot_vec) if self._penalised else pilot_vec
-            self._ranker: Ranker | ApproximateRanker = ApproximateRanker(head, item_vec, pilot_vec, device)
+            ranker: Ranker | ApproximateRanker = ApproximateRanker(head, item_vec, pilot_vec, device)
         else:
-            self._ranker = Ranker(head, item_vec, device)
+            ranker = Ranker(head, item_vec, device)
+        self._whole = AllowedRanker(ranker, head, item_vec)
 
     def top_k(self, user_vec: Tensor, k: int, seen: Seen, allowed: Allowed | None = None) -> Listed:
         """float32 [B, Du] -> the lists of the users, of k items at most."""
@@ -53,30 +57,32 @@ class RuledRanker:
         vec = with_one(user_vec) if self._penalised else user_vec
         longer = k if self._diversity is None else max(k, min(k * self._diversity.fetch, self._items))
 
-        def fetch(user: Int64, k: int, seen: Seen) -> TopK:
-            return self._best(vec[torch.from_numpy(user)], k, seen, None if allowed is None else allowed.take(user))
+        def best(k: int) -> TopK:
+            return self._whole.top_k(vec, k, seen, allowed)
+
+        def fetch(user: Int64, most: Int64, seen: Seen, closed: Bool) -> Found:
+            theirs = None if allowed is None else allowed.take(user)
+            return self._parted.best(vec[torch.from_numpy(user)], most, seen, theirs, closed)
 
         if self._caps is None:
-            top, refused = self._best(vec, longer, seen, allowed), np.zeros(users, np.int64)
+            top, refused = best(longer), np.zeros(users, np.int64)
         else:
-            top, refused = capped(fetch, users, longer, seen, self._caps, k)
+            top, refused = capped(best, self._parted.parts, fetch, longer, seen, self._caps, k)
         if self._diversity is None:
             return Listed(top, refused, np.zeros(users, np.int64))
         top, left_out = self._reranker.choose(top, k)
         return Listed(top, refused, left_out)
 
-    def _best(self, user_vec: Tensor, k: int, seen: Seen, allowed: Allowed | None) -> TopK:
-        """The best k without caps."""
-        if allowed is None or not allowed.restricted.any():
-            return self._ranker.top_k(user_vec, k, seen)
-        top = TopK.none(len(user_vec), k)
-        free, bound = (np.flatnonzero(which) for which in (~allowed.restricted, allowed.restricted))
-        top.put(free, self._ranker.top_k(user_vec[torch.from_numpy(free)], k, seen.take(free)))
-        top.put(
-            bound, self._own.top_k(user_vec[torch.from_numpy(bound)], k, allowed.items.take(bound), seen.take(bound))
-        )
-        return top
-
     @cached_property
-    def _own(self) -> OwnItems:
-        return OwnItems(self._head, self._item_vec)
+    def _parted(self) -> PartedRanker:
+        """In parts where neither an item's score nor whether it is found depends on the other items."""
+        assert self._caps is not None
+        kind, kinds = self._caps.kind, len(self._caps.limit)
+        if self._approximate or form_of(self._head, self._item_vec.shape[1]) is None:
+            return PartedRanker(one_part(kind, kinds), lambda _: self._whole)
+
+        def ranker_of(item: Int64) -> AllowedRanker:
+            vec = self._item_vec[torch.from_numpy(item)]
+            return AllowedRanker(Ranker(self._head, vec, self._device), self._head, vec)
+
+        return PartedRanker(parts_by(kind, kinds), ranker_of)

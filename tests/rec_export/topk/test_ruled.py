@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from rec_export.errors import ModelError
-from rec_export.topk import Ranker, Seen, TopK, caps, own_items, ranker, vnni
+from rec_export.topk import Ranker, Seen, TopK, caps, own_items, parts, ranker, vnni
 from rec_export.topk.caps import Caps
 from rec_export.topk.contract import Allowed
 from rec_export.topk.dot_engine import DotEngine
@@ -120,19 +120,30 @@ def test_is_the_definition(case: Case, k: int) -> None:
     assert same(case.got(k), case.wanted(k))
 
 
+@settings(derandomize=True, max_examples=150, deadline=None)
+@given(case=cases.filter(lambda case: case.caps is not None), k=st.sampled_from((1, 2, 3, 10, 40)))
+def test_parts_of_any_size_give_the_same_lists(case: Case, k: int) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(parts, "LEAST", 1)
+        assert same(case.got(k), case.wanted(k))
+
+
 @pytest.mark.skipif(not vnni.available(), reason="a processor without AVX-512 VNNI: the tiles do the work")
 @settings(derandomize=True, max_examples=60, deadline=None)
 @given(case=cases.filter(lambda case: isinstance(case.head, DotHead)), k=st.sampled_from((1, 3, 10)))
 def test_8_bit_integers_give_the_same_lists(case: Case, k: int) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(DotEngine, "_pays", lambda *_: True)
+        patch.setattr(parts, "LEAST", 4)
         assert same(case.got(k), case.wanted(k))
 
 
 def world(kind: list[int], limit: list[int], score: list[float]) -> tuple[RuledRanker, Tensor]:
     """Items of these kinds and scores, and one user."""
     item_vec = torch.tensor(score).unsqueeze(1)
-    return RuledRanker(DotHead(), item_vec, caps=Caps(np.array(kind)[:, None], np.array(limit))), torch.ones(1, 1)
+    return RuledRanker(DotHead(), item_vec, caps=Caps(np.array(kind)[:, None], np.array(limit, np.int64))), torch.ones(
+        1, 1
+    )
 
 
 def test_a_cap_lets_the_next_best_of_another_kind_in_and_counts_what_it_keeps_out() -> None:
@@ -147,6 +158,26 @@ def test_a_list_is_found_behind_any_number_of_items_of_a_full_kind() -> None:
     ruled, user_vec = world([0] * 5000 + [1, 2, 2, 3], [1] * 4, [float(5004 - i) for i in range(5004)])
     got = ruled.top_k(user_vec, 5, Seen.none(1)).top
     assert (got.item_row.tolist(), got.count.tolist()) == ([[0, 5000, 5001, 5003, -1]], [4])
+
+
+def test_items_of_no_kind_are_not_capped() -> None:
+    ruled, user_vec = world([-1, -1], [], [1.0, 2.0])
+    assert ruled.top_k(user_vec, 3, Seen.none(1)).top.item_row.tolist() == [[1, 0, -1]]
+
+
+def test_the_items_of_a_full_kind_are_not_scanned_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    scanned: list[int] = []
+    top_k = Ranker.top_k
+
+    def noted(self: Ranker, user_vec: Tensor, k: int, seen: Seen) -> TopK:
+        scanned.append(len(self._item_vec))
+        assert len(seen.item_row) < 10
+        return top_k(self, user_vec, k, seen)
+
+    monkeypatch.setattr(ranker.Ranker, "top_k", noted)
+    ruled, user_vec = world([0] * 5000 + [1, 2, 2, 3], [1] * 4, [float(5004 - i) for i in range(5004)])
+    assert ruled.top_k(user_vec, 4, Seen.none(1)).top.item_row.tolist() == [[0, 5000, 5001, 5003]]
+    assert scanned == [5004, 4]
 
 
 def test_few_users_at_a_time_go_on_where_caps_bind(monkeypatch: pytest.MonkeyPatch) -> None:
