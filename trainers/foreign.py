@@ -128,7 +128,9 @@ def refuse_informed(path: Path, known: Events, test: Events, whole: str | None, 
         return
     newest, same = run.manifest.as_of, whole == run.manifest.inputs.get("interactions", "")
     until = "" if newest is None else f" up to {newest}"
-    missed = "what users liked in them was " + ("left out as seen" if run.manifest.seen == "exclude" else "known")
+    missed = "what users liked in them was left out as seen"
+    if run.manifest.seen == "keep":
+        missed = "what users liked in them was known"
     if again and run.manifest.seen == "exclude":
         log.warning("the lists in %s leave out what users had met, which is held out as well (--seen keep)", path)
     ends_later = follows = True

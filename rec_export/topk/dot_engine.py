@@ -28,6 +28,7 @@ from rec_export.topk.tiles import TileEngine
 
 BITS = 9  # tiles of 512 items, which share a step
 TOGETHER = 384  # users: their codes and what they hold should stay in a cache
+MOST_MORE = 4096  # items held for a user who has seen many
 HELD = 1 << 20  # items held for them at once, 8 bytes each: matters for very long lists only
 # Below these the tiles are as fast, measured on one core of a Zen 4: items, items for each of the K, and the users of a
 # first call, who pay for the panels.
@@ -108,7 +109,7 @@ class DotEngine:
     def _candidates(self, users: Users, k: int) -> Held:
         """What may be in the lists; nothing that is not, where it is proven to reach the floor."""
         panels, everyone = self._panels, np.arange(len(users.step))
-        held = Held.nothing(len(everyone), width(k), panels.row < 0)
+        held = Held.nothing(len(everyone), width(k) + crowd(users), panels.row < 0)
         some, sample, everything = best_of_sample(k), panels.sample, len(panels.step)
         scan(panels, 0, sample, users, everyone, some, held)
         thin(panels, users, everyone, some, held)
@@ -126,6 +127,11 @@ class DotEngine:
 def width(k: int) -> int:
     """How many items to hold for a user; more than that and the tiles are about as fast."""
     return 8 * k + 512
+
+
+def crowd(users: Users) -> int:
+    """How many more where many are seen: beyond the best, items lie closer together, so more of them are in doubt."""
+    return min(int(np.diff(users.seen_start).max(initial=0)), MOST_MORE)
 
 
 def best_of_sample(k: int) -> int:

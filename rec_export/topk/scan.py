@@ -76,7 +76,8 @@ def scan(panels: Panels, first: int, last: int, users: Users, user: Int64, k: in
     """The tiles first..last-1 of one part for some of the users, int64 [n]; the k-th best lower bound is the floor."""
     groups = panels.code.shape[1]
     active, n = np.concatenate((user, np.zeros(ABREAST, np.int64))), len(user)
-    bar, room = np.empty(len(active), np.int32), np.full(len(held.number), 4 * k)
+    bar, seen = np.empty(len(active), np.int32), np.diff(users.seen_start)
+    room = np.minimum(4 * k + seen, held.place.shape[1] - PANEL)  # seen items may be found first, and go when thinned
     found, product = np.zeros(ABREAST, np.uint64), np.zeros((ABREAST, PANEL), np.int32)
     low, high = np.empty(held.place.shape[1]), np.empty(held.place.shape[1])
     items, codes, results = panels.code.ctypes.data, users.code.ctypes.data, (found.ctypes.data, product.ctypes.data)
@@ -97,7 +98,7 @@ def scan(panels: Panels, first: int, last: int, users: Users, user: Int64, k: in
                     u = active[at + j]
                     if _keep(u, place, found, product, j, held) > room[u]:
                         _thin(panels, users, u, k, held, low, high)
-                        room[u] = min(2 * max(held.number[u], 2 * k), len(low) - PANEL)
+                        room[u] = min(2 * max(held.number[u], 2 * k) + seen[u], len(low) - PANEL)
                         bar[at + j] = NEVER if held.full[u] else _bar(panels, tile, users, u, held.floor[u])
 
 

@@ -181,6 +181,20 @@ def test_who_has_too_many_candidates_is_left_to_the_tiles(monkeypatch: pytest.Mo
     assert left == [int((user_vec == 0).all(1).sum())]
 
 
+@needs_vnni
+def test_who_has_seen_a_thousand_items_all_the_best_is_not_left_to_the_tiles(monkeypatch: pytest.MonkeyPatch) -> None:
+    random = np.random.default_rng(0)
+    user_vec, item_vec = (
+        torch.tensor(random.normal(size=(20, 64)), dtype=torch.float32),
+        vectors("normal", 60_000, 64, random),
+    )
+    best = torch.topk(user_vec @ item_vec.T, 1000).indices.numpy().astype(np.int64)
+    seen = Seen(np.arange(21) * 1000, best.reshape(-1))
+    wanted = TileEngine(engine(item_vec)._form, item_vec, Tile(64, 10_000)).top_k(user_vec, 20, seen)
+    monkeypatch.setattr(TileEngine, "top_k", None)
+    assert same(engine(item_vec).by_scan(user_vec, 20, seen), wanted)
+
+
 @pytest.mark.parametrize("able", [pytest.param(True, marks=needs_vnni), False])
 def test_scans_for_many_users_of_many_items_on_a_processor_that_can(
     able: bool, monkeypatch: pytest.MonkeyPatch
