@@ -7,7 +7,7 @@ import pyarrow.compute as pc
 
 from rec_export.data.columns import floats
 from rec_export.data.config import Attributes
-from rec_export.data.names import match
+from rec_export.data.names import CODES, PASSING, match, words_of
 from rec_export.data.read import read_table
 from rec_export.errors import DataError
 
@@ -29,14 +29,14 @@ def guess_attributes(path: Path, key: str | None, known: tuple[str, ...]) -> Att
     for name in names:
         if pa.types.is_binary(table[name].type) or pa.types.is_large_binary(table[name].type):
             raise DataError(f"column {name!r} of {path} is not UTF-8 text; write the file in UTF-8")
-        kind = None if name == own else kind_of(table[name])
+        kind = None if name == own else kind_of(table[name], name)
         if kind is not None:
             kinds[kind].append(name)
     return Attributes(path=path, id=own, **{kind: tuple(columns) for kind, columns in kinds.items()})
 
 
-def kind_of(column: pa.ChunkedArray) -> str | None:
-    """What a column is; None for what says nothing: empty or constant columns, dates, keys, links."""
+def kind_of(column: pa.ChunkedArray, name: str = "") -> str | None:
+    """What a column is; None for what says nothing: empty or constant columns, dates, keys, links, what is in stock."""
     kind = column.type
     if pa.types.is_list(kind) or pa.types.is_large_list(kind):
         return "tags" if pa.types.is_string(kind.value_type) or pa.types.is_large_string(kind.value_type) else None
@@ -53,7 +53,11 @@ def kind_of(column: pa.ChunkedArray) -> str | None:
     if pa.types.is_boolean(kind):
         return "category"
     if pa.types.is_floating(kind) or pa.types.is_integer(kind):
-        return number_kind(column, distinct == there and pa.types.is_integer(kind))
+        if pa.types.is_integer(kind) and distinct < there and words_of(name) & CODES:
+            return "category"
+        return (
+            None if words_of(name) & PASSING else number_kind(column, distinct == there and pa.types.is_integer(kind))
+        )
     if pa.types.is_string(kind) or pa.types.is_large_string(kind):
         return string_kind(column, distinct, there)
     return None

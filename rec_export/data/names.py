@@ -24,7 +24,14 @@ TIME = names_of("""
 """)
 RATING = names_of("rating stars overall score ratings star_rating")
 STARS = {"star", "stars", "rating", "ratings"}  # words that tell of stars in longer names
+CODES = {"id", "code", "store", "shop", "branch", "zip", "zipcode", "postcode"}  # words that tell of numbers as names
+PASSING = {"stock", "inventory"}  # of numbers that change by the day: for rules, not for models
 WEIGHT = names_of("weight plays play_count playcount quantity qty count value listens views strength")
+
+
+def words_of(name: str) -> set[str]:
+    """The words of a column's name, in small letters."""
+    return set(re.split(r"[-_. ]", name.lower()))
 
 
 def match(known: tuple[str, ...], names: list[str]) -> str | None:

@@ -22,6 +22,9 @@ def test_the_kinds_of_a_table_are_those_a_person_would_choose(tmp_path: Path) ->
         in_stock=[item % 2 == 0 for item in range(n)],
         image=[f"https://example.com/{item}" for item in range(n)],
         row=list(range(n)),
+        home_store=[1000 + item % 4 for item in range(n)],
+        stock=[item % 7 for item in range(n)],
+        pages=[item % 9 for item in range(n)],
         same=["x"] * n,
         empty=[None] * n,
         sku2=[f"K{item}" for item in range(n)],
@@ -34,8 +37,8 @@ def test_the_kinds_of_a_table_are_those_a_person_would_choose(tmp_path: Path) ->
     assert table is not None
     assert table.model_dump(include={"id", "dense", "category", "tags", "text"}) == {
         "id": "asin",
-        "dense": ("price",),
-        "category": ("brand", "in_stock", "colour"),
+        "dense": ("price", "pages"),
+        "category": ("brand", "in_stock", "home_store", "colour"),
         "tags": ("tags",),
         "text": ("title",),
     }
