@@ -34,6 +34,8 @@ SHOWN = (  # what begins so is looked at and not run: what a program says or wri
     '{"user_id": 7, ',
     "Read      ",
     "current/run_date=",
+    # docs/limits.md
+    "habit     0.",
     # docs/nightly.md
     "model       users ",
     "Error: ",
