@@ -192,7 +192,7 @@ class Explained(Record):
         """What a rule kept out."""
         if not self.hidden:
             return
-        table = bare("kept out of the list:")
+        table = bare("kept out of the list, the best first:")
         titled = any(one.title for one in self.hidden)
         for name in ("place", "item", *(("title",) if titled else ()), "score", "why"):
             table.add_column(name, justify="right" if name in ("place", "score") else "left")

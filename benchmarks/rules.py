@@ -37,6 +37,7 @@ from rec_export.towers import DotHead, Head
 
 WIDTH = 64
 OWN = 20  # items on a list of a user
+TASTES = 20  # directions in which items lie: kinds of one column, such that most of a user's best items are of one
 Way = Callable[[], Listed]
 
 
@@ -108,6 +109,7 @@ def ways(case: Case, k: int) -> dict[str, Way]:
     place[kept] = np.arange(len(kept))
     there = place[seen.item_row] >= 0
     left = Seen.of(seen.user()[there], place[seen.item_row[there]], users)
+    taste = (item_vec @ torch.randn(item_vec.shape[1], TASTES)).argmax(1).numpy()  # a user's best are of few of them
     penalty = Policy(popularity_penalty=0.1).penalty(random.zipf(1.5, items).clip(0, 10_000))
     return {
         "none": ruled(),
@@ -117,6 +119,7 @@ def ways(case: Case, k: int) -> dict[str, Way]:
         "caps: 5 of a brand": ruled(caps=with_limits(caps, 5)),
         "caps: 1 of a brand": ruled(caps=with_limits(caps, 1)),
         "caps: 2 of a brand, 5 of a category": ruled(caps=with_limits(caps, 2, 5)),
+        f"caps: 2 of one of {TASTES} tastes": ruled(caps=Caps(taste[:, None], np.full(TASTES, 2))),
         "popularity_penalty": ruled(penalty=penalty),
         "diversity, from 5 k": ruled(diversity=Diversity(0.7, 5)),
     }

@@ -100,7 +100,7 @@ def unread(declared: Attributes) -> Iterator[str]:
     """The columns of a table that say nothing a model can read, or nothing at all."""
     names = [name for name in names_in(declared.path) if name not in declared.columns()]
     if names:
-        why = "dates, links, keys, decimal commas, or the same in every row"
+        why = "dates, links, keys, what is in stock, decimal commas, or the same in every row"
         yield f"          not read: {shorten(', '.join(names), LONGEST)} ({why})"
 
 

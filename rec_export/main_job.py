@@ -117,8 +117,9 @@ def is_begun(out: Path, facts: dict[str, object]) -> bool:
     told = (out / MARK).read_text(encoding="utf-8") if out.exists() else None
     if told == json.dumps(facts, indent=2):
         return True
-    if told is not None and holds_no_work(out, told):
+    if told is not None:
         refuse_busy(out / LOCK)
+    if told is not None and holds_no_work(out, told):
         shutil.rmtree(out)  # another job was begun, but no step of it was done
         return False
     if told is not None:

@@ -159,6 +159,8 @@ def run(job: TuneJob) -> Tuned:
         left = max(0, job.trials - sum(state != "cut off" for state in states_of(study)))
         for _ in track(range(left), left, "trials", logged=False):
             study.optimize(objective, n_trials=1, catch=(TrainingError,))
+            write_trials(job, study, config)  # now, as a later one may be cut off
+        write_trials(job, study, config)
         tuned = write_found(job, study, config)
         tracker.metrics({f"first/{tuned.metric}": tuned.first, f"best/{tuned.metric}": tuned.best})
         tracker.text((job.out / "best.yaml").read_text(encoding="utf-8"), "best.yaml")
@@ -254,17 +256,20 @@ def tried(config: Config, source: Source, trial: "optuna.Trial", tracker: Tracke
     return found.held_out[made.plan.metric]
 
 
+def write_trials(job: TuneJob, study: "optuna.Study", config: Config) -> None:
+    """Write search.json."""
+    trials = tuple(map(trial_told, study.trials, states_of(study)))
+    Search(metric=metric_of(config.training), trials=trials).write(job.out / "search.json")
+
+
 def write_found(job: TuneJob, study: "optuna.Study", config: Config) -> Tuned:
-    """Write best.yaml, the configuration with what was found, and search.json. In brief how the search went."""
+    """Write best.yaml, the configuration with what was found. In brief how the search went."""
     base = base_of(study)
     if base is None:
         raise TrainingError("the configuration as it is could not be trained, so there is nothing to compare with")
     best = study.best_trial
     changes = tuple(best.user_attrs["changes"])
     (job.out / "best.yaml").write_text(Config.load(job.config, (*job.changes, *changes)).dump(), encoding="utf-8")
-    Search(metric=metric_of(config.training), trials=tuple(map(trial_told, study.trials, states_of(study)))).write(
-        job.out / "search.json"
-    )
     states = [trial.state for trial in study.trials]
     return Tuned(
         metric=metric_of(config.training),

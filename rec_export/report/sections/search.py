@@ -38,7 +38,8 @@ def headline(one: Search) -> str:
     """The best trial beside the configuration as it was."""
     done = complete(one)
     best, first = done[0], next(trial for trial in done if not trial.changes)
-    judged = f"Over {counted(len(one.trials), 'trial')} {one.metric} on the validation rows"
+    ended = sum(trial.state != "cut off" for trial in one.trials)
+    judged = f"Over {counted(ended, 'trial')} {one.metric} on the validation rows"
     if best.number == first.number:
         return f"{judged} was best with the configuration as it is: {first.value:.4f}."
     moved = "fell" if one.metric in LOWER_IS_BETTER else "rose"
