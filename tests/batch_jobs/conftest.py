@@ -5,13 +5,14 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import pyarrow.compute as pc
 import pytest
 import yaml
 
 from batch_jobs.report import Report
 from tests.batch_jobs.machine import Machine
 from tests.batch_jobs.store import new_bucket, store
-from tests.conftest import Answer, command
+from tests.conftest import Answer, command, read_lists
 
 LAST, NEXT = "2026-10-30", "2026-10-31"
 EASY = {"short_lists": 1.0, "first_item": 1.0, "same_list": 1.0, "score_shift": 9.0}  # for one epoch and a short log
@@ -72,3 +73,10 @@ def live_part(place: Path, day: str) -> Path:
     """The one part of a date."""
     (part,) = (place / "recs" / f"run_date={day}").glob("*.parquet")
     return part
+
+
+@pytest.fixture(scope="session")
+def user(scored: Path) -> str:
+    """Somebody with a list by the model."""
+    lists = read_lists(scored)
+    return str(lists.filter(pc.equal(lists["source"], "model"))["user_id"][0])

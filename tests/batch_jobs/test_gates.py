@@ -3,65 +3,27 @@
 import re
 from collections.abc import Callable
 from datetime import UTC, datetime
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 from unittest.mock import create_autospec
 
 import numpy as np
-import pandas as pd
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
-from hypothesis import example, given, settings
-from hypothesis import strategies as st
 
-from batch_jobs.audit import Evidence, one_in, overlap
+from batch_jobs.audit import Evidence, one_in
 from batch_jobs.gates import COMPARED, Candidate, Gatekeeper, answer, at_most, clause
-from batch_jobs.part_lists import BROKEN
 from batch_jobs.task import Task
 from rec_export.errors import UsageError
 from rec_export.recs import Recs
-from rec_export.run_manifest import PartFile, RunManifest
+from rec_export.run_manifest import RunManifest
 from rec_export.thresholds import Gates
-
-Frame = pd.DataFrame
+from tests.batch_jobs.made_up_lists import Frame, lists, part
 
 
 @pytest.fixture(autouse=True)
 def tells_apart(monkeypatch: pytest.MonkeyPatch) -> None:
     """The model, of which these runs have none, knows what users like."""
     monkeypatch.setattr("batch_jobs.gates.own_before_others", lambda task: 0.9)
-
-
-TYPES = {"rank": pa.int16(), "score": pa.float32()}
-
-
-def lists(users: int = 60, k: int = 5, items: int = 200, seed: int = 0) -> Frame:
-    """Lists as they should be: k random items for each user, falling scores."""
-    rng = np.random.default_rng(seed)
-    chosen = np.concatenate([rng.permutation(items)[:k] for _ in range(users)])
-    return pd.DataFrame({
-        "user_id": np.repeat([f"u{user:04d}" for user in range(users)], k),
-        "rank": np.tile(np.arange(1, k + 1), users),
-        "item_id": [f"i{item}" for item in chosen],
-        "score": np.tile(np.linspace(1, 0.5, k), users),
-        "source": "model",
-    })  # fmt: skip
-
-
-def part(path: Path, rows: Frame, users: int, short: int = 0, empty: int = 0) -> PartFile:
-    """Write rows as a part."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    table = pa.Table.from_pandas(rows, preserve_index=False)
-    schema = pa.schema([pa.field(f.name, TYPES.get(f.name, f.type)) for f in table.schema])
-    pq.write_table(table.cast(schema), path)
-    sources = rows.groupby("user_id").source.first().value_counts()
-    counts = {source: int(sources.get(source, 0)) for source in ("model", "cold", "fallback")}
-    counts["model"] += users - sum(counts.values())
-    return PartFile(
-        name=path.name, users=counts, short_lists=short, empty_lists=empty, rows=len(rows), bytes=1, sha256="0" * 64
-    )
 
 
 def candidate(folder: Path, rows: Frame, day: str = "2026-11-20", users: int = 60, **facts: Any) -> Candidate:
@@ -266,53 +228,6 @@ def test_a_gate_that_is_forced_says_why_and_the_others_stand(tmp_path: Path) -> 
 def test_what_cannot_be_forced_is_said(force: tuple[str, ...], reason: str, said: str) -> None:
     with pytest.raises(UsageError, match=said.replace("?", r"\?")):
         Gatekeeper(Gates(), force, reason)
-
-
-@settings(max_examples=20)
-@given(cuts=st.lists(st.integers(0, 12), max_size=3))
-@example(cuts=[*range(1, 12), *[12] * 9])  # so many that they are added up as they come
-def test_evidence_adds_up_however_the_users_are_cut_into_parts(
-    cuts: list[int], tmp_path_factory: pytest.TempPathFactory
-) -> None:
-    folder, rows = tmp_path_factory.mktemp("parts"), lists(users=12)
-    edges = [0, *sorted(cuts), 12]
-    for place, (first, stop) in enumerate(pairwise(edges)):
-        chosen = rows[(rows.user_id >= f"u{first:04d}") & (rows.user_id < f"u{stop:04d}")]
-        part(folder / f"{place}.parquet", chosen, stop - first)
-    part(folder / "whole.parquet", rows, 12)
-    found = Evidence.together([Evidence.of(folder / f"{i}.parquet", one_in(2)) for i in range(len(edges) - 1)])
-    whole = Evidence.of(folder / "whole.parquet", one_in(2))
-    assert (found.audit(), found.users, found.rows) == (whole.audit(), whole.users, whole.rows)
-    assert found.scores.to_dict() == whole.scores.to_dict()
-    assert overlap(found.sample, whole.sample) in (1.0, None)
-
-
-def test_no_more_counts_are_held_for_more_parts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    part(tmp_path / "a.parquet", lists(users=40, items=50), 40)
-    one, of_all, held = Evidence.of(tmp_path / "a.parquet", one_in(1)), Evidence.of_all, list[int]()
-
-    def noted(parts: list[Evidence]) -> Evidence:
-        held.append(len(parts))
-        return of_all(parts)
-
-    monkeypatch.setattr(Evidence, "of_all", noted)
-    assert Evidence.together(one for _ in range(100)).item.sum() == 100 * one.item.sum()
-    assert (max(held) <= 6, sum(held) < 150) == (True, True)
-
-
-def test_a_user_in_two_parts_breaks_the_order(tmp_path: Path) -> None:
-    part(tmp_path / "a.parquet", lists(users=3), 3)
-    found = Evidence.together([Evidence.of(tmp_path / "a.parquet", one_in(1))] * 2)
-    assert found.broken[BROKEN[0]] == 1
-
-
-def test_the_overlap_is_the_share_of_items_that_stay(tmp_path: Path) -> None:
-    rows = lists(users=10, k=4)
-    tables = [
-        pa.Table.from_pandas(frame[["user_id", "item_id"]], preserve_index=False)
-        for frame in (rows, rows.assign(item_id=rows.item_id.where(rows["rank"] > 1, "new")))
-    ]
-    assert overlap(*tables) == 0.75
 
 
 def test_all_verdicts_have_names_that_can_be_forced(tmp_path: Path) -> None:

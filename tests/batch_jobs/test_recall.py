@@ -57,6 +57,11 @@ def test_where_an_approximate_search_would_not_be_faster_the_lists_are_exact_and
     assert run.run_id != exact.run_id
 
 
+def test_a_night_says_that_its_approximate_search_was_none(place: Path) -> None:
+    said = night(place, LAST, "--approximate").out
+    assert "this model is not ranked faster so, and all lists are exact\n" in said
+
+
 @pytest.mark.usefixtures("forgetful")
 def test_a_night_whose_approximate_lists_miss_too_much_is_refused_and_the_report_says_how_much(place: Path) -> None:
     answer = night(place, LAST, "--approximate", code=80)

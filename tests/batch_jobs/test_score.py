@@ -18,7 +18,7 @@ from rec_export.data.log import make_log, read_events
 from rec_export.device import device_of
 from rec_export.scorer import Model, Scorer
 from rec_export.world import Timeline
-from tests.conftest import LAST_DAY, command, config_file, done, read_lists, write_table
+from tests.conftest import LAST_DAY, config_file, done, read_lists, write_table
 
 Lists = dict[object, list[object]]  # the items of each user, in order
 
@@ -68,22 +68,6 @@ def test_no_item_that_a_user_has_met_is_recommended(scored: Path, shop: Path) ->
 def test_seen_items_can_be_kept(exported: Path, shop: Path, tmp_path: Path) -> None:
     rows = score(exported, shop / "interactions.parquet", tmp_path / "recs", "--k", 1000, "--seen", "keep")
     assert {len(set(items)) for items in lists_of(rows).values()} == {120}
-
-
-def test_a_run_that_treats_bad_rows_otherwise_than_its_training_is_another(
-    exported: Path, shop: Path, tmp_path: Path
-) -> None:
-    words = exported, shop / "interactions.parquet", tmp_path / "recs"
-    score(*words)
-    (first,) = (tmp_path / "recs").rglob("*.parquet")
-    score(*words, "--bad-rows", "refuse")  # as in training: the same run, which is done
-    assert [first] == [*(tmp_path / "recs").rglob("*.parquet")]
-    score(*words, "--bad-rows", "leave-out", "--replace")
-    (second,) = (tmp_path / "recs").rglob("*.parquet")
-    assert first.name[-20:] != second.name[-20:]  # with the run's id
-    options = "--bad-rows", "leave-out", "--k", "9", "--out", str(words[2]), "--run-date", LAST_DAY
-    answer = command("-q", "score", exported, "--interactions", words[1], *options)
-    assert (answer.code, "made with different k;" in answer.err) == (73, True)
 
 
 def test_lists_are_the_best_by_the_definition(scored: Path, exported: Path, shop: Path) -> None:
