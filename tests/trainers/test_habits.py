@@ -7,10 +7,16 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 
+from exporters.agreement import K
+from exporters.quality import lists
+from rec_export.checkpoint import Checkpoint
 from rec_export.data.log import Log
+from rec_export.held_out import HeldOut, known_and_test
 from tests.conftest import command, config_file, done
 from trainers.habits import habits
+from trainers.listers import scorer_of
 
 DAY = 86_400
 
@@ -93,3 +99,23 @@ def test_the_report_says_that_what_was_met_is_held_out(grocer: Path, tmp_path: P
     page = (tmp_path / "report.html").read_text()
     assert "what users had met is held out as well, and may stand in lists." in page
     assert "a baseline: what each user has liked most often" in page
+
+
+def test_variants_of_a_configuration_that_keeps_what_was_met_are_judged_by_it(grocer: Path, tmp_path: Path) -> None:
+    words = "--variant", "wide:model.dim=5", "--seeds", 1, "--k", 4, "--bootstrap", 100
+    done("ablate", grocer / "config.yaml", "--set", "training.epochs=1", "--out", tmp_path / "out", *words)
+    told = json.loads((tmp_path / "out" / "ablation.json").read_text())["variants"]["base"]
+    judged = json.loads(done("evaluate", tmp_path / "out" / "base" / "seed-42", "--k", 4, "--bootstrap", 100, "--json"))
+    assert judged["seen"] == "keep"
+    mean = judged["results"]["model"]["all"]["metrics"]["ndcg@4"]["mean"]
+    assert told["metrics"]["ndcg@4"]["mean"] == pytest.approx(mean, abs=1e-5)
+
+
+def test_what_a_lossy_copy_costs_is_measured_by_lists_that_keep_what_was_met(grocer: Path, tmp_path: Path) -> None:
+    done("export", grocer / "checkpoint", "--out", tmp_path / "bundle", "--format", "onnx")
+    checkpoint = Checkpoint.read(grocer / "checkpoint")
+    held_out = HeldOut.of(checkpoint, *known_and_test(checkpoint, None))
+    scorer = scorer_of(checkpoint, held_out, torch.device("cpu"))
+    kept, new = (scorer.best(held_out.user, K, keep_seen).top.item_row for keep_seen in (True, False))
+    assert (lists(checkpoint, held_out, tmp_path / "bundle", "onnx") == kept).mean() > 0.99  # bits may swap neighbours
+    assert (kept == new).mean() < 0.9

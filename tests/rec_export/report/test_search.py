@@ -21,3 +21,10 @@ def test_the_headline_of_a_search_is_its_best_trial(metric: str, values: list[fl
     one = Search.model_validate(json.loads(search(metric, values).as_json()))
     assert headline(one).startswith(f"Over {len(values) + 1} trials {metric} on the validation rows {said}")
     assert table("x", one).rows[-1][0].text == str(len(values))  # which was stopped
+
+
+def test_a_trial_that_was_cut_off_is_not_counted() -> None:
+    told = json.loads(search("ndcg@10", [0.1, 0.3]).as_json())
+    before = headline(Search.model_validate(told))
+    told["trials"][-1]["state"] = "cut off"
+    assert (before[:13], headline(Search.model_validate(told))[:13]) == ("Over 3 trials", "Over 2 trials")
