@@ -7,11 +7,11 @@ from typing import Any, Literal, Self, final
 import yaml
 from pydantic import Field, field_validator
 
-from rec_export import strict_yaml
 from rec_export.choices import MOST_K, Engine, Executor, SeenRule
 from rec_export.data.config import DataConfig
-from rec_export.errors import MissingInputError, UsageError
-from rec_export.files import absent, below
+from rec_export.errors import UsageError
+from rec_export.fields import changed, read_fields
+from rec_export.files import below
 from rec_export.objects import Place
 from rec_export.record import Record
 from rec_export.redact import redacted
@@ -256,48 +256,3 @@ class Config(Record):
         if self.nightly is not None and self.nightly.gates.command is not None:
             fields["nightly"]["gates"]["command"] = redacted(self.nightly.gates.command)
         return yaml.safe_dump(fields, sort_keys=False, allow_unicode=True)
-
-
-def read_fields(path: Path) -> dict[str, Any]:
-    """What a YAML file says, as it stands."""
-    try:
-        fields = strict_yaml.load(path.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise absent(path, "name a YAML file") from error
-    except NotADirectoryError as error:
-        raise MissingInputError(f"{path} does not exist; name a YAML file") from error
-    except IsADirectoryError as error:
-        raise UsageError(f"{path} is a folder; name a YAML file in it") from error
-    except strict_yaml.SlipError as error:
-        raise UsageError(f"{path}: {error}") from error
-    except UnicodeDecodeError as error:
-        raise UsageError(
-            f"{path} is not YAML: it is no UTF-8 text; `rec-export init LOG` writes a YAML file"
-        ) from error
-    except yaml.YAMLError as error:
-        if "character '\\t'" in str(error) and isinstance(error, yaml.MarkedYAMLError) and error.problem_mark:
-            line = error.problem_mark.line + 1
-            raise UsageError(f"line {line} of {path} has a tab where YAML wants blanks; indent by blanks") from error
-        raise UsageError(f"{path} is not YAML: {strict_yaml.told(error)}") from error
-    if not isinstance(fields, dict):
-        raise UsageError(
-            f"{path} holds no keys; it needs at least data.interactions.path: `rec-export init LOG` writes it"
-        )
-    return fields
-
-
-def changed(fields: dict[str, Any], change: str) -> dict[str, Any]:
-    """The fields with one `a.b=value`; the value is read as YAML."""
-    key, equals, value = change.partition("=")
-    if not equals or not key:
-        raise UsageError(f"--set is {change!r}, but should be like model.dim=128")
-    head, _, rest = key.partition(".")
-    inner = fields.get(head)
-    if rest:
-        return {**fields, head: changed(inner if isinstance(inner, dict) else {}, f"{rest}={value}")}
-    try:
-        return {**fields, head: strict_yaml.load(value)}
-    except strict_yaml.SlipError as error:
-        raise UsageError(f"the value of --set {change}: {error}") from error
-    except yaml.YAMLError as error:
-        raise UsageError(f"the value {value!r} of --set is not YAML; put it into quotes") from error

@@ -19,7 +19,7 @@ from rec_export.data.guess import Given, guess_data
 from rec_export.data.source import Source
 from rec_export.device import device_of
 from rec_export.errors import OutputExistsError
-from rec_export.files import locked, new_directory, refuse_busy
+from rec_export.files import locked, new_directory, refuse_busy, storage_errors
 from rec_export.first_look import first_look, past
 from rec_export.lists import show_lists
 from rec_export.models import spec_of
@@ -83,7 +83,8 @@ def run(job: MainJob, say: Say) -> None:
         say(line)
     with ExitStack() as held:
         if begun:
-            held.enter_context(locked(job.out / LOCK))
+            with storage_errors(job.out):
+                held.enter_context(locked(job.out / LOCK))
         else:
             begin(job.out, facts, config, held)
         held.callback((job.out / LOCK).unlink, missing_ok=True)
@@ -114,19 +115,18 @@ def guessed(job: MainJob) -> Config:
 
 def is_begun(out: Path, facts: dict[str, object]) -> bool:
     """Whether the same job was begun before in the output directory. Raises OutputExistsError when it holds another."""
-    told = (out / MARK).read_text(encoding="utf-8") if out.exists() else None
+    if not out.exists():
+        return False
+    refuse_busy(out / LOCK)
+    told = (out / MARK).read_text(encoding="utf-8")
     if told == json.dumps(facts, indent=2):
         return True
-    if told is not None:
-        refuse_busy(out / LOCK)
-    if told is not None and holds_no_work(out, told):
+    if holds_no_work(out, told):
         shutil.rmtree(out)  # another job was begun, but no step of it was done
         return False
-    if told is not None:
-        raise OutputExistsError(
-            f"{out} holds a run on other files or with other settings; name a new directory or remove it first"
-        )
-    return False
+    raise OutputExistsError(
+        f"{out} holds a run on other files or with other settings; name a new directory or remove it first"
+    )
 
 
 def holds_no_work(out: Path, told: str) -> bool:

@@ -26,11 +26,10 @@ from rec_export.models import spec_of
 from rec_export.progress import in_parts, passed, track
 from rec_export.record import Record
 from rec_export.towers import ModelSpec
-from trainers.evaluate import scorer_of
 from trainers.foreign import foreign, holds_lists, lists_in, refuse_informed
 from trainers.job import TrainJob, learn
 from trainers.judged import judge
-from trainers.listers import by_model
+from trainers.listers import by_model, scorer_of
 from trainers.parallel import ALONE
 from trainers.ready import read_source, trainer_of
 from trainers.tracking import Tracker, settings_of, tracked

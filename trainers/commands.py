@@ -202,7 +202,8 @@ def tune(
 
     with starting(1800):
         from rec_export.tracking import track_change
-        from trainers.tune import Choice, TuneJob, run
+        from trainers.space import Choice
+        from trainers.tune import TuneJob, run
 
     changes = (*changes, *track_change(track))
     result = run(TuneJob(choices=tuple(map(Choice.parsed, search)), changes=changes, out=out, **options))

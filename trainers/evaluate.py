@@ -5,23 +5,17 @@ lists.json, the shape of the lists, and of a model that predicts values predicti
 """
 
 import logging
-from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Annotated, final
+from typing import Annotated, NamedTuple, Self, final
 
-import numpy as np
 import pyarrow.parquet as pq
-import torch
 from pydantic import Field
 
 from rec_export.checkpoint import Checkpoint
 from rec_export.choices import MOST_K, SeenRule
 from rec_export.config import Config
-from rec_export.data.columns import Int64
-from rec_export.data.config import DataConfig
 from rec_export.data.log import Events
-from rec_export.data.source import PAIRS
 from rec_export.device import device_of
 from rec_export.errors import UsageError
 from rec_export.files import new_directory, refuse_existing
@@ -29,14 +23,15 @@ from rec_export.held_out import HeldOut, known_and_test, whole_log
 from rec_export.metrics import Estimate, coverage, estimates
 from rec_export.progress import in_parts, passed, track
 from rec_export.record import Record
-from rec_export.scorer import Model, Scorer
+from rec_export.scorer import Scorer
 from rec_export.tracking import Tracking
-from trainers.foreign import foreign, holds_lists, refuse_informed
+from trainers.foreign import foreign, refuse_informed
 from trainers.habits import by_habit, habits
 from trainers.judged import Judged, judge, shapes, user_table
-from trainers.listers import Lister, by_model, listers
+from trainers.listers import Lister, listers, scorer_of
 from trainers.prediction_analysis import analysed
 from trainers.ratings import HeldOutValues, RatingEvaluation, judged_values
+from trainers.rivals import opponent, rival_of
 from trainers.sampled import sampled_metrics
 from trainers.tracking import Tracker, tracked
 
@@ -122,29 +117,77 @@ def tell(tracker: Tracker, job: EvaluateJob, result: Evaluation) -> None:
     tracker.text(result.as_json(), "evaluation.json")
 
 
+class Case(NamedTuple):
+    """A checkpoint, before the rows that it is judged by."""
+
+    job: EvaluateJob
+    checkpoint: Checkpoint
+    other: Checkpoint | None  # that it is judged beside
+    known: Events
+    test: Events
+    held_out: HeldOut
+    scorer: Scorer
+
+    @classmethod
+    def of(cls, job: EvaluateJob, checkpoint: Checkpoint) -> Self:
+        """Read what is needed."""
+        device = device_of(job.device)
+        with in_parts("preparing", 3):
+            known, test = known_and_test(checkpoint, job.test)
+            passed()
+            held_out = HeldOut.of(checkpoint, known, test, job.seen)
+            if job.negatives is not None and job.negatives >= held_out.timeline.items:
+                items = held_out.timeline.items
+                raise UsageError(f"--negatives {job.negatives} is no sample of {items} items; draw fewer")
+            passed()
+            scorer = scorer_of(checkpoint, held_out, device)
+        other = None if job.against is None else opponent(job.against, job.checkpoint, checkpoint)
+        return cls(job, checkpoint, other, known, test, held_out, scorer)
+
+    def listers(self) -> dict[str, Lister]:
+        """Who recommends: the model, whom it is held against, and the baselines."""
+        held_out, who = self.held_out, listers(self.scorer, self.held_out.again)
+        beside: dict[str, Lister] = {}
+        if self.job.against is not None:
+            beside["against"] = self.against(self.job.against)
+        if held_out.habits is not None:
+            own = habits(held_out.habits, len(held_out.catalogue.users.vocab), held_out.timeline.items)
+            beside["habit"] = by_habit(own, who.get("recent", who["popular"]))
+        return {"model": who["model"], **beside, **who}
+
+    def against(self, path: Path) -> Lister:
+        """The lists of another checkpoint, if it is one, or somebody's."""
+        if self.other is not None:
+            return rival_of(self.other, self.job.test, self.held_out, self.scorer.model.device)
+        whole = whole_log(self.checkpoint, self.job.test)
+        refuse_informed(path, self.known, self.test, whole, self.held_out.again)
+        return foreign(path, self.held_out, max(self.job.k))
+
+    def values(self) -> RatingEvaluation | None:
+        """How well values are predicted, of a model that does so."""
+        if not self.checkpoint.blueprint.rated:
+            return None
+        device = self.scorer.model.device
+        return judged_values(self.checkpoint, self.known, self.test, device, self.job.bootstrap, self.other)
+
+    def leave(self, result: Evaluation, judged: dict[str, Judged], out: Path) -> None:
+        """Write what was found to a new directory."""
+        job, checkpoint = self.job, self.checkpoint
+        with new_directory(out) as folder:
+            result.write(folder / "evaluation.json")
+            pq.write_table(user_table(judged, self.held_out), folder / "by_user.parquet")
+            shapes(judged, self.held_out, 10 if 10 in job.k else job.k[0]).write(folder / "lists.json")
+            if checkpoint.blueprint.rated:
+                values = HeldOutValues.of(checkpoint, self.known, self.test)
+                analysed(checkpoint, values, self.scorer.model.device).write(folder / "predictions.json")
+
+
 def evaluated(job: EvaluateJob, checkpoint: Checkpoint) -> Evaluation:
     """What comes out, written to job.out if asked for."""
-    device = device_of(job.device)
-    with in_parts("preparing", 3):
-        known, test = known_and_test(checkpoint, job.test)
-        passed()
-        held_out = HeldOut.of(checkpoint, known, test, job.seen)
-        if job.negatives is not None and job.negatives >= held_out.timeline.items:
-            raise UsageError(f"--negatives {job.negatives} is no sample of {held_out.timeline.items} items; draw fewer")
-        passed()
-        scorer = scorer_of(checkpoint, held_out, device)
-        who = listers(scorer, held_out.again)
-    other = opponent(job, checkpoint)
-    beside: dict[str, Lister] = {}
-    if job.against is not None:
-        beside["against"] = lists_beside(job, checkpoint, other, held_out, known, test, device)
-    if held_out.habits is not None:
-        own = habits(held_out.habits, len(held_out.catalogue.users.vocab), held_out.timeline.items)
-        beside["habit"] = by_habit(own, who.get("recent", who["popular"]))
-    who = {"model": who["model"], **beside, **who}
+    case = Case.of(job, checkpoint)
+    held_out, who = case.held_out, case.listers()
     judged = {name: judge(lister, held_out, job.k, name) for name, lister in who.items()}
     others = {name: one for name, one in judged.items() if name != "model"}
-    rated = checkpoint.blueprint.rated
     result = Evaluation(
         model=checkpoint.blueprint.model["name"],
         weights=checkpoint.blueprint.weights,
@@ -152,7 +195,7 @@ def evaluated(job: EvaluateJob, checkpoint: Checkpoint) -> Evaluation:
         test=None if job.test is None else str(job.test),
         test_rows=len(held_out.targets.user),
         seen="keep" if held_out.again else "exclude",
-        items=len(scorer.items),
+        items=len(case.scorer.items),
         k=job.k,
         results={
             name: in_segments(one, held_out, job) for name, one in track(judged.items(), len(judged), "intervals")
@@ -161,38 +204,14 @@ def evaluated(job: EvaluateJob, checkpoint: Checkpoint) -> Evaluation:
             name: differences(judged["model"], one, held_out, job)
             for name, one in track(others.items(), len(others), "paired intervals")
         },
-        sampled=sampled(who, scorer, held_out, job),
+        sampled=sampled(who, case.scorer, held_out, job),
         negatives=job.negatives,
         bootstrap=job.bootstrap,
-        ratings=judged_values(checkpoint, known, test, device, job.bootstrap, other) if rated else None,
+        ratings=case.values(),
     )
     if job.out is not None:
-        with new_directory(job.out) as folder:
-            result.write(folder / "evaluation.json")
-            pq.write_table(user_table(judged, held_out), folder / "by_user.parquet")
-            shapes(judged, held_out, 10 if 10 in job.k else job.k[0]).write(folder / "lists.json")
-            if rated:
-                values = HeldOutValues.of(checkpoint, known, test)
-                analysed(checkpoint, values, device).write(folder / "predictions.json")
+        case.leave(result, judged, job.out)
     return result
-
-
-def lists_beside(
-    job: EvaluateJob,
-    checkpoint: Checkpoint,
-    other: Checkpoint | None,
-    held_out: HeldOut,
-    known: Events,
-    test: Events,
-    device: torch.device,
-) -> Lister:
-    """The lists of job.against: of another checkpoint, if it is one, or somebody's."""
-    assert job.against is not None
-    if other is None:
-        refuse_informed(job.against, known, test, whole_log(checkpoint, job.test), held_out.again)
-        return foreign(job.against, held_out, max(job.k))
-    rival = HeldOut.of(other, *known_and_test(other, job.test), "keep" if held_out.again else "exclude")
-    return rival_of(rival, held_out, scorer_of(other, rival, device))
 
 
 def sampled(
@@ -206,64 +225,6 @@ def sampled(
         for name, lister in who.items()
         if lister.scores is not None
     }
-
-
-def opponent(job: EvaluateJob, checkpoint: Checkpoint) -> Checkpoint | None:
-    """The other checkpoint, if it is one. Raises UsageError where other rows were held out of it."""
-    if job.against is None or holds_lists(job.against):
-        return None
-    other = Checkpoint.read(job.against)
-    mine, theirs = checkpoint.blueprint, other.blueprint
-    files = [name for name in {**mine.inputs, **theirs.inputs} if mine.inputs.get(name) != theirs.inputs.get(name)]
-    if files:
-        raise UsageError(
-            f"{job.against} and {job.checkpoint} did not learn from the same files: data.{' and data.'.join(files)}"
-            f" {'is' if len(files) == 1 else 'are'} not the same; train both anew"
-        )
-    unlike = list(differing(theirs.data, mine.data))
-    if unlike:
-        raise UsageError(
-            f"{job.against} and {job.checkpoint} differ in what is held out: {', '.join(unlike)}; train both alike"
-        )
-    if mine.data.split.by in PAIRS and mine.rated != theirs.rated:
-        raise UsageError(
-            f"one of {job.against} and {job.checkpoint} predicts values, so its split by {mine.data.split.by} held out"
-            " disliked rows too; split both by time or by a column"
-        )
-    return other
-
-
-def differing(one: DataConfig, other: DataConfig) -> Iterator[str]:
-    """The keys of data.split and data.interactions whose values differ, with both; a path may, as hashes tell."""
-    for section in ("split", "interactions"):
-        mine, theirs = (getattr(config, section).model_dump(mode="json", exclude={"path"}) for config in (one, other))
-        yield from (
-            f"data.{section}.{key} is {mine[key]} and {theirs[key]}" for key in mine if mine[key] != theirs[key]
-        )
-
-
-def scorer_of(checkpoint: Checkpoint, held_out: HeldOut, device: torch.device) -> Scorer:
-    """A checkpoint's own towers in the world before the held-out rows."""
-    world = held_out.timeline.as_of(None, checkpoint.blueprint.clock)
-    return Scorer(Model.of_checkpoint(checkpoint, device), held_out.catalogue, world)
-
-
-def rival_of(rival: HeldOut, held_out: HeldOut, scorer: Scorer) -> Lister:
-    """Another checkpoint's lists in this one's rows. The catalogues hold the same ids, perhaps in another order."""
-    users, items = held_out.catalogue.users.vocab, held_out.catalogue.items.vocab
-    row = rival.catalogue.users.vocab.rows(users.ids)
-    mine = items.rows(rival.catalogue.items.vocab.ids)
-    theirs = by_model(scorer, held_out.again)
-
-    def lists(user: Int64, k: int) -> Int64:
-        best = theirs.lists(row[user], k)
-        return np.where(best < 0, best, mine[best])
-
-    def scores(user: Int64) -> torch.Tensor:
-        assert theirs.scores is not None
-        return theirs.scores(row[user])[:, torch.from_numpy(rival.catalogue.items.vocab.rows(items.ids))]
-
-    return Lister(lists, scores)
 
 
 def in_segments(judged: Judged, held_out: HeldOut, job: EvaluateJob) -> dict[str, Segment]:

@@ -7,9 +7,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from rec_export.checkpoint import Checkpoint
 from rec_export.data.columns import Int64
 from rec_export.data.vocab import UNKNOWN
-from rec_export.scorer import Scorer
+from rec_export.held_out import HeldOut
+from rec_export.scorer import Model, Scorer
 from rec_export.sets import distinct
 from rec_export.topk import Ranker
 from rec_export.towers import DotHead
@@ -22,6 +24,12 @@ class Lister(NamedTuple):
 
     lists: Callable[[Int64, int], Int64]  # users [B], k -> item rows [B, k], UNKNOWN where the list is shorter
     scores: Callable[[Int64], Tensor] | None = None  # users [B] -> float32 [B, N]; None where there are no scores
+
+
+def scorer_of(checkpoint: Checkpoint, held_out: HeldOut, device: torch.device) -> Scorer:
+    """A checkpoint's own towers in the world before the held-out rows."""
+    world = held_out.timeline.as_of(None, checkpoint.blueprint.clock)
+    return Scorer(Model.of_checkpoint(checkpoint, device), held_out.catalogue, world)
 
 
 def listers(scorer: Scorer, keep_seen: bool) -> dict[str, Lister]:

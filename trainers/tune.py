@@ -1,7 +1,6 @@
 """A search for better settings on the validation rows, by Optuna: resumable, and hopeless trials end early."""
 
 import logging
-import re
 from pathlib import Path
 from typing import Any, final
 
@@ -19,6 +18,7 @@ from trainers.course import Epoch
 from trainers.parallel import ALONE
 from trainers.plan import metric_of
 from trainers.ready import read_source, ready
+from trainers.space import Choice, check, usual
 from trainers.tracking import Tracker, settings_of, tracked
 
 try:
@@ -30,51 +30,7 @@ except ModuleNotFoundError as error:
     ) from error
 
 log = logging.getLogger("rec_export")
-SEARCH = re.compile(r"(?P<key>[a-z_.]+)=(?:(?P<low>[^,]+)\.\.(?P<high>[^,]+)|(?P<choices>.+,.+))")
 CUT = "cut off"  # the numbers of such trials, in the study
-USUAL = ("training.lr=0.0005..0.02", "training.embedding_decay=0.03..3.0", "model.dropout=0.1..0.7")
-
-
-@final
-class Choice(Record):
-    """A key, and the values that are tried: a range of numbers, on a logarithmic scale if wide, or a list."""
-
-    key: str
-    low: float | None = None
-    high: float | None = None
-    whole: bool = False
-    values: tuple[str, ...] = ()
-
-    @classmethod
-    def parsed(cls, text: str) -> "Choice":
-        """From KEY=LOW..HIGH or KEY=A,B,C."""
-        match = SEARCH.fullmatch(text)
-        if match is None:
-            raise UsageError(f"--search is {text!r}, but should be like training.lr=0.001..0.01 or model.dim=32,64,128")
-        if match["choices"]:
-            return cls(key=match["key"], values=tuple(match["choices"].split(",")))
-        try:
-            low, high = float(match["low"]), float(match["high"])
-        except ValueError as error:
-            raise UsageError(f"--search is {text!r}, whose bounds are not numbers") from error
-        if not low < high:
-            raise UsageError(f"--search is {text!r}, whose lower bound is not below the upper one")
-        whole = all(re.fullmatch(r"-?[0-9]+", match[bound]) for bound in ("low", "high"))
-        return cls(key=match["key"], low=low, high=high, whole=whole)
-
-    @property
-    def ends(self) -> tuple[str, ...]:
-        """All values of a list, or the bounds of a range."""
-        return self.values or (str(self.low), str(self.high))
-
-    def suggest(self, trial: "optuna.Trial") -> str:
-        """A change of the configuration."""
-        if self.low is None or self.high is None:
-            return f"{self.key}={trial.suggest_categorical(self.key, self.values)}"
-        wide = self.low > 0 and self.high / self.low >= 10
-        if self.whole:
-            return f"{self.key}={trial.suggest_int(self.key, int(self.low), int(self.high), log=wide)}"
-        return f"{self.key}={trial.suggest_float(self.key, self.low, self.high, log=wide):.4g}"
 
 
 @final
@@ -167,27 +123,6 @@ def run(job: TuneJob) -> Tuned:
     return tuned
 
 
-def check(choice: Choice, choices: tuple[Choice, ...], path: Path, changes: tuple[str, ...]) -> None:
-    """Raise UsageError where the configuration or the model does not take one of the values that are to be tried,
-    neither of the model that it names nor of the first one that is searched for.
-    """
-    model = tuple(f"{one.key}={one.ends[0]}" for one in choices if one.key == "model.name" and one is not choice)
-    for value in choice.ends:
-        change = f"{choice.key}={value}"
-        reason = slip(path, (*changes, change))
-        if reason is not None and slip(path, (*changes, *model, change)) is not None:
-            raise UsageError(f"--search {change}: {reason}")
-
-
-def slip(path: Path, changes: tuple[str, ...]) -> str | None:
-    """Why the configuration or the model does not take these changes, or None."""
-    try:
-        spec_of(Config.load(path, changes).model, "the configuration")
-    except UsageError as error:
-        return str(error).removeprefix(f"{path} with --set: ")
-    return None
-
-
 def study_of(job: TuneJob, config: Config, facts: dict[str, Any]) -> "optuna.Study":
     """The study in job.out, which is locked; begun or gone on with. Raises UsageError where it is another search's."""
     optuna.logging.set_verbosity(optuna.logging.ERROR)
@@ -219,16 +154,6 @@ def base_of(study: "optuna.Study") -> "optuna.trial.FrozenTrial | None":
     """The trial of the configuration as it is, if it has been made."""
     complete = study.get_trials(states=[State.COMPLETE])
     return next((trial for trial in complete if not trial.user_attrs.get("changes", [""])), None)
-
-
-def usual(path: Path, changes: tuple[str, ...]) -> tuple[Choice, ...]:
-    """The usual choices, without those that the model does not have."""
-    keys = spec_of(Config.load(path, changes).model, str(path)).model_fields
-    return tuple(
-        choice
-        for choice in map(Choice.parsed, USUAL)
-        if not choice.key.startswith("model.") or choice.key.partition(".")[2] in keys
-    )
 
 
 def tried(config: Config, source: Source, trial: "optuna.Trial", tracker: Tracker) -> float | None:

@@ -10,7 +10,8 @@ import yaml
 from rec_export.errors import UsageError
 from rec_export.files import locked
 from tests.conftest import command, done
-from trainers.tune import Choice, states_of
+from trainers.space import Choice
+from trainers.tune import states_of
 
 
 def words(shop: Path, out: Path, trials: int, *more: object) -> list[object]:

@@ -3,14 +3,14 @@
 from matplotlib.axes import Axes
 
 from rec_export.metrics import LOWER_IS_BETTER, NAMES, RATING_NAMES, Estimate
+from rec_export.remark import MUST_BEAT
 from rec_export.report.drawing import bare, clipped, colour, figure
 from rec_export.report.found import EVALUATION, Found
 from rec_export.report.page import MOST_TOLD, Cell, Figure, Note, Section, Table, count, estimate, number, short, text
 from rec_export.report.views import Evaluation, Outcome, Served
 from rec_export.words import listed, model_called
 
-RIVALS = {"habit": "what each user has liked most often", "recent": "recent popularity", "popular": "popularity"}
-"""What a model must beat."""
+RIVALS = ("habit", "recent", "popular")  # what a model must beat
 LENGTHS = ("<=3", "4-10", "11-30", ">30")
 SEGMENTS = ("warm", "cold", *LENGTHS)
 MARKS = "osD^v"
@@ -60,7 +60,7 @@ def headline(label: str, one: Evaluation, metric: str) -> str:
     best = rival(one, metric)
     told = ""
     if best is not None:
-        told = f"{label} {against(one.paired[best]['all'][metric], RIVALS[best], metric)}"
+        told = f"{label} {against(one.paired[best]['all'][metric], MUST_BEAT[best], metric)}"
     if one.ratings is not None and one.ratings.segments["all"].rows:
         gap = one.ratings.segments["all"].paired["biases"]["rmse"]
         how = against(gap, "the biases of users and items", "rmse")

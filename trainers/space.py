@@ -1,0 +1,89 @@
+"""What a search for settings tries: keys, and for each a range of numbers or a list of values."""
+
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, final
+
+from rec_export.config import Config
+from rec_export.errors import UsageError
+from rec_export.models import spec_of
+from rec_export.record import Record
+
+if TYPE_CHECKING:
+    from optuna import Trial
+
+SEARCH = re.compile(r"(?P<key>[a-z_.]+)=(?:(?P<low>[^,]+)\.\.(?P<high>[^,]+)|(?P<choices>.+,.+))")
+USUAL = ("training.lr=0.0005..0.02", "training.embedding_decay=0.03..3.0", "model.dropout=0.1..0.7")
+
+
+@final
+class Choice(Record):
+    """A key, and the values that are tried: a range of numbers, on a logarithmic scale if wide, or a list."""
+
+    key: str
+    low: float | None = None
+    high: float | None = None
+    whole: bool = False
+    values: tuple[str, ...] = ()
+
+    @classmethod
+    def parsed(cls, text: str) -> "Choice":
+        """From KEY=LOW..HIGH or KEY=A,B,C."""
+        match = SEARCH.fullmatch(text)
+        if match is None:
+            raise UsageError(f"--search is {text!r}, but should be like training.lr=0.001..0.01 or model.dim=32,64,128")
+        if match["choices"]:
+            return cls(key=match["key"], values=tuple(match["choices"].split(",")))
+        try:
+            low, high = float(match["low"]), float(match["high"])
+        except ValueError as error:
+            raise UsageError(f"--search is {text!r}, whose bounds are not numbers") from error
+        if not low < high:
+            raise UsageError(f"--search is {text!r}, whose lower bound is not below the upper one")
+        whole = all(re.fullmatch(r"-?[0-9]+", match[bound]) for bound in ("low", "high"))
+        return cls(key=match["key"], low=low, high=high, whole=whole)
+
+    @property
+    def ends(self) -> tuple[str, ...]:
+        """All values of a list, or the bounds of a range."""
+        return self.values or (str(self.low), str(self.high))
+
+    def suggest(self, trial: "Trial") -> str:
+        """A change of the configuration."""
+        if self.low is None or self.high is None:
+            return f"{self.key}={trial.suggest_categorical(self.key, self.values)}"
+        wide = self.low > 0 and self.high / self.low >= 10
+        if self.whole:
+            return f"{self.key}={trial.suggest_int(self.key, int(self.low), int(self.high), log=wide)}"
+        return f"{self.key}={trial.suggest_float(self.key, self.low, self.high, log=wide):.4g}"
+
+
+def usual(path: Path, changes: tuple[str, ...]) -> tuple[Choice, ...]:
+    """The usual choices, without those that the model does not have."""
+    keys = spec_of(Config.load(path, changes).model, str(path)).model_fields
+    return tuple(
+        choice
+        for choice in map(Choice.parsed, USUAL)
+        if not choice.key.startswith("model.") or choice.key.partition(".")[2] in keys
+    )
+
+
+def check(choice: Choice, choices: tuple[Choice, ...], path: Path, changes: tuple[str, ...]) -> None:
+    """Raise UsageError where the configuration or the model does not take one of the values that are to be tried,
+    neither of the model that it names nor of the first one that is searched for.
+    """
+    model = tuple(f"{one.key}={one.ends[0]}" for one in choices if one.key == "model.name" and one is not choice)
+    for value in choice.ends:
+        change = f"{choice.key}={value}"
+        reason = slip(path, (*changes, change))
+        if reason is not None and slip(path, (*changes, *model, change)) is not None:
+            raise UsageError(f"--search {change}: {reason}")
+
+
+def slip(path: Path, changes: tuple[str, ...]) -> str | None:
+    """Why the configuration or the model does not take these changes, or None."""
+    try:
+        spec_of(Config.load(path, changes).model, "the configuration")
+    except UsageError as error:
+        return str(error).removeprefix(f"{path} with --set: ")
+    return None
