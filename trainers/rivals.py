@@ -50,7 +50,7 @@ def differing(one: DataConfig, other: DataConfig) -> Iterator[str]:
 
 def rival_of(other: Checkpoint, test: Path | None, held_out: HeldOut, device: torch.device) -> Lister:
     """Another checkpoint's lists in this one's rows. The catalogues hold the same ids, perhaps in another order."""
-    rival = HeldOut.of(other, *known_and_test(other, test), "keep" if held_out.again else "exclude")
+    rival = HeldOut.of(other, *known_and_test(other, test), "keep")  # whose targets are not asked for
     users, items = held_out.catalogue.users.vocab, held_out.catalogue.items.vocab
     row = rival.catalogue.users.vocab.rows(users.ids)
     mine = items.rows(rival.catalogue.items.vocab.ids)

@@ -208,7 +208,10 @@ def test_a_night_says_what_its_rules_did(place: Path) -> None:
     assert "mistyped" not in answer.out + answer.err  # ids do not belong into a mail
     said = f"rules: deny leaves out 3 of {len(items):,} items, ids that nothing is known of: 1 of deny"
     assert answer.out.splitlines()[1:] == [said]
-    assert f"Rules: {said.removeprefix('rules: ')}." in report(place).markdown()
+    told = report(place).markdown()
+    assert f"Rules: {said.removeprefix('rules: ')}." in told
+    listed = len(set(read_lists(place / "recs")["item_id"].to_pylist()))
+    assert f"{len(items) - 3:,} items, of which {listed:,} are in a list," in told
     assert said in done("status", place / "recs")
     done("report", place / "recs", "--out", place / "report.html")
     assert f"the business rules of {LAST}: {said.removeprefix('rules: ')}." in (place / "report.html").read_text()

@@ -9,14 +9,15 @@ import pandas as pd
 import pytest
 import torch
 
-from exporters.agreement import K
 from exporters.quality import lists
 from rec_export.checkpoint import Checkpoint
 from rec_export.data.log import Log
 from rec_export.held_out import HeldOut, known_and_test
+from rec_export.topk import Seen
+from rec_export.variant import K
 from tests.conftest import command, config_file, done
-from trainers.habits import habits
-from trainers.listers import scorer_of
+from trainers.habits import by_habit, habits
+from trainers.listers import Lister, scorer_of
 
 DAY = 86_400
 
@@ -28,6 +29,13 @@ def test_habits_are_the_most_frequent_first_and_then_the_newest() -> None:
     found = habits(Log(user, item, None, None, liked), 3, 5)
     each = [found.item_row[a:b].tolist() for a, b in zip(found.start, found.start[1:], strict=False)]
     assert each == [[3, 2, 1], [2], []]
+
+
+def test_after_habits_come_others_and_nothing_twice() -> None:
+    own = Seen.of(np.array([0, 0, 2]), np.array([7, 3, 5]), 3)
+    lister = by_habit(own, Lister(lambda user, k: np.tile(np.array([3, 1, 7, 2])[:k], (len(user), 1))))
+    assert lister.lists(np.array([0, 1, 2]), 4).tolist() == [[7, 3, 1, 2], [3, 1, 7, 2], [5, 3, 1, 7]]
+    assert lister.lists(np.array([0]), 1).tolist() == [[7]]
 
 
 @pytest.fixture(scope="module")

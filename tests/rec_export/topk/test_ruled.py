@@ -180,6 +180,17 @@ def test_the_items_of_a_full_kind_are_not_scanned_again(monkeypatch: pytest.Monk
     assert scanned == [5004, 4]
 
 
+@pytest.mark.parametrize(("head", "several"), [(DotHead(), True), (ResidualHead((2,)), False)])
+def test_a_head_of_which_nothing_is_known_is_ranked_in_one_part(
+    head: Head, several: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its bits may depend on what else is scored, so a second look at fewer items could score them otherwise."""
+    monkeypatch.setattr(parts, "LEAST", 5)
+    kinds = Caps((np.arange(60) % 3)[:, None], np.full(3, 1))
+    ruled = RuledRanker(head, torch.randn(60, 4, generator=torch.Generator().manual_seed(0)), caps=kinds)
+    assert (len(ruled._parted.parts.item) > 1) is several
+
+
 def test_few_users_at_a_time_go_on_where_caps_bind(monkeypatch: pytest.MonkeyPatch) -> None:
     case = make("dot", True, 6, 90, 5, 0.0, [3, 9], 0.0, 1)
     monkeypatch.setattr(caps, "HIDDEN", 100)
