@@ -21,7 +21,7 @@ from batch_jobs.work import MadeWith
 from rec_export.data.columns import Bool, Int64, comparable
 from rec_export.scorer import Scorer
 from rec_export.sets import distinct
-from rec_export.topk.contract import Allowed, Listed, Seen
+from rec_export.topk.contract import Added, Allowed, Listed, Seen
 
 SIZE = 16  # bytes of a basis: chance does not make two of them equal
 GROUND = b"rec_export.ground"
@@ -59,22 +59,31 @@ def digest(content: bytes | memoryview | pa.Buffer) -> str:
 
 
 def bases(
-    vec: npt.NDArray[np.float32], recent: str, by_model: Bool, source: Bytes, seen: Seen, allowed: Allowed | None
-) -> Basis:
+    vec: npt.NDArray[np.float32], recent: str, by_model: Bool, source: Bytes,
+    seen: Seen, allowed: Allowed | None, added: Added | None,
+) -> Basis:  # fmt: skip
     """The basis of each user's list, uint64 [B, 2].
 
-    vec float32 [B, Du] is read where the list is by_model, bool [B]; elsewhere popularity is, of which `recent` is the
-    digest. source int8 [B]; `seen` and `allowed` name places among the items of the ground.
+    vec float32 [B, Du] and `added` are read where the list is by_model, bool [B]; elsewhere popularity is, of which
+    `recent` is the digest. source int8 [B]; `seen`, `allowed` and `added` name places among the items of the ground.
     """
     hidden = [Digits.of(seen, len(vec))] + ([] if allowed is None else [Digits.of(allowed.items, len(vec))])
     found = bytearray()
     for row in range(len(vec)):
-        mine = vec[row].tobytes() if by_model[row] else recent.encode()
+        mine = vec[row].tobytes() + terms_of(added, row) if by_model[row] else recent.encode()
         own = allowed is not None and bool(allowed.restricted[row])
         told = b"".join(lists.told(row) for lists in hidden[: 1 + own])
         kind = bytes((int(source[row]), int(by_model[row]), own))
         found += hashlib.blake2b(kind + mine + told, digest_size=SIZE).digest()
     return np.frombuffer(bytes(found), np.uint64).reshape(-1, 2)
+
+
+def terms_of(added: Added | None, row: int) -> bytes:
+    """What is added to the scores of one user."""
+    if added is None:
+        return b""
+    mine = slice(*added.items.start[row : row + 2])
+    return added.items.item_row[mine].tobytes() + added.term[mine].tobytes()
 
 
 class Digits(NamedTuple):

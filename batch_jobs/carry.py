@@ -84,8 +84,9 @@ class CarriedPart:
         """The lists of users [B]."""
         scorer, how = self.carrier.scorer, self.carrier.plan.how
         vec, source, ids = scorer.user_vectors(user), sources_of(scorer, user), scorer.catalogue.users.vocab.take(user)
-        seen, allowed = scorer.seen(user, how.seen == "keep"), scorer.allowed(user)
-        basis = bases(vec.numpy(force=True), self.carrier.recent, scorer.serves(user), source, seen, allowed)
+        keep = how.seen == "keep"
+        on = scorer.seen(user, keep), scorer.allowed(user), scorer.added(user) if keep else None
+        basis = bases(vec.numpy(force=True), self.carrier.recent, scorer.serves(user), source, *on)
         if self.prior is None or self.vocab is None:
             lists = lists_of(scorer, user, how, vec)
         else:

@@ -24,6 +24,7 @@ from rec_export.rules import Rules
 from rec_export.run_manifest import SOURCES
 from rec_export.scorer import Scorer
 from rec_export.terms import gate_shares, term_names, terms
+from rec_export.topk.contract import Added
 from rec_export.towers import DotHead
 
 HISTORY = 10  # items that are shown
@@ -48,8 +49,11 @@ class Ranking(NamedTuple):
         return 1 + sum(int(row) not in self.out for row in self.item_row[:place])
 
 
-def scores(scorer: Scorer, user: Int64, rows: Int64) -> Float64:
-    """What a list ranks items by, before any choice for diversity: int64 [1], int64 [n] -> float64 [n]."""
+def scores(scorer: Scorer, user: Int64, rows: Int64, habit: Float64) -> Float64:
+    """What a list ranks items by, before any choice for diversity: int64 [1], int64 [n] -> float64 [n].
+
+    habit float64 [n] is added to a score by the model.
+    """
     place = torch.from_numpy(scorer.place[rows])
     with torch.inference_mode():
         if not scorer.serves(user)[0]:
@@ -57,6 +61,7 @@ def scores(scorer: Scorer, user: Int64, rows: Int64) -> Float64:
         else:
             score = scorer.model.head(scorer.user_vectors(user), scorer.item_vec[place])[0]
             score = score if scorer.penalty is None else score - torch.from_numpy(scorer.penalty)[place]
+            score = score.double() + torch.from_numpy(habit)
     found: Float64 = score.double().numpy()
     return found
 
@@ -139,17 +144,33 @@ class Explanation(NamedTuple):
 
     def ranking(self) -> Ranking:
         """All items of tonight, best first."""
-        scorer, count = self.scorer, len(self.scorer.items)
-        rank = scorer.lists if scorer.serves(self.user)[0] else scorer.popular
-        best = rank(self.user, count, keep_seen=True).top
+        scorer, user, count = self.scorer, self.user, len(self.scorer.items)
+        if scorer.serves(user)[0]:
+            vec, met = scorer.user_vectors(user), scorer.seen(user, keep_seen=True)
+            best = scorer.listed(scorer.ranker, vec, user, count, met, self.added()).top
+        else:
+            best = scorer.popular(user, count, keep_seen=True).top
         return Ranking(best.item_row[0], best.score[0], self.out)
+
+    def added(self) -> Added | None:
+        """What the user's habits add to scores; None where lists hold nothing again, or there is no such term."""
+        return self.scorer.added(self.user) if self.how.seen == "keep" else None
+
+    def habit(self, rows: Int64) -> Float64:
+        """The same of some items, float64 [n]."""
+        found, added = np.zeros(len(self.scorer.items)), self.added()
+        if added is not None:
+            found[added.items.item_row] = added.term
+        told: Float64 = found[self.scorer.place[rows]]
+        return told
 
     def term_names(self, served: bool) -> tuple[str, ...]:
         """The terms of a score."""
         if not served:
             return ("recent popularity" if self.bundle.manifest.blueprint.clock.timed else "popularity",)
+        habit = () if self.added() is None else ("habit",)
         penalty = ("penalty",) if self.scorer.policy.popularity_penalty is not None else ()
-        return (*term_names(self.bundle.manifest.blueprint, self.scorer.model.head), *penalty)
+        return (*term_names(self.bundle.manifest.blueprint, self.scorer.model.head), *habit, *penalty)
 
     def penalty(self, rows: Int64) -> Float64 | None:
         """What the rule popularity_penalty takes from the scores of items, float64 [n]."""
@@ -162,10 +183,13 @@ class Explanation(NamedTuple):
         if served:
             item_vec = self.scorer.item_vec[torch.from_numpy(self.scorer.place[rows])].double().cpu().numpy()
             user_vec = self.scorer.user_vectors(self.user)[0].double().cpu().numpy()
-            taken = self.penalty(rows)
-            whole = score if taken is None else score + taken
-            told = terms(self.bundle.manifest.blueprint, self.scorer.model.head, user_vec, item_vec, whole)
-            told = told if taken is None else np.concatenate([told, -taken[:, None]], axis=1)
+            habit, penalty = self.habit(rows), self.penalty(rows)
+            others = [] if self.added() is None else [habit]
+            others += [] if penalty is None else [-penalty]
+            told = terms(
+                self.bundle.manifest.blueprint, self.scorer.model.head, user_vec, item_vec, score - sum(others)
+            )
+            told = np.column_stack([told, *others])
         else:
             told = score[:, None]
         ids = self.today.catalogue.items.vocab.ids
@@ -240,7 +264,7 @@ class Explanation(NamedTuple):
         ids, rows = self.today.catalogue.items.vocab.ids, best.item_row[0]
         rows = rows[rows != UNKNOWN]
         items = tuple(self.id_of(ids, int(row)) for row in rows)
-        score = dict(zip(items, scores(scorer, self.user, rows), strict=True))
+        score = dict(zip(items, scores(scorer, self.user, rows, self.habit(rows)), strict=True))
         shared = [abs(score[one.item] - one.score) for one in mine if one.item in score]
         return Artefact(format=form, items=items, worst=float(max(shared, default=0.0)))
 

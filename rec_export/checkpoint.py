@@ -16,6 +16,7 @@ from rec_export.data.config import DataConfig
 from rec_export.ensemble import Timeless, ensemble, without_time
 from rec_export.errors import MissingInputError, ModelError, UsageError
 from rec_export.files import sha256
+from rec_export.habit import Habit
 from rec_export.models import spec_of
 from rec_export.progress import in_parts, passed
 from rec_export.record import Record
@@ -40,6 +41,7 @@ class Blueprint(Record):
     loss: Loss = "softmax"
     target: Target = "value"  # what a score predicts where the loss is mse
     recent: int  # the trend column that told the future best: the popularity list of users without anything
+    habit: Habit | None = None  # added to the scores of what a user liked before, in lists that may hold it again
     score: Scoring  # how lists are made where nothing else is said
     inputs: dict[str, str]  # sha256 of the files that were learned from
     weights: str  # sha256 of weights.safetensors

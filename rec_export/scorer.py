@@ -21,7 +21,7 @@ from rec_export.progress import measured
 from rec_export.runtime import Tower, load_tower
 from rec_export.topk import Seen
 from rec_export.topk.approximate import PILOTS
-from rec_export.topk.contract import Allowed, Listed
+from rec_export.topk.contract import Added, Allowed, Listed
 from rec_export.topk.ruled import RuledRanker
 from rec_export.topk.switches import side_by_side
 from rec_export.towers import DotHead, Head, Input, Inputs
@@ -137,11 +137,12 @@ class Scorer:
     def lists(self, user: Int64, k: int, keep_seen: bool = False, user_vec: Tensor | None = None) -> Listed:
         """The best k of users [B] by the model; `user_vec` float32 [B, Du]: their vectors, where they are known."""
         user_vec = self.user_vectors(user) if user_vec is None else user_vec
-        return self.listed(self.ranker, user_vec, user, k, keep_seen)
+        added = self.added(user) if keep_seen else None
+        return self.listed(self.ranker, user_vec, user, k, self.seen(user, keep_seen), added)
 
     def popular(self, user: Int64, k: int, keep_seen: bool = False) -> Listed:
         """The most popular k of late, for users [B] of whom nothing is known."""
-        return self.listed(self.popularity, torch.ones(len(user), 1), user, k, keep_seen)
+        return self.listed(self.popularity, torch.ones(len(user), 1), user, k, self.seen(user, keep_seen))
 
     def best(self, user: Int64, k: int, keep_seen: bool = False, user_vec: Tensor | None = None) -> Listed:
         """The best k of users [B]: by the model, or the popular items for those whom it cannot serve."""
@@ -152,9 +153,11 @@ class Scorer:
             lists.capped[unknown], lists.varied[unknown] = theirs.capped, theirs.varied
         return lists
 
-    def listed(self, ranker: RuledRanker, user_vec: Tensor, user: Int64, k: int, keep_seen: bool) -> Listed:
-        """The best k of users [B] by one of the rankers, with the catalogue's item rows."""
-        lists = ranker.top_k(user_vec, min(k, len(self.items)), self.seen(user, keep_seen), self.allowed(user))
+    def listed(
+        self, ranker: RuledRanker, user_vec: Tensor, user: Int64, k: int, seen: Seen, added: Added | None = None
+    ) -> Listed:
+        """The best k of users [B] by one of the rankers, with the catalogue's item rows; `seen`, `added`: of places."""
+        lists = ranker.top_k(user_vec, min(k, len(self.items)), seen, self.allowed(user), added)
         row = lists.top.item_row
         return lists._replace(top=lists.top._replace(item_row=np.where(row == UNKNOWN, UNKNOWN, self.items[row])))
 
@@ -169,6 +172,18 @@ class Scorer:
         if self.policy.denied is not None:
             hidden = hidden.plus(self.policy.denied.take(user))
         return self.eligible(hidden)
+
+    def added(self, user: Int64) -> Added | None:
+        """What habits add to scores of users [B], where lists may hold what was met; None: the model has no such term.
+
+        The items are places among the eligible ones.
+        """
+        habit = self.model.blueprint.habit
+        if habit is None:
+            return None
+        again = self.world.again(user)
+        added = habit.added(again.where(self.place[again.items.item_row] != UNKNOWN))
+        return added._replace(items=added.items._replace(item_row=self.place[added.items.item_row]))
 
     def eligible(self, lists: Seen) -> Seen:
         """Items of some users as places among the eligible ones, without the others."""

@@ -14,6 +14,7 @@ from rec_export.data.clock import Clock
 from rec_export.data.columns import DAY, Bool, Float32, Int32, Int64
 from rec_export.data.log import Log
 from rec_export.data.vocab import UNKNOWN
+from rec_export.habit import Again
 from rec_export.topk.compiled import compiled
 from rec_export.topk.contract import Seen
 
@@ -143,6 +144,28 @@ class World(NamedTuple):
     def length(self, user: Int64) -> Int64:
         """How many items each user liked, int64 [B]."""
         return self.stop[user] - self.timeline.start[user]
+
+    def again(self, user: Int64) -> Again:
+        """All that each user liked, int64 [B], how often, and how many days before the date the last time was."""
+        timeline = self.timeline
+        if timeline.visit is None or timeline.event_time is None:
+            likings = ragged(timeline.event_start[user], timeline.event_start[user + 1])
+            row = likings.place
+        else:
+            assert self.date is not None
+            likings = ragged(timeline.event_start[user], timeline.visited(user, self.date))
+            row = timeline.visit[likings.place].astype(np.int64)
+        pair = likings.owner * timeline.items + timeline.event_item[row]
+        order = np.argsort(pair, kind="stable")  # those of a pair stay in the order of their times
+        pair = pair[order]
+        edge = np.flatnonzero(np.append(pair[1:] != pair[:-1], True)[: len(pair)])  # the last row of each pair
+        pair, times, days = pair[edge], np.diff(edge, prepend=-1), np.zeros(len(edge))
+        if self.clock.timed:
+            assert self.date is not None
+            assert timeline.event_time is not None
+            days = (self.date - timeline.event_time[row[order[edge]]]) / DAY
+        start = np.searchsorted(pair, np.arange(len(user) + 1) * timeline.items)
+        return Again(Seen(start, pair % timeline.items), times, days)
 
     def context(self, user: Int64) -> Float32:
         """About each user as of the date, and about the date, float32 [B, X]: all of the order of 1."""

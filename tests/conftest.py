@@ -17,8 +17,10 @@ import pytest
 import yaml
 from hypothesis import settings
 
+from rec_export.checkpoint import Blueprint
 from rec_export.cli import run
 from rec_export.data.sample import write_sample
+from rec_export.habit import Habit
 
 settings.register_profile("rec-export", derandomize=True, deadline=None)
 settings.load_profile("rec-export")
@@ -95,6 +97,12 @@ def read_lists(recs: Path) -> pa.Table:
 def tell(record_property: Callable[[str, object], None]) -> Tell:
     """Tell docs/reliability.md an experiment, how often it was tried, and what came of it."""
     return lambda *row: record_property("table", row)
+
+
+def set_habit(checkpoint: Path, habit: Habit | None) -> None:
+    """Give a checkpoint a term for what users liked before, or none."""
+    path = checkpoint / "spec.json"
+    Blueprint.read(path).model_copy(update={"habit": habit}).write(path)
 
 
 @pytest.fixture(scope="session")

@@ -172,6 +172,7 @@ def write(
             model={"name": config.model["name"], **spec.model_dump()},
             members=chosen.seeds,
             timeless=fitted.timeless,
+            habit=fitted.habit,
             sizes=sizes_of(fitted.dataset, chosen, CONTEXT),
             data=config.data,
             clock=chosen.clock,

@@ -45,8 +45,11 @@ def by_model(scorer: Scorer, keep_seen: bool) -> Lister:
     popular = torch.from_numpy(scorer.world.trend())[:, scorer.model.blueprint.recent]
 
     def scores(user: Int64) -> Tensor:
+        added = scorer.added(user) if keep_seen else None
         with torch.inference_mode():
             score = scorer.model.head(scorer.user_vectors(user), scorer.item_vec).cpu()
+            if added is not None:
+                score[added.items.user(), added.items.item_row] += torch.from_numpy(added.term)
             return torch.where(torch.from_numpy(scorer.serves(user)).unsqueeze(1), score, popular)
 
     return Lister(lambda user, k: scorer.best(user, k, keep_seen).top.item_row, scores)

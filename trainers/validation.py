@@ -15,6 +15,7 @@ from rec_export.inputs import item_inputs, user_inputs
 from rec_export.metrics import Targets, hits, per_user
 from rec_export.progress import passed
 from rec_export.sets import distinct, without
+from rec_export.topk import Seen
 from rec_export.towers import Towers
 from trainers.batches import Device
 from trainers.dataset import Dataset
@@ -44,17 +45,20 @@ class Validation(ABC):
 class Lists(Validation):
     """Held-out likings of users, as of the world before them."""
 
-    def __init__(self, dataset: Dataset, plan: Plan, user: Int64, targets: Targets, at_once: int) -> None:
+    def __init__(
+        self, dataset: Dataset, plan: Plan, user: Int64, targets: Targets, at_once: int, again: bool = False
+    ) -> None:
         self.dataset, self.user, self.targets, self.length = dataset, user, targets, plan.history
-        self.at_once, self.recent = at_once, plan.recent
+        self.at_once, self.recent, self.again = at_once, plan.recent, again
         self.parts = -(-len(user) // at_once)
         self.world = dataset.timeline.as_of(None, plan.clock)
         self.ks = sorted({10, int(plan.metric.partition("@")[2])})
 
     @classmethod
-    def of(cls, dataset: Dataset, plan: Plan, later: Events, pair_numbers: int) -> Self | None:
+    def of(cls, dataset: Dataset, plan: Plan, later: Events, pair_numbers: int, again: bool = False) -> Self | None:
         """From held-out rows; None when no trained user liked a trained item in them that was new to the user.
 
+        `again`: what was met counts as what is new, and lists may hold it.
         `pair_numbers` are those that a pair holds in the head: where there are many, fewer users are looked at.
         """
         users, items = dataset.catalogue.users, dataset.catalogue.items
@@ -63,7 +67,7 @@ class Lists(Validation):
         held_out = held_out.where(known & (held_out.user_row < users.trained) & (held_out.item_row < items.trained))
         width = dataset.timeline.items
         user = distinct(held_out.user_row).astype(np.int64)
-        seen = dataset.timeline.as_of(None, plan.clock).seen(user)
+        seen = Seen.none(len(user)) if again else dataset.timeline.as_of(None, plan.clock).seen(user)
         key = without(held_out.pairs(width), user[seen.user()] * width + seen.item_row)
         user = distinct(key // width)
         if len(user) == 0:
@@ -73,11 +77,15 @@ class Lists(Validation):
         user = np.sort(np.random.default_rng(0).permutation(user)[:some])
         key = key[np.isin(key // width, user)]
         targets = Targets(np.searchsorted(user, key // width), key % width)
-        return cls(dataset, plan, user, targets, min(AT_ONCE, max(1, NUMBERS_AT_ONCE // own)))
+        return cls(dataset, plan, user, targets, min(AT_ONCE, max(1, NUMBERS_AT_ONCE // own)), again)
 
     @torch.no_grad()
     def measure(self, towers: Towers, state: Device) -> dict[str, float]:
         """The metrics of the model's lists, such as {"ndcg@10": 0.1}."""
+        return self.judge(self.scores(towers, state))
+
+    def scores(self, towers: Towers, state: Device) -> Callable[[Int64], Tensor]:
+        """The scores of all trained items by the model: users int64 [B] -> float32 [B, N]."""
         every = np.arange(self.dataset.catalogue.items.trained)
         trend = torch.from_numpy(self.world.trend()[every])
         items = item_inputs(state.item_ports, self.dataset.item_features.take(every), trend, every)
@@ -89,7 +97,7 @@ class Lists(Validation):
             user_vec = towers.user_tower({name: value.to(state.device) for name, value in inputs.items()})
             return towers.pair_head(user_vec, item_vec).cpu()
 
-        return self.judge(score)
+        return score
 
     def beside(self) -> dict[str, dict[str, float]]:
         """The same metrics of the most popular items, of late or of all time."""
@@ -97,13 +105,13 @@ class Lists(Validation):
         return {"popular": self.judge(lambda user: popular.repeat(len(user), 1))}
 
     def judge(self, score: Callable[[Int64], Tensor]) -> dict[str, float]:
-        """The metrics of the lists by scores, float32 [B, N]; what users have met is left out."""
+        """The metrics of the lists by scores, float32 [B, N]; what users have met is left out, if it does not count."""
         trained = self.dataset.catalogue.items.trained
         lists = []
         for at in range(0, len(self.user), self.at_once):
             user = self.user[at : at + self.at_once]
             scores = score(user)
-            seen = self.world.seen(user)
+            seen = Seen.none(len(user)) if self.again else self.world.seen(user)
             there = seen.item_row < trained
             scores[seen.user()[there], seen.item_row[there]] = -torch.inf
             lists.append(torch.topk(scores, min(max(self.ks), trained)).indices.numpy())

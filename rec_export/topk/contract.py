@@ -7,6 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 Int64 = npt.NDArray[np.int64]
+Float32 = npt.NDArray[np.float32]
 Float64 = npt.NDArray[np.float64]
 Bool = npt.NDArray[np.bool_]
 
@@ -63,9 +64,18 @@ class Seen(NamedTuple):
 
     def take(self, user: Int64) -> "Seen":
         """The same for some of the users, int64 [n]."""
+        start, place = self.places(user)
+        return Seen(start, self.item_row[place])
+
+    def places(self, user: Int64) -> tuple[Int64, Int64]:
+        """Of some of the users, int64 [n]: the start of each one's items, int64 [n + 1], and where these stand here."""
         length = np.diff(self.start)[user]
         start = np.concatenate([[0], np.cumsum(length)])
-        return Seen(start, self.item_row[np.repeat(self.start[user] - start[:-1], length) + np.arange(start[-1])])
+        return start, np.repeat(self.start[user] - start[:-1], length) + np.arange(start[-1])
+
+    def where(self, some: Bool) -> "Seen":
+        """Some of the pairs, bool [nnz]."""
+        return Seen(np.concatenate([[0], np.cumsum(some)])[self.start], self.item_row[some])
 
     def user(self) -> Int64:
         """int64 [nnz]: whom each entry of item_row belongs to."""
@@ -101,6 +111,26 @@ class Allowed(NamedTuple):
     def take(self, user: Int64) -> "Allowed":
         """The same for some of the users, int64 [n]."""
         return Allowed(self.restricted[user], self.items.take(user))
+
+
+class Added(NamedTuple):
+    """What is added to the scores of some items of each of B users.
+
+    items: as in Seen, but the items that it is added to, each once.
+    term float32 [nnz]: finite.
+    """
+
+    items: Seen
+    term: Float32
+
+    def take(self, user: Int64) -> "Added":
+        """The same for some of the users, int64 [n]."""
+        start, place = self.items.places(user)
+        return Added(Seen(start, self.items.item_row[place]), self.term[place])
+
+    def where(self, some: Bool) -> "Added":
+        """Those of the pairs, bool [nnz]."""
+        return Added(self.items.where(some), self.term[some])
 
 
 class Listed(NamedTuple):

@@ -29,17 +29,20 @@ class OwnItems:
 
     def top_k(self, user_vec: Tensor, k: int, own: Seen, seen: Seen) -> TopK:
         """float32 [B, D] -> the best k of each user's own items, without those in `seen`."""
-        check_vectors("user", user_vec)
         best = Best(len(user_vec), k)
         for user in portions(np.diff(own.start), PAIRS):
             pairs = without(own.take(user), seen.take(user), len(self._item_vec))
-            score = self._scores(user_vec[user], pairs)
-            check_scores(score)
-            best.offer(user, pairs.start, pairs.item_row, score)
+            best.offer(user, pairs.start, pairs.item_row, self.scores(user_vec[user], pairs))
         return best.top
 
+    def scores(self, user_vec: Tensor, pairs: Seen) -> Float64:
+        """float32 [B, D] -> the scores of each user with each of the items, float64 [pairs]."""
+        check_vectors("user", user_vec)
+        score = self._scores(user_vec, pairs)
+        check_scores(score)
+        return score
+
     def _scores(self, user_vec: Tensor, pairs: Seen) -> Float64:
-        """float64 [pairs]."""
         if self._blocks is None:
             assert self._form is not None
             vec = user_vec.detach().cpu().contiguous().numpy()

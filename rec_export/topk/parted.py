@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from rec_export.topk.allowed import AllowedRanker
-from rec_export.topk.contract import Allowed, Bool, Float64, Int64, Seen
+from rec_export.topk.contract import Allowed, Bool, Float64, Int64, Seen, TopK
 from rec_export.topk.parts import Parts
 
 
@@ -24,6 +24,16 @@ class Found(NamedTuple):
     score: Float64
     begin: Int64
     count: Int64  # type: ignore[assignment]  # hides tuple.count, as in TopK
+
+    def plus(self, top: TopK) -> "Found":
+        """With one part more, of which `top` is all that there is: it leaves one place of its room empty."""
+        nothing = TopK.none(len(top.count), 1)
+        return Found(
+            np.concatenate([self.item_row, top.item_row, nothing.item_row], axis=1),
+            np.concatenate([self.score, top.score, nothing.score], axis=1),
+            np.append(self.begin, self.begin[-1] + top.item_row.shape[1] + 1),
+            np.column_stack([self.count, top.count]),
+        )
 
 
 @final

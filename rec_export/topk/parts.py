@@ -28,6 +28,10 @@ class Parts(NamedTuple):
     own: Int64
     outside: Seen
 
+    def with_any(self) -> "Parts":
+        """With one part more, of items that are in other parts as well."""
+        return self._replace(item=[*self.item, np.arange(len(self.part))], kind=np.append(self.kind, -1))
+
     def split(self, lists: Seen) -> list[Seen]:
         """Item rows of B users -> those in each part, as places in it."""
         part = self.part[lists.item_row]

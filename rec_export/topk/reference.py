@@ -5,7 +5,7 @@ from torch import Tensor, nn
 
 from rec_export.topk.blocks import BlockEngine
 from rec_export.topk.caps import Caps
-from rec_export.topk.contract import Allowed, Seen, TopK
+from rec_export.topk.contract import Added, Allowed, Seen, TopK
 from rec_export.towers import AdditiveHead, DotHead, Head, ScalarHead
 
 Vector = list[float]
@@ -19,12 +19,17 @@ def by_definition(head: Head, user_vec: Tensor, item_vec: Tensor, k: int, seen: 
 
 def by_rules(
     head: Head, user_vec: Tensor, item_vec: Tensor, k: int, seen: Seen,
-    allowed: Allowed, caps: Caps | None, penalty: Vector | None,
+    allowed: Allowed, caps: Caps | None, penalty: Vector | None, added: Added | None = None,
 ) -> TopK:  # fmt: skip
-    """The same under the rules that are exact: lists of one's own, caps, and a penalty for each item, float32 [N]."""
+    """The same under the rules that are exact: lists of one's own, caps, and a penalty for each item, float32 [N].
+
+    Also with what is added to some scores of each user.
+    """
     users, items = len(user_vec), range(len(item_vec))
     top = TopK(np.full((users, k), -1, np.int64), np.full((users, k), np.nan), np.zeros(users, np.int64))
     for user, score in enumerate(scores(head, user_vec, item_vec, penalty)):
+        for row, term in [] if added is None else own_terms(added, user):
+            score[row] = score[row] + term
         hidden, own = own_set(seen, user), own_set(allowed.items, user)
         eligible = [row for row in items if row not in hidden and (row in own or not allowed.restricted[user])]
         order: list[int] = []
@@ -40,6 +45,12 @@ def by_rules(
 def own_set(lists: Seen, user: int) -> set[int]:
     """The items listed for a user."""
     return set(lists.item_row[lists.start[user] : lists.start[user + 1]].tolist())
+
+
+def own_terms(added: Added, user: int) -> list[tuple[int, float]]:
+    """What is added to a user's scores, by item."""
+    mine = added.take(np.array([user]))
+    return list(zip(mine.items.item_row.tolist(), mine.term.tolist(), strict=True))
 
 
 def has_room(order: list[int], row: int, caps: Caps) -> bool:

@@ -7,10 +7,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from rec_export.topk.added import AddedItems
 from rec_export.topk.allowed import AllowedRanker
 from rec_export.topk.approximate import ApproximateRanker, pays
 from rec_export.topk.caps import Caps, capped
-from rec_export.topk.contract import Allowed, Bool, Int64, Listed, Seen, TopK
+from rec_export.topk.contract import Added, Allowed, Bool, Int64, Listed, Seen, TopK
 from rec_export.topk.definition import Float32
 from rec_export.topk.form import form_of
 from rec_export.topk.mmr import Diversity, Reranker
@@ -51,27 +52,42 @@ class RuledRanker:
             ranker = Ranker(head, item_vec, device)
         self._whole = AllowedRanker(ranker, head, item_vec)
 
-    def top_k(self, user_vec: Tensor, k: int, seen: Seen, allowed: Allowed | None = None) -> Listed:
+    def top_k(
+        self, user_vec: Tensor, k: int, seen: Seen, allowed: Allowed | None = None, added: Added | None = None
+    ) -> Listed:
         """float32 [B, Du] -> the lists of the users, of k items at most."""
         users = len(user_vec)
         vec = with_one(user_vec) if self._penalised else user_vec
         longer = k if self._diversity is None else max(k, min(k * self._diversity.fetch, self._items))
 
         def best(k: int) -> TopK:
-            return self._whole.top_k(vec, k, seen, allowed)
+            if added is None:
+                return self._whole.top_k(vec, k, seen, allowed)
+            others = self._whole.top_k(vec, k, seen.plus(added.items), allowed)
+            return self._added.among(others, vec, added, seen, allowed)
 
         def fetch(user: Int64, most: Int64, seen: Seen, closed: Bool) -> Found:
             theirs = None if allowed is None else allowed.take(user)
-            return self._parted.best(vec[torch.from_numpy(user)], most, seen, theirs, closed)
+            some = vec[torch.from_numpy(user)]
+            if added is None:
+                return self._parted.best(some, most, seen, theirs, closed)
+            mine = added.take(user)
+            found = self._parted.best(some, most[:-1], seen.plus(mine.items), theirs, closed[:, :-1])
+            return found.plus(self._added.all(some, mine, seen, theirs))
 
         if self._caps is None:
             top, refused = best(longer), np.zeros(users, np.int64)
         else:
-            top, refused = capped(best, self._parted.parts, fetch, longer, seen, self._caps, k)
+            parts = self._parted.parts if added is None else self._parted.parts.with_any()
+            top, refused = capped(best, parts, fetch, longer, seen, self._caps, k)
         if self._diversity is None:
             return Listed(top, refused, np.zeros(users, np.int64))
         top, left_out = self._reranker.choose(top, k)
         return Listed(top, refused, left_out)
+
+    @cached_property
+    def _added(self) -> AddedItems:
+        return AddedItems(self._head, self._item_vec)
 
     @cached_property
     def _parted(self) -> PartedRanker:

@@ -14,10 +14,11 @@ from hypothesis import strategies as st
 from batch_jobs.job import ScoreJob
 from batch_jobs.prior import Prior
 from batch_jobs.scoring import run
+from rec_export.habit import Habit
 from rec_export.rules import Rules
 from rec_export.run_manifest import RunManifest
 from rec_export.topk.contract import Listed
-from tests.conftest import LAST_DAY, config_file, contents, done, write_table
+from tests.conftest import LAST_DAY, config_file, contents, done, set_habit, write_table
 
 USERS, ITEMS = 60, 25
 FIRST, NEXT = date(2026, 11, 20), date(2026, 11, 21)
@@ -25,7 +26,10 @@ FIRST, NEXT = date(2026, 11, 20), date(2026, 11, 21)
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A log without time, the bundle of a pmf that learned from it, and a first incremental run in three parts."""
+    """A log without time, the bundle of a pmf that learned from it, and a first incremental run in three parts.
+
+    The model has a term for habits, which counts where lists may hold what was met.
+    """
     folder = tmp_path_factory.mktemp("place")
     rng = np.random.default_rng(5)
     user, item = np.arange(400) % USERS, np.arange(400) * 7 % ITEMS
@@ -33,6 +37,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     data = {"interactions": {"path": "log.parquet"}}
     config = config_file(folder, data=data, model={"name": "pmf", "dim": 4}, training={"epochs": 1})
     done("train", config, "--out", folder / "checkpoint")
+    set_habit(folder / "checkpoint", Habit(met=-1.0, often=5.0))
     done("torchscript", folder / "checkpoint", "--out", folder / "bundle")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("batch_jobs.parts.USERS_PER_PART", 25)
@@ -104,6 +109,18 @@ def test_every_night_can_carry_over_what_the_night_before_did(place: Path, tmp_p
     third = night(place, place / "log.parquet", date(2026, 11, 22))
     assert third.carried == USERS
     assert [path.name for path in (place / "recs.control" / "basis").iterdir()] == [third.run_id]
+
+
+def test_who_chose_something_again_is_scored_where_lists_may_hold_it(place: Path, tmp_path: Path) -> None:
+    place = later(place, tmp_path)
+    last = date(2026, 11, 22)
+    night(place, place / "log.parquet", NEXT, seen="keep")
+    old = pd.read_parquet(place / "log.parquet").query("user_id == 10").item_id.tolist()
+    log = more_log(place, {10: old[:1]})
+    found = night(place, log, last, seen="keep")
+    assert found.carried == USERS - 1
+    full = night(place, log, last, seen="keep", incremental=False, out=place / "full" / "recs")
+    assert [(file.sha256, file.rows) for file in found.files] == [(file.sha256, file.rows) for file in full.files]
 
 
 @settings(max_examples=8)

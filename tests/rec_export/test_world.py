@@ -1,6 +1,7 @@
 """The world as of a date, row by row in plain Python; nothing at or after the date is ever looked at."""
 
 import math
+from collections import Counter
 from typing import NamedTuple
 
 import numpy as np
@@ -118,6 +119,34 @@ def test_seen_is_all_that_a_user_met_liked_or_not(rows: list[Row]) -> None:
     seen = timeline(rows).as_of(None, CLOCK).seen(EVERYBODY[::-1])
     got = [set(seen.item_row[a:b].tolist()) for a, b in zip(seen.start, seen.start[1:], strict=False)]
     assert got == [{row.item for row in rows if row.user == user} for user in reversed(range(USERS))]
+
+
+@pytest.mark.parametrize("timed", [True, False])
+@given(rows=ROWS, date=DATE)
+def test_again_counts_each_liking_of_an_item_and_the_days_since_the_last(
+    timed: bool, rows: list[Row], date: float
+) -> None:
+    clock = CLOCK if timed else Clock()
+    found = timeline(rows).as_of(int(date * DAY), clock).again(EVERYBODY)
+    told = zip(found.items.user(), found.items.item_row, found.times, found.days, strict=True)
+    likings: dict[tuple[int, int], list[float]] = {}
+    for row in rows:
+        if row.liked and row.day < date:
+            likings.setdefault((row.user, row.item), []).append(row.day)
+    wanted = {pair: (len(days), date - days[-1] if timed else 0.0) for pair, days in likings.items()}
+    assert {(user, item): (times, days) for user, item, times, days in told} == wanted
+    assert (np.diff(found.items.start) == np.bincount(found.items.user(), minlength=USERS)).all()
+
+
+@given(rows=ROWS)
+def test_again_counts_the_likings_of_a_log_without_time(rows: list[Row]) -> None:
+    user, item, _, liked = (np.array(column) for column in zip(*rows, strict=True))
+    log = Log(user.astype(np.int32), item.astype(np.int32), None, None, liked)
+    found = Timeline.of(log, USERS, ITEMS).as_of(None, Clock()).again(EVERYBODY[::-1].copy())
+    told = zip(USERS - 1 - found.items.user(), found.items.item_row, found.times, strict=True)
+    counted = Counter((row.user, row.item) for row in rows if row.liked)
+    assert {(user, item): times for user, item, times in told} == counted
+    assert not found.days.any()
 
 
 @given(rows=ROWS, date=DATE, later=st.lists(ROW, max_size=5))

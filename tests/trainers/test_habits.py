@@ -1,6 +1,7 @@
 """Lists that may hold what a user has met are judged on it, beside each user's own habits."""
 
 import json
+import shutil
 from collections import Counter
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from rec_export.data.log import Log
 from rec_export.held_out import HeldOut, known_and_test
 from rec_export.topk import Seen
 from rec_export.variant import K
-from tests.conftest import command, config_file, done
+from tests.conftest import command, config_file, done, set_habit
 from trainers.habits import by_habit, habits
 from trainers.listers import Lister, scorer_of
 
@@ -76,10 +77,23 @@ def test_lists_that_keep_what_was_met_are_judged_on_it_beside_habits(grocer: Pat
     assert kept["results"]["habit"]["all"]["metrics"]["recall@4"]["mean"] == pytest.approx(np.mean(recall), abs=1e-5)
 
 
-def test_a_model_that_foresees_less_than_habits_is_said_to(grocer: Path) -> None:
-    answer = command("-q", "evaluate", grocer / "checkpoint", "--k", 10, "--bootstrap", 100)
-    assert "what users had met counts as well, as lists may hold it (score.seen: keep)" in answer.out
-    assert "pmf does worse than what each user has liked most often on the test rows" in answer.out + answer.err
+def test_a_model_that_foresees_less_than_habits_is_said_to(grocer: Path, tmp_path: Path) -> None:
+    without = shutil.copytree(grocer / "checkpoint", tmp_path / "checkpoint")
+    set_habit(without, None)
+    warning = "pmf does worse than what each user has liked most often on the test rows"
+    for checkpoint, warned in ((without, True), (grocer / "checkpoint", False)):
+        answer = command("-q", "evaluate", checkpoint, "--k", 10, "--bootstrap", 100)
+        assert "what users had met counts as well, as lists may hold it (score.seen: keep)" in answer.out
+        assert (warning in answer.out + answer.err) is warned
+
+
+def test_sampled_ranks_are_by_scores_with_habits(grocer: Path, tmp_path: Path) -> None:
+    without = shutil.copytree(grocer / "checkpoint", tmp_path / "checkpoint")
+    set_habit(without, None)
+    words = "--k", 4, "--bootstrap", 100, "--negatives", 20, "--json"
+    told = [json.loads(done("evaluate", one, *words))["sampled"] for one in (grocer / "checkpoint", without)]
+    assert told[0]["model"]["ndcg@4"] > told[1]["model"]["ndcg@4"] + 0.1
+    assert told[0]["popular"] == told[1]["popular"]
 
 
 def test_what_is_held_out_cannot_be_a_variant(grocer: Path, tmp_path: Path) -> None:

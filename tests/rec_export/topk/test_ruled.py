@@ -13,7 +13,7 @@ from torch import Tensor
 from rec_export.errors import ModelError
 from rec_export.topk import Ranker, Seen, TopK, caps, own_items, parts, ranker, vnni
 from rec_export.topk.caps import Caps
-from rec_export.topk.contract import Allowed
+from rec_export.topk.contract import Added, Allowed
 from rec_export.topk.dot_engine import DotEngine
 from rec_export.topk.own_items import OwnItems
 from rec_export.topk.reference import by_definition, by_rules
@@ -39,19 +39,20 @@ class Case(NamedTuple):
     allowed: Allowed
     caps: Caps | None
     penalty: Tensor | None
+    added: Added | None
 
     def wanted(self, k: int) -> TopK:
         """By the slow reference."""
         penalty = None if self.penalty is None else self.penalty.tolist()
         return by_rules(
-            self.head, self.user_vec, self.item_vec, k, self.seen, self.allowed, self.caps, penalty
+            self.head, self.user_vec, self.item_vec, k, self.seen, self.allowed, self.caps, penalty, self.added
         )  # fmt: skip
 
     def got(self, k: int) -> TopK:
         """By the engine for the head."""
         penalty = None if self.penalty is None else self.penalty.numpy()
         ruled = RuledRanker(self.head, self.item_vec, penalty=penalty, caps=self.caps)
-        return ruled.top_k(self.user_vec, k, self.seen, self.allowed).top
+        return ruled.top_k(self.user_vec, k, self.seen, self.allowed, self.added).top
 
 
 def lists(random: np.random.Generator, users: int, items: int, sizes: list[int]) -> Seen:
@@ -76,9 +77,12 @@ def caps_of(random: np.random.Generator, items: int, kinds: list[int]) -> Caps:
 
 def make(
     head: str, tied: bool, users: int, items: int, seen: int,
-    restricted: float, kinds: list[int], scale: float, seed: int,
+    restricted: float, kinds: list[int], scale: float, seed: int, added: float = 0.0,
 ) -> Case:  # fmt: skip
-    """A world; `restricted`: the share of users with a list of their own; `scale`: of the penalty."""
+    """A world; `restricted`: the share of users with a list of their own; `scale`: of the penalty.
+
+    `added`: the share of the pairs to which something is added.
+    """
     random = np.random.default_rng(seed)
     module, width = HEADS[head][0](), HEADS[head][1]
     with torch.no_grad():
@@ -90,7 +94,17 @@ def make(
     allowed = Allowed(bound, Seen.of(own.user()[theirs], own.item_row[theirs], users))
     caps = caps_of(random, items, kinds) if kinds else None
     penalty = torch.from_numpy((scale * random.integers(0, 3, items)).astype(np.float32)) if scale else None
-    return Case(module, user_vec, item_vec, lists(random, users, items, [0, seen, 3 * items]), allowed, caps, penalty)
+    hidden = lists(random, users, items, [0, seen, 3 * items])
+    terms = terms_of(random, tied, users, items, added) if added else None
+    return Case(module, user_vec, item_vec, hidden, allowed, caps, penalty, terms)
+
+
+def terms_of(random: np.random.Generator, tied: bool, users: int, items: int, share: float) -> Added:
+    """Terms for this share of the pairs, of either sign and sometimes 0, in no order."""
+    user, item = np.nonzero(random.random((users, items)) < share)
+    order = random.permutation(len(user))
+    pairs = Seen.of(user[order], item[order], users)
+    return Added(pairs, 2 * numbers(random, tied, len(user)).numpy())
 
 
 def same(got: TopK, wanted: TopK) -> bool:
@@ -111,16 +125,17 @@ cases = st.builds(
     kinds=st.sampled_from(([], [1], [3], [40], [3, 9], [1, 2, 60])),
     scale=st.sampled_from((0.0, 1.0, 0.3, 1e-8)),
     seed=st.integers(0, 2**32 - 1),
+    added=st.sampled_from((0.0, 0.05, 0.5, 1.0)),
 )
 
 
-@settings(derandomize=True, max_examples=150, deadline=None)
+@settings(derandomize=True, max_examples=300, deadline=None)
 @given(case=cases, k=st.sampled_from((1, 2, 3, 10, 40, 100)))
 def test_is_the_definition(case: Case, k: int) -> None:
     assert same(case.got(k), case.wanted(k))
 
 
-@settings(derandomize=True, max_examples=150, deadline=None)
+@settings(derandomize=True, max_examples=300, deadline=None)
 @given(case=cases.filter(lambda case: case.caps is not None), k=st.sampled_from((1, 2, 3, 10, 40)))
 def test_parts_of_any_size_give_the_same_lists(case: Case, k: int) -> None:
     with pytest.MonkeyPatch.context() as patch:
@@ -152,6 +167,22 @@ def test_a_cap_lets_the_next_best_of_another_kind_in_and_counts_what_it_keeps_ou
     assert got.top.item_row.tolist() == [[0, 1, 3, 5]]
     assert got.top.score.tolist() == [[6.0, 5.0, 3.0, 1.0]]
     assert (got.capped.tolist(), got.varied.tolist()) == ([1], [0])
+
+
+def test_what_is_added_lets_an_item_pass_others_and_a_cap_counts_it_where_it_then_stands() -> None:
+    ruled, user_vec = world([0, 0, 1, 1], [1, 1], [4.0, 3.0, 2.0, 1.0])
+    again = Added(Seen(np.array([0, 2]), np.array([3, 0])), np.array([9.0, -0.5], np.float32))
+    got = ruled.top_k(user_vec, 3, Seen.none(1), None, again)
+    assert (got.top.item_row.tolist(), got.top.score[0, :2].tolist()) == ([[3, 0, -1]], [10.0, 3.5])
+    hidden = Seen(np.array([0, 1]), np.array([3]))
+    assert ruled.top_k(user_vec, 3, hidden, None, again).top.item_row.tolist() == [[0, 2, -1]]
+
+
+def test_any_number_of_items_of_a_full_kind_that_something_is_added_to_leaves_room_for_others() -> None:
+    ruled, user_vec = world([0] * 5000 + [1, 2, 2, 3], [1] * 4, [float(5004 - i) for i in range(5004)])
+    again = Added(Seen(np.array([0, 4000]), np.arange(4000)), np.full(4000, 7.0, np.float32))
+    got = ruled.top_k(user_vec, 5, Seen.none(1), None, again).top
+    assert (got.item_row.tolist(), got.count.tolist()) == ([[0, 5000, 5001, 5003, -1]], [4])
 
 
 def test_a_list_is_found_behind_any_number_of_items_of_a_full_kind() -> None:

@@ -1,0 +1,119 @@
+"""The numbers of a habit's term are those by which users chose."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from rec_export.habit import Again, Habit
+from rec_export.topk import Seen
+from tests.conftest import command, config_file, done
+from trainers import habit_term
+from trainers.habit_term import Choices, likeliest
+
+USERS, ITEMS, OWN = 4000, 200, 25
+TRUTH = Habit(met=1.5, often=0.8, lately=0.4)
+NEAR = {"met": 0.45, "often": 0.2, "lately": 0.1}  # about three standard errors of so many choices
+DAY = 86_400
+
+
+def choices_of(scale: float, timed: bool = True, unit: float = 1.0) -> Choices:
+    """Of users who choose once each, by a softmax of `scale` times the model's scores, and TRUTH."""
+    rng = np.random.default_rng(5)
+    model = rng.normal(0, 1.5, (USERS, ITEMS))
+    item = np.sort(rng.permuted(np.tile(np.arange(ITEMS), (USERS, 1)), axis=1)[:, :OWN], axis=1)
+    days = rng.exponential(60, item.size) if timed else np.zeros(item.size)
+    again = Again(Seen(np.arange(USERS + 1) * OWN, item.ravel()), rng.integers(1, 9, item.size), days)
+    value = scale * model
+    value[again.items.user(), again.items.item_row] += TRUTH.term(again)
+    chosen = np.argmax(value + rng.gumbel(size=value.shape), axis=1)
+    score, sample = torch.from_numpy(unit * model), torch.from_numpy(rng.permutation(ITEMS)[: habit_term.SAMPLE])
+    half = Choices.of_some(score[:2000], cut(again, 0, 2000), (np.arange(2000), chosen[:2000]), 0, sample)
+    rest = Choices.of_some(score[2000:], cut(again, 2000, USERS), (np.arange(2000), chosen[2000:]), 2000, sample)
+    return Choices(*(torch.cat(pair) for pair in zip(half, rest, strict=True)))
+
+
+def cut(again: Again, first: int, stop: int) -> Again:
+    """Of the users from `first` on, before `stop`."""
+    some = slice(first * OWN, stop * OWN)
+    items = Seen(np.arange(stop - first + 1) * OWN, again.items.item_row[some])
+    return Again(items, again.times[some], again.days[some])
+
+
+@pytest.mark.parametrize(("scale", "unit"), [(1.0, 1.0), (0.6, 500.0), (0.6, 1e-3)])
+def test_the_numbers_are_found_in_the_units_of_the_scores(scale: float, unit: float) -> None:
+    found = likeliest(choices_of(scale, unit=unit), timed=True)
+    for name, error in NEAR.items():
+        assert getattr(found, name) * scale / unit == pytest.approx(getattr(TRUTH, name), abs=error), name
+
+
+def test_a_log_without_time_has_no_term_for_the_days() -> None:
+    found = likeliest(choices_of(1.0, timed=False), timed=False)
+    assert found.met == pytest.approx(TRUTH.met, abs=NEAR["met"])
+    assert found.often == pytest.approx(TRUTH.often, abs=NEAR["often"])
+    assert found.lately == 0
+
+
+def test_a_sample_stands_for_the_many_items_that_are_new(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(habit_term, "BEST", 40)
+    monkeypatch.setattr(habit_term, "SAMPLE", 60)
+    choices = choices_of(1.0)
+    assert choices.new.shape[1] == 100
+    found = likeliest(choices, timed=True)
+    for name, error in NEAR.items():
+        assert getattr(found, name) == pytest.approx(getattr(TRUTH, name), abs=error), name
+
+
+def test_a_user_who_has_liked_every_item_chooses_among_them() -> None:
+    again = Again(Seen(np.array([0, 4, 5]), np.array([0, 1, 2, 3, 0])), np.array([1, 9, 1, 1, 1]), np.zeros(5))
+    chosen = np.array([0, 0, 1]), np.array([1, 2, 3])
+    choices = Choices.of_some(torch.randn(2, 4).double(), again, chosen, 0, torch.arange(4))
+    assert choices.again() == 2
+    assert np.isfinite(choices.loss(torch.tensor(1.0), torch.ones(3).double()).item())
+    found = likeliest(choices, timed=False)
+    assert np.isfinite([found.met, found.often]).all()
+
+
+def shop(folder: Path, again: float, rows: int = 4800) -> Path:
+    """The configuration of a log where everybody has four favourites, to which this share of the rows goes."""
+    rng = np.random.default_rng(3)
+    user = np.arange(rows) % 120
+    favourite = rng.permuted(np.tile(np.arange(300), (120, 1)), axis=1)[:, :4]
+    own = rng.random(rows) < again
+    item = np.where(own, favourite[user, rng.integers(0, 4, rows)], rng.integers(0, 300, rows))
+    time = 1_700_000_000 + rng.integers(0, 90 * DAY, rows)
+    pd.DataFrame({"user_id": user, "item_id": item, "timestamp": time}).to_parquet(folder / "interactions.parquet")
+    data = {"interactions": {"path": "interactions.parquet", "time": "timestamp"}, "split": {"by": "none"}}
+    training = {"epochs": 2}
+    return config_file(folder, "config.yaml", data=data, model={"name": "pmf", "dim": 4}, training=training)
+
+
+def habit_in(checkpoint: Path) -> Habit | None:
+    """The habit of a checkpoint."""
+    told = json.loads((checkpoint / "spec.json").read_text())["habit"]
+    return None if told is None else Habit(**told)
+
+
+def test_training_for_lists_that_keep_what_was_met_learns_habits_and_says_what_they_are_worth(tmp_path: Path) -> None:
+    config = shop(tmp_path, again=0.8)
+    answer = command("train", config, "--out", tmp_path / "keep", "--set", "score.seen=keep")
+    habit = habit_in(tmp_path / "keep")
+    assert habit is not None
+    assert habit.often > 0
+    assert f"are of what was liked before; it gets {habit.formula}: ndcg@10 " in answer.err
+    after, before = answer.err.split(habit.formula)[1].split("\n")[0].removeprefix(": ndcg@10 ").split(", without ")
+    assert float(after) > float(before) + 0.2
+    done("train", config, "--out", tmp_path / "new")
+    assert habit_in(tmp_path / "new") is None
+    weights = [(tmp_path / name / "weights.safetensors").read_bytes() for name in ("keep", "new")]
+    assert weights[0] == weights[1]
+
+
+def test_too_few_repeats_teach_nothing(tmp_path: Path) -> None:
+    config = shop(tmp_path, again=0.0, rows=2400)
+    answer = command("train", config, "--out", tmp_path / "keep", "--set", "score.seen=keep")
+    assert habit_in(tmp_path / "keep") is None
+    assert "are of what was liked before: too few to learn habits from" in answer.err
