@@ -53,6 +53,8 @@ def unknown(blueprint: Blueprint, catalogue: Catalogue) -> dict[str, str]:
             "context": finite,
             "trend": finite,
             "seen": "no item row: hides nothing",
+            "added": "no item row: changes nothing; each item once",
+            "term": "0: nothing is added; docs/habits.md has the formula",
             "k": "more than are eligible: shorter lists, as `count` says; memory is taken for so many all the same",
             "allow": "left out: all items are allowed",
         }
@@ -108,6 +110,11 @@ def model_rows(blueprint: Blueprint, training: dict[str, Any]) -> Iterator[tuple
         yield "members", f"{blueprint.members}, whose scores are averaged"
     if blueprint.timeless:
         yield "beside it", f"one that looks at no time, added at {blueprint.timeless:.2g}"
+    if blueprint.habit is not None:
+        yield (
+            "added to the score of what a user liked before",
+            f"{blueprint.habit.formula}, by `score` with `seen: keep`",
+        )
     if training:
         yield "parameters", f"{training['parameters']:,}"
         yield "epochs", str(training["best_epoch"])

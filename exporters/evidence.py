@@ -197,9 +197,10 @@ def question_of(form: Runtime, name: str, exported: Opened, files: Files) -> Que
             fault = feature_fault(folder, trial, wanted)
             return Question(trial.inputs, fault, partial(features_answer, trial, files))
     item_vec = item_vectors(parts[1], exported.catalogue, read_trend(folder))
-    truth = Truth.of(parts[0], parts[2], item_vec, [])
-    fault = recommender_fault(parts[0], item_vec, folder, wanted)
-    ports, _ = signature(parts[0], len(item_vec))
+    habits = blueprint.habit is not None
+    truth = Truth.of(parts[0], parts[2], item_vec, [], habits)
+    fault = recommender_fault(parts[0], item_vec, folder, wanted, habits)
+    ports, _ = signature(parts[0], len(item_vec), habits)
     return Question(ports, fault, partial(recommender_answer, truth, files))
 
 

@@ -80,7 +80,7 @@ def run(job: ExportJob) -> Manifest:
             with in_parts("exporting the recommender", 4):
                 item_vec = item_vectors(parts[1], checkpoint.catalogue, checkpoint.trend)
                 passed()
-                write_recommender(folder, item_vec, parity.labels(blueprint))
+                write_recommender(folder, item_vec, parity.labels(blueprint), blueprint.habit is not None)
                 for part, side in zip(parts, checkpoint.catalogue, strict=False):
                     passed()
                     write_features(folder, part, side, blueprint, parity.labels(blueprint))
@@ -135,7 +135,8 @@ def verified(bundle: Path, device: str = "cpu", limit: float = LIMIT) -> tuple[M
         _, manifest, catalogue = Bundle.read(bundle)
     exported = Opened(folder=bundle, blueprint=manifest.blueprint, limit=limit)
     report = proved(exported, those_for(device, manifest.formats, bundle), bundle, device)
-    told = signatures(parity.trained_parts(bundle, manifest.blueprint), catalogue, report)
+    habits = manifest.blueprint.habit is not None
+    told = signatures(parity.trained_parts(bundle, manifest.blueprint), catalogue, report, habits)
     other = [name for name, signature in told.items() if manifest.signatures.get(name) != signature]
     if other:
         raise ModelError(f"the manifest of {bundle} tells of {other[0]} what is not true of the file; export it again")
@@ -189,7 +190,7 @@ def manifest_of(
         made_at=datetime.now(UTC).isoformat(timespec="seconds"),
         checkpoint=blueprint.weights,
         blueprint=blueprint,
-        signatures=signatures(parts, checkpoint.catalogue, report),
+        signatures=signatures(parts, checkpoint.catalogue, report, blueprint.habit is not None),
         unknown=unknown(blueprint, checkpoint.catalogue),
         formats=formats,
         versions=versions(folder, formats),
@@ -198,12 +199,12 @@ def manifest_of(
     )
 
 
-def signatures(parts: tuple[Part, ...], catalogue: Catalogue, report: Report) -> dict[str, Signature]:
+def signatures(parts: tuple[Part, ...], catalogue: Catalogue, report: Report, habits: bool) -> dict[str, Signature]:
     """How to call each file."""
     towers = {part.name: Signature(inputs=part.inputs, outputs=(part.output,)) for part in parts}
     if report.recommender is None:
         return towers
-    inputs, outputs = signature(parts[0], report.recommender.items)
+    inputs, outputs = signature(parts[0], report.recommender.items, habits)
     features = {
         NAMES[part.name]: Signature(inputs=found[0], outputs=found[1])
         for part, side in zip(parts, catalogue, strict=False)

@@ -65,7 +65,7 @@ def check(
     for form in track(formats, len(formats), "proving"):
         check_structure(folder, form, [trial.part for trial in trials], labels(blueprint))
         cases = {trial.part.name: trial.cases for trial in trials}
-        truth = truth_of(folder, trials, catalogue, labels(blueprint)) if form == "onnx" else None
+        truth = truth_of(folder, trials, catalogue, blueprint) if form == "onnx" else None
         if truth is not None:
             check_features(folder, features, labels(blueprint))
             cases |= {RECOMMENDER: truth.cases} | {one.name: one.cases for one in features}
@@ -79,7 +79,7 @@ def check(
     signatures = {trial.part.name: trial.part.signature for trial in trials}
     if recommender is not None:
         signatures |= {one.name: spelled(one.inputs, one.outputs) for one in features}
-        signatures[RECOMMENDER] = spelled(*signature(trials[0].part, recommender.items))
+        signatures[RECOMMENDER] = spelled(*signature(trials[0].part, recommender.items, blueprint.habit is not None))
     return Report(signatures=signatures, parts=tuple(parts), lists=tuple(lists), recommender=recommender)
 
 
@@ -122,14 +122,14 @@ def tables_of(part: Part, side: Side, blueprint: Blueprint, catalogue: Catalogue
     return every_row(Source(part.inputs, side, catalogue.items.trained, blueprint.data.history))
 
 
-def truth_of(folder: Path, trials: tuple[Trial, Trial, Trial], catalogue: Catalogue, wanted: dict[str, str]) -> Truth:
+def truth_of(folder: Path, trials: tuple[Trial, Trial, Trial], catalogue: Catalogue, blueprint: Blueprint) -> Truth:
     """What recommender.onnx should recommend. Raises ParityError when the file takes or gives something else."""
     users, items, head = trials
-    item_vec = item_vectors(items.part, catalogue, read_trend(folder))
-    fault = recommender_fault(users.part, item_vec, folder, wanted)
+    item_vec, habits = item_vectors(items.part, catalogue, read_trend(folder)), blueprint.habit is not None
+    fault = recommender_fault(users.part, item_vec, folder, labels(blueprint), habits)
     if fault:
         raise RefusalError(f"onnx/{RECOMMENDER}", fault)
-    return Truth.of(users.part, head.part, item_vec, users.cases)
+    return Truth.of(users.part, head.part, item_vec, users.cases, habits)
 
 
 def trial(part: Part, cases: list[Case]) -> Trial:

@@ -18,13 +18,16 @@ from exporters.fresh import RefusalError
 from exporters.parts import Part
 from exporters.report import RecommenderReport
 from rec_export.data.columns import Bool, Float32, Int64
-from rec_export.topk import Ranker, Seen, TopK
+from rec_export.topk import Seen, TopK
+from rec_export.topk.contract import Added
+from rec_export.topk.ruled import RuledRanker
 from rec_export.towers import Head
 
 Float64 = npt.NDArray[np.float64]
 KS = 1, 10, 100
 FEW = 4  # users of a case about something else than real users; hostile values stand in rows 1 to 3
 SEEN = 30
+ADDED = 20
 PAIRS = 10_000_000  # of real users and items that are tried at once
 MOST_LISTED = 20_000  # items; a list of a whole larger catalogue would take the exact engine hours
 SAMPLED = 2048  # items whose scores tell how large a user's scores are
@@ -37,15 +40,19 @@ class Truth(NamedTuple):
     user: Part
     head: Head
     item_vec: Float32  # [N, Di]
-    ranker: Ranker
+    ranker: RuledRanker
     cases: list[Case]
 
     @classmethod
-    def of(cls, user: Part, head: Part, item_vec: Float32, user_cases: list[Case]) -> "Truth":
-        """From the trained parts, the vectors of all items, and the cases of the user tower."""
+    def of(cls, user: Part, head: Part, item_vec: Float32, user_cases: list[Case], habits: bool = False) -> "Truth":
+        """From the trained parts, the vectors of all items, and the cases of the user tower.
+
+        `habits`: whether something may be added to a user's scores.
+        """
         module = cast(Head, head.module)
         cases = list(list_cases(user_cases, len(item_vec)))
-        return cls(user, module, item_vec, Ranker(module, torch.from_numpy(item_vec)), cases)
+        cases = list(with_habits(cases, len(item_vec))) if habits else cases
+        return cls(user, module, item_vec, RuledRanker(module, torch.from_numpy(item_vec)), cases)
 
 
 def list_cases(user_cases: list[Case], items: int) -> Iterator[Case]:
@@ -73,6 +80,23 @@ def list_cases(user_cases: list[Case], items: int) -> Iterator[Case]:
     for name, allow in (("nothing", -1), ("one item", items // 2)):
         yield case(f"allowed {name}", some, 10, nothing, allow=np.arange(items) == allow)
     yield case("allowed half, some of it seen", some, 10, far, allow=np.arange(items) % 2 == 0)
+
+
+def with_habits(cases: list[Case], items: int) -> Iterator[Case]:
+    """The same cases, something being added to the scores of some items of each user; and nothing, or elsewhere."""
+    random = np.random.default_rng(SEED)
+    for case in cases:
+        users = size_of(case.inputs)
+        row = random.permuted(np.tile(np.arange(items), (users, 1)), axis=1)[:, :ADDED] if items <= MOST_LISTED \
+            else np.tile(random.choice(items, ADDED, replace=False), (users, 1))  # fmt: skip
+        row[random.random(row.shape) < 0.2] = -1
+        term = random.normal(0, 3, row.shape).astype(np.float32)
+        yield Case(case.name, case.inputs | {"added": row, "term": term})
+    users = size_of(cases[-1].inputs)
+    nothing: list[int] = []
+    for name, rows in (("nothing", nothing), ("what is not there", [-1, items, 2**31, INT64.max, INT64.min])):
+        added = np.tile(np.array(rows, np.int64), (users, 1))
+        yield Case(f"added to {name}", cases[-1].inputs | {"added": added, "term": np.ones(added.shape, np.float32)})
 
 
 def first(users: Arrays, size: int) -> Arrays:
@@ -121,11 +145,12 @@ def list_fault(truth: Truth, case: Case, found: Arrays) -> Comparison:
     hidden = hidden_items(case, len(vec), len(truth.item_vec))
     user, item = np.nonzero(hidden)
     seen = Seen(np.searchsorted(user, np.arange(len(vec) + 1)), item)
-    wanted = truth.ranker.top_k(torch.from_numpy(vec), int(case.inputs["k"]), seen)
+    terms = terms_of(case, len(vec), len(truth.item_vec))
+    wanted = truth.ranker.top_k(torch.from_numpy(vec), int(case.inputs["k"]), seen, added=terms).top
     fault = unlike_lists(found, wanted, hidden)
     if fault is not None:
         return Comparison(fault, np.inf, np.zeros(len(vec), np.bool_))
-    own, eps = scores_of(truth, vec, found["item_row"]), allowed(truth, vec)
+    own, eps = scores_of(truth, vec, found["item_row"], terms), allowed(truth, vec)
     apart = np.abs(np.nan_to_num(found["score"] - own, nan=0.0))
     worst = float((apart / scale(found["score"])).max(initial=0.0))
     return Comparison(wrong_lists(found, wanted, own, eps), worst, (found["item_row"] == wanted.item_row).all(1))
@@ -138,6 +163,15 @@ def hidden_items(case: Case, users: int, items: int) -> Bool:
     inside = (seen >= 0) & (seen < items)
     hidden[np.nonzero(inside)[0], seen[inside]] = True
     return hidden | ~case.inputs.get("allow", np.ones(items, np.bool_))
+
+
+def terms_of(case: Case, users: int, items: int) -> Added | None:
+    """What is added to scores; None where nothing can be."""
+    if "added" not in case.inputs:
+        return None
+    row = case.inputs["added"]
+    user, place = np.nonzero((row >= 0) & (row < items))
+    return Added(Seen.of(user, row[user, place], users), case.inputs["term"][user, place])
 
 
 def unlike_lists(found: Arrays, wanted: TopK, hidden: Bool) -> str | None:
@@ -182,14 +216,19 @@ def wrong_lists(found: Arrays, wanted: TopK, own: Float64, eps: Float64) -> str 
     return f"{wrong} items are wrong and {inverted} are out of order" if wrong + inverted else None
 
 
-def scores_of(truth: Truth, user_vec: Float32, item_row: Int64) -> Float64:
+def scores_of(truth: Truth, user_vec: Float32, item_row: Int64, terms: Added | None) -> Float64:
     """The true scores of listed items: float32 [B, Du], int64 [B, K] -> float64 [B, K], NaN where the row is -1."""
     head = deepcopy(truth.head).double()
     vectors = torch.from_numpy(user_vec).double()
     with torch.inference_mode():
         rows = [head(vectors[[user]], torch.from_numpy(truth.item_vec[row]).double())[0].numpy()
                 for user, row in enumerate(item_row)]  # fmt: skip
-    return np.where(item_row >= 0, np.reshape(rows, item_row.shape), np.nan)
+    score = np.where(item_row >= 0, np.reshape(rows, item_row.shape), np.nan)
+    if terms is not None:
+        user = terms.items.user()
+        pair, place = np.nonzero(terms.items.item_row[:, None] == item_row[user])
+        score[user[pair], place] += terms.term[pair]
+    return score
 
 
 def allowed(truth: Truth, user_vec: Float32) -> Float64:

@@ -35,6 +35,11 @@ PREFIX = {"user_tower": "user_", "pair_head": "head_"}  # before the names of th
 
 SEEN = Input(name="seen", dtype="int64", shape=("B", "S"), pad=-1)
 K = Input(name="k", dtype="int64", shape=())
+HABITS = (
+    Input(name="added", dtype="int64", shape=("B", "A"), pad=-1),
+    Input(name="term", dtype="float32", shape=("B", "A"), pad=0),
+)
+"""Of a model with habits: items of a user, each once, and what is added to their scores."""
 OUTPUTS = (
     Input(name="item_row", dtype="int64", shape=("B", "K"), pad=-1),
     Input(name="score", dtype="float32", shape=("B", "K")),
@@ -42,7 +47,7 @@ OUTPUTS = (
 )
 
 LISTS = """
-lists (int64[B, S] seen, int64 k, bool[{items}] allow)
+lists (int64[B, S] seen, int64 k, {habits}bool[{items}] allow)
     => (int64[B, K] item_row, float[B, K] score, int64[B] count)
     <int64 none = {{0}}, int64[1] at_0 = {{0}}, int64[1] at_1 = {{1}}, int64 tiles = {{{tiles}}},
      int64[1] tile_items = {{{tile}}}, int64[1] nobody = {{-1}}, float[1] lowest = {{-inf}}, float[1] missing = {{nan}}>
@@ -63,6 +68,7 @@ lists (int64[B, S] seen, int64 k, bool[{items}] allow)
     met = Concat<axis = 1>(seen_row, spare_row)
     met_shape = Shape(met)
     hidden = Expand(lowest, met_shape)
+    {terms}
     best, best_row = Loop<body = tile (int64 tile, bool more, float[B, K] held, int64[B, K] held_row)
         => (bool again, float[B, K] kept, int64[B, K] kept_row)
     {{
@@ -83,7 +89,8 @@ lists (int64[B, S] seen, int64 k, bool[{items}] allow)
         inside = And(after, before)
         shifted = Add(place, places)
         where = Where(inside, shifted, spare)
-        unseen = ScatterElements<axis = 1>(scores, where, hidden)
+        {added}
+        unseen = ScatterElements<axis = 1>({whole}, where, hidden)
         kept, from = TopK(unseen, places)
         held_rows = Concat<axis = 1>(held_row, spare_row)
         held_place = Min(from, places)
@@ -99,6 +106,25 @@ lists (int64[B, S] seen, int64 k, bool[{items}] allow)
     ones = Cast<to = 7>(found)
     count = ReduceSum<keepdims = 0>(ones, at_1)
 }}
+"""
+
+
+TERMS = """
+    added_width = Shape<start = 1>(added)
+    added_shape = Concat<axis = 0>(users, added_width)
+    added_row = Reshape<allowzero = 1>(added, added_shape)
+    its_term = Reshape<allowzero = 1>(term, added_shape)
+    own = Concat<axis = 1>(added_row, spare_row)
+    own_term = Concat<axis = 1>(its_term, spare_score)
+"""
+ADDED = """
+        own_place = Sub(own, first)
+        own_after = GreaterOrEqual(own_place, at_0)
+        own_before = Less(own_place, size)
+        own_inside = And(own_after, own_before)
+        own_shifted = Add(own_place, places)
+        own_where = Where(own_inside, own_shifted, spare)
+        raised = ScatterElements<axis = 1, reduction = "add">(scores, own_where, own_term)
 """
 
 
@@ -119,16 +145,20 @@ def vectors_of(item: Part, catalogue: Catalogue, trend: Float32, rows: Int64) ->
     return vectors
 
 
-def signature(user: Part, items: int) -> tuple[tuple[Input, ...], tuple[Input, ...]]:
-    """The inputs and the outputs for a user tower and so many items; `allow` may be left out."""
-    return (*user.inputs, SEEN, K, Input(name="allow", dtype="bool", shape=(items,))), OUTPUTS
+def signature(user: Part, items: int, habits: bool = False) -> tuple[tuple[Input, ...], tuple[Input, ...]]:
+    """The inputs and the outputs for a user tower and so many items; `allow` may be left out.
+
+    `habits`: whether something may be added to a user's scores.
+    """
+    allow = Input(name="allow", dtype="bool", shape=(items,))
+    return (*user.inputs, SEEN, K, *(HABITS if habits else ()), allow), OUTPUTS
 
 
-def write_recommender(folder: Path, item_vec: Float32, labels: dict[str, str]) -> None:
+def write_recommender(folder: Path, item_vec: Float32, labels: dict[str, str], habits: bool = False) -> None:
     """Write onnx/recommender.onnx from the parts beside it and the vectors of all items, float32 [N, Di]."""
     parts = {name: onnx.load(folder / FILES["onnx"].format(name)) for name in PREFIX}
     user, head = (renamed(parts[name].graph, prefix) for name, prefix in PREFIX.items())
-    lists = lists_of(head, len(item_vec))
+    lists = lists_of(head, len(item_vec), habits)
     graph = helper.make_graph(
         [*user.node, *lists.node],
         NAME,
@@ -144,12 +174,14 @@ def write_recommender(folder: Path, item_vec: Float32, labels: dict[str, str]) -
     save(model, folder / FILES["onnx"].format(NAME))
 
 
-def recommender_fault(user: Part, item_vec: Float32, folder: Path, labels: dict[str, str]) -> str | None:
+def recommender_fault(
+    user: Part, item_vec: Float32, folder: Path, labels: dict[str, str], habits: bool = False
+) -> str | None:
     """How the file differs from what `signature` says, or in its weights from the parts beside it, or None.
 
     The trained vectors of all items are float32 [N, Di].
     """
-    inputs, outputs = signature(user, len(item_vec))
+    inputs, outputs = signature(user, len(item_vec), habits)
     wrong = file_fault(folder / FILES["onnx"].format(NAME), (*inputs, *outputs), labels)
     return wrong or weights_fault(folder, item_vec)
 
@@ -179,10 +211,12 @@ def renamed(graph: GraphProto, prefix: str) -> GraphProto:
     return compose.add_prefix_graph(graph, prefix, rename_inputs=own, rename_outputs=own)
 
 
-def lists_of(head: GraphProto, items: int) -> GraphProto:
+def lists_of(head: GraphProto, items: int, habits: bool = False) -> GraphProto:
     """The graph that ranks, with the head's nodes in the body of its loop."""
+    told = {"habits": "int64[B, A] added, float[B, A] term, ", "terms": TERMS, "added": ADDED, "whole": "raised"}
+    told = told if habits else {"habits": "", "terms": "", "added": "", "whole": "scores"}
     tile = max(1, min(items, max(LEAST_ITEMS, NUMBERS // widest(head))))
-    graph = parser.parse_graph(LISTS.format(items=items, tile=tile, tiles=math.ceil(items / tile)))
+    graph = parser.parse_graph(LISTS.format(items=items, tile=tile, tiles=math.ceil(items / tile), **told))
     (loop,) = (node for node in graph.node if node.op_type == "Loop")
     body = loop.attribute[0].g
     nodes = list(body.node)

@@ -107,6 +107,8 @@ def model(spec: Facts) -> Iterator[Row]:
         yield "members", f"{spec['members']}, whose scores are averaged"
     if spec.get("timeless"):
         yield "beside it", f"one that looks at no time, added at {spec['timeless']:.2g}"
+    if spec.get("habit"):
+        yield "habits", ", ".join(f"{name} {value:.3g}" for name, value in spec["habit"].items())
     yield "loss", spec["loss"]
     yield "trained users and items", f"{spec['sizes']['users']['rows']:,} and {spec['sizes']['items']['rows']:,}"
 

@@ -1,6 +1,7 @@
 """recommender.onnx gives the exact lists, whatever the head, the ties, the tiles and what is hidden, or is refused."""
 
 import re
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -25,7 +26,8 @@ from rec_export.bundle import Bundle
 from rec_export.checkpoint import read_trend
 from rec_export.errors import ParityError
 from rec_export.topk import Seen
-from rec_export.topk.reference import by_definition
+from rec_export.topk.contract import Added, Allowed
+from rec_export.topk.reference import by_definition, by_rules
 from rec_export.towers import AdditiveHead, DotHead, Head, Input, Inputs, ResidualHead, ScalarHead
 from tests.exporters.conftest import ITEMS, Make, whole
 
@@ -51,7 +53,8 @@ class Through(nn.Module):
 def small(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[Head, Tensor, Path]:
     """A head with small whole weights, a catalogue of small whole vectors in tiles of 5 items, and the bundle's folder.
 
-    All sums of whole numbers are exact, so that scores tie everywhere and float32 is as good as float64.
+    In it is another folder, `habits`, with a graph that adds what it is told to scores. All sums of whole numbers are
+    exact, so that scores tie everywhere and float32 is as good as float64.
     """
     folder = tmp_path_factory.mktemp("small")
     (folder / "onnx").mkdir()
@@ -69,6 +72,8 @@ def small(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
         patch.setattr(recommender, "LEAST_ITEMS", TILE)
         patch.setattr(recommender, "NUMBERS", TILE)
         write_recommender(folder, item_vec.numpy(), {})
+        shutil.copytree(folder / "onnx", folder / "habits" / "onnx")
+        write_recommender(folder / "habits", item_vec.numpy(), {}, habits=True)
     return head, item_vec, folder
 
 
@@ -92,9 +97,7 @@ def test_lists_are_the_definition_with_ties_to_the_lower_row(
 ) -> None:
     head, item_vec, folder = small
     user_vec = torch.tensor([vec for vec, _ in users]).float().reshape(len(users), WIDTH)
-    seen = np.full((len(users), max([len(rows) for _, rows in users], default=0)), -1)
-    for line, (_, rows) in zip(seen, users, strict=True):
-        line[: len(rows)] = rows
+    seen = filled([rows for _, rows in users])
     closed = [row for row in range(CATALOGUE) if allow and not allow[row]]
     hidden = [sorted({row for row in rows if 0 <= row < CATALOGUE} | set(closed)) for _, rows in users]
     start = np.cumsum([0, *map(len, hidden)])
@@ -108,6 +111,47 @@ def test_lists_are_the_definition_with_ties_to_the_lower_row(
     np.testing.assert_array_equal(count, wanted.count)
 
 
+@given(
+    users=st.lists(
+        st.tuples(
+            st.lists(st.integers(-2, 2), min_size=WIDTH, max_size=WIDTH),
+            st.lists(ROW, max_size=5),
+            st.dictionaries(ROW, st.integers(-9, 9), max_size=8),
+        ),
+        max_size=4,
+    ),
+    k=st.integers(1, CATALOGUE + 2),
+)
+def test_what_is_added_to_scores_moves_items_by_so_much(
+    users: list[tuple[list[int], list[int], dict[int, int]]], k: int, small: tuple[Head, Tensor, Path]
+) -> None:
+    head, item_vec, folder = small
+    user_vec = torch.tensor([vec for vec, _, _ in users]).float().reshape(len(users), WIDTH)
+    seen = filled([rows for _, rows, _ in users])
+    added, term = filled([list(terms) for _, _, terms in users]), filled([[*terms.values()] for _, _, terms in users])
+    pairs = [(u, row) for u, (_, rows, _) in enumerate(users) for row in rows if 0 <= row < CATALOGUE]
+    terms = [(u, row, value) for u, (_, _, mine) in enumerate(users) for row, value in mine.items()
+             if 0 <= row < CATALOGUE]  # fmt: skip
+    met, hidden = np.array(pairs, np.int64).reshape(-1, 2).T
+    owner, item, value = np.array(terms, np.int64).reshape(-1, 3).T
+    wanted = by_rules(
+        head, user_vec, item_vec, k, Seen.of(met, hidden, len(users)),
+        Allowed.everything(len(users)), None, None, Added(Seen.of(owner, item, len(users)), value.astype(np.float32)),
+    )  # fmt: skip
+    told = {"added": added, "term": term.astype(np.float32)}
+    got = recommended(folder / "habits", context=user_vec.numpy(), seen=seen, k=np.array(k), **told)
+    for mine, other in zip(got, wanted, strict=True):
+        np.testing.assert_array_equal(mine, other)
+
+
+def filled(rows: list[list[int]]) -> np.ndarray:
+    """Rows of any length as an array, with -1 where they end."""
+    array = np.full((len(rows), max(map(len, rows), default=0)), -1)
+    for line, row in zip(array, rows, strict=True):
+        line[: len(row)] = row
+    return array
+
+
 def test_a_user_whose_vector_is_not_a_number_gets_nothing_and_disturbs_nobody(small: tuple[Head, Tensor, Path]) -> None:
     user_vec = np.ones((2, WIDTH), np.float32)
     user_vec[0] = np.nan
@@ -119,8 +163,13 @@ def test_a_user_whose_vector_is_not_a_number_gets_nothing_and_disturbs_nobody(sm
 
 
 def test_what_was_seen_is_told_for_every_user(small: tuple[Head, Tensor, Path]) -> None:
+    told = {"context": np.ones((3, WIDTH), np.float32), "k": np.array(3)}
     with pytest.raises(Exception, match="reshape"):  # onnxruntime's errors have no common class
-        recommended(small[2], context=np.ones((3, WIDTH), np.float32), seen=np.array([[0, 1]]), k=np.array(3))
+        recommended(small[2], seen=np.array([[0, 1]]), **told)
+    one, all_users = np.array([[0, 1]]), np.array([[0, 1]] * 3)
+    for added, term in ((one, all_users), (all_users, one)):
+        with pytest.raises(Exception, match=r"(?i)reshape"):
+            recommended(small[2] / "habits", seen=all_users, added=added, term=term.astype(np.float32), **told)
 
 
 def test_less_than_nothing_is_nothing(small: tuple[Head, Tensor, Path]) -> None:
@@ -177,13 +226,32 @@ def test_item_rows_that_are_shifted_by_one_are_refused(shift: int, bundle: Make,
     check(bundle("pmf"), checkpoint("pmf"), "scores are off" if shift else None, shift)
 
 
-def check(folder: Path, checkpoint: Path, said: str | None, shift: int = 0) -> None:
+@pytest.mark.parametrize(
+    ("fault", "said"),
+    [
+        (changed(', reduction = "add"', ""), "scores are off|lists are of another length"),
+        (changed("own_place = Sub(own, first)", "own_place = Identity(own)"), "scores are off|items are wrong"),
+        (changed("own_shifted = Add(own_place, places)", "own_shifted = Identity(own_place)"), "scores are off"),
+        (changed("", ""), None),
+    ],
+)
+def test_a_graph_that_adds_otherwise_is_refused(
+    fault: Callable[[str], str], said: str | None, bundle: Make, checkpoint: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = bundle("pmf")
+    monkeypatch.setattr(recommender, "ADDED", fault(recommender.ADDED))
+    monkeypatch.setattr(recommender, "LEAST_ITEMS", 8)
+    monkeypatch.setattr(recommender, "NUMBERS", 8)
+    check(folder, checkpoint("pmf"), said, habits=True)
+
+
+def check(folder: Path, checkpoint: Path, said: str | None, shift: int = 0, habits: bool = False) -> None:
     """Write the recommender of a bundle anew, with its item vectors so many rows on, and compare its lists."""
     parts, blueprint, catalogue = whole(checkpoint)
     item_vec = recommender.item_vectors(parts[1], catalogue, read_trend(checkpoint))
-    write_recommender(folder, np.roll(item_vec, shift, 0), labels(blueprint))
+    write_recommender(folder, np.roll(item_vec, shift, 0), labels(blueprint), habits)
     users, _, head = trials_of(parts, blueprint, catalogue, folder)
-    truth = Truth.of(users.part, head.part, item_vec, users.cases)
+    truth = Truth.of(users.part, head.part, item_vec, users.cases, habits)
     cases = {"recommender": truth.cases}
     if said is None:
         assert recommender_report(truth, outputs_of(folder, "onnx", cases)).cases == len(truth.cases)
