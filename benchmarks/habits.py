@@ -1,6 +1,6 @@
 """How near lists that may hold what a user has met come to each user's own habits, on a log of repeated purchases.
 
-    python -m benchmarks.habits ../shared/data/online-retail-ii [--models hybrid als bpr] [--days 30]
+    python -m benchmarks.habits ../shared/data/online-retail-ii [--models hybrid gated als bpr] [--days 30]
 
 The clean lines of Online Retail II, the last days held out; NDCG@10 of everything bought in them, with `seen: keep`.
 """
@@ -55,7 +55,7 @@ def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path)
-    parser.add_argument("--models", nargs="+", default=["hybrid", "als", "bpr"])
+    parser.add_argument("--models", nargs="+", default=["hybrid", "gated", "als", "bpr"])
     parser.add_argument("--days", type=int, default=30)
     options = parser.parse_args()
     rows = purchases(options.folder)

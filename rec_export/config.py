@@ -110,8 +110,8 @@ class Scoring(Record):
     k: int = Field(default=100, ge=1, le=MOST_K)
     seen: SeenRule = Field(
         default="exclude",
-        description="keep: what a user has met may be listed again; no model foresees what is bought again"
-        " (docs/limits.md)",
+        description="keep: what a user has met may be listed again; trained so, a model learns what people come back"
+        " to (docs/habits.md)",
     )
     device: str = "auto"
     runtime: Engine = Field(

@@ -13,6 +13,7 @@ from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import NamedTuple, final
 
+from rec_export.choices import SeenRule
 from rec_export.config import Config
 from rec_export.data.columns import DAY
 from rec_export.data.guess import Given, guess_data
@@ -42,6 +43,7 @@ class MainJob(Record):
     given: Given
     out: Path
     k: int | None = None  # None: as the configuration has it
+    seen: SeenRule = "exclude"
     model: str = "hybrid"
     device: str = "auto"
     program: str = "rec-export"  # as the user can call it
@@ -107,7 +109,7 @@ def check_trainer(spec: ModelSpec) -> None:
 def guessed(job: MainJob) -> Config:
     """The configuration that the user could have written."""
     data = guess_data(job.given)
-    score = {"device": job.device} | ({} if job.k is None else {"k": job.k})
+    score = {"seen": job.seen, "device": job.device} | ({} if job.k is None else {"k": job.k})
     fields = {"data": data, "model": {"name": job.model}, "training": {"device": job.device}, "score": score}
     fields["nightly"] = {"bundle": "bundle", "out": "recs"}  # beside the configuration
     return Config.of(fields, "the guess")
@@ -212,9 +214,10 @@ def score(job: MainJob, config: Config, source: Source, steps: Steps, say: Say) 
     manifest = done.manifest
     everybody = sum(manifest.users.values())
     kinds = ", ".join(f"{count:,} {source}" for source, count in manifest.users.items() if count)
+    seen = "left out" if manifest.seen == "exclude" else "may be in them"
     say(
-        f"Top-{manifest.k:<5} {everybody - manifest.empty_lists:,} of {everybody:,} users ({kinds}), seen items left"
-        f" out, {manifest.rows:,} rows, {counted(manifest.short_lists, 'short list')}"
+        f"Top-{manifest.k:<5} {everybody - manifest.empty_lists:,} of {everybody:,} users ({kinds}), seen items {seen},"
+        f" {manifest.rows:,} rows, {counted(manifest.short_lists, 'short list')}"
     )
     live = steps.recs / f"run_date={manifest.run_date}"
     say(

@@ -5,11 +5,11 @@ import sys
 from collections.abc import Callable
 from functools import reduce
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 import click
 
-from rec_export.choices import MOST_K
+from rec_export.choices import MOST_K, SeenRule
 from rec_export.local import BAD_ROWS, PATH, Finite
 
 if TYPE_CHECKING:
@@ -60,10 +60,17 @@ def options(*some: Option) -> Option:
 @options(*COLUMNS)
 @click.option("--k", type=click.IntRange(1, MOST_K), help="Items for each user.  [default: 100]")
 @click.option(
+    "--seen",
+    type=click.Choice(get_args(SeenRule)),
+    default="exclude",
+    show_default=True,
+    help="Items that a user has met; keep where people buy again.",
+)
+@click.option(
     "--model", default="hybrid", show_default=True, help="hybrid, gated, music, ncf, pmf, bpr, als or popular."
 )
 @click.option("--device", default="auto", show_default=True, help="auto, cpu or cuda.")
-def run(out: Path, k: int | None, model: str, device: str, **given: Any) -> None:
+def run(out: Path, k: int | None, seen: SeenRule, model: str, device: str, **given: Any) -> None:
     """Do the whole main job on LOG: guess its columns, train, export with proof, and score everybody."""
     from rec_export.progress import starting
 
@@ -71,7 +78,8 @@ def run(out: Path, k: int | None, model: str, device: str, **given: Any) -> None
         from rec_export.main_job import MainJob
         from rec_export.main_job import run as run_job
 
-    run_job(MainJob(given=told(given), out=out, k=k, model=model, device=device, program=program()), click.echo)
+    job = MainJob(given=told(given), out=out, k=k, seen=seen, model=model, device=device, program=program())
+    run_job(job, click.echo)
 
 
 @click.command()

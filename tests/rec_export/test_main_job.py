@@ -58,6 +58,15 @@ def test_times_are_shown_as_dates(ran: tuple[Path, list[str]]) -> None:
     assert "2026-10-31)" in next(line for line in ran[1] if line.startswith("Columns"))
 
 
+def test_lists_may_hold_what_was_met_if_asked_for(shop: Path, tmp_path: Path) -> None:
+    lines = done(*arguments(shop, tmp_path / "out"), "--seen", "keep").splitlines()
+    assert ", seen items may be in them, " in next(line for line in lines if line.startswith("Top-7"))
+    assert yaml.safe_load((tmp_path / "out" / "config.yaml").read_text())["score"]["seen"] == "keep"
+    met = set(pd.read_parquet(shop / "interactions.parquet")[["user_id", "item_id"]].itertuples(index=False, name=None))
+    lists = read_lists(tmp_path / "out" / "recs").to_pandas()[["user_id", "item_id"]]
+    assert met & set(lists.itertuples(index=False, name=None))
+
+
 def test_the_next_command_works_as_it_stands(ran: tuple[Path, list[str]], shop: Path) -> None:
     said = next(line for line in ran[1] if line.startswith("Next"))
     words = shlex.split(said.removeprefix("Next").partition("   every night")[0])
