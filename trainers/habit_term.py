@@ -150,7 +150,7 @@ def fitted(lists: Lists, score: Callable[[Int64], Tensor]) -> Habit | None:
     """The same by scores float32 [B, N] of users int64 [B]."""
     choices = Choices.of(lists, score)
     again, likings = choices.again(), len(choices.chosen)
-    share = f"of {likings} held-out likings {again} ({again / likings:.0%}) are of what was liked before"
+    share = f"of {likings:,} held-out likings {again:,} ({again / likings:.0%}) are of what was liked before"
     if again < FEWEST:
         log.info("%s: too few to learn habits from", share)
         return None
