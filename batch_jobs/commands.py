@@ -175,9 +175,11 @@ def publish_run(job: "ScoreJob", as_json: bool) -> None:
     sources = ", ".join(f"{count:,} {source}" for source, count in manifest.users.items() if count)
     click.echo(f"{sum(manifest.users.values()):,} users ({sources}) x {manifest.items:,} items, {manifest.rows:,} rows")
     if manifest.short_lists:
+        left = ["they have not met"] if manifest.seen == "exclude" else []
+        left += ["the rules let them have"] if manifest.rules else []
         click.echo(
             f"{manifest.short_lists:,} users get fewer than {manifest.k} items ({manifest.empty_lists:,} get none):"
-            " there are not more that they have not met" + (" and the rules let them have" if manifest.rules else "")
+            f" there are not more{' that ' * bool(left)}{' and '.join(left)}"
         )
     if manifest.rules is not None:
         click.echo(f"rules: {manifest.rules_in_words()}")

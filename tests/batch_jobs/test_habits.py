@@ -121,3 +121,16 @@ def test_a_checkpoint_of_before_has_no_habits(trained: Path, tmp_path: Path) -> 
     del spec["habit"]
     (checkpoint / "spec.json").write_text(json.dumps(spec))
     assert command("inspect", checkpoint).code == 0
+
+
+def test_a_shelf_of_what_was_met_says_no_more_than_is_so(bundle: Path, log: Path, tmp_path: Path) -> None:
+    (tmp_path / "rules.yaml").write_text(f"rules: {{allow_by_user: {{path: {log}}}}}\n")
+    words = "--interactions", log, "--run-date", LAST_DAY, "--k", 50, "--seen", "keep"
+    said = done("score", bundle, *words, "--rules", tmp_path / "rules.yaml", "--out", tmp_path / "recs")
+    assert "there are not more that the rules let them have\n" in said
+    met = set(pd.read_parquet(log)[["user_id", "item_id"]].itertuples(index=False, name=None))
+    lists = read_lists(tmp_path / "recs").to_pandas()
+    own = lists[lists.user_id.isin({user for user, _ in met})]
+    assert set(own[["user_id", "item_id"]].itertuples(index=False, name=None)) <= met
+    shelf = own[own.user_id == own.user_id.iloc[0]].item_id.tolist()
+    assert sorted(shelf) == sorted({item for user, item in met if user == own.user_id.iloc[0]})
