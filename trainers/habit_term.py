@@ -116,25 +116,23 @@ def again_of(lists: Lists, user: Int64) -> Again:
     return again.where(again.items.item_row < lists.dataset.catalogue.items.trained)
 
 
-def likeliest(choices: Choices, timed: bool) -> Habit:
-    """The habit that makes the choices likeliest."""
+def likeliest(choices: Choices) -> Habit:
+    """The habit that makes the choices likeliest; where no days are told its last number stays 0."""
     from scipy.optimize import minimize  # here, as no other training needs it
 
     unit = float(choices.new[choices.stands > NOTHING].std().clamp(min=1e-12))  # so that the search begins near its end
-    free = 3 if timed else 2
 
     def surprise(at: Float64) -> tuple[float, Float64]:
         moved = torch.tensor(at, requires_grad=True)
-        numbers = torch.cat([moved[1:], moved.new_zeros(3 - free)])
-        loss = choices.loss(moved[0].exp() / unit, numbers)
+        loss = choices.loss(moved[0].exp() / unit, moved[1:])
         loss.backward()
         assert moved.grad is not None
         return loss.item(), moved.grad.numpy()
 
-    bounds = [(-5.0, 5.0)] + [(None, None)] * free
-    found = minimize(surprise, np.zeros(1 + free), jac=True, method="L-BFGS-B", bounds=bounds).x
-    numbers = [float(f"{number * unit / np.exp(found[0]):.6g}") for number in found[1:]]
-    return Habit(met=numbers[0], often=numbers[1], lately=numbers[2] if timed else 0.0)
+    bounds = [(-5.0, 5.0), *[(None, None)] * 3]
+    found = minimize(surprise, np.zeros(4), jac=True, method="L-BFGS-B", bounds=bounds).x
+    met, often, lately = (float(f"{number * unit / np.exp(found[0]):.6g}") for number in found[1:])
+    return Habit(met=met, often=often, lately=lately)
 
 
 @torch.no_grad()
@@ -155,7 +153,7 @@ def fitted(lists: Lists, score: Callable[[Int64], Tensor]) -> Habit | None:
         log.info("%s: too few to learn habits from", share)
         return None
     with torch.enable_grad():
-        habit = likeliest(choices, lists.world.clock.timed)
+        habit = likeliest(choices)
 
     def with_habit(user: Int64) -> Tensor:
         mine, found = again_of(lists, user), score(user)

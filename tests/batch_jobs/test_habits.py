@@ -110,6 +110,38 @@ def test_a_list_is_explained_with_the_term(kept: Path, bundle: Path, log: Path) 
     assert "habit" in done(*words)
 
 
+def test_of_a_list_without_what_was_met_no_such_term_is_told(bundle: Path, log: Path, tmp_path: Path) -> None:
+    done("score", bundle, "--interactions", log, "--run-date", LAST_DAY, "--out", tmp_path / "recs")
+    user = pd.read_parquet(log).user_id.mode()[0]
+    words = "explain", tmp_path / "recs", "--bundle", bundle, "--user", user, "--interactions", log
+    told = json.loads(done(*words, "--json"))
+    assert "habit" not in told["terms"]
+
+
+def test_what_was_liked_and_is_sold_no_more_is_not_listed(
+    kept: Path, bundle: Path, log: Path, shop: Path, tmp_path: Path
+) -> None:
+    items = pd.read_parquet(shop / "items.parquet")
+    gone = set(pd.read_parquet(log).query("rating >= 4").item_id.value_counts().index[:5])
+    items[~items.item_id.isin(gone)].to_parquet(tmp_path / "items.parquet")
+    words = (
+        "--interactions",
+        log,
+        "--run-date",
+        LAST_DAY,
+        "--k",
+        K,
+        "--seen",
+        "keep",
+        "--items",
+        tmp_path / "items.parquet",
+    )
+    done("score", bundle, *words, "--out", tmp_path / "recs")
+    lists, before = (read_lists(root).to_pandas() for root in (tmp_path / "recs", kept))
+    wanted = before[~before.item_id.isin(gone)]
+    assert lists.groupby("user_id").item_id.agg(list).equals(wanted.groupby("user_id").item_id.agg(list))
+
+
 def test_the_popular_items_of_users_unknown_have_no_term(kept: Path) -> None:
     lists = read_lists(kept).to_pandas()
     assert (lists[lists.source == "fallback"].groupby("user_id").item_id.nunique() == K).all()

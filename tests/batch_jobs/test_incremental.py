@@ -113,10 +113,10 @@ def test_every_night_can_carry_over_what_the_night_before_did(place: Path, tmp_p
 
 def test_who_chose_something_again_is_scored_where_lists_may_hold_it(place: Path, tmp_path: Path) -> None:
     place = later(place, tmp_path)
-    last = date(2026, 11, 22)
-    night(place, place / "log.parquet", NEXT, seen="keep")
     old = pd.read_parquet(place / "log.parquet").query("user_id == 10").item_id.tolist()
-    log = more_log(place, {10: old[:1]})
+    log, last = more_log(place, {10: old[:1]}), date(2026, 11, 22)
+    assert night(later(place, tmp_path / "new"), log, NEXT).carried == USERS  # a list of what is new stays
+    night(place, place / "log.parquet", NEXT, seen="keep")
     found = night(place, log, last, seen="keep")
     assert found.carried == USERS - 1
     full = night(place, log, last, seen="keep", incremental=False, out=place / "full" / "recs")

@@ -45,13 +45,29 @@ def cut(again: Again, first: int, stop: int) -> Again:
 
 @pytest.mark.parametrize(("scale", "unit"), [(1.0, 1.0), (0.6, 500.0), (0.6, 1e-3)])
 def test_the_numbers_are_found_in_the_units_of_the_scores(scale: float, unit: float) -> None:
-    found = likeliest(choices_of(scale, unit=unit), timed=True)
+    found = likeliest(choices_of(scale, unit=unit))
     for name, error in NEAR.items():
         assert getattr(found, name) * scale / unit == pytest.approx(getattr(TRUTH, name), abs=error), name
 
 
+def test_the_loss_is_the_mean_surprise_of_a_softmax_over_all_items() -> None:
+    rng = np.random.default_rng(2)
+    users, items, scale, numbers = 5, 12, 0.7, np.array([0.5, 1.1, 0.3])
+    model, own = rng.normal(size=(users, items)), rng.random((users, items)) < 0.3
+    owner, row = np.nonzero(own)
+    again = Again(Seen.of(owner, row, users), rng.integers(1, 9, len(row)), rng.exponential(30, len(row)))
+    value = scale * model
+    value[owner, row] += Habit(met=numbers[0], often=numbers[1], lately=numbers[2]).term(again)
+    surprise = np.log(np.exp(value).sum(1))[:, None] - value
+    who, what = np.nonzero(rng.random((users, items)) < 0.4)
+    wanted = np.mean([surprise[user, what[who == user]].mean() for user in range(users)])
+    choices = Choices.of_some(torch.from_numpy(model), again, (who, what), 0, torch.arange(items))
+    found = choices.loss(torch.tensor(scale), torch.from_numpy(numbers)).item()
+    assert found - habit_term.PRIOR * (numbers**2).sum() == pytest.approx(wanted, rel=1e-6)
+
+
 def test_a_log_without_time_has_no_term_for_the_days() -> None:
-    found = likeliest(choices_of(1.0, timed=False), timed=False)
+    found = likeliest(choices_of(1.0, timed=False))
     assert found.met == pytest.approx(TRUTH.met, abs=NEAR["met"])
     assert found.often == pytest.approx(TRUTH.often, abs=NEAR["often"])
     assert found.lately == 0
@@ -62,7 +78,7 @@ def test_a_sample_stands_for_the_many_items_that_are_new(monkeypatch: pytest.Mon
     monkeypatch.setattr(habit_term, "SAMPLE", 60)
     choices = choices_of(1.0)
     assert choices.new.shape[1] == 100
-    found = likeliest(choices, timed=True)
+    found = likeliest(choices)
     for name, error in NEAR.items():
         assert getattr(found, name) == pytest.approx(getattr(TRUTH, name), abs=error), name
 
@@ -73,7 +89,7 @@ def test_a_user_who_has_liked_every_item_chooses_among_them() -> None:
     choices = Choices.of_some(torch.randn(2, 4).double(), again, chosen, 0, torch.arange(4))
     assert choices.again() == 2
     assert np.isfinite(choices.loss(torch.tensor(1.0), torch.ones(3).double()).item())
-    found = likeliest(choices, timed=False)
+    found = likeliest(choices)
     assert np.isfinite([found.met, found.often]).all()
 
 

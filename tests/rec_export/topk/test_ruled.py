@@ -185,6 +185,15 @@ def test_any_number_of_items_of_a_full_kind_that_something_is_added_to_leaves_ro
     assert (got.item_row.tolist(), got.count.tolist()) == ([[0, 5000, 5001, 5003, -1]], [4])
 
 
+def test_what_is_added_brings_nothing_that_is_not_on_a_list_of_ones_own() -> None:
+    """Also where caps ask for more, as many of one kind are passed over."""
+    ruled, user_vec = world([0] * 50 + [1, 2, 3], [1, 1, 1, 1], [float(60 - i) for i in range(53)])
+    again = Added(Seen(np.array([0, 2]), np.array([51, 52])), np.array([-70.0, -80.0], np.float32))
+    own = Allowed(np.array([True]), Seen(np.array([0, 52]), np.delete(np.arange(53), 52)))
+    got = ruled.top_k(user_vec, 4, Seen.none(1), own, again).top
+    assert got.item_row.tolist() == [[0, 50, 51, -1]]
+
+
 def test_a_list_is_found_behind_any_number_of_items_of_a_full_kind() -> None:
     ruled, user_vec = world([0] * 5000 + [1, 2, 2, 3], [1] * 4, [float(5004 - i) for i in range(5004)])
     got = ruled.top_k(user_vec, 5, Seen.none(1)).top
