@@ -146,7 +146,10 @@ class World(NamedTuple):
         return self.stop[user] - self.timeline.start[user]
 
     def again(self, user: Int64) -> Again:
-        """All that each user liked, int64 [B], how often, and how many days before the date the last time was."""
+        """All that each user liked, int64 [B], how often, and how many days before the date the last time was.
+
+        In the order of the first times.
+        """
         timeline = self.timeline
         if timeline.visit is None or timeline.event_time is None:
             likings = ragged(timeline.event_start[user], timeline.event_start[user + 1])
@@ -155,17 +158,13 @@ class World(NamedTuple):
             assert self.date is not None
             likings = ragged(timeline.event_start[user], timeline.visited(user, self.date))
             row = timeline.visit[likings.place].astype(np.int64)
-        pair = likings.owner * timeline.items + timeline.event_item[row]
-        order = np.argsort(pair, kind="stable")  # those of a pair stay in the order of their times
-        pair = pair[order]
-        edge = np.flatnonzero(np.append(pair[1:] != pair[:-1], True)[: len(pair)])  # the last row of each pair
-        pair, times, days = pair[edge], np.diff(edge, prepend=-1), np.zeros(len(edge))
+        start, item, times, last = tallied(likings.start, timeline.event_item[row], timeline.items)
+        days = np.zeros(len(item))
         if self.clock.timed:
             assert self.date is not None
             assert timeline.event_time is not None
-            days = (self.date - timeline.event_time[row[order[edge]]]) / DAY
-        start = np.searchsorted(pair, np.arange(len(user) + 1) * timeline.items)
-        return Again(Seen(start, pair % timeline.items), times, days)
+            days = (self.date - timeline.event_time[row[last]]) / DAY
+        return Again(Seen(start, item), times, days)
 
     def context(self, user: Int64) -> Float32:
         """About each user as of the date, and about the date, float32 [B, X]: all of the order of 1."""
@@ -273,6 +272,29 @@ def first_likings(start: Int64, item: Int32, user: Int32) -> Bool:
             new[place] = user[item[place]] != who
             user[item[place]] = who
     return new
+
+
+@compiled
+def tallied(start: Int64, item: Int32, items: int) -> tuple[Int64, Int64, Int64, Int64]:
+    """The different items of users: where each one's begin, int64 [B + 1], and int64 [pairs] each: items, counts, rows.
+
+    start int64 [B + 1], where each user's rows begin; item int32 [R] of `items`. The rows are where each was last.
+    """
+    count, place = np.zeros(items, np.int64), np.empty(items, np.int64)
+    found, times, last = np.empty(len(item), np.int64), np.empty(len(item), np.int64), np.empty(len(item), np.int64)
+    begin, n = np.zeros(len(start), np.int64), 0
+    for user in range(len(start) - 1):
+        for row in range(start[user], start[user + 1]):
+            one = item[row]
+            if count[one] == 0:
+                place[one], found[n] = n, one
+                n += 1
+            count[one] += 1
+            times[place[one]], last[place[one]] = count[one], row
+        for at in range(begin[user], n):
+            count[found[at]] = 0
+        begin[user + 1] = n
+    return begin, found[:n], times[:n], last[:n]
 
 
 def firsts(key: Int64) -> Bool:

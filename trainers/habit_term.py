@@ -69,9 +69,9 @@ class Choices(NamedTuple):
         owner, row = again.items.user(), again.items.item_row
         told = np.column_stack([np.ones(len(row)), np.log(again.times), -np.log1p(again.days)])
         pair, wanted = owner * items + row, chosen[0] * items + chosen[1]
-        place = np.minimum(np.searchsorted(pair, wanted), max(len(pair) - 1, 0))
-        chosen_told = np.zeros((len(wanted), 3))
+        order, chosen_told = np.argsort(pair), np.zeros((len(wanted), 3))
         if len(pair):
+            place = order[np.minimum(np.searchsorted(pair, wanted, sorter=order), len(pair) - 1)]
             known = pair[place] == wanted
             chosen_told[known] = told[place[known]]
         own, chosen_score = score[owner, row], score[chosen[0], chosen[1]]

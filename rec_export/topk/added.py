@@ -8,11 +8,14 @@ Such pairs are few. They are scored by the definition and hidden from the scan, 
 from typing import final
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from rec_export.topk.best import Best
-from rec_export.topk.contract import Added, Allowed, Int64, Seen, TopK, portions
+from rec_export.topk.compiled import compiled
+from rec_export.topk.contract import Added, Allowed, Bool, Int64, Seen, TopK, portions
 from rec_export.topk.own_items import PAIRS, OwnItems
+from rec_export.topk.switches import side_by_side
 from rec_export.towers import Head
 
 
@@ -24,11 +27,9 @@ class AddedItems:
         """item_vec float32 [N, D]."""
         self._own, self._items = OwnItems(head, item_vec), len(item_vec)
 
-    def all(self, user_vec: Tensor, added: Added, seen: Seen, allowed: Allowed | None) -> TopK:
-        """float32 [B, D] -> every eligible item that something is added to, in lists as long as the longest."""
-        mine = self._eligible(added, seen, allowed)
-        longest = int(np.diff(mine.items.start).max(initial=0))
-        return self._offered(Best(len(user_vec), longest), user_vec, mine)
+    def best(self, user_vec: Tensor, k: int, added: Added, seen: Seen, allowed: Allowed | None) -> TopK:
+        """float32 [B, D] -> the best k of the eligible items that something is added to."""
+        return self._offered(Best(len(user_vec), k), user_vec, self._eligible(added, seen, allowed))
 
     def among(self, others: TopK, user_vec: Tensor, added: Added, seen: Seen, allowed: Allowed | None) -> TopK:
         """The lists of all other items -> those of all items."""
@@ -37,19 +38,34 @@ class AddedItems:
         return self._offered(best, user_vec, self._eligible(added, seen, allowed))
 
     def _offered(self, best: Best, user_vec: Tensor, added: Added) -> TopK:
-        for user in portions(np.diff(added.items.start), PAIRS):
-            some = added.take(user)
-            score = self._own.scores(user_vec[user], some.items) + some.term
-            best.offer(user, some.items.start, some.items.item_row, score)
+        size, threads = np.diff(added.items.start), torch.get_num_threads()
+        some = np.flatnonzero(size)
+
+        def offer(portion: Int64) -> None:
+            user = some[portion]
+            mine = added.take(user)
+            score = self._own.scores(user_vec[user], mine.items) + mine.term
+            best.offer(user, mine.items.start, mine.items.item_row, score)
+
+        side_by_side(offer, portions(size[some], min(PAIRS, int(size.sum()) // threads + 1)), threads)
         return best.top
 
     def _eligible(self, added: Added, seen: Seen, allowed: Allowed | None) -> Added:
-        user = added.items.user()
-        pair = user * self._items + added.items.item_row
-        there = ~np.isin(pair, self._pairs(seen))
+        there = ~_named(*added.items, *seen, self._items)
         if allowed is not None:
-            there &= ~allowed.restricted[user] | np.isin(pair, self._pairs(allowed.items))
+            own = _named(*added.items, *allowed.items, self._items)
+            there &= own | ~allowed.restricted[added.items.user()]
         return added.where(there)
 
-    def _pairs(self, lists: Seen) -> Int64:
-        return lists.user() * self._items + lists.item_row
+
+@compiled
+def _named(start: Int64, item_row: Int64, other_start: Int64, other_row: Int64, items: int) -> Bool:
+    """Which items of the users are among others of theirs, bool [nnz]; both as in Seen, of N items."""
+    found, other = np.zeros(len(item_row), np.bool_), np.zeros(items, np.bool_)
+    for user in range(len(start) - 1):
+        own, others = slice(start[user], start[user + 1]), other_row[other_start[user] : other_start[user + 1]]
+        if own.start < own.stop:
+            other[others] = True
+            found[own] = other[item_row[own]]
+            other[others] = False
+    return found

@@ -59,8 +59,10 @@ class Seen(NamedTuple):
 
     def plus(self, other: "Seen") -> "Seen":
         """What is in either of two, for the same users."""
-        user = np.concatenate([self.user(), other.user()])
-        return Seen.of(user, np.concatenate([self.item_row, other.item_row]), len(self.start) - 1)
+        row = np.empty(len(self.item_row) + len(other.item_row), np.int64)
+        row[np.arange(len(self.item_row)) + np.repeat(other.start[:-1], np.diff(self.start))] = self.item_row
+        row[np.arange(len(other.item_row)) + np.repeat(self.start[1:], np.diff(other.start))] = other.item_row
+        return Seen(self.start + other.start, row)
 
     def take(self, user: Int64) -> "Seen":
         """The same for some of the users, int64 [n]."""

@@ -26,12 +26,11 @@ class Found(NamedTuple):
     count: Int64  # type: ignore[assignment]  # hides tuple.count, as in TopK
 
     def plus(self, top: TopK) -> "Found":
-        """With one part more, of which `top` is all that there is: it leaves one place of its room empty."""
-        nothing = TopK.none(len(top.count), 1)
+        """With one part more."""
         return Found(
-            np.concatenate([self.item_row, top.item_row, nothing.item_row], axis=1),
-            np.concatenate([self.score, top.score, nothing.score], axis=1),
-            np.append(self.begin, self.begin[-1] + top.item_row.shape[1] + 1),
+            np.concatenate([self.item_row, top.item_row], axis=1),
+            np.concatenate([self.score, top.score], axis=1),
+            np.append(self.begin, self.begin[-1] + top.item_row.shape[1]),
             np.column_stack([self.count, top.count]),
         )
 

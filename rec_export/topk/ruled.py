@@ -73,7 +73,8 @@ class RuledRanker:
                 return self._parted.best(some, most, seen, theirs, closed)
             mine = added.take(user)
             found = self._parted.best(some, most[:-1], seen.plus(mine.items), theirs, closed[:, :-1])
-            return found.plus(self._added.all(some, mine, seen, theirs))
+            mine = mine.where(~closed[mine.items.user(), self._parted.parts.part[mine.items.item_row]])
+            return found.plus(self._added.best(some, int(most[-1]), mine, seen, theirs))
 
         if self._caps is None:
             top, refused = best(longer), np.zeros(users, np.int64)
