@@ -53,8 +53,8 @@ def unknown(blueprint: Blueprint, catalogue: Catalogue) -> dict[str, str]:
             "context": finite,
             "trend": finite,
             "seen": "no item row: hides nothing",
-            "added": "no item row: changes nothing; each item once",
-            "term": "0: nothing is added; docs/habits.md has the formula",
+            "added": "no item row: changes nothing. Each item once: what is told twice is added twice",
+            "term": "must be finite; 0 adds nothing",
             "k": "more than are eligible: shorter lists, as `count` says; memory is taken for so many all the same",
             "allow": "left out: all items are allowed",
         }
@@ -112,9 +112,10 @@ def model_rows(blueprint: Blueprint, training: dict[str, Any]) -> Iterator[tuple
         yield "beside it", f"one that looks at no time, added at {blueprint.timeless:.2g}"
     if blueprint.habit is not None:
         yield (
-            "added to the score of what a user liked before",
-            f"{blueprint.habit.formula}, by `score` with `seen: keep`",
+            "added to the score of what a user liked before, in lists that may hold it",
+            f"{blueprint.habit.formula}, natural logarithms; all digits in `blueprint.habit` of manifest.json",
         )
+        yield "`days`", "from the user's last liking of the item to the newest liking of anybody"
     if training:
         yield "parameters", f"{training['parameters']:,}"
         yield "epochs", str(training["best_epoch"])
@@ -158,6 +159,14 @@ def measured(training: dict[str, Any]) -> Iterator[str]:
     rows = [(metric, *(f"{found[metric]:.4f}" for found in held_out.values())) for metric in metrics]
     yield from section("Metrics on the validation rows", rows, ("metric", *held_out))
     yield from ("", "These rows also chose the number of epochs; `rec-export evaluate` measures on the test rows.")
+    again = training.get("returning")
+    if again:
+        rows = [(metric, *(f"{found[metric]:.4f}" for found in again.values())) for metric in again["model"]]
+        yield from section("Metrics with what users had met", rows, ("metric", *again))
+        yield from (
+            "",
+            "The term for habits was fitted to these rows. The metrics before are of what was new to users.",
+        )
 
 
 def smaller(variants: tuple[Variant, ...]) -> Iterator[str]:

@@ -113,7 +113,11 @@ TERMS = """
     added_width = Shape<start = 1>(added)
     added_shape = Concat<axis = 0>(users, added_width)
     added_row = Reshape<allowzero = 1>(added, added_shape)
-    its_term = Reshape<allowzero = 1>(term, added_shape)
+    as_wide = Cast<to = 1>(added_row)
+    both = Concat<axis = 0>(as_wide, term)
+    after_all = Shape<end = 1>(both)
+    its = Slice(both, users, after_all, at_0)
+    its_term = Reshape<allowzero = 1>(its, added_shape)
     own = Concat<axis = 1>(added_row, spare_row)
     own_term = Concat<axis = 1>(its_term, spare_score)
 """

@@ -153,7 +153,7 @@ def notes(source: Source) -> Iterator[str]:
         yield f"Note      {int((~events.positive).sum()):,} events are seen but not liked"
     if len(events.positive) > pairs:
         yield f"Note      {len(events.positive) - pairs:,} events repeat a user and an item; all count for trends,"
-        yield "          and lists leave out what was met, unless score.seen is keep (docs/habits.md)"
+        yield "          and whether lists hold what was met again is for score.seen to say (docs/habits.md)"
     if single:
         yield f"Note      {counted(single, 'user')} with a single event: kept, and scored like the rest"
     if len(events.positive) < FEW:

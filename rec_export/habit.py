@@ -11,6 +11,7 @@ Environment in Memory, Psychological Science 2; of repeated consumption, Anderso
 from typing import NamedTuple, final
 
 import numpy as np
+from pydantic import Field
 
 from rec_export.data.columns import Bool, Int64
 from rec_export.metrics import Float64
@@ -34,9 +35,9 @@ class Again(NamedTuple):
 class Habit(Record):
     """The numbers of the term, in the units of a model's scores."""
 
-    met: float
-    often: float
-    lately: float = 0.0
+    met: float = Field(allow_inf_nan=False)
+    often: float = Field(allow_inf_nan=False)
+    lately: float = Field(default=0.0, allow_inf_nan=False)
 
     def added(self, again: Again) -> Added:
         """What is added to the scores of what users have liked before: rounded once, to float32."""
@@ -49,5 +50,5 @@ class Habit(Record):
     @property
     def formula(self) -> str:
         """The term for a person."""
-        lately = f" {-self.lately:+.3g} log(1 + days since)" if self.lately else ""
-        return f"{self.met:.3g} {self.often:+.3g} log(times){lately}"
+        parts = [(self.often, "log(times)")] + [(-self.lately, "log(1 + days)")] * (self.lately != 0)
+        return f"{self.met:.3g}" + "".join(f" {'-' if n < 0 else '+'} {abs(n):.3g} {of}" for n, of in parts)

@@ -33,6 +33,7 @@ from rec_export.words import counted, listed
 Say = Callable[[str], None]
 MARK = "job.json"
 LOCK = ".lock"  # who holds it works on the steps
+FIGURES = "recall@10", "ndcg@10", "hr@10"
 HOUR = DAY // 24  # microseconds
 
 
@@ -168,12 +169,17 @@ def train(config: Config, source: Source, steps: Steps, say: Say) -> None:
         f"Train     {config.model['name']}, {outcome.parameters:,} parameters, {how},"
         f" {counted(outcome.best_epoch, 'epoch')}, {outcome.seconds:.0f} s"
     )
+    if outcome.returning:
+        mine, habit = outcome.returning["model"], outcome.returning["habit"]
+        figures = ", ".join(f"{m} {mine[m]:.4f} (habits alone {habit[m]:.4f})" for m in FIGURES)
+        say(f"Check     everything in a held-out tenth, to which habits were fitted: {figures}")
     if not outcome.held_out:
         say("Check     nothing could be held out, as nobody likes anything new in the newest tenth; all is learned")
         return
     mine, popular = outcome.held_out["model"], outcome.held_out["popular"]
-    figures = ", ".join(f"{m} {mine[m]:.4f} (popularity {popular[m]:.4f})" for m in ("recall@10", "ndcg@10", "hr@10"))
-    say(f"Check     held-out tenth, which also chose the epochs: {figures}")
+    figures = ", ".join(f"{m} {mine[m]:.4f} (popularity {popular[m]:.4f})" for m in FIGURES)
+    new = "what is new in it" if outcome.returning else "held-out tenth"
+    say(f"Check     {new}, which also chose the epochs: {figures}")
     remark = outcome.remark(config.model["name"])
     if remark is not None:
         say(f"WARNING   {remark}")

@@ -50,8 +50,13 @@ def train(
         outcome = run(job, group=group)
     if not group.first:
         return
-    for name, metrics in outcome.held_out.items():
-        click.echo(f"validation, {name:>7}: " + ", ".join(f"{metric} {value:.4f}" for metric, value in metrics.items()))
+    kinds = {"validation": outcome.held_out}
+    if outcome.returning:
+        kinds = {"validation, what is new": outcome.held_out, "validation, everything": outcome.returning}
+    for kind, held_out in kinds.items():
+        for name, metrics in held_out.items():
+            figures = ", ".join(f"{metric} {value:.4f}" for metric, value in metrics.items())
+            click.echo(f"{kind}, {name:>7}: {figures}")
     remark = outcome.remark(job.config.model["name"])
     if remark is not None:
         click.echo(f"WARNING   {remark}")

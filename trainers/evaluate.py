@@ -151,7 +151,8 @@ class Case(NamedTuple):
         if self.job.against is not None:
             beside["against"] = self.against(self.job.against)
         if held_out.habits is not None:
-            own = habits(held_out.habits, len(held_out.catalogue.users.vocab), held_out.timeline.items)
+            popular = self.scorer.world.trend()[:, self.scorer.model.blueprint.recent]
+            own = habits(held_out.habits, len(held_out.catalogue.users.vocab), popular)
             beside["habit"] = by_habit(own, who.get("recent", who["popular"]))
         return {"model": who["model"], **beside, **who}
 

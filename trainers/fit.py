@@ -3,23 +3,21 @@
 from typing import NamedTuple
 
 from rec_export.config import Config
-from rec_export.data.log import select
 from rec_export.data.source import Source
 from rec_export.data.split import Part
 from rec_export.ensemble import Timeless, ensemble
-from rec_export.habit import Habit
 from rec_export.progress import in_parts, passed
 from rec_export.towers import ModelSpec, Towers
 from rec_export.world import CONTEXT
 from trainers.batches import Device
 from trainers.course import Course, Epoch
 from trainers.dataset import Dataset
-from trainers.habit_term import habit_of
+from trainers.habit_term import Habits, habits_of
 from trainers.journal import Journal
 from trainers.loop import sizes_of
 from trainers.parallel import Group
 from trainers.plan import Plan
-from trainers.ready import Ready, course_of, ready
+from trainers.ready import course_of, ready
 from trainers.timeless import Wish, second_plan, weighed
 from trainers.tracking import Tracker
 from trainers.validation import Lists, Validation
@@ -31,7 +29,7 @@ class Fitted(NamedTuple):
     plan: Plan
     towers: Towers
     timeless: float  # the share of a second model in them, which looks at no time; 0: there is none
-    habit: Habit | None
+    habits: Habits
     dataset: Dataset
     best_epoch: int
     epochs: tuple[Epoch, ...]
@@ -54,7 +52,7 @@ class Found(NamedTuple):
     dataset: Dataset | None  # that the exported model knows; None: of all rows, and not made yet
     towers: Towers | None  # None: all is to be learned again, from all rows
     second: Second | None
-    habit: Habit | None
+    habits: Habits
     best_epoch: int
     epochs: tuple[Epoch, ...]
     held_out: dict[str, dict[str, float]]
@@ -82,9 +80,8 @@ class Trainer(NamedTuple):
         self.tracker.parameters({"plan": made.plan.model_dump(mode="json", exclude_none=True)})
         made.course.listen = self.tracker.epoch
         second = second_plan(made, self.config.training, self.spec)
-        again = made.validation is not None and self.config.training.refit
-        lists = self.lists(made)
-        keep = second is not None or lists is not None or not again
+        again = made.judged and self.config.training.refit
+        keep = second is not None or made.returning is not None or not again
         best = made.course.train(made.validation, "search", self.journal, keep)
         beside: dict[str, dict[str, float]] = {}
         if made.validation is not None:
@@ -96,31 +93,24 @@ class Trainer(NamedTuple):
             dataset=made.everything if again else made.dataset,
             towers=None if again else best.towers,
             second=None,
-            habit=None,
+            habits=Habits(),
             best_epoch=best.best_epoch,
             epochs=best.epochs,
             held_out={} if made.validation is None else {"model": best.held_out, **beside},
         )
-        dataset, validation, held = made.dataset, made.validation, made.course.held
+        dataset, validation, lists, held = made.dataset, made.validation, made.returning, made.course.held
         if validation is None or second is None:
-            return found._replace(habit=self.habit(best.towers, lists, held))
+            return found._replace(habits=self.habits(best.towers, lists, held))
         wish = Wish.of(made, self.config.training.timeless)
         del made  # and with it all that the search learned by, which takes more room than its towers
         return self.with_second(found, second, wish, best.towers, dataset, validation, lists, held)
 
-    def lists(self, made: Ready) -> Lists | None:
-        """What users chose next, new to them or not, where lists may hold what is not, and somebody chose."""
-        if self.config.score.seen == "exclude" or not isinstance(made.validation, Lists):
-            return None
-        later = select(made.source.events, made.source.rows(Part.VALID))
-        return Lists.of(made.dataset, made.plan, later, self.spec.pair_numbers, again=True)
-
-    def habit(self, towers: Towers, lists: Lists | None, held: Device) -> Habit | None:
+    def habits(self, towers: Towers, lists: Lists | None, held: Device) -> Habits:
         """What is added to the scores of what a user liked before."""
         if lists is None:
-            return None
-        with in_parts("learning habits", 3 * lists.parts):
-            return self.group.broadcast(habit_of(towers, lists, held) if self.group.first else None)
+            return Habits()
+        with in_parts("learning habits", 5 * lists.parts):
+            return self.group.broadcast(habits_of(towers, lists, held) if self.group.first else Habits())
 
     def with_second(
         self,
@@ -143,7 +133,7 @@ class Trainer(NamedTuple):
         kept = None if found.towers is None else learned.towers
         return found._replace(
             second=Second(plan, share, kept) if share else None,
-            habit=self.habit(both, lists, held),
+            habits=self.habits(both, lists, held),
             epochs=found.epochs + learned.epochs,
             held_out={**found.held_out, "model": held_out},
         )
@@ -179,7 +169,7 @@ class Trainer(NamedTuple):
             plan=found.plan,
             towers=ensemble(members, timeless),
             timeless=0.0 if timeless is None else timeless.share,
-            habit=found.habit,
+            habits=found.habits,
             dataset=dataset,
             best_epoch=found.best_epoch,
             epochs=epochs,

@@ -27,7 +27,6 @@ log = logging.getLogger("rec_export")
 FEWEST = 50  # choices of what was liked before
 BEST, SAMPLE = 1000, 1000  # new items of a user
 NOTHING = -1e4  # the logarithm of what is as good as no chance
-METRIC = "ndcg@10"
 PRIOR = 1e-4  # of the squares: where nothing is chosen again, or nothing else, the numbers stay finite
 
 
@@ -120,7 +119,9 @@ def likeliest(choices: Choices) -> Habit:
     """The habit that makes the choices likeliest; where no days are told its last number stays 0."""
     from scipy.optimize import minimize  # here, as no other training needs it
 
-    unit = float(choices.new[choices.stands > NOTHING].std().clamp(min=1e-12))  # so that the search begins near its end
+    spread = choices.new[choices.stands > NOTHING]
+    unit = float(spread.std()) if len(spread) > 1 else 0.0  # of scores: so the search begins near its end
+    unit = unit or 1.0
 
     def surprise(at: Float64) -> tuple[float, Float64]:
         moved = torch.tensor(at, requires_grad=True)
@@ -135,23 +136,30 @@ def likeliest(choices: Choices) -> Habit:
     return Habit(met=met, often=often, lately=lately)
 
 
+class Habits(NamedTuple):
+    """What was learned of habits, if anything, and how lists are with it."""
+
+    habit: Habit | None = None
+    held_out: dict[str, dict[str, float]] = {}  # noqa: RUF012, never changed; by "model", "without", "habit", "popular"
+
+
 @torch.no_grad()
-def habit_of(towers: Towers, lists: Lists, state: Device) -> Habit | None:
-    """The habit that fits towers from the CPU; None where too few held-out likings are of what was liked before."""
+def habits_of(towers: Towers, lists: Lists, state: Device) -> Habits:
+    """The habit that fits towers from the CPU; none where too few held-out likings are of what was liked before."""
     modules(towers).to(state.device).eval()
-    habit = fitted(lists, lists.scores(towers, state))
+    habits = fitted(lists, lists.scores(towers, state))
     modules(towers).cpu()
-    return habit
+    return habits
 
 
-def fitted(lists: Lists, score: Callable[[Int64], Tensor]) -> Habit | None:
+def fitted(lists: Lists, score: Callable[[Int64], Tensor]) -> Habits:
     """The same by scores float32 [B, N] of users int64 [B]."""
     choices = Choices.of(lists, score)
     again, likings = choices.again(), len(choices.chosen)
     share = f"of {likings:,} held-out likings {again:,} ({again / likings:.0%}) are of what was liked before"
     if again < FEWEST:
         log.info("%s: too few to learn habits from", share)
-        return None
+        return Habits()
     with torch.enable_grad():
         habit = likeliest(choices)
 
@@ -160,6 +168,20 @@ def fitted(lists: Lists, score: Callable[[Int64], Tensor]) -> Habit | None:
         found[mine.items.user(), mine.items.item_row] += torch.from_numpy(habit.added(mine).term)
         return found
 
-    after, before = (lists.judge(way)[METRIC] for way in (with_habit, score))
-    log.info("%s; it gets %s: %s %.4f, without %.4f", share, habit.formula, METRIC, after, before)
-    return habit
+    log.info("%s; to the score of such is added %s", share, habit.formula)
+    ways = {"model": with_habit, "without": score, "habit": by_habit(lists)}
+    return Habits(habit, {name: lists.judge(way) for name, way in ways.items()} | lists.beside())
+
+
+def by_habit(lists: Lists) -> Callable[[Int64], Tensor]:
+    """What each user has liked most often, then the newest, then what is popular of late; after them popular items."""
+    trend = lists.world.trend()[: lists.dataset.catalogue.items.trained, lists.recent]
+    popular = torch.from_numpy(np.argsort(np.argsort(trend)) / len(trend)).float()  # below 1
+
+    def score(user: Int64) -> Tensor:
+        mine, found = again_of(lists, user), popular.repeat(len(user), 1)
+        order = np.lexsort((trend[mine.items.item_row], -mine.days, mine.times))
+        found[mine.items.user()[order], mine.items.item_row[order]] = 1 + torch.arange(len(order)).float()
+        return found
+
+    return score

@@ -2,21 +2,23 @@
 
 import numpy as np
 
-from rec_export.data.columns import Int64
+from rec_export.data.columns import Float32, Int64
 from rec_export.data.log import Log
 from rec_export.data.vocab import UNKNOWN
 from rec_export.topk import Seen
 from trainers.listers import Lister
 
 
-def habits(log: Log, users: int, items: int) -> Seen:
-    """What each user has liked, the most often first, and of what was liked as often the newest first."""
+def habits(log: Log, users: int, popular: Float32) -> Seen:
+    """What each user has liked, the most often first, then the newest, then the most popular: float32 [N]."""
+    items = len(popular)
     liked = np.flatnonzero(log.positive)
     key = log.pairs(items)[liked]
     order = np.argsort(key, kind="stable")
     pair, first, count = np.unique(key[order], return_index=True, return_counts=True)
     last = liked[order[first + count - 1]]
-    best = np.lexsort((-last, -count, pair // items))
+    newest = np.zeros(len(pair), np.int64) if log.time is None else log.time[last]
+    best = np.lexsort((-popular[pair % items], -newest, -count, pair // items))
     return Seen.of(pair[best] // items, pair[best] % items, users)
 
 

@@ -6,6 +6,8 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import final
 
+from pydantic import Field
+
 from rec_export.checkpoint import Blueprint, write_trend, write_weights
 from rec_export.config import Config
 from rec_export.data.profile import Profile
@@ -49,6 +51,8 @@ class Outcome(Record):
     held_out: dict[
         str, dict[str, float]
     ]  # metrics of "model" and its baselines on the validation rows, which chose the epoch
+    returning: dict[str, dict[str, float]] = Field(default_factory=dict)  # the same of lists that may hold what was
+    # met, which the term for habits was fitted to; beside it the model "without" it
     plan: Plan
     users: int
     items: int
@@ -58,9 +62,12 @@ class Outcome(Record):
 
     def remark(self, model: str) -> str | None:
         """A line for a person where the model, called so, does no better than its baselines; nothing where it does."""
-        metric = self.plan.metric
-        figures = {name: found[metric] for name, found in self.held_out.items()}
-        return remark(model, metric, figures, "validation", cut_short=self.best_epoch == self.plan.epochs)
+        metric, cut_short = self.plan.metric, self.best_epoch == self.plan.epochs
+        lines = (
+            remark(model, metric, {name: found[metric] for name, found in held_out.items()}, rows, cut_short=cut_short)
+            for held_out, rows in ((self.returning, "validation"), (self.held_out, "validation"))
+        )
+        return next((line for line in lines if line is not None), None)
 
 
 def run(job: TrainJob, source: Source | None = None, group: Group = ALONE) -> Outcome:
@@ -142,6 +149,7 @@ def outcome_of(fitted: Fitted, seconds: float) -> Outcome:
     return Outcome(
         best_epoch=fitted.best_epoch,
         held_out=fitted.held_out,
+        returning=fitted.habits.held_out,
         plan=fitted.plan,
         users=fitted.dataset.catalogue.users.trained,
         items=fitted.dataset.catalogue.items.trained,
@@ -172,7 +180,7 @@ def write(
             model={"name": config.model["name"], **spec.model_dump()},
             members=chosen.seeds,
             timeless=fitted.timeless,
-            habit=fitted.habit,
+            habit=fitted.habits.habit,
             sizes=sizes_of(fitted.dataset, chosen, CONTEXT),
             data=config.data,
             clock=chosen.clock,

@@ -72,6 +72,25 @@ def validation_of(dataset: Dataset, chosen: Plan, later: Events, spec: ModelSpec
     return Lists.of(dataset, chosen, later, spec.pair_numbers)
 
 
+def returning(config: Config, dataset: Dataset, chosen: Plan, later: Events, spec: ModelSpec) -> Lists | None:
+    """What users chose next, new to them or not, to learn habits by; None where lists hold nothing again, or, which is
+    said, nothing tells of it.
+    """
+    if config.score.seen == "exclude":
+        return None
+    if chosen.metric in RATING_NAMES:
+        why = "a score predicts a value (training.loss: mse)"
+    elif config.data.interactions.repeats != "keep":
+        why = f"data.interactions.repeats is {config.data.interactions.repeats}, so nobody chose anything again"
+    else:
+        lists = Lists.of(dataset, chosen, later, spec.pair_numbers, again=True)
+        if lists is not None:
+            return lists
+        why = "no validation row tells what somebody chose next"
+    log.info("no habits are learned, as %s", why)
+    return None
+
+
 class Ready(NamedTuple):
     """All that a search for the best epoch needs."""
 
@@ -80,7 +99,13 @@ class Ready(NamedTuple):
     dataset: Dataset
     plan: Plan
     validation: Validation | None
+    returning: Lists | None
     course: Course
+
+    @property
+    def judged(self) -> bool:
+        """Whether anything is learned from the validation rows before they are lessons."""
+        return self.validation is not None or self.returning is not None
 
 
 def ready(config: Config, spec: ModelSpec, source: Source, group: Group) -> Ready:
@@ -110,9 +135,12 @@ def planned(config: Config, spec: ModelSpec, source: Source, group: Group) -> Re
         held_out = f"what is held out is of any (data.split.by: {config.data.split.by})"
         why = held_out if config.data.split.by in PAIRS else "recent popularity foretells no more than that of all time"
         log.info("time is not looked at: %s", why)
-    validation = validation_of(dataset, chosen, select(source.events, source.rows(Part.VALID)), spec)
+    later = select(source.events, source.rows(Part.VALID))
+    validation = validation_of(dataset, chosen, later, spec)
+    again = returning(config, dataset, chosen, later, spec)
     passed()
     if validation is None and config.training.refit and source.rows(Part.VALID).any():
         log.warning("nobody who is learned from likes anything new in the validation rows; %d epochs", chosen.epochs)
-        dataset = everything or Dataset.of(source, source.lessons(Part.TRAIN, Part.VALID))
-    return Ready(source, everything, dataset, chosen, validation, course_of(spec, dataset, chosen, group))
+        if again is None:
+            dataset = everything or Dataset.of(source, source.lessons(Part.TRAIN, Part.VALID))
+    return Ready(source, everything, dataset, chosen, validation, again, course_of(spec, dataset, chosen, group))

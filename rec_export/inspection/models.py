@@ -37,7 +37,8 @@ def checkpoint(folder: Path) -> Inspection:
     sections = (
         *table("Model", [*model(spec), *course(training), stored(facts["weights"])]),
         *table("Data", learned(spec)),
-        *metrics(training.get("held_out", {})),
+        *metrics("Metrics on the validation rows", training.get("held_out", {})),
+        *metrics("With what users had met, to which habits were fitted", training.get("returning", {})),
         *table("Files", sizes, FILE_HEAD),
     )
     return Inspection("checkpoint", folder, f"{len(known)} files by the sha256 in spec.json", facts, sections)
@@ -59,7 +60,7 @@ def bundle(folder: Path) -> Inspection:
         *table("Data", learned(spec)),
         *table("Inputs and outputs", ports(manifest), PORT_HEAD),
         *table("Parity with the trained model", parity, ("file", "cases", "worst difference", "lists")),
-        *metrics(manifest.get("metrics", {})),
+        *metrics("Metrics on the validation rows", manifest.get("metrics", {})),
         *table("Smaller ONNX towers (lossy)", variants(manifest), VARIANT_HEAD),
         *table("Files", files, FILE_HEAD),
     )
@@ -164,11 +165,11 @@ def variants(manifest: Facts) -> Iterator[Row]:
         yield one["name"], size(one["bytes"]), f"{one['bytes'] / one['exact_bytes']:.0%}", *same, ", ".join(changes)
 
 
-def metrics(held_out: dict[str, dict[str, float]]) -> tuple[Section, ...]:
+def metrics(title: str, held_out: dict[str, dict[str, float]]) -> tuple[Section, ...]:
     """The metrics on the validation rows, beside those of what the model must beat."""
     names = list(held_out.get("model", {}))
     rows = [(name, *(f"{found[name]:.4f}" for found in held_out.values())) for name in names]
-    return table("Metrics on the validation rows", rows, ("metric", *held_out))
+    return table(title, rows, ("metric", *held_out))
 
 
 def recorded(path: Path) -> tuple[Facts, str] | None:

@@ -41,3 +41,5 @@ def validated(one: Subject) -> Iterator[str | None]:
     cut_short = found.best_epoch == found.plan.epochs
     model = str(Spec.read(path.with_name("spec.json")).model["name"])
     yield remark(model, metric, means, "validation", label=one.label, cut_short=cut_short)
+    again = {name: metrics[metric] for name, metrics in found.returning.items() if metric in metrics}
+    yield remark(model, metric, again, "validation", label=one.label, cut_short=cut_short)

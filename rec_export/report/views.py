@@ -64,6 +64,7 @@ class Outcome(View):
 
     best_epoch: int
     held_out: dict[str, dict[str, float]]
+    returning: dict[str, dict[str, float]] = Field(default_factory=dict)
     plan: Plan
     users: int
     items: int

@@ -29,9 +29,9 @@ def test_some_of_the_pairs_stay_with_their_users() -> None:
 @pytest.mark.parametrize(
     ("habit", "said"),
     [
-        (Habit(met=2.95216, often=1.10899, lately=0.2293), "2.95 +1.11 log(times) -0.229 log(1 + days since)"),
-        (Habit(met=-1.0, often=-0.5, lately=-2.0), "-1 -0.5 log(times) +2 log(1 + days since)"),
-        (Habit(met=1.0, often=0.5), "1 +0.5 log(times)"),
+        (Habit(met=2.95216, often=1.10899, lately=0.2293), "2.95 + 1.11 log(times) - 0.229 log(1 + days)"),
+        (Habit(met=-1.0, often=-0.5, lately=-2.0), "-1 - 0.5 log(times) + 2 log(1 + days)"),
+        (Habit(met=1.0, often=0.5), "1 + 0.5 log(times)"),
     ],
 )
 def test_the_term_is_said_as_a_sum(habit: Habit, said: str) -> None:

@@ -93,14 +93,19 @@ def test_a_user_who_has_liked_every_item_chooses_among_them() -> None:
     assert np.isfinite([found.met, found.often]).all()
 
 
-def shop(folder: Path, again: float, rows: int = 4800) -> Path:
-    """The configuration of a log where everybody has four favourites, to which this share of the rows goes."""
+def shop(folder: Path, again: float, rows: int = 4800, drift: bool = False) -> Path:
+    """The configuration of a log where everybody has four favourites, to which this share of the rows goes.
+
+    `drift`: what else is bought changes from week to week.
+    """
     rng = np.random.default_rng(3)
     user = np.arange(rows) % 120
     favourite = rng.permuted(np.tile(np.arange(300), (120, 1)), axis=1)[:, :4]
     own = rng.random(rows) < again
-    item = np.where(own, favourite[user, rng.integers(0, 4, rows)], rng.integers(0, 300, rows))
-    time = 1_700_000_000 + rng.integers(0, 90 * DAY, rows)
+    day = rng.integers(0, 90 * DAY, rows)
+    others = (day // (7 * DAY) * 20 + rng.integers(0, 20, rows)) % 300 if drift else rng.integers(0, 300, rows)
+    item = np.where(own, favourite[user, rng.integers(0, 4, rows)], others)
+    time = 1_700_000_000 + day
     pd.DataFrame({"user_id": user, "item_id": item, "timestamp": time}).to_parquet(folder / "interactions.parquet")
     data = {"interactions": {"path": "interactions.parquet", "time": "timestamp"}, "split": {"by": "none"}}
     training = {"epochs": 2}
@@ -119,13 +124,57 @@ def test_training_for_lists_that_keep_what_was_met_learns_habits_and_says_what_t
     habit = habit_in(tmp_path / "keep")
     assert habit is not None
     assert habit.often > 0
-    assert f"are of what was liked before; it gets {habit.formula}: ndcg@10 " in answer.err
-    after, before = answer.err.split(habit.formula)[1].split("\n")[0].removeprefix(": ndcg@10 ").split(", without ")
-    assert float(after) > float(before) + 0.2
+    assert f"are of what was liked before; to the score of such is added {habit.formula}\n" in answer.err
+    told = json.loads((tmp_path / "keep" / "metrics.json").read_text())["returning"]
+    ndcg = {name: metrics["ndcg@10"] for name, metrics in told.items()}
+    assert min(ndcg["model"], ndcg["habit"]) > max(ndcg["without"], ndcg["popular"]) + 0.2
+    assert f"validation, everything, without: hr@10 {told['without']['hr@10']:.4f}" in answer.out
+    assert "validation, what is new,   model: " in answer.out
     done("train", config, "--out", tmp_path / "new")
     assert habit_in(tmp_path / "new") is None
     weights = [(tmp_path / name / "weights.safetensors").read_bytes() for name in ("keep", "new")]
     assert weights[0] == weights[1]
+
+
+def test_habits_are_those_of_the_best_epoch(tmp_path: Path) -> None:
+    config = shop(tmp_path, again=0.8)
+    words = "train", config, "--set", "score.seen=keep", "--set"
+    done(*words, "training.epochs=4", "--out", tmp_path / "longer")
+    best = json.loads((tmp_path / "longer" / "metrics.json").read_text())["best_epoch"]
+    assert best < 4
+    done(*words, f"training.epochs={best}", "--out", tmp_path / "best")
+    assert habit_in(tmp_path / "longer") == habit_in(tmp_path / "best")
+
+
+def test_a_model_with_another_beside_it_learns_habits(tmp_path: Path) -> None:
+    config = shop(tmp_path, again=0.6, drift=True)
+    words = "--set", "score.seen=keep", "--set", "model={name: hybrid, dim: 4}", "--set", "training.timeless=0.25"
+    done("train", config, "--out", tmp_path / "keep", *words)
+    assert json.loads((tmp_path / "keep" / "spec.json").read_text())["timeless"] > 0
+    assert habit_in(tmp_path / "keep") is not None
+
+
+def test_habits_are_learned_where_nobody_likes_anything_new(tmp_path: Path) -> None:
+    config = shop(tmp_path, again=1.0)
+    answer = command("train", config, "--out", tmp_path / "keep", "--set", "score.seen=keep")
+    assert "nobody who is learned from likes anything new" in answer.err
+    habit, told = habit_in(tmp_path / "keep"), json.loads((tmp_path / "keep" / "metrics.json").read_text())
+    assert habit is not None
+    assert (told["rows"], told["held_out"]) == (4800, {})
+    assert told["returning"]["model"]["recall@10"] > 0.99
+
+
+@pytest.mark.parametrize(
+    ("change", "why"),
+    [
+        ("data.interactions.repeats=first", "as data.interactions.repeats is first, so nobody chose anything again"),
+        ("data.split.valid=0", "as no validation row tells what somebody chose next"),
+    ],
+)
+def test_where_no_habits_can_be_learned_it_is_said(change: str, why: str, tmp_path: Path) -> None:
+    words = "--set", "score.seen=keep", "--set", change
+    answer = command("train", shop(tmp_path, again=0.8), "--out", tmp_path / "keep", *words)
+    assert (habit_in(tmp_path / "keep"), f"no habits are learned, {why}" in answer.err) == (None, True)
 
 
 def test_too_few_repeats_teach_nothing(tmp_path: Path) -> None:

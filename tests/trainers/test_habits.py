@@ -23,13 +23,22 @@ from trainers.listers import Lister, scorer_of
 DAY = 86_400
 
 
-def test_habits_are_the_most_frequent_first_and_then_the_newest() -> None:
+@pytest.mark.parametrize(
+    ("days", "wanted"),
+    [
+        ([1, 1, 2, 3, 4, 9], [[3, 2, 1], [2], []]),
+        ([1, 1, 2, 3, 2, 9], [[3, 1, 2], [2], []]),  # of one day the more popular
+        (None, [[3, 1, 2], [2], []]),
+    ],
+)
+def test_habits_are_the_most_frequent_first_then_the_newest_then_the_most_popular(
+    days: list[int] | None, wanted: list[list[int]]
+) -> None:
     bought = [(0, 3), (1, 2), (0, 1), (0, 3), (0, 2), (0, 4)]
     user, item = np.array(bought, np.int32).T
-    liked = np.array([True] * 5 + [False])
-    found = habits(Log(user, item, None, None, liked), 3, 5)
-    each = [found.item_row[a:b].tolist() for a, b in zip(found.start, found.start[1:], strict=False)]
-    assert each == [[3, 2, 1], [2], []]
+    liked, time = np.array([True] * 5 + [False]), None if days is None else np.array(days)
+    found = habits(Log(user, item, time, None, liked), 3, np.array([0, 2, 1, 0, 5], np.float32))
+    assert [found.item_row[a:b].tolist() for a, b in zip(found.start, found.start[1:], strict=False)] == wanted
 
 
 def test_after_habits_come_others_and_nothing_twice() -> None:

@@ -254,7 +254,11 @@ def seen(label: str, one: Outcome) -> str:
     """What training saw of a model, and of what it must beat."""
     metric, others = one.plan.metric, [name for name in one.held_out if name != "model"]
     beside = ", ".join(f"{name} {one.held_out[name][metric]:.4f}" for name in others)
-    return f"{metric} of {label} is {one.held_out['model'][metric]:.4f} ({beside})"
+    told = f"{metric} of {label} is {one.held_out['model'][metric]:.4f} ({beside})"
+    if not one.returning:
+        return told
+    model, habit = one.returning["model"][metric], one.returning["habit"][metric]
+    return f"{told} for what is new, and {model:.4f} (habits alone {habit:.4f}) for everything"
 
 
 def validated(found: Found) -> Section | None:
@@ -272,7 +276,7 @@ def validated(found: Found) -> Section | None:
     rows = [
         (text(label), text(who), *(number(metrics.get(name), ".4f") for name in names))
         for label, one in outcomes.items()
-        for who, metrics in one.held_out.items()
+        for who, metrics in (*one.held_out.items(), *((f"everything: {who}", m) for who, m in one.returning.items()))
     ]
     note = (
         "There are no intervals here: rec-export evaluate CHECKPOINT --out DIR judges on rows that chose nothing, where"
