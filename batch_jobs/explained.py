@@ -21,6 +21,8 @@ SOURCE_WORDS = {
     "fallback": "nothing that the model reads is known of this user",
 }
 
+HABIT = "habit"  # the term for what the user liked before
+
 
 @final
 class Met(Record):
@@ -43,6 +45,13 @@ class Place(Record):
     choice: float | None = None  # its value in the choice for diversity, which is the published score then
     out: str | None  # why the user cannot get it
     trained: bool  # whether the model knows the item's id
+    times: int | None = None  # how often the user has liked it, where that counts
+    days: float | None = None  # since the last time
+
+    def said(self, term: str, value: float) -> str:
+        """One of the terms; of a habit with what it is made of."""
+        made = f" ({self.times}x, {self.days:.1f} days)" if term == HABIT and self.times is not None else ""
+        return f"{value:+.3f}{made}"
 
 
 @final
@@ -164,7 +173,8 @@ class Explained(Record):
         if varied:
             table.add_column("choice", justify="right")
         for one in self.list[: self.shown]:
-            numbers = [f"{one.score:.4f}", *(f"{value:+.3f}" for value in one.terms)]
+            terms = zip(self.terms, one.terms, strict=True)
+            numbers = [f"{one.score:.4f}", *(one.said(name, value) for name, value in terms)]
             numbers += [] if one.choice is None else [f"{one.choice:.4f}"]
             table.add_row(str(one.rank), *named(one, titled), *numbers)
         yield table
@@ -206,7 +216,7 @@ class Explained(Record):
             where = "" if one.rank is None else f"rank {one.rank:,} of {one.among:,}, "
             score = "" if one.told is None else f"score {one.told.score:.4f} ("
             parts = "" if one.told is None else ", ".join(
-                f"{name} {value:+.3f}" for name, value in zip(self.terms, one.told.terms, strict=True)
+                f"{name} {one.told.said(name, value)}" for name, value in zip(self.terms, one.told.terms, strict=True)
             ) + "): "  # fmt: skip
             title = f" {plain(one.title)}" if one.title else ""
             yield ""

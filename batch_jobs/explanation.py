@@ -1,13 +1,13 @@
 """What an explanation tells of one list: places and terms, what is left out, and how the engines agree."""
 
 from itertools import islice
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
 import torch
 
-from batch_jobs.explained import Artefact, Explained, Hidden, Met, Place, Wanted
+from batch_jobs.explained import HABIT, Artefact, Explained, Hidden, Met, Place, Wanted
 from batch_jobs.job import ExplainJob
 from batch_jobs.lists import lists_of
 from batch_jobs.scoring import moment
@@ -156,6 +156,14 @@ class Explanation(NamedTuple):
         """What the user's habits add to scores; None where lists hold nothing again, or there is no such term."""
         return self.scorer.added(self.user) if self.how.seen == "keep" else None
 
+    def again(self) -> dict[int, dict[str, Any]]:
+        """How often and how long ago the user liked an item row, where that counts."""
+        if self.added() is None:
+            return {}
+        again = self.today.world.again(self.user)
+        columns = again.items.item_row.tolist(), again.times.tolist(), again.days.tolist()
+        return {row: {"times": times, "days": days} for row, times, days in zip(*columns, strict=True)}
+
     def habit(self, rows: Int64) -> Float64:
         """The same of some items, float64 [n]."""
         found, added = np.zeros(len(self.scorer.items)), self.added()
@@ -168,7 +176,7 @@ class Explanation(NamedTuple):
         """The terms of a score."""
         if not served:
             return ("recent popularity" if self.bundle.manifest.blueprint.clock.timed else "popularity",)
-        habit = () if self.added() is None else ("habit",)
+        habit = () if self.added() is None else (HABIT,)
         penalty = ("penalty",) if self.scorer.policy.popularity_penalty is not None else ()
         return (*term_names(self.bundle.manifest.blueprint, self.scorer.model.head), *habit, *penalty)
 
@@ -192,7 +200,7 @@ class Explanation(NamedTuple):
             told = np.column_stack([told, *others])
         else:
             told = score[:, None]
-        ids = self.today.catalogue.items.vocab.ids
+        ids, again = self.today.catalogue.items.vocab.ids, self.again() if served else {}
         return tuple(
             Place(
                 rank=ranking.rank(place),
@@ -202,6 +210,7 @@ class Explanation(NamedTuple):
                 terms=tuple(map(float, parts)),
                 out=ranking.out.get(int(row)),
                 trained=int(row) < self.today.catalogue.items.trained,
+                **again.get(int(row), {}),
             )
             for place, row, value, parts in zip(places, rows, score, told, strict=True)
         )

@@ -3,13 +3,14 @@
     python recommend_onnx.py BUNDLE 12 7 3301      the item rows that somebody liked, in order of time, with repeats
 
 Rows are those of BUNDLE/items.parquet, which any Parquet reader turns into ids. An input of which nothing is told gets
-what says so; docs/format.md has the meaning of each. The last liking is taken to be a day old, where time counts.
+what says so; docs/format.md has the meaning of each. Where time counts the last liking is taken to be a day old, and
+so is that of each item where lists may hold what was liked before (docs/habits.md).
 """
 
 import json
 import sys
 import time
-from math import cos, log1p, pi, sin
+from math import cos, log, log1p, pi, sin
 
 import numpy as np
 import onnxruntime
@@ -41,7 +42,13 @@ about = [
     len(liked) / max(len(met), 1),
     *(f(t) for t in turns for f in (sin, cos)),
 ]
-told = {"history": [newest], "history_length": [len(newest)], "context": [about], "seen": [liked], "k": 10}
+keep = blueprint["score"]["seen"] == "keep"
+habit = (keep and blueprint.get("habit")) or {"met": 0, "often": 0, "lately": 0}
+term = [habit["met"] + habit["often"] * log(met.count(row)) - habit["lately"] * log1p(1) for row in liked]
+told = {
+    **{"history": [newest], "history_length": [len(newest)], "context": [about], "k": 10},
+    **{"seen": [[] if keep else liked], "added": [liked], "term": [term]},
+}
 inputs, unknown = {}, {"dense": np.nan, "text": 0}
 for port in recommender.get_inputs():
     value = np.array(told.get(port.name, unknown.get(port.name, -1))).astype("f4" if "float" in port.type else "i8")

@@ -107,7 +107,13 @@ def test_a_list_is_explained_with_the_term(kept: Path, bundle: Path, log: Path) 
         assert sum(place["terms"]) == pytest.approx(place["score"], abs=1e-9)
         assert (place["terms"][-1] != 0) is (place["item"] in known)
     assert max(one["worst"] for one in told["artefacts"]) < 1e-4
-    assert "habit" in done(*words)
+    mine = liked[liked.user_id == user].groupby("item_id").timestamp.agg(["size", "max"])
+    for place in told["list"]:
+        if place["item"] in mine.index:
+            days = (liked.timestamp.max() - mine["max"][place["item"]]) / 86_400
+            assert (place["times"], place["days"]) == (mine["size"][place["item"]], pytest.approx(days, abs=1e-6))
+    (first,) = [place for place in told["list"] if place["times"]][:1]
+    assert f"{first['terms'][-1]:+.3f} ({first['times']}x, {first['days']:.1f} days)" in done(*words)
 
 
 def test_of_a_list_without_what_was_met_no_such_term_is_told(bundle: Path, log: Path, tmp_path: Path) -> None:
@@ -142,9 +148,20 @@ def test_what_was_liked_and_is_sold_no_more_is_not_listed(
     assert lists.groupby("user_id").item_id.agg(list).equals(wanted.groupby("user_id").item_id.agg(list))
 
 
-def test_the_popular_items_of_users_unknown_have_no_term(kept: Path) -> None:
-    lists = read_lists(kept).to_pandas()
-    assert (lists[lists.source == "fallback"].groupby("user_id").item_id.nunique() == K).all()
+def test_the_popular_items_of_users_unknown_have_no_term(log: Path, shop: Path, tmp_path: Path) -> None:
+    config = shop / "config.yaml", "--set", "model={name: pmf, dim: 4}", "--set", "training.epochs=1"
+    done("train", *config, "--set", "data.split.by=random", "--out", tmp_path / "checkpoint")
+    set_habit(tmp_path / "checkpoint", HABIT)
+    done("torchscript", tmp_path / "checkpoint", "--out", tmp_path / "bundle")
+    rows = pd.read_parquet(log)
+    new = rows[rows.rating >= 4].head(6).assign(user_id=["one", "one", "one", "two", "two", "one"])
+    pd.concat([rows, new]).to_parquet(tmp_path / "log.parquet")
+    words = "--interactions", tmp_path / "log.parquet", "--run-date", LAST_DAY, "--k", 20, "--seen", "keep"
+    done("score", tmp_path / "bundle", *words, "--out", tmp_path / "recs")
+    lists = read_lists(tmp_path / "recs").to_pandas().sort_values("rank")
+    one, two = (lists[lists.user_id == user][["item_id", "score", "source"]].to_numpy() for user in ("one", "two"))
+    assert set(one[:, 2]) == {"fallback"}
+    assert (one == two).all()
 
 
 def test_a_checkpoint_of_before_has_no_habits(trained: Path, tmp_path: Path) -> None:

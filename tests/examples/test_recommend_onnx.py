@@ -3,6 +3,7 @@
 import ast
 import json
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -15,12 +16,15 @@ import torch
 
 from exporters.parts import parts_of
 from exporters.recommender import item_vectors
-from rec_export.checkpoint import Checkpoint
+from rec_export.checkpoint import Blueprint, Checkpoint
 from rec_export.data.clock import Clock
 from rec_export.data.columns import DAY
 from rec_export.data.log import Log
-from rec_export.topk import Ranker, Seen, TopK
+from rec_export.habit import Again, Habit
+from rec_export.topk import Seen, TopK
+from rec_export.topk.ruled import RuledRanker
 from rec_export.world import Timeline
+from tests.conftest import done
 
 EXAMPLE = Path(__file__).resolve().parents[2] / "examples" / "recommend_onnx.py"
 HEAVY = "torch", "onnx", "pyarrow", "pandas", "safetensors", "rec_export"
@@ -36,6 +40,24 @@ def test_it_needs_neither_torch_nor_this_project(exported: Path, trained: Path, 
     assert (done.returncode, done.stderr) == (0, "")
     rows, scores = zip(*(line.split("\t") for line in done.stdout.splitlines()), strict=True)
     expected = by_the_checkpoint(trained, [5, 17, 3], 3 / 4)
+    assert list(map(int, rows)) == expected.item_row[0].tolist()
+    np.testing.assert_allclose(np.array(scores, np.float64), expected.score[0], atol=1e-4)
+
+
+@pytest.mark.parametrize("habit", [Habit(met=0.2, often=3.0, lately=0.5), None])
+def test_where_lists_may_hold_what_was_liked_it_does_what_scoring_does(
+    habit: Habit | None, trained: Path, tmp_path: Path
+) -> None:
+    checkpoint = shutil.copytree(trained, tmp_path / "checkpoint")
+    blueprint = Blueprint.read(checkpoint / "spec.json")
+    scoring = blueprint.score.model_copy(update={"seen": "keep"})
+    blueprint.model_copy(update={"habit": habit, "score": scoring}).write(checkpoint / "spec.json")
+    done("onnx", checkpoint, "--out", tmp_path / "bundle")
+    command = [sys.executable, EXAMPLE, tmp_path / "bundle", 5, 17, 5, 3]
+    lines = subprocess.run(list(map(str, command)), capture_output=True, text=True, check=True).stdout.splitlines()
+    rows, scores = zip(*(line.split("\t") for line in lines), strict=True)
+    again = Again(Seen(np.array([0, 3]), np.array([5, 17, 3])), np.array([2, 1, 1]), np.ones(3))
+    expected = by_the_checkpoint(trained, [5, 17, 3], 3 / 4, Habit(met=0, often=0) if habit is None else habit, again)
     assert list(map(int, rows)) == expected.item_row[0].tolist()
     np.testing.assert_allclose(np.array(scores, np.float64), expected.score[0], atol=1e-4)
 
@@ -86,7 +108,9 @@ class InferenceSession:
         return np.array([[0]]), np.array([[0.0]]), np.array([1])
 def set_default_logger_severity(_): pass
 """
-BLUEPRINT = '{{"blueprint": {{"data": {{"history": 2}}, "clock": {{"half_lives": {}}}}}}}'
+BLUEPRINT = (
+    '{{"blueprint": {{"data": {{"history": 2}}, "clock": {{"half_lives": {}}}, "score": {{"seen": "exclude"}}}}}}'
+)
 
 
 @pytest.mark.parametrize("liked", [[], [5, 17, 3], [5, 17, 5, 3, 5]])
@@ -117,8 +141,10 @@ def test_a_model_without_time_has_no_list_for_somebody_who_liked_nothing(tmp_pat
     assert "give what is popular" in done.stderr
 
 
-def by_the_checkpoint(trained: Path, liked: list[int], varied: float) -> TopK:
-    """The list of a user of whom only the history is known."""
+def by_the_checkpoint(
+    trained: Path, liked: list[int], varied: float, habit: Habit | None = None, again: Again | None = None
+) -> TopK:
+    """The list of a user of whom only the history is known; with a habit it may hold what is liked `again`."""
     checkpoint = Checkpoint.read(trained)
     user, item, _ = parts_of(checkpoint.towers, checkpoint.blueprint)
     inputs = {port.name: torch.full([axis if isinstance(axis, int) else 1 for axis in port.shape], -1)
@@ -126,5 +152,7 @@ def by_the_checkpoint(trained: Path, liked: list[int], varied: float) -> TopK:
     inputs |= {"history": torch.tensor([liked]), "history_length": torch.tensor([len(liked)])}
     inputs["context"] = torch.tensor([[log1p(len(liked)) / 2, log1p(1) / 4, 0.0, varied, 0.0, 0.0, 0.0, 0.0]])
     item_vec = torch.from_numpy(item_vectors(item, checkpoint.catalogue, checkpoint.trend))
-    seen = Seen(np.array([0, len(liked)]), np.array(liked))
-    return Ranker(checkpoint.towers.pair_head, item_vec).top_k(user.run(inputs), 10, seen)
+    ranker = RuledRanker(checkpoint.towers.pair_head, item_vec)
+    if habit is not None and again is not None:
+        return ranker.top_k(user.run(inputs), 10, Seen.none(1), added=habit.added(again)).top
+    return ranker.top_k(user.run(inputs), 10, Seen(np.array([0, len(liked)]), np.array(liked))).top
