@@ -53,6 +53,6 @@ def remedy(best: str, cut_short: bool) -> str:
     if best in ("biases", "constant"):
         return f"{longer}try `rec-export tune` or another model.name"
     if best == "habit":
-        return f"{longer}train with score.seen: keep, or publish such lists, if it was (docs/habits.md)"
+        return f"{longer}train with score.seen: keep, or if it was, another model.name (docs/habits.md)"
     baseline = "train that baseline with `--set model.name=popular`"
     return f"{longer}try `rec-export tune` or another model.name, or {baseline}"

@@ -10,7 +10,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from rec_export.data.columns import Int64
+from rec_export.data.columns import Bool, Int64
 from rec_export.data.keys import Keys
 from rec_export.data.log import Events
 from rec_export.data.read import read_table
@@ -19,11 +19,13 @@ from rec_export.errors import DataError, MissingInputError, UsageError, some
 from rec_export.held_out import HeldOut
 from rec_export.recs import FOLDER, PART, Refused
 from rec_export.run_lists import Run
+from rec_export.sets import distinct, without
 from rec_export.world import firsts, ragged
 from trainers.listers import Lister
 
 log = logging.getLogger("rec_export")
 COLUMNS = ["user_id", "item_id", "rank"]
+MANY = 0.5  # of what lists hold: they are meant to hold what was met
 OF_CHECKPOINTS = ("spec.json", "weights.safetensors", "manifest.json")  # one of them makes a folder no folder of lists
 
 
@@ -60,6 +62,12 @@ def foreign(path: Path, held_out: HeldOut, longest: int) -> Lister:
     if int(rank.max(initial=0)) < longest:
         told = "the lists in %s have no more than %d items, and all beyond is a miss; compare at --k %d or less"
         log.warning(told, path, rank.max(), rank.max())
+    met = 0.0 if held_out.again else share_met(held_out, rows, items, rank <= longest)
+    if met > MANY:
+        told = (
+            "of what the lists in %s hold %.0f%% had been met by their users, which is a miss; --seen keep judges by it"
+        )
+        log.warning(told, path, 100 * met)
     items = np.where(items == UNKNOWN, held_out.width, items)  # a place in the list is taken, by no target
     order = np.argsort(rows, kind="stable")
     rows, rank, items = rows[order], rank[order], items[order]
@@ -73,6 +81,16 @@ def foreign(path: Path, held_out: HeldOut, longest: int) -> Lister:
         return best
 
     return Lister(lists)
+
+
+def share_met(held_out: HeldOut, user: Int64, item: npt.NDArray[np.integer[Any]], near: Bool) -> float:
+    """The share of some places of lists, integers [R] twice and bool [R], that hold what judged users had met."""
+    timeline = held_out.timeline
+    near = near & (item != UNKNOWN) & (item < timeline.items) & np.isin(user, held_out.user)
+    seen = ragged(timeline.seen_start[held_out.user], timeline.seen_start[held_out.user + 1])
+    known = held_out.user[seen.owner] * timeline.items + timeline.seen_item[seen.place]
+    listed = distinct(user[near] * timeline.items + item[near])
+    return 1 - len(without(listed, known)) / len(listed) if len(listed) else 0.0
 
 
 def refuse_strangers(who: str, keys: Keys, path: Path) -> NoReturn:

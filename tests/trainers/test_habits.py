@@ -124,6 +124,18 @@ def test_lists_without_what_was_met_are_warned_of_where_that_is_held_out(grocer:
         assert ("leave out what users had met, which is held out as well" in said) is (seen == "exclude")
 
 
+def test_lists_of_what_was_met_are_told_of_where_that_is_no_target(grocer: Path, tmp_path: Path) -> None:
+    log = pd.read_parquet(grocer / "interactions.parquet").sort_values("timestamp", kind="stable")
+    known = log[log.timestamp < log.timestamp.quantile(0.9, interpolation="higher")]
+    counts = known.groupby(["user_id", "item_id"]).size().sort_values(ascending=False).reset_index()
+    again = counts.groupby("user_id").head(4)[["user_id", "item_id"]]
+    again.assign(rank=again.groupby("user_id").cumcount() + 1).to_parquet(tmp_path / "again.parquet")
+    words = "evaluate", grocer / "checkpoint", "--k", 4, "--bootstrap", 100, "--against", tmp_path / "again.parquet"
+    warning = "100% had been met by their users, which is a miss; --seen keep judges by it"
+    assert warning in command("-q", *words, "--seen", "exclude").err
+    assert warning not in command("-q", *words).err
+
+
 def test_the_report_says_that_what_was_met_is_held_out(grocer: Path, tmp_path: Path) -> None:
     done("evaluate", grocer / "checkpoint", "--k", 4, "--bootstrap", 100, "--out", tmp_path / "ev")
     done("report", tmp_path / "ev", "--out", tmp_path / "report.html")
