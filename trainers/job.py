@@ -62,7 +62,7 @@ class Outcome(Record):
 
     def remark(self, model: str) -> str | None:
         """A line for a person where the model, called so, does no better than its baselines; nothing where it does."""
-        metric, cut_short = self.plan.metric, self.best_epoch == self.plan.epochs
+        metric, cut_short = self.plan.metric, bool(self.held_out) and self.best_epoch == self.plan.epochs
         lines = (
             remark(model, metric, {name: found[metric] for name, found in held_out.items()}, rows, cut_short=cut_short)
             for held_out, rows in ((self.returning, "validation"), (self.held_out, "validation"))

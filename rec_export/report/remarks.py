@@ -38,7 +38,7 @@ def validated(one: Subject) -> Iterator[str | None]:
     found = Outcome.read(path)
     metric = found.plan.metric
     means = {name: metrics[metric] for name, metrics in found.held_out.items() if metric in metrics}
-    cut_short = found.best_epoch == found.plan.epochs
+    cut_short = bool(found.held_out) and found.best_epoch == found.plan.epochs
     model = str(Spec.read(path.with_name("spec.json")).model["name"])
     yield remark(model, metric, means, "validation", label=one.label, cut_short=cut_short)
     again = {name: metrics[metric] for name, metrics in found.returning.items() if metric in metrics}

@@ -162,6 +162,7 @@ def test_habits_are_learned_where_nobody_likes_anything_new(tmp_path: Path) -> N
     assert habit is not None
     assert (told["rows"], told["held_out"]) == (4800, {})
     assert told["returning"]["model"]["recall@10"] > 0.99
+    assert "training.epochs" not in answer.out  # nothing chose the last epoch
 
 
 @pytest.mark.parametrize(
