@@ -50,8 +50,9 @@ class Place(Record):
 
     def said(self, term: str, value: float) -> str:
         """One of the terms; of a habit with what it is made of."""
-        made = f" ({self.times}x, {self.days:.1f} days)" if term == HABIT and self.times is not None else ""
-        return f"{value:+.3f}{made}"
+        if term != HABIT or self.times is None:
+            return f"{value:+.3f}"
+        return f"{value:+.3f} ({self.times}x{'' if self.days is None else f', {self.days:.1f} days'})"
 
 
 @final

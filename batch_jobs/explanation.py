@@ -162,7 +162,8 @@ class Explanation(NamedTuple):
             return {}
         again = self.today.world.again(self.user)
         columns = again.items.item_row.tolist(), again.times.tolist(), again.days.tolist()
-        return {row: {"times": times, "days": days} for row, times, days in zip(*columns, strict=True)}
+        timed = self.today.world.clock.timed
+        return {row: {"times": n, "days": days if timed else None} for row, n, days in zip(*columns, strict=True)}
 
     def habit(self, rows: Int64) -> Float64:
         """The same of some items, float64 [n]."""

@@ -115,7 +115,8 @@ def model_rows(blueprint: Blueprint, training: dict[str, Any]) -> Iterator[tuple
             "added to the score of what a user liked before, in lists that may hold it",
             f"{blueprint.habit.formula}, natural logarithms; all digits in `blueprint.habit` of manifest.json",
         )
-        yield "`days`", "from the user's last liking of the item to the newest liking of anybody"
+        if blueprint.habit.lately:
+            yield "`days`", "from the user's last liking of the item to the newest liking of anybody"
     if training:
         yield "parameters", f"{training['parameters']:,}"
         yield "epochs", str(training["best_epoch"])
@@ -151,22 +152,21 @@ def data_rows(manifest: Manifest, training: dict[str, Any], items: int) -> Itera
 
 def measured(training: dict[str, Any]) -> Iterator[str]:
     """The metrics beside those of what the model must beat: popularity, or the mean and the biases of ratings."""
-    held_out = training.get("held_out")
-    if not held_out:
+    held_out, again = training.get("held_out"), training.get("returning")
+    if not (held_out or again):
         yield from ("", "## Metrics", "", "None: the checkpoint says nothing of rows that were held out.")
-        return
-    metrics = held_out["model"]
-    rows = [(metric, *(f"{found[metric]:.4f}" for found in held_out.values())) for metric in metrics]
-    yield from section("Metrics on the validation rows", rows, ("metric", *held_out))
-    yield from ("", "These rows also chose the number of epochs; `rec-export evaluate` measures on the test rows.")
-    again = training.get("returning")
+    new = " of what is new" if again else ""
+    if held_out:
+        yield from section(f"Metrics on the validation rows{new}", metric_rows(held_out), ("metric", *held_out))
+        yield from ("", "These rows also chose the number of epochs; `rec-export evaluate` measures on the test rows.")
     if again:
-        rows = [(metric, *(f"{found[metric]:.4f}" for found in again.values())) for metric in again["model"]]
-        yield from section("Metrics with what users had met", rows, ("metric", *again))
-        yield from (
-            "",
-            "The term for habits was fitted to these rows. The metrics before are of what was new to users.",
-        )
+        yield from section("Metrics on the validation rows of everything", metric_rows(again), ("metric", *again))
+        yield from ("", "The term for habits was fitted to these rows, in which what users had met counts as well.")
+
+
+def metric_rows(held_out: dict[str, dict[str, float]]) -> list[tuple[str, ...]]:
+    """Each metric of all that were judged."""
+    return [(name, *(f"{found[name]:.4f}" for found in held_out.values())) for name in held_out["model"]]
 
 
 def smaller(variants: tuple[Variant, ...]) -> Iterator[str]:

@@ -173,15 +173,17 @@ def train(config: Config, source: Source, steps: Steps, say: Say) -> None:
         mine, habit = outcome.returning["model"], outcome.returning["habit"]
         figures = ", ".join(f"{m} {mine[m]:.4f} (habits alone {habit[m]:.4f})" for m in FIGURES)
         say(f"Check     everything in a held-out tenth, to which habits were fitted: {figures}")
-    if not outcome.held_out:
+    if outcome.held_out:
+        mine, popular = outcome.held_out["model"], outcome.held_out["popular"]
+        figures = ", ".join(f"{m} {mine[m]:.4f} (popularity {popular[m]:.4f})" for m in FIGURES)
+        new = "what is new in it" if outcome.returning else "held-out tenth"
+        say(f"Check     {new}, which also chose the epochs: {figures}")
+    elif outcome.returning:
+        say("Check     nobody likes anything new in it, so nothing chose the epochs")
+    else:
         say("Check     nothing could be held out, as nobody likes anything new in the newest tenth; all is learned")
         return
-    mine, popular = outcome.held_out["model"], outcome.held_out["popular"]
-    figures = ", ".join(f"{m} {mine[m]:.4f} (popularity {popular[m]:.4f})" for m in FIGURES)
-    new = "what is new in it" if outcome.returning else "held-out tenth"
-    say(f"Check     {new}, which also chose the epochs: {figures}")
-    remark = outcome.remark(config.model["name"])
-    if remark is not None:
+    for remark in outcome.remarks(config.model["name"]):
         say(f"WARNING   {remark}")
     say("Refit     on all events")
 

@@ -22,12 +22,13 @@ def remark(
     gaps: Mapping[str, Estimate] | None = None,
     label: str | None = None,
     cut_short: bool = False,
+    what: str = "",
 ) -> str | None:
     """The line, where the best baseline is as good as the model; of the model `popular`, which is one, there is none.
 
     `figures` holds the metric of "model" and of the baselines on these rows; `gaps` the paired differences of the model
     to them, where they are known; `label` is what tells the model from others; `cut_short` says that its best epoch was
-    the last one allowed.
+    the last one allowed; `what` says of which of the rows.
     """
     beside = [name for name in MUST_BEAT if name in figures]
     best = max(beside, key=lambda name: gain(metric, figures[name]), default=None)
@@ -44,7 +45,11 @@ def remark(
         interval = f"the difference lies in [{gap.low:+.4f}, {gap.high:+.4f}]"
         sureness = interval if sure else f"{interval} and may be chance"
     told = f"{metric} {figures['model']:.4f} against {figures[best]:.4f} ({sureness})"
-    return f"{label or model} {verb} {MUST_BEAT[best]} on the {rows} rows: {told}; {remedy(best, cut_short)}"
+    return f"{label or model} {verb} {MUST_BEAT[best]} on the {rows} rows{what}: {told}; {remedy(best, cut_short)}"
+
+
+NEW, EVERYTHING = ", of what is new", ", of everything"
+"""What held-out rows of a model with habits are judged for."""
 
 
 def remedy(best: str, cut_short: bool) -> str:
@@ -53,6 +58,6 @@ def remedy(best: str, cut_short: bool) -> str:
     if best in ("biases", "constant"):
         return f"{longer}try `rec-export tune` or another model.name"
     if best == "habit":
-        return f"{longer}train with score.seen: keep, or if it was, another model.name (docs/habits.md)"
+        return f"{longer}try another model.name, trained with score.seen: keep (docs/habits.md)"
     baseline = "train that baseline with `--set model.name=popular`"
     return f"{longer}try `rec-export tune` or another model.name, or {baseline}"

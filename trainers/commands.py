@@ -57,8 +57,7 @@ def train(
         for name, metrics in held_out.items():
             figures = ", ".join(f"{metric} {value:.4f}" for metric, value in metrics.items())
             click.echo(f"{kind}, {name:>7}: {figures}")
-    remark = outcome.remark(job.config.model["name"])
-    if remark is not None:
+    for remark in outcome.remarks(job.config.model["name"]):
         click.echo(f"WARNING   {remark}")
     click.echo(
         f"{counted(outcome.rows, 'row')}, {counted(outcome.users, 'user')}, {counted(outcome.items, 'item')},"

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from rec_export.checkpoint import modules
+from rec_export.data.clock import Clock
 from rec_export.data.columns import Int64
 from rec_export.habit import Again, Habit
 from rec_export.metrics import Float64
@@ -26,6 +27,7 @@ from trainers.validation import Lists
 log = logging.getLogger("rec_export")
 FEWEST = 50  # choices of what was liked before
 BEST, SAMPLE = 1000, 1000  # new items of a user
+DAYS = Clock(half_lives=(1.0,))  # by which time is looked at, whether the model does so or not
 NOTHING = -1e4  # the logarithm of what is as good as no chance
 PRIOR = 1e-4  # of the squares: where nothing is chosen again, or nothing else, the numbers stay finite
 
@@ -175,11 +177,14 @@ def fitted(lists: Lists, score: Callable[[Int64], Tensor]) -> Habits:
 
 def by_habit(lists: Lists) -> Callable[[Int64], Tensor]:
     """What each user has liked most often, then the newest, then what is popular of late; after them popular items."""
-    trend = lists.world.trend()[: lists.dataset.catalogue.items.trained, lists.recent]
+    timeline, items = lists.dataset.timeline, lists.dataset.catalogue.items.trained
+    trend = lists.world.trend()[:items, lists.recent]
     popular = torch.from_numpy(np.argsort(np.argsort(trend)) / len(trend)).float()  # below 1
+    world = lists.world if timeline.time is None else timeline.as_of(None, DAYS)
 
     def score(user: Int64) -> Tensor:
-        mine, found = again_of(lists, user), popular.repeat(len(user), 1)
+        again, found = world.again(user), popular.repeat(len(user), 1)
+        mine = again.where(again.items.item_row < items)
         order = np.lexsort((trend[mine.items.item_row], -mine.days, mine.times))
         found[mine.items.user()[order], mine.items.item_row[order]] = 1 + torch.arange(len(order)).float()
         return found

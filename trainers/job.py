@@ -20,7 +20,7 @@ from rec_export.machine import give_back
 from rec_export.models import spec_of
 from rec_export.progress import in_parts, passed
 from rec_export.record import Record
-from rec_export.remark import remark
+from rec_export.remark import EVERYTHING, NEW, remark
 from rec_export.towers import ModelSpec
 from rec_export.world import CONTEXT
 from trainers.fit import Fitted, Trainer
@@ -60,14 +60,16 @@ class Outcome(Record):
     parameters: int
     seconds: float
 
-    def remark(self, model: str) -> str | None:
-        """A line for a person where the model, called so, does no better than its baselines; nothing where it does."""
+    def remarks(self, model: str) -> tuple[str, ...]:
+        """Lines for a person where the model, called so, does no better than its baselines."""
         metric, cut_short = self.plan.metric, bool(self.held_out) and self.best_epoch == self.plan.epochs
+        kinds = ((self.held_out, NEW if self.returning else ""), (self.returning, EVERYTHING))
         lines = (
-            remark(model, metric, {name: found[metric] for name, found in held_out.items()}, rows, cut_short=cut_short)
-            for held_out, rows in ((self.returning, "validation"), (self.held_out, "validation"))
-        )
-        return next((line for line in lines if line is not None), None)
+            remark(model, metric, {name: one[metric] for name, one in held_out.items()}, "validation",
+                   cut_short=cut_short, what=what)
+            for held_out, what in kinds
+        )  # fmt: skip
+        return tuple(line for line in lines if line is not None)
 
 
 def run(job: TrainJob, source: Source | None = None, group: Group = ALONE) -> Outcome:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from rec_export.remark import remark
+from rec_export.remark import EVERYTHING, NEW, remark
 from rec_export.report.found import EVALUATION, Found, Subject
 from rec_export.report.sections.quality import metric_of
 from rec_export.report.views import Evaluation, Outcome, Spec
@@ -40,6 +40,7 @@ def validated(one: Subject) -> Iterator[str | None]:
     means = {name: metrics[metric] for name, metrics in found.held_out.items() if metric in metrics}
     cut_short = bool(found.held_out) and found.best_epoch == found.plan.epochs
     model = str(Spec.read(path.with_name("spec.json")).model["name"])
-    yield remark(model, metric, means, "validation", label=one.label, cut_short=cut_short)
+    new = NEW if found.returning else ""
+    yield remark(model, metric, means, "validation", label=one.label, cut_short=cut_short, what=new)
     again = {name: metrics[metric] for name, metrics in found.returning.items() if metric in metrics}
-    yield remark(model, metric, again, "validation", label=one.label, cut_short=cut_short)
+    yield remark(model, metric, again, "validation", label=one.label, cut_short=cut_short, what=EVERYTHING)

@@ -2,17 +2,24 @@
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
+from typing import NamedTuple, cast
 
 import numpy as np
 import pandas as pd
 import pytest
 import torch
 
+from rec_export.data.clock import Clock
+from rec_export.data.log import Log
 from rec_export.habit import Again, Habit
 from rec_export.topk import Seen
+from rec_export.world import Timeline
 from tests.conftest import command, config_file, done
 from trainers import habit_term
-from trainers.habit_term import Choices, likeliest
+from trainers.habit_term import Choices, by_habit, likeliest
+from trainers.job import Outcome
+from trainers.validation import Lists
 
 USERS, ITEMS, OWN = 4000, 200, 25
 TRUTH = Habit(met=1.5, often=0.8, lately=0.4)
@@ -165,6 +172,41 @@ def test_habits_are_learned_where_nobody_likes_anything_new(tmp_path: Path) -> N
     assert "training.epochs" not in answer.out  # nothing chose the last epoch
 
 
+def test_every_account_of_a_training_tells_of_lists_that_keep_what_was_met(tmp_path: Path) -> None:
+    """Of a log where nobody likes anything new, so that there is nothing else to tell."""
+    shop(tmp_path, again=1.0)
+    log, out = tmp_path / "interactions.parquet", tmp_path / "out"
+    lines = command("run", log, "-o", out, "--seen", "keep", "--model", "popular", "--k", 5).out.splitlines()
+    told = json.loads((out / "checkpoint" / "metrics.json").read_text())["returning"]
+    model, habit = (told[name]["ndcg@10"] for name in ("model", "habit"))
+    checks = [line for line in lines if line.startswith("Check")]
+    assert f"ndcg@10 {model:.4f} (habits alone {habit:.4f})" in checks[0]
+    assert checks[1] == "Check     nobody likes anything new in it, so nothing chose the epochs"
+    assert "With what users had met, to which habits were fitted" in done("inspect", out / "checkpoint")
+    card = (out / "bundle" / "MODEL_CARD.md").read_text()
+    assert "## Metrics on the validation rows of everything" in card
+    assert "None: the checkpoint says nothing" not in card
+    done("report", out, "--out", tmp_path / "report.html")
+    page = (tmp_path / "report.html").read_text()
+    assert f"{model:.4f} (without {told['without']['ndcg@10']:.4f}, habit {habit:.4f}, popular " in page
+    assert "of everything" in page
+
+
+@pytest.mark.parametrize("model", ["pmf", "popular"])
+def test_a_training_that_is_behind_its_baselines_says_of_which_rows(model: str) -> None:
+    held_out = {"model": {"ndcg@10": 0.1}, "popular": {"ndcg@10": 0.2}}
+    returning = {"model": {"ndcg@10": 0.3}, "without": {"ndcg@10": 0.9}, "habit": {"ndcg@10": 0.4}}
+    plan = SimpleNamespace(metric="ndcg@10", epochs=9)
+    known: dict[str, Any] = {"plan": plan, "held_out": held_out, "returning": returning, "best_epoch": 2}
+    remarks = Outcome.model_construct(**known).remarks(model)
+    if model == "popular":
+        assert remarks == ()
+        return
+    new, everything = remarks
+    assert "no better than popularity on the validation rows, of what is new: ndcg@10 0.1000 against 0.2000" in new
+    assert "most often on the validation rows, of everything: ndcg@10 0.3000 against 0.4000" in everything
+
+
 @pytest.mark.parametrize(
     ("change", "why"),
     [
@@ -183,3 +225,31 @@ def test_too_few_repeats_teach_nothing(tmp_path: Path) -> None:
     answer = command("train", config, "--out", tmp_path / "keep", "--set", "score.seen=keep")
     assert habit_in(tmp_path / "keep") is None
     assert "are of what was liked before: too few to learn habits from" in answer.err
+
+
+class Sides(NamedTuple):
+    """What `by_habit` asks of a Lists: five items that were trained, the last but one the most popular."""
+
+    timeline: Timeline
+
+    def lists(self, clock: Clock) -> Lists:
+        """With its world."""
+        catalogue = SimpleNamespace(items=SimpleNamespace(trained=5))
+        dataset = SimpleNamespace(catalogue=catalogue, timeline=self.timeline)
+        world = self.timeline.as_of(None, clock)
+        return cast(Lists, SimpleNamespace(dataset=dataset, world=world, recent=clock.counts - 1))
+
+
+@pytest.mark.parametrize("clock", [Clock(), Clock(half_lives=(7.0,))])
+@pytest.mark.parametrize(("timed", "wanted"), [(True, [2, 0, 1, 3]), (False, [2, 1, 0, 3])])
+def test_habits_alone_rank_by_how_often_then_how_lately_then_how_popular(
+    timed: bool, wanted: list[int], clock: Clock
+) -> None:
+    """One user; the others like item 3 and then 1 the most."""
+    rows = [(0, 2, 1), (0, 1, 2), (0, 2, 3), (0, 0, 4), *((1, 3, 5), (1, 1, 5), (2, 3, 5), (2, 1, 5), (3, 3, 5))]
+    user, item, day = np.array(rows).T
+    time = day * 86_400_000_000 if timed else None
+    log = Log(user.astype(np.int32), item.astype(np.int32), time, None, np.ones(len(rows), bool))
+    lists = Sides(Timeline.of(log, 4, 6)).lists(clock if timed else Clock())
+    score = by_habit(lists)(np.array([0]))[0]
+    assert score.argsort(descending=True).tolist() == [*wanted, 4]

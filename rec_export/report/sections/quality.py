@@ -3,7 +3,7 @@
 from matplotlib.axes import Axes
 
 from rec_export.metrics import LOWER_IS_BETTER, NAMES, RATING_NAMES, Estimate
-from rec_export.remark import MUST_BEAT
+from rec_export.remark import EVERYTHING, MUST_BEAT, NEW
 from rec_export.report.drawing import bare, clipped, colour, figure
 from rec_export.report.found import EVALUATION, Found
 from rec_export.report.page import MOST_TOLD, Cell, Figure, Note, Section, Table, count, estimate, number, short, text
@@ -252,13 +252,13 @@ def ratings(evaluations: dict[str, Evaluation]) -> Table:
 
 def seen(label: str, one: Outcome) -> str:
     """What training saw of a model, and of what it must beat."""
-    metric, others = one.plan.metric, [name for name in one.held_out if name != "model"]
-    beside = ", ".join(f"{name} {one.held_out[name][metric]:.4f}" for name in others)
-    told = f"{metric} of {label} is {one.held_out['model'][metric]:.4f} ({beside})"
-    if not one.returning:
-        return told
-    model, habit = one.returning["model"][metric], one.returning["habit"][metric]
-    return f"{told} for what is new, and {model:.4f} (habits alone {habit:.4f}) for everything"
+    kinds = {NEW if one.returning else "": one.held_out, EVERYTHING: one.returning}
+    told = []
+    for what, held_out in kinds.items():
+        others = [name for name in held_out if name != "model"]
+        beside = ", ".join(f"{name} {held_out[name][one.plan.metric]:.4f}" for name in others)
+        told += [f"{held_out['model'][one.plan.metric]:.4f} ({beside}){what}"] if held_out else []
+    return f"{one.plan.metric} of {label} is {', and '.join(told)}"
 
 
 def validated(found: Found) -> Section | None:
@@ -268,11 +268,12 @@ def validated(found: Found) -> Section | None:
         for label, p in found.each("checkpoint")
         if (p / "metrics.json").is_file()
     }
-    outcomes = {label: one for label, one in outcomes.items() if one.held_out}
+    outcomes = {label: one for label, one in outcomes.items() if one.held_out or one.returning}
     if not outcomes:
         return None
-    line = f"On the validation rows, which also chose the epochs, {'; '.join(seen(*one) for one in outcomes.items())}."
-    names = sorted({metric for one in outcomes.values() for metric in one.held_out["model"]})
+    chose = "the epochs and the habits" if any(one.returning for one in outcomes.values()) else "the epochs"
+    line = f"On the validation rows, which also chose {chose}, {'; '.join(seen(*one) for one in outcomes.items())}."
+    names = sorted({metric for one in outcomes.values() for metric in (one.held_out or one.returning)["model"]})
     rows = [
         (text(label), text(who), *(number(metrics.get(name), ".4f") for name in names))
         for label, one in outcomes.items()
