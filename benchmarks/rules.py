@@ -1,4 +1,4 @@
-"""What business rules cost: the time of top-K under a rule over that without, interleaved in one run.
+"""What business rules and habits cost: the time of top-K with one over that without, interleaved in one run.
 
     OMP_NUM_THREADS=1 python -m benchmarks.rules [--users 1024] [--items 160000] [--rounds 5]
         [--bundle DIR --interactions LOG --table ITEMS --caps brand category]
@@ -29,8 +29,9 @@ from rec_export.bundle import Bundle
 from rec_export.policy import Policy
 from rec_export.rules import Rules
 from rec_export.scorer import Model, Scorer, chunks
+from rec_export.sets import distinct
 from rec_export.topk.caps import Caps
-from rec_export.topk.contract import Allowed, Listed, Seen
+from rec_export.topk.contract import Added, Allowed, Listed, Seen
 from rec_export.topk.mmr import Diversity
 from rec_export.topk.ruled import RuledRanker
 from rec_export.towers import DotHead, Head
@@ -97,9 +98,18 @@ def ways(case: Case, k: int) -> dict[str, Way]:
     users, items = len(user_vec), len(item_vec)
     random = np.random.default_rng(1)
 
-    def ruled(rows: Tensor = item_vec, hidden: Seen = seen, allowed: Allowed | None = None, **rules: object) -> Way:
+    def ruled(
+        rows: Tensor = item_vec, hidden: Seen = seen, allowed: Allowed | None = None, added: Added | None = None,
+        **rules: object,
+    ) -> Way:  # fmt: skip
         ranker = RuledRanker(head, rows, **rules)  # type: ignore[arg-type]
-        return lambda: ranker.top_k(user_vec, k, hidden, allowed)
+        return lambda: ranker.top_k(user_vec, k, hidden, allowed, added)
+
+    def liked(many: int) -> Way:
+        """Something is added to the scores of so many items of each user, and nothing is hidden."""
+        pair = distinct(np.repeat(np.arange(users), many) * items + random.integers(0, items, users * many))
+        term = random.normal(3, 1, len(pair)).astype(np.float32)
+        return ruled(hidden=Seen.none(users), added=Added(Seen.of(pair // items, pair % items, users), term))
 
     own = Seen(np.arange(0, users * OWN + 1, OWN), random.integers(0, items, users * OWN))
     few = random.random(users) < 0.1
@@ -122,6 +132,7 @@ def ways(case: Case, k: int) -> dict[str, Way]:
         f"caps: 2 of one of {TASTES} tastes": ruled(caps=Caps(taste[:, None], np.full(TASTES, 2))),
         "popularity_penalty": ruled(penalty=penalty),
         "diversity, from 5 k": ruled(diversity=Diversity(0.7, 5)),
+        **{f"habits: {many} items of each user": liked(many) for many in (50, 500)},
     }
 
 
