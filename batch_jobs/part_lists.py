@@ -11,11 +11,11 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from batch_jobs.one_pass import one_pass
+from rec_export.by_user import ragged
 from rec_export.data.columns import Bool, Float32, Int32, Int64, comparable, whole
 from rec_export.errors import DataError
 from rec_export.run_manifest import SOURCES
 from rec_export.topk.contract import portions
-from rec_export.world import ragged
 
 BROKEN = (
     "users out of order",  # also a user who stands in two places

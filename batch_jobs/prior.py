@@ -9,6 +9,7 @@ import pyarrow.parquet as pq
 
 from batch_jobs.basis import Basis, Ground, read_basis, read_ground
 from batch_jobs.plan import Plan
+from rec_export.by_user import ragged
 from rec_export.data.columns import Bool, Float32, Int64
 from rec_export.data.vocab import UNKNOWN, Vocab
 from rec_export.errors import DataError, RecExportError
@@ -16,7 +17,6 @@ from rec_export.published import Published
 from rec_export.recs import unchanged
 from rec_export.run_manifest import PartFile
 from rec_export.topk.contract import Listed, TopK
-from rec_export.world import ragged
 
 
 class DoubtError(Exception):

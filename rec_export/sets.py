@@ -27,3 +27,12 @@ def without(some: npt.NDArray[T], known: npt.NDArray[T]) -> npt.NDArray[T]:
 def in_both(some: npt.NDArray[T], others: npt.NDArray[T]) -> npt.NDArray[T]:
     """The different numbers that are in both, ascending."""
     return np.intersect1d(distinct(some), distinct(others), assume_unique=True)
+
+
+def firsts(key: npt.NDArray[T]) -> npt.NDArray[np.bool_]:
+    """Which rows hold a key for the first time, bool [R]."""
+    order = np.argsort(key, kind="stable")
+    key = key[order]
+    new = np.ones(len(key), bool)
+    new[order[1:]] = key[1:] != key[:-1]
+    return new

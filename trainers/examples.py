@@ -7,11 +7,12 @@ from typing import NamedTuple, final
 
 import numpy as np
 
+from rec_export.by_user import ragged
 from rec_export.data.clock import Clock
 from rec_export.data.columns import DAY, Float32, Int64
 from rec_export.data.vocab import UNKNOWN
 from rec_export.metrics import Float64
-from rec_export.world import Timeline, World, ragged
+from rec_export.world import Timeline, World
 
 SNAPSHOTS = 60
 EPOCH = 40_000  # examples of one epoch at most, so that early stopping looks often enough at a large log

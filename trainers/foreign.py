@@ -10,6 +10,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from rec_export.by_user import ragged
 from rec_export.data.columns import Bool, Int64
 from rec_export.data.keys import Keys
 from rec_export.data.log import Events
@@ -19,8 +20,7 @@ from rec_export.errors import DataError, MissingInputError, UsageError, some
 from rec_export.held_out import HeldOut
 from rec_export.recs import FOLDER, PART, Refused
 from rec_export.run_lists import Run
-from rec_export.sets import distinct, without
-from rec_export.world import firsts, ragged
+from rec_export.sets import distinct, firsts, without
 from trainers.listers import Lister
 
 log = logging.getLogger("rec_export")

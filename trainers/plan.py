@@ -4,6 +4,7 @@ from typing import Any, Literal, NamedTuple, final
 
 import numpy as np
 
+from rec_export.by_user import ragged
 from rec_export.config import Loss, Target, Training
 from rec_export.data.clock import Clock
 from rec_export.data.columns import DAY, Int64
@@ -12,7 +13,7 @@ from rec_export.metrics import RATING_NAMES, Float64, Targets, hits, per_user
 from rec_export.progress import track
 from rec_export.record import Record
 from rec_export.towers import ModelSpec
-from rec_export.world import Timeline, World, ragged
+from rec_export.world import Timeline, World
 from trainers.baselines import Pairs, Ridge, chosen_ridge
 from trainers.dataset import Dataset
 from trainers.negatives import Rule

@@ -3,7 +3,7 @@
 import json
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any, NamedTuple, cast
+from typing import Any, cast
 
 import numpy as np
 import pandas as pd
@@ -14,10 +14,12 @@ from rec_export.data.clock import Clock
 from rec_export.data.log import Log
 from rec_export.habit import Again, Habit
 from rec_export.topk import Seen
+from rec_export.towers import Towers
 from rec_export.world import Timeline
 from tests.conftest import command, config_file, done
-from trainers import habit_term
-from trainers.habit_term import Choices, by_habit, likeliest
+from trainers import fit, habit_term
+from trainers.batches import Device
+from trainers.habit_term import Choices, Habits, by_habit, habits_of, likeliest
 from trainers.job import Outcome
 from trainers.validation import Lists
 
@@ -153,12 +155,22 @@ def test_habits_are_those_of_the_best_epoch(tmp_path: Path) -> None:
     assert habit_in(tmp_path / "longer") == habit_in(tmp_path / "best")
 
 
-def test_a_model_with_another_beside_it_learns_habits(tmp_path: Path) -> None:
+def test_a_model_with_another_beside_it_learns_the_habits_of_both(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    models = []
+
+    def noted(towers: Towers, lists: Lists, state: Device) -> Habits:
+        models.append(len(list(towers.user_tower.get_submodule("members").children())))
+        return habits_of(towers, lists, state)
+
+    monkeypatch.setattr(fit, "habits_of", noted)
     config = shop(tmp_path, again=0.6, drift=True)
     words = "--set", "score.seen=keep", "--set", "model={name: hybrid, dim: 4}", "--set", "training.timeless=0.25"
     done("train", config, "--out", tmp_path / "keep", *words)
     assert json.loads((tmp_path / "keep" / "spec.json").read_text())["timeless"] > 0
     assert habit_in(tmp_path / "keep") is not None
+    assert models == [2]
 
 
 def test_habits_are_learned_where_nobody_likes_anything_new(tmp_path: Path) -> None:
@@ -190,6 +202,17 @@ def test_every_account_of_a_training_tells_of_lists_that_keep_what_was_met(tmp_p
     page = (tmp_path / "report.html").read_text()
     assert f"{model:.4f} (without {told['without']['ndcg@10']:.4f}, habit {habit:.4f}, popular " in page
     assert "of everything" in page
+
+
+def test_a_report_remarks_that_habits_alone_do_better(tmp_path: Path) -> None:
+    done("train", shop(tmp_path, again=0.8), "--out", tmp_path / "checkpoint", "--set", "score.seen=keep")
+    path = tmp_path / "checkpoint" / "metrics.json"
+    told = json.loads(path.read_text())
+    told["returning"]["habit"]["ndcg@10"] = 0.95
+    path.write_text(json.dumps(told))
+    done("report", tmp_path / "checkpoint", "--out", tmp_path / "report.html")
+    page = (tmp_path / "report.html").read_text()
+    assert "than what each user has liked most often on the validation rows, of everything" in page
 
 
 @pytest.mark.parametrize("model", ["pmf", "popular"])
@@ -227,17 +250,12 @@ def test_too_few_repeats_teach_nothing(tmp_path: Path) -> None:
     assert "are of what was liked before: too few to learn habits from" in answer.err
 
 
-class Sides(NamedTuple):
-    """What `by_habit` asks of a Lists: five items that were trained, the last but one the most popular."""
-
-    timeline: Timeline
-
-    def lists(self, clock: Clock) -> Lists:
-        """With its world."""
-        catalogue = SimpleNamespace(items=SimpleNamespace(trained=5))
-        dataset = SimpleNamespace(catalogue=catalogue, timeline=self.timeline)
-        world = self.timeline.as_of(None, clock)
-        return cast(Lists, SimpleNamespace(dataset=dataset, world=world, recent=clock.counts - 1))
+def lists_of(timeline: Timeline, clock: Clock) -> Lists:
+    """What `by_habit` asks of a Lists, of five trained items."""
+    catalogue = SimpleNamespace(items=SimpleNamespace(trained=5))
+    dataset = SimpleNamespace(catalogue=catalogue, timeline=timeline)
+    world = timeline.as_of(None, clock)
+    return cast(Lists, SimpleNamespace(dataset=dataset, world=world, recent=clock.counts - 1))
 
 
 @pytest.mark.parametrize("clock", [Clock(), Clock(half_lives=(7.0,))])
@@ -250,6 +268,6 @@ def test_habits_alone_rank_by_how_often_then_how_lately_then_how_popular(
     user, item, day = np.array(rows).T
     time = day * 86_400_000_000 if timed else None
     log = Log(user.astype(np.int32), item.astype(np.int32), time, None, np.ones(len(rows), bool))
-    lists = Sides(Timeline.of(log, 4, 6)).lists(clock if timed else Clock())
+    lists = lists_of(Timeline.of(log, 4, 6), clock if timed else Clock())
     score = by_habit(lists)(np.array([0]))[0]
     assert score.argsort(descending=True).tolist() == [*wanted, 4]
