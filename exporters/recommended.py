@@ -87,8 +87,8 @@ def with_habits(cases: list[Case], items: int) -> Iterator[Case]:
     random = np.random.default_rng(SEED)
     for case in cases:
         users = size_of(case.inputs)
-        row = random.permuted(np.tile(np.arange(items), (users, 1)), axis=1)[:, :ADDED] if items <= MOST_LISTED \
-            else np.tile(random.choice(items, ADDED, replace=False), (users, 1))  # fmt: skip
+        drawn = [random.choice(items, min(ADDED, items), replace=False) for _ in range(users)]
+        row = np.array(drawn, np.int64).reshape(users, -1 if users else 0)
         row[random.random(row.shape) < 0.2] = -1
         term = random.normal(0, 3, row.shape).astype(np.float32)
         yield Case(case.name, case.inputs | {"added": row, "term": term})

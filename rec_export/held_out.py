@@ -11,7 +11,7 @@ from rec_export.checkpoint import Checkpoint
 from rec_export.choices import SeenRule
 from rec_export.data.columns import Bool, Int64
 from rec_export.data.config import DataConfig, Interactions
-from rec_export.data.log import Events, Log, make_log, read_events, say_left_out, select
+from rec_export.data.log import Events, make_log, read_events, say_left_out, select
 from rec_export.data.read import fingerprint
 from rec_export.data.source import Source
 from rec_export.data.split import Part
@@ -34,7 +34,7 @@ class HeldOut(NamedTuple):
     targets: Targets
     wanted: Vocab  # the items of the catalogue, and after them the others of the held-out rows: rows of the targets
     width: int  # which lie below it
-    habits: Log | None = None  # the known rows, where what a user has met may come again
+    again: bool = False  # whether what a user has met is a target like any other, and may stand in lists
 
     @classmethod
     def of(cls, checkpoint: Checkpoint, known: Events, test: Events, seen: SeenRule | None = None) -> Self:
@@ -58,12 +58,7 @@ class HeldOut(NamedTuple):
             raise DataError(f"no held-out row is a liking{new}; there is nothing to judge by")
         warm = np.diff(timeline.seen_start)[user] > 0
         targets = Targets(np.searchsorted(user, key // width), key % width)
-        return cls(catalogue, timeline, user, warm, targets, wanted, width, log if again else None)
-
-    @property
-    def again(self) -> bool:
-        """Whether what a user has met is a target like any other, and may stand in lists."""
-        return self.habits is not None
+        return cls(catalogue, timeline, user, warm, targets, wanted, width, again)
 
     def segments(self) -> dict[str, Bool]:
         """The users of each kind, bool [U]: all, warm and cold ones, and the warm ones by what they have liked."""

@@ -150,9 +150,8 @@ class Case(NamedTuple):
         beside: dict[str, Lister] = {}
         if self.job.against is not None:
             beside["against"] = self.against(self.job.against)
-        if held_out.habits is not None:
-            popular = self.scorer.world.trend()[:, self.scorer.model.blueprint.recent]
-            own = habits(held_out.habits, len(held_out.catalogue.users.vocab), popular)
+        if held_out.again:
+            own = habits(held_out.timeline, self.scorer.world.trend()[:, self.scorer.model.blueprint.recent])
             beside["habit"] = by_habit(own, who.get("recent", who["popular"]))
         return {"model": who["model"], **beside, **who}
 

@@ -15,19 +15,18 @@ import torch
 from torch import Tensor
 
 from rec_export.checkpoint import modules
-from rec_export.data.clock import Clock
 from rec_export.data.columns import Int64
 from rec_export.habit import Again, Habit
 from rec_export.metrics import Float64
 from rec_export.progress import passed
 from rec_export.towers import Towers
 from trainers.batches import Device
+from trainers.habits import everything, ordered
 from trainers.validation import Lists
 
 log = logging.getLogger("rec_export")
 FEWEST = 50  # choices of what was liked before
 BEST, SAMPLE = 1000, 1000  # new items of a user
-DAYS = Clock(half_lives=(1.0,))  # by which time is looked at, whether the model does so or not
 NOTHING = -1e4  # the logarithm of what is as good as no chance
 PRIOR = 1e-4  # of the squares: where nothing is chosen again, or nothing else, the numbers stay finite
 
@@ -177,16 +176,15 @@ def fitted(lists: Lists, score: Callable[[Int64], Tensor]) -> Habits:
 
 def by_habit(lists: Lists) -> Callable[[Int64], Tensor]:
     """What each user has liked most often, then the newest, then what is popular of late; after them popular items."""
-    timeline, items = lists.dataset.timeline, lists.dataset.catalogue.items.trained
+    items, world = lists.dataset.catalogue.items.trained, everything(lists.dataset.timeline)
     trend = lists.world.trend()[:items, lists.recent]
     popular = torch.from_numpy(np.argsort(np.argsort(trend)) / len(trend)).float()  # below 1
-    world = lists.world if timeline.time is None else timeline.as_of(None, DAYS)
 
     def score(user: Int64) -> Tensor:
         again, found = world.again(user), popular.repeat(len(user), 1)
         mine = again.where(again.items.item_row < items)
-        order = np.lexsort((trend[mine.items.item_row], -mine.days, mine.times))
-        found[mine.items.user()[order], mine.items.item_row[order]] = 1 + torch.arange(len(order)).float()
+        order = ordered(mine, trend)
+        found[mine.items.user()[order], mine.items.item_row[order]] = torch.arange(len(order), 0, -1).float()
         return found
 
     return score

@@ -2,24 +2,32 @@
 
 import numpy as np
 
+from rec_export.data.clock import Clock
 from rec_export.data.columns import Float32, Int64
-from rec_export.data.log import Log
 from rec_export.data.vocab import UNKNOWN
+from rec_export.habit import Again
 from rec_export.topk import Seen
+from rec_export.world import Timeline, World
 from trainers.listers import Lister
 
 
-def habits(log: Log, users: int, popular: Float32) -> Seen:
-    """What each user has liked, the most often first, then the newest, then the most popular: float32 [N]."""
-    items = len(popular)
-    liked = np.flatnonzero(log.positive)
-    key = log.pairs(items)[liked]
-    order = np.argsort(key, kind="stable")
-    pair, first, count = np.unique(key[order], return_index=True, return_counts=True)
-    last = liked[order[first + count - 1]]
-    newest = np.zeros(len(pair), np.int64) if log.time is None else log.time[last]
-    best = np.lexsort((-popular[pair % items], -newest, -count, pair // items))
-    return Seen.of(pair[best] // items, pair[best] % items, users)
+def habits(timeline: Timeline, popular: Float32) -> Seen:
+    """What each user has liked, in the order of `ordered`."""
+    again = everything(timeline).again(np.arange(len(timeline.start) - 1))
+    return again.items._replace(item_row=again.items.item_row[ordered(again, popular)])
+
+
+def everything(timeline: Timeline) -> World:
+    """The world at the end of a log, in which times count where there are any, whether a model looks at them or not."""
+    return timeline.as_of(None, Clock() if timeline.time is None else Clock(half_lives=(1.0,)))
+
+
+def ordered(again: Again, popular: Float32) -> Int64:
+    """The places of what users have liked, of each the most often first, then the newest, then the most popular.
+
+    popular float32 [N]; int64 [pairs].
+    """
+    return np.lexsort((-popular[again.items.item_row], again.days, -again.times, again.items.user()))
 
 
 def by_habit(own: Seen, others: Lister) -> Lister:

@@ -16,6 +16,7 @@ from rec_export.data.log import Log
 from rec_export.held_out import HeldOut, known_and_test
 from rec_export.topk import Seen
 from rec_export.variant import K
+from rec_export.world import Timeline
 from tests.conftest import command, config_file, done, set_habit
 from trainers.habits import by_habit, habits
 from trainers.listers import Lister, scorer_of
@@ -37,7 +38,8 @@ def test_habits_are_the_most_frequent_first_then_the_newest_then_the_most_popula
     bought = [(0, 3), (1, 2), (0, 1), (0, 3), (0, 2), (0, 4)]
     user, item = np.array(bought, np.int32).T
     liked, time = np.array([True] * 5 + [False]), None if days is None else np.array(days)
-    found = habits(Log(user, item, time, None, liked), 3, np.array([0, 2, 1, 0, 5], np.float32))
+    timeline = Timeline.of(Log(user, item, time, None, liked), 3, 5)
+    found = habits(timeline, np.array([0, 2, 1, 0, 5], np.float32))
     assert [found.item_row[a:b].tolist() for a, b in zip(found.start, found.start[1:], strict=False)] == wanted
 
 
