@@ -13,7 +13,7 @@ from rec_export.bundle import Manifest
 from rec_export.catalogue import Catalogue
 from rec_export.checkpoint import Blueprint
 from rec_export.variant import Latency, Variant
-from rec_export.words import counted
+from rec_export.words import counted, second_model
 
 LOADING = {
     "torchscript": 'torch.jit.load("torchscript/user_tower.pt")(inputs)',
@@ -109,7 +109,7 @@ def model_rows(blueprint: Blueprint, training: dict[str, Any]) -> Iterator[tuple
     if blueprint.members > 1:
         yield "members", f"{blueprint.members}, whose scores are averaged"
     if blueprint.timeless:
-        yield "beside it", f"one that looks at no time, added at {blueprint.timeless:.2g}"
+        yield "beside it", second_model(blueprint.timeless, blueprint.away and blueprint.away.model_dump())
     if blueprint.habit is not None:
         yield (
             "added to the score of what a user liked before, in lists that may hold it",

@@ -13,7 +13,7 @@ from rec_export.config import Loss, Scoring, Target
 from rec_export.data.clock import Clock
 from rec_export.data.columns import Float32
 from rec_export.data.config import DataConfig
-from rec_export.ensemble import Timeless, ensemble, without_time
+from rec_export.ensemble import Away, Timeless, ensemble, without_time
 from rec_export.errors import MissingInputError, ModelError, UsageError
 from rec_export.files import sha256
 from rec_export.habit import Habit
@@ -35,6 +35,7 @@ class Blueprint(Record):
     model: dict[str, Any]
     members: int = 1  # models of this spec, whose scores are averaged
     timeless: float = 0.0  # the share of one more, which looks at no time; 0: there is none
+    away: Away | None = None  # who hears more of that one
     sizes: Sizes
     data: DataConfig
     clock: Clock
@@ -62,7 +63,7 @@ class Blueprint(Record):
         members = [spec.build(self.sizes) for _ in range(self.members)]
         if not self.timeless:
             return ensemble(members)
-        return ensemble(members, Timeless(spec.build(without_time(self.sizes)), self.timeless, self.sizes))
+        return ensemble(members, Timeless(spec.build(without_time(self.sizes)), self.timeless, self.away, self.sizes))
 
     def head(self) -> Head:
         """The pair head, with random weights: it does not depend on the rows of the tables, which may be many."""

@@ -5,16 +5,19 @@ scores are logits, the sum is a product of experts (Hinton 2002, Training Produc
 Divergence) on what sells now and on what somebody likes at all times.
 """
 
+from math import inf
 from typing import NamedTuple, final
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 from rec_export.data.clock import Clock
 from rec_export.errors import UsageError
 from rec_export.layers import Lasting
+from rec_export.record import Record
 from rec_export.towers import DotHead, Inputs, Sizes, Towers
-from rec_export.world import CONTEXT, EMPTY
+from rec_export.world import CONTEXT, EMPTY, RECENCY, recency_of
 
 
 @final
@@ -35,16 +38,27 @@ class SideBySide(nn.Module):
 
 
 @final
+class Away(Record):
+    """From when on a user has been away for so long that what sells now tells less of them."""
+
+    days: float  # since the last liking
+    times: float  # as much is added from then on of the model that looks at no time
+
+
+@final
 class UserWithoutTime(nn.Module):
     """A user tower that looks at no time, for the inputs of one that does: what depends on the date is left out.
 
-    Of somebody whose history is empty it says nothing, as it knows no more than what has sold at all times.
+    Of somebody whose history is empty it says nothing, as it knows no more than what has sold at all times; of who is
+    `away` it says more.
     """
 
-    def __init__(self, tower: nn.Module) -> None:
+    def __init__(self, tower: nn.Module, away: Away | None) -> None:
         super().__init__()
         self.tower = tower
-        self.empty = EMPTY
+        self.empty, self.recency = EMPTY, RECENCY
+        self.since = inf if away is None else float(np.float32(recency_of(np.array(away.days))))
+        self.more = 0.0 if away is None else away.times - 1
         self.lasting = Lasting(CONTEXT)
 
     def forward(self, inputs: Inputs) -> Tensor:
@@ -52,7 +66,9 @@ class UserWithoutTime(nn.Module):
         told: dict[str, Tensor] = {}  # TorchScript knows no {**inputs}
         for name, value in inputs.items():
             told[name] = self.lasting(value) if name == "context" else value
-        return self.tower(told) * (1 - inputs["context"][:, self.empty]).unsqueeze(1)
+        context = inputs["context"]
+        away = (context[:, self.recency] >= self.since).to(context.dtype)
+        return self.tower(told) * ((1 - context[:, self.empty]) * (1 + self.more * away)).unsqueeze(1)
 
 
 @final
@@ -77,6 +93,7 @@ class Timeless(NamedTuple):
 
     towers: Towers
     share: float
+    away: Away | None  # who hears more of it
     sizes: Sizes
 
 
@@ -102,7 +119,7 @@ def ensemble(members: list[Towers], timeless: Timeless | None = None) -> Towers:
     items = [member.item_tower for member in members]
     of_users, of_items = [1 / len(members)] * len(members), [1.0] * len(members)
     if timeless is not None:
-        users.append(UserWithoutTime(timeless.towers.user_tower))
+        users.append(UserWithoutTime(timeless.towers.user_tower, timeless.away))
         items.append(ItemWithoutTime(timeless.towers.item_tower, timeless.sizes.counts - 1))
         for shares in (of_users, of_items):  # half of it on either side, so that cosines of items heed it too
             shares.append(timeless.share**0.5)

@@ -1,6 +1,6 @@
 """Numbers and names as a person would say them."""
 
-from collections.abc import Iterable, Sized
+from collections.abc import Iterable, Mapping, Sized
 
 
 def counted(count: int, noun: str) -> str:
@@ -21,6 +21,14 @@ def model_called(name: str) -> str:
 def other(names: Iterable[str]) -> str:
     """`different k, rules`, whether the words are of one thing or of several."""
     return f"different {', '.join(names)}"
+
+
+def second_model(share: float, away: Mapping[str, float] | None) -> str:
+    """The model beside one that looks at time, and how much of it counts; `away` as ensemble.Away has it."""
+    told = f"one that looks at no time, added at {share:.2g}"
+    if away is None:
+        return told
+    return f"{told}, and {away['times']:g} times that from {away['days']:,.0f} days after a user's last liking on"
 
 
 def listed(names: Iterable[str]) -> str:

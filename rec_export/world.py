@@ -20,7 +20,7 @@ from rec_export.topk.contract import Seen
 
 CONTEXT = 8  # how much and how lately (USUAL of them), how varied, and the hour and weekday of the date
 LASTING = np.array([True, False, True, True, False, False, False, False])  # those that do not depend on the date
-EMPTY = 2  # the column that says that nothing is known of a user
+RECENCY, EMPTY = 1, 2  # the columns of the days since the last liking, and of whether nothing is known of a user
 USUAL = 3  # log history length, log days since the last liking, nothing known
 
 
@@ -172,7 +172,7 @@ class World(NamedTuple):
         if self.clock.timed:
             assert self.date is not None
             days = (self.date - self.timeline.last_event(user, self.date)) / DAY
-            recency = np.where(size > 0, np.log1p(days) / 4, 2.0)
+            recency = np.where(size > 0, recency_of(days), 2.0)
         varied = size / np.maximum(self.timeline.events(user, self.date if self.clock.timed else None), 1)
         when = [np.full(len(user), part) for part in self.calendar()]
         return np.stack([np.log1p(size) / 2, recency, size == 0, varied, *when], axis=1).astype(np.float32)
@@ -212,6 +212,11 @@ class World(NamedTuple):
         """All that each user has met. Only for a world at the end of its log: the past has no list of the disliked."""
         lists = ragged(self.timeline.seen_start[user], self.timeline.seen_start[user + 1])
         return Seen(lists.start, self.timeline.seen_item[lists.place].astype(np.int64))
+
+
+def recency_of(days: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """Days since a user's last liking, float64 [B], as the context has them."""
+    return np.log1p(days) / 4
 
 
 def newcomer(clock: Clock) -> Float32:

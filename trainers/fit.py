@@ -5,7 +5,7 @@ from typing import NamedTuple
 from rec_export.config import Config
 from rec_export.data.source import Source
 from rec_export.data.split import Part
-from rec_export.ensemble import Timeless, ensemble
+from rec_export.ensemble import Away, Timeless, ensemble
 from rec_export.progress import in_parts, passed
 from rec_export.towers import ModelSpec, Towers
 from rec_export.world import CONTEXT
@@ -29,6 +29,7 @@ class Fitted(NamedTuple):
     plan: Plan
     towers: Towers
     timeless: float  # the share of a second model in them, which looks at no time; 0: there is none
+    away: Away | None  # who hears more of it
     habits: Habits
     dataset: Dataset
     best_epoch: int
@@ -41,6 +42,7 @@ class Second(NamedTuple):
 
     plan: Plan
     share: float
+    away: Away | None
     towers: Towers | None  # that have not seen the validation rows; None where they are to learn again
 
 
@@ -125,14 +127,14 @@ class Trainer(NamedTuple):
     ) -> Found:
         """With a second model, which looks at no time, if the validation rows do not speak against it."""
         learned = self.course(dataset, plan).train(None, "without time", self.journal)
-        told, timeless = None, Timeless(learned.towers, wish.share, sizes_of(dataset, found.plan, CONTEXT))
+        told, timeless = None, Timeless(learned.towers, wish.share, wish.away, sizes_of(dataset, found.plan, CONTEXT))
         if self.group.first:
             told = weighed(timed, timeless, wish.bearable, validation, held, found.plan.metric)
         share, held_out = self.group.broadcast(told) or (0.0, {})
         both = ensemble([timed], timeless._replace(share=share)) if share else timed
         kept = None if found.towers is None else learned.towers
         return found._replace(
-            second=Second(plan, share, kept) if share else None,
+            second=Second(plan, share, wish.away, kept) if share else None,
             habits=self.habits(both, lists, held),
             epochs=found.epochs + learned.epochs,
             held_out={**found.held_out, "model": held_out},
@@ -160,15 +162,16 @@ class Trainer(NamedTuple):
             epochs += refit.epochs
         timeless = None
         if found.second is not None:
-            plan, share, towers = found.second
+            plan, share, away, towers = found.second
             if towers is None:
                 refit = self.course(dataset, plan).train(None, "refit without time", self.journal)
                 towers, epochs = refit.towers, epochs + refit.epochs
-            timeless = Timeless(towers, share, sizes_of(dataset, found.plan, CONTEXT))
+            timeless = Timeless(towers, share, away, sizes_of(dataset, found.plan, CONTEXT))
         return Fitted(
             plan=found.plan,
             towers=ensemble(members, timeless),
             timeless=0.0 if timeless is None else timeless.share,
+            away=timeless and timeless.away,
             habits=found.habits,
             dataset=dataset,
             best_epoch=found.best_epoch,

@@ -182,6 +182,7 @@ def write(
             model={"name": config.model["name"], **spec.model_dump()},
             members=chosen.seeds,
             timeless=fitted.timeless,
+            away=fitted.away,
             habit=fitted.habits.habit,
             sizes=sizes_of(fitted.dataset, chosen, CONTEXT),
             data=config.data,

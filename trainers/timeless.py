@@ -12,12 +12,14 @@ import torch
 
 from rec_export.checkpoint import modules
 from rec_export.config import Training
+from rec_export.data.columns import DAY
 from rec_export.data.source import Source
 from rec_export.data.split import Part
-from rec_export.ensemble import Timeless, ensemble
+from rec_export.ensemble import Away, Timeless, ensemble
 from rec_export.metrics import gain
 from rec_export.progress import in_parts
 from rec_export.towers import DotHead, ModelSpec, Towers
+from rec_export.world import Timeline
 from trainers.batches import Device
 from trainers.plan import Plan, plan
 from trainers.ready import Ready
@@ -27,6 +29,8 @@ log = logging.getLogger("rec_export")
 STEPS = 500  # about so many, or what the fewest epochs have, but no more epochs than any model has
 FEWEST = 10
 PARTS = (1.0, 2 / 3, 1 / 3)  # of the share: the first that is bearable is taken
+AWAY = 4.0  # how many times as much it counts for who has been away
+ABSENCE = 0.5  # for so much of the log's time
 KNOWN = 0.5  # of the newest likings are at least of users who were known before, or a log is one of visits
 
 
@@ -38,6 +42,7 @@ class Wish(NamedTuple):
 
     share: float = 0.25
     bearable: float = 0.9
+    away: Away | None = None
 
     @classmethod
     def of(cls, made: Ready, asked: float | None) -> Self:
@@ -46,13 +51,21 @@ class Wish(NamedTuple):
         Where most who come are new, the lists of known users are of people who came once. The few who came back among
         the validation rows do not speak for them all.
         """
+        away = Away(days=ABSENCE * days_of(made.dataset.timeline), times=AWAY)
         if asked is not None:
-            return cls(asked)
+            return cls(asked, away=away)
         known = known_share(made.source)
         if known >= KNOWN:
-            return cls()
+            return cls(away=away)
         log.info("of the newest likings %.0f%% are of users never seen before: a log of visits", 100 * (1 - known))
-        return cls(share=0.5, bearable=0.8)
+        return cls(share=0.5, bearable=0.8, away=away)
+
+
+def days_of(timeline: Timeline) -> float:
+    """From the first liking to the last, of a log with time."""
+    time = timeline.event_time
+    assert time is not None
+    return round(float(time[-1] - time[0]) / DAY, 3)
 
 
 def known_share(source: Source) -> float:

@@ -2,6 +2,7 @@
 
 import gc
 import json
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, cast, final
@@ -15,11 +16,11 @@ from torch import Tensor, nn
 
 from rec_export.checkpoint import Checkpoint
 from rec_export.config import Config
-from rec_export.ensemble import ItemWithoutTime, SideBySide, Timeless, UserWithoutTime
+from rec_export.ensemble import Away, ItemWithoutTime, SideBySide, Timeless, UserWithoutTime
 from rec_export.models import spec_of
 from rec_export.terms import term_names, terms
 from rec_export.towers import DotHead, Inputs, Sizes, TableSizes, Towers
-from rec_export.world import CONTEXT, EMPTY, LASTING
+from rec_export.world import CONTEXT, EMPTY, LASTING, RECENCY
 from tests.conftest import config_file, done
 from trainers.batches import Device
 from trainers.course import Trained
@@ -69,12 +70,35 @@ def test_the_score_is_that_of_the_first_and_a_share_of_the_second(both: Path) ->
     torch.testing.assert_close(whole, first + checkpoint.blueprint.timeless * second)
 
 
-def test_the_second_model_hears_nothing_of_the_date(both: Path) -> None:
+def test_who_has_been_away_for_half_of_the_logs_time_hears_four_times_as_much(both: Path, shop: Path) -> None:
+    checkpoint = Checkpoint.read(both)
+    away, time = checkpoint.blueprint.away, pd.read_parquet(shop / "interactions.parquet").timestamp
+    assert away is not None
+    assert away.times == 4
+    assert away.days * 86400 / (time.max() - time.min()) == pytest.approx(0.5, abs=0.1)  # of the rows to learn from
+    user, _ = made_up(checkpoint, 0)
+    second = cast(SideBySide, checkpoint.towers.user_tower).members[-1]
+    told = []
+    for days in (0.0, away.days - 0.01, away.days + 0.01, 1e6):
+        user["context"][:, [RECENCY, EMPTY]] = torch.tensor([np.log1p(days) / 4, 0.0], dtype=torch.float32)
+        with torch.no_grad():
+            told.append(second(user))
+    assert torch.equal(told[0], told[1])
+    assert torch.equal(told[2], told[3])
+    torch.testing.assert_close(told[2], 4 * told[0])
+    old = checkpoint.blueprint.model_copy(update={"away": None}).build()  # as before this was known
+    cast(SideBySide, old.user_tower).load_state_dict(checkpoint.towers.user_tower.state_dict())
+    with torch.no_grad():
+        assert torch.equal(cast(SideBySide, old.user_tower).eval().members[-1](user), told[0])
+
+
+def test_the_second_model_hears_nothing_of_the_date_but_of_a_long_absence(both: Path) -> None:
     checkpoint = Checkpoint.read(both)
     counts = checkpoint.blueprint.sizes.counts
     user, item = made_up(checkpoint, 0)
     later, trending = made_up(checkpoint, 1)
     user["context"][:, EMPTY] = 0
+    user["context"][:, RECENCY], later["context"][:, RECENCY] = 0.0, 0.2  # neither of which is long
     later = {**user, "context": torch.where(torch.from_numpy(LASTING), user["context"], later["context"])}
     trend = torch.cat([trending["trend"][:, : counts - 1], item["trend"][:, counts - 1 : counts + 1]], 1)
     trending = {**item, "trend": torch.cat([trend, trending["trend"][:, counts + 1 :]], 1)}
@@ -196,9 +220,9 @@ def test_a_share_that_costs_more_than_a_tenth_is_made_smaller(slope: float, shar
     towers = Towers(Constant(), Constant(), DotHead())
     sizes = Sizes(users=TableSizes(rows=1), items=TableSizes(rows=1), context=CONTEXT, trend=COUNTS + 2, counts=COUNTS)
     state = cast(Device, type("State", (), {"device": torch.device("cpu")}))
-    found, held_out = weighed(towers, Timeless(towers, 0.3, sizes), 0.9, Falling(slope), state, "ndcg@10")
+    found, held_out = weighed(towers, Timeless(towers, 0.3, None, sizes), 0.9, Falling(slope), state, "ndcg@10")
     assert [found, held_out["ndcg@10"]] == pytest.approx([share, metric])
-    assert weighed(towers, Timeless(towers, 0.3, sizes), 0.0, Falling(slope), state, "ndcg@10")[0] == 0.3
+    assert weighed(towers, Timeless(towers, 0.3, None, sizes), 0.0, Falling(slope), state, "ndcg@10")[0] == 0.3
 
 
 @pytest.mark.parametrize(("new", "wish"), [(0.0, (0.25, 0.9)), (0.4, (0.25, 0.9)), (0.6, (0.5, 0.8))])
@@ -214,13 +238,13 @@ def test_where_most_who_come_were_never_seen_before_the_second_model_counts_twic
     spec = spec_of(config.model, "here")
     made = ready(config, spec, read_source(config, spec), ALONE)
     assert made.plan.clock.timed
-    assert Wish.of(made, None) == wish
-    assert Wish.of(made, 0.7) == (0.7, 0.9)  # what is asked for is asked for
+    assert Wish.of(made, None)[:2] == wish
+    assert Wish.of(made, 0.7)[:2] == (0.7, 0.9)  # what is asked for is asked for
     held = np.random.default_rng(1).random(len(log)) < 0.1  # of any time, so that nothing is told of the newest
     parts = log.assign(part=np.where(held, "valid", "train"))
     parts.to_parquet(shop_copy / "interactions.parquet")
     config = Config.load(shop_copy / "config.yaml", ("data.split={by: column, column: part}",))
-    assert Wish.of(ready(config, spec, read_source(config, spec), ALONE), None) == (0.25, 0.9)
+    assert Wish.of(ready(config, spec, read_source(config, spec), ALONE), None)[:2] == (0.25, 0.9)
 
 
 def test_a_training_wishes_what_the_log_tells(shop: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -248,7 +272,9 @@ def test_towers_without_time_get_what_lasts_and_are_silent_on_users_without_a_hi
 ) -> None:
     context, trend = torch.arange(1.0, 17.0).view(2, CONTEXT), torch.arange(10.0).view(2, COUNTS + 2)
     context[:, 2] = torch.tensor([0.0, 1.0])
-    user = how(UserWithoutTime(Told("context")))({"context": context})
+    user = how(UserWithoutTime(Told("context"), None))({"context": context})
     assert torch.equal(user, torch.tensor([[1.0, 0, 0, 4, 0, 0, 0, 0], [0] * 8]))
+    away = how(UserWithoutTime(Told("context"), Away(days=math.expm1(8), times=3)))({"context": context})
+    assert torch.equal(away, 3 * user)
     item = how(ItemWithoutTime(Told("trend"), COUNTS - 1))({"trend": trend})
     assert torch.equal(item, torch.tensor([[2.0, 3], [7, 8]]))
