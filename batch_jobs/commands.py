@@ -1,5 +1,6 @@
 """The commands that score and publish."""
 
+import json
 from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import reduce
@@ -18,6 +19,7 @@ if TYPE_CHECKING:  # it waits for torch
     from rec_export.forecast import Forecast
 
 F = TypeVar("F", bound=Callable[..., Any])
+FIRST_YEAR, LAST_YEAR = 1970, 2199
 
 
 class PlaceType(click.ParamType[Path | str, Any]):
@@ -33,7 +35,20 @@ class PlaceType(click.ParamType[Path | str, Any]):
 
 
 PLACE = PlaceType()
-DAY = click.DateTime(["%Y-%m-%d"])
+
+
+class DayType(click.DateTime):
+    """A day of which the end has a place in time as computers tell it."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Fails for a day that is far away."""
+        day = super().convert(value, param, ctx)
+        if not FIRST_YEAR <= day.year <= LAST_YEAR:
+            self.fail(f"{value} is not between {FIRST_YEAR} and {LAST_YEAR}.", param, ctx)
+        return day
+
+
+DAY = DayType(["%Y-%m-%d"])
 EXECUTORS = click.Choice(get_args(Executor))
 
 EXPECT = click.option(
@@ -134,7 +149,7 @@ def score(shard_index: int | None, shard_count: int | None, dry_run: bool, as_js
     if share is None or dry_run:
         tell_forecast(foretell(job), as_json)
     else:
-        tell_share(make_share(job, *share))
+        tell_share(make_share(job, *share), as_json)
 
 
 @click.command()
@@ -213,9 +228,13 @@ def tell_forecast(forecast: "Forecast", as_json: bool) -> None:
     click.echo(forecast.as_json() if as_json else "\n".join(forecast.lines()))
 
 
-def tell_share(done: "Share") -> None:
+def tell_share(done: "Share", as_json: bool, quiet: bool = False) -> None:
     """Say what a share came to."""
-    if done.published:
+    if as_json:
+        click.echo(json.dumps(done._asdict(), indent=2))
+    elif quiet:
+        return
+    elif done.published:
         click.echo(f"run {done.run_id} is published; nothing is left to do")
     else:
         click.echo(f"run {done.run_id}: {counted(len(done.made), 'part')} made, {len(done.there)} there before")
@@ -264,7 +283,7 @@ def nightly(
         tell_forecast(dry_night(job), as_json)
         return
     if share is not None:
-        tell_share(make_share(job, *share))
+        tell_share(make_share(job, *share), as_json, ctx.find_root().params["quiet"])
         return
     report = run(job)
     if as_json:

@@ -57,7 +57,8 @@ def mirror(recs: Recs, table: Path, *, anywhere: bool = False) -> Mirrored:
     raises, BusyError, DataError for published files that are damaged, and StorageError.
     """
     refuse_unfit(recs, table, anywhere=anywhere)
-    recs.date(None)  # an empty root is a slip
+    if not any(recs.control.glob("withdrawn/*")):
+        recs.date(None)  # an empty root is a slip, unless its dates were taken back
     with claimed(recs, anywhere=anywhere), storage_errors(table), delta_errors(table):
         held = names_in(table)
         live = [date for date in reversed(recs.dates()) if run_in(recs.live(date)) != UNKNOWN_RUN]

@@ -44,6 +44,10 @@ class Ranking(NamedTuple):
         found = np.flatnonzero(self.item_row == row)
         return int(found[0]) if len(found) else None
 
+    def among(self, row: int) -> int:
+        """How many items an item is ranked with: what the user cannot get is with all, the rest with the rest."""
+        return len(self.item_row) - (0 if row in self.out else sum(int(one) in self.out for one in self.item_row))
+
     def rank(self, place: int) -> int:
         """The rank of a place among the items that the user can get, from 1."""
         return 1 + sum(int(row) not in self.out for row in self.item_row[:place])
@@ -265,7 +269,7 @@ class Explanation(NamedTuple):
             said += "; the model was not trained on it, so its attributes and trend alone speak for it"
         rank = listed or (place + 1 if told.out else told.rank)
         return Wanted(
-            item=told.item, title=told.title, why=why, said=said, rank=rank, among=len(ranking.item_row), told=told
+            item=told.item, title=told.title, why=why, said=said, rank=rank, among=ranking.among(row), told=told
         )
 
     def artefact(self, form: str, scorer: Scorer, mine: tuple[Place, ...]) -> Artefact:

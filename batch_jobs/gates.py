@@ -147,8 +147,11 @@ class Gatekeeper:
     def churn(self, candidate: Candidate, then: Evidence) -> Verdict:
         """How much of the lists of the night before is still there, for a sample of users."""
         share = overlap(candidate.evidence.sample, then.sample)
+        if share is None and not (len(candidate.evidence.sample) and len(then.sample)):
+            return skipped("overlap", "no user of the sample has a list in one of both nights")
         if share is None:
-            return skipped("overlap", "no user of the sample is in both nights")
+            found = at_least("overlap", 0.0, self.gates.overlap, "of the items of the longer lists")
+            return hinted(found, ", and no user of the sample is in both nights: are the ids of another kind?")
         if share >= self.gates.stale_overlap:
             limit = f"less than {self.gates.stale_overlap:g}: is the input of the same day?"
             return verdict("overlap", share, limit, False, hard=False)

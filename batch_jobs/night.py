@@ -71,6 +71,10 @@ class NightlyJob(Record):
     def score_job(self) -> ScoreJob:
         """What is scored: the files of the section `data`, as they are tonight."""
         data, section = self.config.data, self.section
+        if section.users == "listed" and data.users is None:
+            raise UsageError(
+                "nightly.users is listed, but data.users names no table that lists them; name one, or say all"
+            )
         asked = self.config.score.model_dump(exclude_unset=True)
         given = {"executor": self.executor, "approximate": self.approximate}
         asked |= {name: value for name, value in given.items() if value is not None}

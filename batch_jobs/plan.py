@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import NamedTuple
 
@@ -24,10 +25,12 @@ from rec_export.errors import (
 from rec_export.files import sha256
 from rec_export.progress import passed
 from rec_export.published import Published
-from rec_export.recs import UNKNOWN_RUN
+from rec_export.recs import PARTLESS, UNKNOWN_RUN
 from rec_export.run_manifest import Facts, RunManifest, decided
 from rec_export.sealed import MANIFEST, check_files, check_manifest
 from rec_export.words import other
+
+FARTHEST = 366  # days after today that a run may be dated
 
 
 class Plan(NamedTuple):
@@ -44,6 +47,7 @@ class Plan(NamedTuple):
 
 def planned(job: ScoreJob) -> Plan:
     """Check the bundle and hash the inputs."""
+    refuse_far(job.run_date)
     if job.device is not None:
         device_of(job.device)  # a slip should not wait for the bundle's hashes
     folder = job.bundle.resolve()  # a link to it may be pointed elsewhere meanwhile
@@ -74,6 +78,17 @@ def planned(job: ScoreJob) -> Plan:
     }
     run_date = job.run_date.isoformat()
     return Plan(identity(run_date, facts), run_date, bundle, how, device_of(how.device), facts, hashes)
+
+
+def refuse_far(run_date: date) -> None:
+    """Raise UsageError for a slip of the pen: what is newest stays what readers get, until that day."""
+    today = datetime.now(UTC).date()
+    ahead = (run_date - today).days
+    if ahead > FARTHEST:
+        raise UsageError(
+            f"the run date {run_date} is {ahead:,} days after today, which is {today} by this machine's clock; give the"
+            " day that was meant, as readers take the newest date"
+        )
 
 
 def changed_rows(bundle: Bundle, job: ScoreJob) -> bool:
@@ -137,6 +152,10 @@ def refuse_taken(place: Destination, plan: Plan, live: str | None, replace: bool
     if replace:
         place.refuse_unfit(replaces=live is not None)
         return
+    if live == PARTLESS:
+        raise OutputExistsError(
+            f"{where} is live, but all its parts are gone; put this run in its place with --replace"
+        )
     if live is not None:
         theirs = facts_of(place.recs, plan.run_date, live)
         names = [name for name in {**theirs, **plan.facts} if theirs.get(name) != plan.facts.get(name)]

@@ -27,7 +27,7 @@ from batch_jobs.place import PRIVATE, readable_as, refuse_open
 from rec_export.errors import DataError, MissingInputError, ModelError, OutputExistsError, StorageError
 from rec_export.files import locked, storage_errors, sync, sync_tree, write_whole
 from rec_export.record import Record
-from rec_export.recs import MARK, UNKNOWN_RUN, Recs, matched, run_in
+from rec_export.recs import MARK, PARTLESS, UNKNOWN_RUN, Recs, matched, run_in
 from rec_export.run_manifest import RunManifest
 from rec_export.swap import exchange, place
 
@@ -160,7 +160,7 @@ def settle(recs: Recs) -> None:
     """
     for folder in [*recs.control.glob("work/*/run_date=*"), *recs.control.glob("trash/run_date=*/*")]:
         run_id, owner = run_in(folder), folder.parent if folder.parent.parent.name == "work" else folder
-        if run_id not in (owner.name, UNKNOWN_RUN):
+        if run_id not in (owner.name, UNKNOWN_RUN, PARTLESS):
             discard(recs, folder, folder.name if owner != folder else folder.parent.name)
     for work in recs.control.glob("work/*"):
         if is_live(recs, work.name) and not is_mending(recs, work):

@@ -88,8 +88,13 @@ class Report(Record):
             lines += ["| gate | verdict | value | should be | |", "|---|---|---|---|---|"]
         for one in self.gates:
             value = "" if one.value is None else f"{one.value:g}"
-            lines.append(f"| {one.gate} | {one.verdict} | {value} | {one.limit} | {one.reason or ''} |")
+            lines.append(f"| {one.gate} | {one.verdict} | {value} | {one.limit} | {cell(one.reason or '')} |")
         return "\n".join(lines) + "\n"
+
+
+def cell(text: str) -> str:
+    """Text that stays in its place in a Markdown table."""
+    return " ".join(text.split()).replace("|", "\\|")
 
 
 def shortfall(told: Recall) -> str:

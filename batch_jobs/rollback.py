@@ -17,7 +17,8 @@ def roll_back(place: Destination, run_date: str, to: str | None, withdraw: bool,
         raise UsageError(f"--withdraw takes the date away and --to {to} puts a run back; give one of them")
     with place.claimed(anywhere=True):  # nothing is trusted anew
         now, where = place.recs.run_id(run_date), place.recs.where(run_date)
-        if (to is not None and now == to) or (withdraw and now is None):
+        taken = now is None and any(one.run_date == run_date for one in place.withdrawn())
+        if (to is not None and now == to) or (withdraw and taken):
             return None
         if now is None and to is None:
             raise MissingInputError(f"nothing is published at {where}; {choices(place, run_date)}")

@@ -29,13 +29,14 @@ from rec_export.errors import DataError, GateError
 from rec_export.files import storage_errors
 from rec_export.progress import in_parts, passed, track
 from rec_export.recs import matched
-from rec_export.run_manifest import RunManifest
+from rec_export.run_manifest import PartFile, RunManifest
 from rec_export.stages import Stages
 
 log = logging.getLogger("rec_export")
 MOST_STRANGE = 0.5  # of the events, of items that are known, below which the user is told
 OLD = timedelta(days=7)  # between the newest row and the run, above which the user is told
 MOST_ABSENT = 0.5  # of the trained users, in a log that is taken for the whole one
+ALL_CHANGED = "of every user something has changed that lists stand on (docs/nightly.md)"
 
 
 class Scored(NamedTuple):
@@ -124,8 +125,8 @@ def refuse_other_parts(work: Work, manifest: RunManifest) -> None:
 def described(task: Task, clock: Clock) -> RunManifest:
     """The manifest, before anything was checked."""
     plan, today, work = task.plan, task.today, task.work
-    made_with = work.made_with()
-    assert made_with is not None
+    made_with = work.known_made_with()
+    files = tuple(work.part(shard.name(plan.run_id)) for shard in shards_of(len(today.users)))
     return RunManifest(
         run_id=plan.run_id,
         run_date=plan.run_date,
@@ -147,9 +148,14 @@ def described(task: Task, clock: Clock) -> RunManifest:
         runtime=plan.how.runtime,
         device=made_with.device,
         items=int(task.offered().sum()),
-        everybody_because=work.why_everybody(),
-        files=tuple(work.part(shard.name(plan.run_id)) for shard in shards_of(len(today.users))),
+        everybody_because=work.why_everybody() or (ALL_CHANGED if nothing_carried(plan, files) else None),
+        files=files,
     )
+
+
+def nothing_carried(plan: Plan, files: tuple[PartFile, ...]) -> bool:
+    """Whether an incremental run found no list that it could carry over."""
+    return plan.how.incremental and not any(part.carried for part in files)
 
 
 def read_back(work: Work, draft: RunManifest, task: Task) -> Evidence:

@@ -3,7 +3,7 @@
 import logging
 from datetime import date
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -58,8 +58,8 @@ class Subject(NamedTuple):
             if run and run.inputs.get(name) != fingerprint(path):
                 told = f"{path} is not the file that the run {run.run_id} read, so its list may differ"
                 log.warning("%s%s", told, f"; name that one with --{name}" if name in paths else "")
-        if run and run.rules is not None and not job.rules.declared():
-            log.warning("the run %s kept to business rules; name their configuration with --rules", run.run_id)
+        if run:
+            warn_of_rules(run, job.rules.declared())
         return job_of_score
 
     def published(self, user: str) -> tuple[str | int, ...] | None:
@@ -72,6 +72,19 @@ class Subject(NamedTuple):
             if len(mine):  # a user's rows are in one part
                 return tuple(mine.sort_by("rank")["item_id"].to_pylist())
         return ()
+
+
+def warn_of_rules(run: RunManifest, mine: dict[str, Any]) -> None:
+    """Say so where a published run kept to other business rules than those that an explanation is asked for."""
+    theirs = run.rules.declared if run.rules else {}
+    unlike = [name for name in {**theirs, **mine} if theirs.get(name) != mine.get(name)]
+    if unlike and not mine:
+        log.warning("the run %s kept to business rules; name their configuration with --rules", run.run_id)
+    elif unlike and not theirs:
+        log.warning("the run %s kept to no business rules, so its list may differ from that of --rules", run.run_id)
+    elif unlike:
+        names = ", ".join(unlike)
+        log.warning("the run %s kept to other rules than --rules has (%s), so its list may differ", run.run_id, names)
 
 
 def subject_of(job: ExplainJob) -> Subject:

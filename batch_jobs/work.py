@@ -31,7 +31,7 @@ import torch
 from batch_jobs.plan import Plan
 from batch_jobs.publish import make_folder, warned
 from rec_export import __version__
-from rec_export.errors import DeviceError, MissingInputError, ModelError
+from rec_export.errors import DataError, DeviceError, MissingInputError, ModelError
 from rec_export.files import sync, write_whole
 from rec_export.published import Published
 from rec_export.record import Record
@@ -123,6 +123,17 @@ class Work:
     def made_with(self) -> MadeWith | None:
         """What the parts are made with; None where none was begun."""
         return read_or_none(MadeWith, self.mark)
+
+    def known_made_with(self) -> MadeWith:
+        """The same of finished parts. Raises DataError where nobody knows it any more."""
+        found = self.made_with()
+        if found is None:
+            raise DataError(f"{self.mark}, which says what made the parts, is gone or damaged; {self.anew()}")
+        return found
+
+    def anew(self) -> str:
+        """What to do where the parts cannot be trusted."""
+        return f"remove the folder {self.folder} to begin anew"
 
     def clear_old(self) -> None:
         """Remove what other runs left long ago."""

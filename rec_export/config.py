@@ -192,7 +192,8 @@ class Nightly(Record):
         """With paths from a folder."""
         names = "bundle", "out", "staging", "metrics", "heartbeat", "delta"
         paths = {name: path for name in names if isinstance(path := getattr(self, name), Path)}
-        return self.model_copy(update={name: below(folder, path) for name, path in paths.items()})
+        moved = {name: below(folder, path) for name, path in paths.items()}
+        return self.model_copy(update={**moved, "gates": self.gates.relative_to(folder)})
 
 
 @final
@@ -236,7 +237,7 @@ class Config(Record):
     @classmethod
     def rules_of(cls, path: Path) -> Rules:
         """The section `rules` of a configuration, or of a file that holds nothing else."""
-        fields = read_fields(path)
+        fields = read_fields(path, needs="write rules in a section 'rules', or leave --rules out")
         if not {"data", "rules"} & set(fields) and set(fields) & set(Rules.model_fields):
             raise UsageError(
                 f"{path}: {', '.join(map(str, fields))} should stand in a section: put `rules:` above, and indent them"

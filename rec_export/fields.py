@@ -9,9 +9,11 @@ from rec_export import strict_yaml
 from rec_export.errors import MissingInputError, UsageError
 from rec_export.files import absent
 
+WHOLE = "it needs at least data.interactions.path: `rec-export init LOG` writes it"
 
-def read_fields(path: Path) -> dict[str, Any]:
-    """What a YAML file says, as it stands."""
+
+def read_fields(path: Path, needs: str = WHOLE) -> dict[str, Any]:
+    """What a YAML file says, as it stands; a file without keys is told what it `needs`."""
     try:
         fields = strict_yaml.load(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
@@ -32,9 +34,7 @@ def read_fields(path: Path) -> dict[str, Any]:
             raise UsageError(f"line {line} of {path} has a tab where YAML wants blanks; indent by blanks") from error
         raise UsageError(f"{path} is not YAML: {strict_yaml.told(error)}") from error
     if not isinstance(fields, dict):
-        raise UsageError(
-            f"{path} holds no keys; it needs at least data.interactions.path: `rec-export init LOG` writes it"
-        )
+        raise UsageError(f"{path} holds no keys; {needs}")
     return fields
 
 

@@ -39,7 +39,7 @@ class Published(Protocol):
         """A date that has a run; the newest, if none is named. Raises MissingInputError."""
 
     def run_id(self, run_date: str) -> str | None:
-        """The run that is live; UNKNOWN_RUN where something else is there."""
+        """The run that is live; UNKNOWN_RUN where something else is there, and PARTLESS where its parts are gone."""
 
     def told(self, run_date: str, run_id: str) -> RunManifest:
         """The manifest of a run that is live or kept. Raises MissingInputError or ModelError."""

@@ -23,6 +23,7 @@ SCHEMA = "1"  # of the parts, for readers: another number where a column goes or
 CONTROL = ".control"  # behind the name of a read root
 MARK = "_SUCCESS"  # empty; a courtesy for sensors
 UNKNOWN_RUN = "an unknown run"
+PARTLESS = "a run without parts"
 RUN_DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
 FOLDER = re.compile(rf"run_date=({RUN_DATE.pattern})")
 PART = re.compile(r"part-\d{5}-of-\d{5}-([0-9a-f]{12})\.parquet")
@@ -114,9 +115,10 @@ class Recs(NamedTuple):
 
     def told(self, run_date: str, run_id: str) -> RunManifest:
         """The manifest of a live run."""
-        path = self.manifest(run_date, run_id)
+        path, live = self.manifest(run_date, run_id), self.live(run_date)
+        if run_id == PARTLESS:
+            raise MissingInputError(f"{live} is live, but all its parts are gone; {MEND}")
         if not path.is_file():
-            live = self.live(run_date)
             raise MissingInputError(
                 f"{live} is live, but its manifest {path} is gone; restore it, or remove the run to make it again"
             )
@@ -169,12 +171,16 @@ def something_else(root: Path) -> str | None:
 
 
 def run_in(folder: Path) -> str | None:
-    """The run id of the parts in a folder, "an unknown run" where it holds something else; None without a folder."""
+    """The run id of the parts in a folder; None without a folder.
+
+    UNKNOWN_RUN where it holds something else, and PARTLESS where it holds nothing, so that nothing is lost with it.
+    """
     try:
-        found = sorted({match[1] for path in folder.iterdir() if (match := PART.fullmatch(path.name))})
+        names = {path.name for path in folder.iterdir()} - {MARK}
     except FileNotFoundError:
         return None
-    return found[0] if len(found) == 1 else UNKNOWN_RUN
+    found = {match[1] for name in names if (match := PART.fullmatch(name))}
+    return found.pop() if len(found) == 1 else UNKNOWN_RUN if names else PARTLESS
 
 
 def verified(recs: Recs, run_date: str) -> list[Path]:

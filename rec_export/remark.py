@@ -59,5 +59,5 @@ def remedy(best: str, cut_short: bool) -> str:
         return f"{longer}try `rec-export tune` or another model.name"
     if best == "habit":
         return f"{longer}try another model.name, trained with score.seen: keep (docs/habits.md)"
-    baseline = "train that baseline with `--set model.name=popular`"
+    baseline = "train that baseline, `model.name: popular`"
     return f"{longer}try `rec-export tune` or another model.name, or {baseline}"

@@ -1,9 +1,12 @@
 """The thresholds of the gates that a night must pass before it is published; batch_jobs/gates.py asks them."""
 
-from typing import final
+import shlex
+from pathlib import Path
+from typing import Self, final
 
 from pydantic import Field
 
+from rec_export.files import below
 from rec_export.record import Record
 
 
@@ -64,3 +67,13 @@ class Gates(Record):
     command: str | None = Field(
         default=None, description="a check of your own: it gets the folder of the parts, and refuses by its exit code"
     )
+
+    def relative_to(self, folder: Path) -> Self:
+        """With the program of `command` from a folder, where a path names it and not its name alone."""
+        try:
+            program, *words = shlex.split(self.command or "")
+        except ValueError:  # nothing, or what a gatekeeper refuses
+            return self
+        if "/" not in program or Path(program).is_absolute():
+            return self
+        return self.model_copy(update={"command": shlex.join([str(below(folder, Path(program))), *words])})

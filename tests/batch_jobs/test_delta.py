@@ -89,6 +89,9 @@ def test_a_date_that_is_replaced_or_taken_back_is_so_in_the_table_too(place: Pat
     assert done("delta", place / "recs", place / "table") == f"removed run_date={NEXT}\n"
     assert same(place)
     assert done("delta", place / "recs", place / "table").endswith("nothing is written\n")
+    done("rollback", place / "recs", "--run-date", LAST, "--withdraw")
+    assert done("delta", place / "recs", place / "table") == f"removed run_date={LAST}\n"
+    assert len(table(place)) == 0
 
 
 def test_a_night_that_was_killed_before_its_table_is_completed_by_the_next(

@@ -2,6 +2,7 @@
 
 import os
 import signal
+from collections.abc import Callable
 from datetime import date
 from multiprocessing import Pipe
 from pathlib import Path
@@ -177,6 +178,15 @@ def test_publishing_another_run_by_a_slip_takes_no_part_away(wanted: ScoreJob) -
 def test_a_process_that_finds_other_inputs_refuses(wanted: ScoreJob) -> None:
     with pytest.raises(DataError, match="not what it was where the run 0123456789ab was begun"):
         PartMaker.elsewhere(wanted, "0123456789ab")
+
+
+@pytest.mark.parametrize("harm", [Path.unlink, lambda mark: mark.write_text("{")])
+def test_what_made_the_parts_must_be_known_to_publish_them(harm: Callable[[Path], object], wanted: ScoreJob) -> None:
+    make_share(wanted, 0, 1)
+    (mark,) = (Path(wanted.out).with_name("recs.control") / "work").glob("*/made_with.json")
+    harm(mark)
+    with pytest.raises(DataError, match="which says what made the parts, is gone or damaged; remove the folder"):
+        run(by(wanted, "shards"))
 
 
 def test_from_the_command_line(exported: Path, shop: Path, tmp_path: Path) -> None:

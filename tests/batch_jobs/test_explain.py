@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
@@ -77,6 +78,13 @@ def test_an_item_that_was_asked_for_has_its_rank_among_what_is_not_met(
         ("nothing", None, "no file and no training knows it"),
         (f"{all_ranks[6]}x", None, f"no file and no training knows it; did you mean {all_ranks[6]!r}?"),
     ]
+    log, every = pd.read_parquet(shop / "interactions.parquet"), pd.read_parquet(shop / "items.parquet").item_id
+    met = set(log[log.user_id == user].item_id)
+    unmet = [word for item in every if item not in met for word in ("--item", item)]
+    asked = json.loads(done(*words, *unmet, "--item", min(met)))["asked"]
+    assert sorted(one["rank"] for one in asked[:-1]) == [*range(1, len(every) - len(met) + 1)]
+    assert {one["among"] for one in asked[:-1]} == {len(every) - len(met)}
+    assert asked[-1]["among"] == len(every)  # where it would stand if it were not met
 
 
 def test_what_was_liked_after_the_date_is_looked_up_by_itself(exported: Path, shop: Path) -> None:

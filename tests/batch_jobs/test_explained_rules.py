@@ -12,7 +12,7 @@ import yaml
 
 from batch_jobs.explanation import crowded_by
 from rec_export.rules import Rules
-from tests.conftest import LAST_DAY, config_file, done, read_lists, write_table
+from tests.conftest import LAST_DAY, command, config_file, done, read_lists, write_table
 
 
 def test_rules_are_named_item_by_item(shop: Path, exported: Path, user: str, tmp_path: Path) -> None:
@@ -105,6 +105,28 @@ def test_a_list_for_diversity_is_the_published_one_however_few_places_are_shown(
     assert "the list: 12 items, as many as a list may have; the first 4 of them\n" in said
     assert "The order is that of the choice for diversity, whose value is the published score.\n" in said
     assert said.endswith("published    the same items in the same order\n")
+
+
+def test_other_rules_than_those_of_the_published_run_are_warned_of(
+    exported: Path, shop: Path, scored: Path, user: str, tmp_path: Path
+) -> None:
+    log = shop / "interactions.parquet"
+    item = pq.read_table(shop / "items.parquet")["item_id"][0].as_py()
+    own, other = {"deny": [item]}, {"deny": [item], "popularity_penalty": 1e-6}
+    mine = config_file(tmp_path, "mine.yaml", rules=own)
+    others = config_file(tmp_path, "others.yaml", rules=other)
+    done("score", exported, "--interactions", log, "--rules", mine, "--out", tmp_path / "recs", "--run-date", LAST_DAY)
+
+    def warned(recs: Path, *more: object) -> str:
+        answer = command("explain", recs, "--bundle", exported, "--user", user, "--interactions", log, *more)
+        assert answer.code == 0, answer.err
+        return answer.err
+
+    recs = tmp_path / "recs"
+    assert "rules" not in warned(recs, "--rules", mine)
+    assert "kept to business rules; name their configuration with --rules" in warned(recs)
+    assert "than --rules has (popularity_penalty), so its list may differ" in warned(recs, "--rules", others)
+    assert "kept to no business rules, so its list may differ from that of --rules" in warned(scored, "--rules", mine)
 
 
 def test_the_items_that_rules_read_are_those_of_their_configuration(

@@ -105,6 +105,7 @@ DEFECTS: dict[str, tuple[Callable[[Frame], Frame], dict[str, Any], set[str]]] = 
     "users lost": (only(50), {"users": 50}, {"users"}),
     "all users cold": (assign(source="cold"), {}, {"sources"}),
     "ids of another kind": (lambda r: r.assign(item_id="x" + r.item_id), {}, {"overlap"}),
+    "users of another kind": (lambda r: r.assign(user_id="x" + r.user_id), {}, {"overlap"}),
     "an old log": (lambda r: r, {"as_of": "2026-11-19T09:00:00+00:00"}, {"newest_event"}),
     "half of the log": (lambda r: r, {"log_rows": 500}, {"log_rows"}),
     "strange users in the log": (lambda r: r, {"unknown_users": 0.6}, {"unknown_users"}),

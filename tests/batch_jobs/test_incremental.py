@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from batch_jobs.job import ScoreJob
 from batch_jobs.prior import Prior
-from batch_jobs.scoring import run
+from batch_jobs.scoring import ALL_CHANGED, run
 from rec_export.habit import Habit
 from rec_export.rules import Rules
 from rec_export.run_manifest import RunManifest
@@ -101,6 +101,14 @@ def test_only_users_with_something_new_are_scored(place: Path, tmp_path: Path) -
     changed = 1 + (seen[0] not in old)  # user 20, and 10 unless that was nothing new; 25 is new
     assert night(place, log, NEXT).carried == USERS - changed
     assert same_as_full(place, log)
+
+
+def test_where_something_changed_for_everybody_the_run_says_so(place: Path, tmp_path: Path) -> None:
+    place = later(place, tmp_path)
+    met = pd.read_parquet(place / "log.parquet").groupby("user_id").item_id.agg(set)
+    fresh = {int(str(user)): [min({*range(ITEMS)} - items)] for user, items in met.items()}
+    told = night(place, more_log(place, fresh), NEXT)
+    assert (told.carried, told.everybody_because) == (0, ALL_CHANGED)
 
 
 def test_every_night_can_carry_over_what_the_night_before_did(place: Path, tmp_path: Path) -> None:

@@ -44,6 +44,38 @@ def test_shards_make_a_night_that_is_then_published(place: Path) -> None:
     assert night(place, NEXT, "--executor", "shards", code=75).err.startswith("Error: 1 of 1 parts are not in ")
 
 
+def test_a_share_of_a_night_is_told_as_asked_for(place: Path) -> None:
+    share = "--shard-index", 0, "--shard-count", 1
+    assert done("nightly", place / "config.yaml", "--run-date", LAST, *share) == ""
+    told = json.loads(night(place, LAST, *share, "--json").out)
+    assert (told["made"], len(told["there"]), told["published"]) == ([], 1, False)
+
+
+def test_a_list_of_users_that_is_not_there_is_not_everybody(place: Path) -> None:
+    fields = yaml.safe_load((place / "config.yaml").read_text())
+    del fields["data"]["users"]
+    fields["nightly"]["users"] = "listed"
+    (place / "config.yaml").write_text(yaml.safe_dump(fields))
+    assert "nightly.users is listed, but data.users names no table" in night(place, LAST, code=2).err
+    assert not (place / "recs").exists()
+
+
+def test_a_date_that_is_a_slip_of_the_pen_is_refused(place: Path) -> None:
+    assert "days after today, which is" in night(place, "2162-10-31", code=2).err
+    assert "9999-12-31 is not between 1970 and 2199" in night(place, "9999-12-31", code=2).err
+    assert not (place / "recs").exists()
+
+
+def test_a_gates_program_is_found_from_the_configurations_folder(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    bundle = yaml.safe_load((place / "config.yaml").read_text())["nightly"]["bundle"]
+    (place / "my check").write_text('#!/bin/sh\ntest "$1" = "a b" && exec ls "$2" > /dev/null\n')
+    (place / "my check").chmod(0o755)
+    configured(place, bundle, {"command": "'./my check' 'a b'"})
+    monkeypatch.chdir("/")
+    night(place, LAST)
+    assert {one.verdict for one in report(place).gates if one.gate == "command"} == {"passed"}
+
+
 def test_quiet_says_nothing_of_a_night_that_went_well(place: Path) -> None:
     assert done("nightly", place / "config.yaml", "--run-date", LAST) == ""
 

@@ -29,10 +29,12 @@ def test_a_refused_night_can_be_published_by_a_person_with_a_reason_and_without_
     halve(place)
     night(place, NEXT, code=80)
     said = night(place, NEXT, "--force-gate", "log_rows", "--force-gate", "users", "--force-gate", "sources",
-                 "--reason", "the old half was archived").out  # fmt: skip
+                 "--reason", "the old half | was\narchived").out  # fmt: skip
     assert said.endswith("1 part resumed\n")
     forced = {one.gate: one.reason for one in report(place).gates if one.verdict == "forced"}
-    assert forced["log_rows"] == "the old half was archived"
+    assert forced["log_rows"] == "the old half | was\narchived"
+    table = [line for line in report(place).markdown().splitlines() if line.startswith("|")]
+    assert {line.replace("\\|", "").count("|") for line in table} == {6}
     assert list((place / "recs.control" / "failed").iterdir()) == []
 
 

@@ -124,6 +124,35 @@ def test_what_was_never_there_cannot_be_put_back(twice: Recs) -> None:
     assert longest(twice) == 4
 
 
+def test_what_was_never_there_cannot_be_withdrawn(twice: Recs, tmp_path: Path) -> None:
+    for root, day in ((twice.root, "2020-01-01"), (tmp_path / "slip", LAST_DAY)):
+        answer = command("rollback", root, "--run-date", day, "--withdraw")
+        assert (answer.code, f"nothing is published at {root / f'run_date={day}'}; " in answer.err) == (66, True)
+    assert longest(twice) == 4
+
+
+def test_a_run_whose_parts_are_gone_can_be_mended_or_taken_back(
+    twice: Recs, exported: Path, shop: Path, tmp_path: Path
+) -> None:
+    kept = run_in(next(twice.control.glob("trash/*/*")))
+    for k, mend in ((5, None), (6, "--to"), (7, "--withdraw")):
+        assert publish(exported, shop, tmp_path, k, "--replace") == 0
+        for part in twice.live(LAST_DAY).glob("part-*"):
+            part.unlink()
+        broken = command("verify-run", twice.root)
+        assert (broken.code, "is live, but all its parts are gone; restore it from" in broken.err) == (66, True)
+        assert "all its parts are gone" in command("status", twice.root).out
+        assert publish(exported, shop, tmp_path, k) == 73
+        if mend is None:
+            assert publish(exported, shop, tmp_path, k, "--replace") == 0
+            assert longest(twice) == k
+        else:
+            done("rollback", twice.root, "--run-date", LAST_DAY, mend, *([kept] if mend == "--to" else []))
+            assert twice.run_id(LAST_DAY) == (kept if mend == "--to" else None)
+    assert publish(exported, shop, tmp_path, 8) == 0
+    assert done("verify-run", twice.root)
+
+
 def test_status_says_what_is_live_and_what_can_be_put_back(twice: Recs) -> None:
     lines = done("status", twice.root).splitlines()
     assert [line.split()[0] for line in lines] == ["live", "dates", "kept"]

@@ -11,7 +11,7 @@ share = st.floats(0, 1)
 
 
 LISTS = {"model": 0.0123, "popular": 0.01, "recent": 0.0308, "random": 0.9}
-BASELINE = "try `rec-export tune` or another model.name, or train that baseline with `--set model.name=popular`"
+BASELINE = "try `rec-export tune` or another model.name, or train that baseline, `model.name: popular`"
 
 
 def test_the_line_has_both_figures_the_interval_and_what_to_do() -> None:

@@ -44,6 +44,12 @@ def test_rules_without_their_section_are_told_where_they_belong(text: str, tmp_p
         Config.rules_of(tmp_path / "rules.yaml")
 
 
+def test_an_empty_file_of_rules_is_told_what_goes_into_it(tmp_path: Path) -> None:
+    (tmp_path / "rules.yaml").write_text("# none yet\n", encoding="utf-8")
+    with pytest.raises(UsageError, match="holds no keys; write rules in a section 'rules', or leave --rules out"):
+        Config.rules_of(tmp_path / "rules.yaml")
+
+
 def test_nothing_is_in_force_by_default() -> None:
     assert (Rules().declared(), Rules().files(), Rules().columns()) == ({}, {}, [])
 

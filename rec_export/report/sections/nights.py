@@ -29,9 +29,10 @@ def gates(found: Found) -> Section | None:
                 )
             )
             lines.append(summary(label, night.date, verdicts))
-        rules = manifest and manifest.rules_in_words()
-        if rules:
-            tables.append(Note(f"{label}: the business rules of {night.date}: {rules}."))
+        if manifest is not None:
+            rules = manifest.rules_in_words()
+            said = f"the business rules of {night.date}: {rules}" if rules else f"no business rules on {night.date}"
+            tables.append(Note(f"{label}: {said}."))
         if ended is not None and (manifest is None or ended.run_id != manifest.run_id):
             tables.append(
                 Note(

@@ -7,7 +7,7 @@ import pytest
 
 from rec_export.report.found import found
 from rec_export.report.job import title
-from tests.conftest import LAST_DAY, command, done, refusal
+from tests.conftest import LAST_DAY, command, config_file, done, refusal
 from tests.rec_export.report.conftest import DAY_BEFORE, Page
 
 
@@ -144,6 +144,18 @@ def test_a_run_that_the_gates_refused_is_shown_beside_the_date_before(
     page = Page(tmp_path / "r.html")
     assert page.of("section", "id") == ["lists", "gates", "churn", "times", "words"]
     assert f"lists of {LAST_DAY} that the gates refused in {kept}" in page.text
+
+
+def test_a_night_tells_its_business_rules_or_that_there_were_none(
+    gallery: Path, exported: Path, shop: Path, tmp_path: Path
+) -> None:
+    done("report", gallery / "recs", "--out", tmp_path / "none.html")
+    assert f": no business rules on {LAST_DAY}." in Page(tmp_path / "none.html").text
+    rules = config_file(tmp_path, rules={"popularity_penalty": 0.5})
+    log = shop / "interactions.parquet"
+    done("score", exported, "--interactions", log, "--rules", rules, "--out", tmp_path / "recs", "--run-date", LAST_DAY)
+    done("report", tmp_path / "recs", "--out", tmp_path / "some.html")
+    assert f": the business rules of {LAST_DAY}: popularity_penalty 0.5." in Page(tmp_path / "some.html").text
 
 
 def test_a_run_that_the_gates_refused_belongs_to_its_bundle(gallery: Path, tmp_path: Path) -> None:
