@@ -101,7 +101,7 @@ def train(
 @click.option("--device", default="auto", show_default=True, help="auto, cpu or cuda.")
 @click.option("--out", type=PATH, help="A new directory that keeps what was found, for `report`.")
 @TRACK
-@click.option("--verbose", is_flag=True, help="Print every length of lists, for each kind of user.")
+@click.option("--verbose", is_flag=True, help="Print every length of lists, of warm and of cold users too.")
 @click.option("--json", "as_json", is_flag=True, help="Print everything as JSON.")
 def evaluate(checkpoint: Path, verbose: bool, as_json: bool, track: str | None, **options: Any) -> None:
     """Judge CHECKPOINT by full ranking, beside popular lists (of all time and recent) and random ones."""

@@ -24,7 +24,7 @@ def evaluation_lines(result: Evaluation, verbose: bool) -> Iterator[str]:
     yield from rated(result, verbose)
     yield from remarks(result, metric)
     if not verbose:
-        yield from ["", "everything for each kind of user: --verbose, --json, or --out DIR and `rec-export report DIR`"]
+        yield from ["", "more: --verbose; all there is: --json, or --out DIR and `rec-export report DIR`"]
 
 
 def full(result: Evaluation) -> Iterator[str]:

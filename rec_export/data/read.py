@@ -214,26 +214,22 @@ def parsed(path: Path, schema: pa.Schema | None) -> pa.Table:
         return pa_json.read_json(stream, read_options=pa_json.ReadOptions(block_size=BLOCK), parse_options=only)
 
 
-READERS: dict[str, Callable[[Path, list[str]], "Parquet | pa.Table"]] = {
-    ".parquet": read_parquet,
-    ".pq": read_parquet,
+Reader = Callable[[Path, list[str]], "Parquet | pa.Table"]
+OF_LINES: dict[str, Reader] = {
     ".csv": read_csv,
-    ".csv.gz": read_csv,
-    ".tsv": read_tabs,
-    ".tsv.gz": read_tabs,
-    ".dat": read_tabs,
+    **dict.fromkeys((".tsv", ".dat"), read_tabs),
     **dict.fromkeys((".inter", ".item", ".user"), read_tabs),  # RecBole's atomic files
-    ".jsonl": read_json_lines,
-    ".jsonl.gz": read_json_lines,
-    ".ndjson": read_json_lines,
-    ".ndjson.gz": read_json_lines,
+    **dict.fromkeys((".jsonl", ".ndjson", ".json"), read_json_lines),
     ".listens": read_json_lines,  # as the dumps of ListenBrainz are called
-    ".json": read_json_lines,
-    ".json.gz": read_json_lines,
+}
+READERS: dict[str, Reader] = {
+    **dict.fromkeys((".parquet", ".pq"), read_parquet),
+    **OF_LINES,
+    **{f"{ending}.gz": reader for ending, reader in OF_LINES.items()},
 }
 
 
-def reader_of(path: Path) -> Callable[[Path, list[str]], "Parquet | pa.Table"] | None:
+def reader_of(path: Path) -> Reader | None:
     """The function that reads a file with this name."""
     return next((READERS[ending] for ending in sorted(READERS) if path.name.lower().endswith(ending)), None)
 

@@ -48,7 +48,7 @@ def test_the_site_builds_without_a_warning(tmp_path: Path) -> None:
 def test_the_quickstart_works_as_it_stands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     follow("quickstart.md")
-    lists = pd.read_parquet("recs", filters=[("run_date", "=", "2026-10-31")])
+    lists = pd.read_parquet("shop/recs", filters=[("run_date", "=", "2026-10-31")])
     assert lists.groupby("user_id").size().unique().tolist() == [10]
 
 

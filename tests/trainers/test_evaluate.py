@@ -269,4 +269,4 @@ def test_what_is_said_unasked_fits_a_screen(trained: Path, held_out: pd.DataFram
     assert lines[place].split()[4:] == ["hybrid", "popular", "recent", "random"]
     kinds = [line[:18].rstrip() for line in lines[place + 1 : place + 7]]
     assert kinds == ["warm", "cold", "warm, <=3 liked", "warm, 4-10 liked", "warm, 11-30 liked", "warm, >30 liked"]
-    assert lines[-1].startswith("everything for each kind of user: --verbose")
+    assert lines[-1].startswith("more: --verbose; all there is: --json")

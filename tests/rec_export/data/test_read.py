@@ -66,6 +66,14 @@ def test_every_format_gives_the_same_events(ending: str, tmp_path: Path) -> None
     assert events_at(path) == EXPECTED
 
 
+@pytest.mark.parametrize("packed", ["", ".gz"])
+@pytest.mark.parametrize("ending", ["tsv", "dat", "inter"])
+def test_files_with_tabs_are_read_packed_or_not(ending: str, packed: str, tmp_path: Path) -> None:
+    path = tmp_path / f"log.{ending}{packed}"
+    ROWS[:2].to_csv(path, sep="\t", index=False)
+    assert events_at(path) == [column[:2] for column in EXPECTED]
+
+
 @pytest.mark.parametrize("ending", WRITERS)
 def test_a_folder_of_parts_is_read_in_the_order_of_names(ending: str, tmp_path: Path) -> None:
     for place, name in enumerate(["b/part-0", "a/part-1", "c"]):
