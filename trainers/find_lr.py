@@ -78,7 +78,7 @@ def run(job: FindLrJob) -> RangeTest:
     if spec.trainer != "gradient":
         raise UsageError(f"the model {job.config.model['name']!r} does not learn by batches, which are what is tested")
     group = ALONE.on(job.config.training.device)
-    made = ready(job.config, spec, read_source(job.config, spec), group)
+    made = ready(job.config, spec, read_source(job.config, spec), group, habits=False)
     first = made.plan.seed
     tests = {seed: tested(fresh(made, spec, seed, group), job, seed) for seed in range(first, first + job.seeds)}
     result = judged(tests, job)

@@ -108,13 +108,16 @@ class Ready(NamedTuple):
         return self.validation is not None or self.returning is not None
 
 
-def ready(config: Config, spec: ModelSpec, source: Source, group: Group) -> Ready:
-    """Split if the configuration does not, plan, and make fresh towers."""
+def ready(config: Config, spec: ModelSpec, source: Source, group: Group, *, habits: bool = True) -> Ready:
+    """Split if the configuration does not, plan, and make fresh towers.
+
+    Without `habits` nothing is read for these, as a search for other settings does not learn them.
+    """
     with in_parts("planning", 7 if config.data.split.by == "none" else 4):
-        return planned(config, spec, source, group)
+        return planned(config, spec, source, group, habits)
 
 
-def planned(config: Config, spec: ModelSpec, source: Source, group: Group) -> Ready:
+def planned(config: Config, spec: ModelSpec, source: Source, group: Group, habits: bool) -> Ready:
     """The same, as the parts of a step."""
     everything, ahead = None, config.data.split.by not in PAIRS
     if config.data.split.by == "none":  # what is held out depends on whether time matters, and on nothing else
@@ -137,7 +140,7 @@ def planned(config: Config, spec: ModelSpec, source: Source, group: Group) -> Re
         log.info("time is not looked at: %s", why)
     later = select(source.events, source.rows(Part.VALID))
     validation = validation_of(dataset, chosen, later, spec)
-    again = returning(config, dataset, chosen, later, spec)
+    again = returning(config, dataset, chosen, later, spec) if habits else None
     passed()
     if validation is None and config.training.refit and source.rows(Part.VALID).any():
         log.warning("nobody who is learned from likes anything new in the validation rows; %d epochs", chosen.epochs)

@@ -159,7 +159,7 @@ def base_of(study: "optuna.Study") -> "optuna.trial.FrozenTrial | None":
 def tried(config: Config, source: Source, trial: "optuna.Trial", tracker: Tracker) -> float | None:
     """The best metric of one trial on the validation rows; None when it lags behind the others."""
     spec = spec_of(config.model, "the configuration")
-    made = ready(config, spec, source, ALONE.on(config.training.device))
+    made = ready(config, spec, source, ALONE.on(config.training.device), habits=False)
     if made.validation is None:
         raise UsageError("nothing can be validated, so nothing can be tuned; give data.split.valid a share")
 
