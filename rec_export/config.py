@@ -90,7 +90,8 @@ class Training(Record):
         ge=0,
         allow_inf_nan=False,
         description="weight of a second model, without time, beside hybrid or gated with it; none: .25, or .5 where"
-        " most of the newest likings are of users never seen before; 0: no such model (docs/limits.md)",
+        " most of the newest likings are of users never seen before; four times that for who has been away for half of"
+        " the log's time; 0: no such model (docs/limits.md)",
     )
     device: str = "auto"
     metric: str | None = Field(

@@ -1,6 +1,6 @@
 """Numbers and names in sentences."""
 
-from rec_export.words import counted, listed, other
+from rec_export.words import counted, listed, other, second_model
 
 
 def test_one_is_no_plural() -> None:
@@ -10,3 +10,10 @@ def test_one_is_no_plural() -> None:
 
 def test_the_last_of_several_follows_an_and() -> None:
     assert [listed("abc"[:n]) for n in (1, 2, 3)] == ["a", "a and b", "a, b and c"]
+
+
+def test_a_second_model_says_who_hears_more_of_it() -> None:
+    assert second_model(0.25, None) == "one that looks at no time, added at 0.25"
+    assert second_model(1 / 3, {"days": 1353.9, "times": 4.0}) == (
+        "one that looks at no time, added at 0.33, and 4 times that from 1,354 days after a user's last liking on"
+    )

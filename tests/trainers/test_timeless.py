@@ -76,6 +76,7 @@ def test_who_has_been_away_for_half_of_the_logs_time_hears_four_times_as_much(bo
     assert away is not None
     assert away.times == 4
     assert away.days * 86400 / (time.max() - time.min()) == pytest.approx(0.5, abs=0.1)  # of the rows to learn from
+    assert "one that looks at no time, added at 0.5, and 4 times that from " in done("inspect", both)
     user, _ = made_up(checkpoint, 0)
     second = cast(SideBySide, checkpoint.towers.user_tower).members[-1]
     told = []
