@@ -44,7 +44,7 @@ from rec_export.redact import redacted
 from rec_export.run_manifest import RunManifest
 
 log = logging.getLogger("rec_export")
-UNASKED = {"path", "repeats", "text_dim", "bad_rows"}  # keys of `data` that scoring does not read, or as tonight says
+UNASKED = {"path", "text_dim", "bad_rows"}  # keys of `data` that scoring does not read, or as tonight says
 
 
 @final

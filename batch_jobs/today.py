@@ -14,7 +14,7 @@ from rec_export.catalogue import Catalogue
 from rec_export.data.columns import DAY, Bool, Int64, comparable
 from rec_export.data.config import Attributes, DataConfig
 from rec_export.data.entities import read_attributes
-from rec_export.data.log import Events, make_log, read_events, say_left_out, select
+from rec_export.data.log import Events, make_log, once, read_events, say_left_out, select
 from rec_export.data.read import names_in
 from rec_export.data.vocab import UNKNOWN, Vocab
 from rec_export.errors import DataError, some
@@ -43,6 +43,7 @@ def look(bundle: Bundle, job: ScoreJob) -> Today:
     events = until(whole, job)
     goes_on = events is not whole
     del whole
+    events = once(events, source.repeats)
     give_back()
     passed()
     refuse_another_kind(bundle.catalogue.users.vocab, events.user_id.ids, job)

@@ -12,6 +12,7 @@ from exporters.parts import EXAMPLE
 from rec_export.catalogue import Catalogue, Side
 from rec_export.data.columns import Float32, Int64
 from rec_export.data.features import Features
+from rec_export.scorer import BLOCK
 from rec_export.towers import Input, TableSizes
 
 Array = npt.NDArray[Any]
@@ -100,7 +101,8 @@ def tower_cases(inputs: tuple[Input, ...], side: Side, catalogue: Catalogue, his
 def sized(source: Source) -> Iterator[Case]:
     """Axes of lengths that the export never saw, and of those it saw."""
     rows = EXAMPLE["B"], EXAMPLE["N"]
-    for size in sorted({0, 1, 2, SMALL, 64, MOST_ROWS, *(n + step for n in rows for step in (-1, 0, 1))}):
+    sizes = {0, 1, 2, SMALL, 64, BLOCK, MOST_ROWS}  # BLOCK: what `score` gives a tower
+    for size in sorted({*sizes, *(n + step for n in rows for step in (-1, 0, 1))}):
         yield Case(f"{size} rows", source.batch(size))
     letters = {axis for port in source.inputs for axis in port.shape}
     if "L" in letters:

@@ -85,7 +85,7 @@ def export(
         from exporters.dry_run import dry_run as foretell
         from exporters.job import ExportJob
 
-        forecast = foretell(ExportJob(checkpoint=checkpoint, out=out, formats=formats))
+        forecast = foretell(ExportJob(checkpoint=checkpoint, out=out, formats=formats, smaller=smaller))
         click.echo(forecast.as_json() if as_json else "\n".join(forecast.lines()))
         return
     run_and_say(checkpoint, out, formats, limit, as_json, smaller, opset)

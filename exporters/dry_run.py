@@ -8,6 +8,7 @@ from exporters.job import ExportJob
 from exporters.parts import Part, parts_of
 from exporters.pt2 import program_of
 from exporters.recommender import portions, vectors_of
+from exporters.variants import held_out_of
 from rec_export.checkpoint import Checkpoint
 from rec_export.choices import Runtime
 from rec_export.files import files_below, refuse_existing
@@ -29,6 +30,8 @@ def dry_run(job: ExportJob) -> Forecast:
     check_place(job.out)
     refuse_existing(job.out)
     checkpoint = Checkpoint.read(job.checkpoint)
+    if job.smaller is not None:
+        held_out_of(checkpoint, job.smaller)
     users, items = (side.table.num_rows for side in checkpoint.catalogue)
     weights = (job.checkpoint / "weights.safetensors").stat().st_size
     tables = sum(path.stat().st_size for path in files_below(job.checkpoint)) - weights

@@ -43,6 +43,10 @@ class Judge(NamedTuple):
         """With the exact ONNX towers in a folder."""
         return cls(checkpoint, held_out, lists(checkpoint, held_out, folder, "onnx"))
 
+    def users_with_hits(self) -> int:
+        """Whose exact lists hold something that was liked next: all others' metrics are 0, and cannot get worse."""
+        return int(self.metrics(self.exact)["hr"].sum())
+
     def quality(self, folder: Path, kind: Lossy) -> Quality:
         """What a smaller copy costs."""
         found = lists(self.checkpoint, self.held_out, folder, kind)

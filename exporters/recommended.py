@@ -45,13 +45,13 @@ class Truth(NamedTuple):
 
     @classmethod
     def of(cls, user: Part, head: Part, item_vec: Float32, user_cases: list[Case], habits: bool = False) -> "Truth":
-        """From the trained parts, the vectors of all items, and the cases of the user tower.
+        """From the trained parts, the vectors of all items, and the cases of the user tower, if any.
 
         `habits`: whether something may be added to a user's scores.
         """
         module = cast(Head, head.module)
-        cases = list(list_cases(user_cases, len(item_vec)))
-        cases = list(with_habits(cases, len(item_vec))) if habits else cases
+        cases = list(list_cases(user_cases, len(item_vec))) if user_cases else []
+        cases = list(with_habits(cases, len(item_vec))) if habits and cases else cases
         return cls(user, module, item_vec, RuledRanker(module, torch.from_numpy(item_vec)), cases)
 
 

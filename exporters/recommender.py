@@ -10,13 +10,14 @@ lower item row, also across tiles; and as the list begins as K places of -inf, n
 """
 
 import math
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import onnx
 import torch
-from onnx import GraphProto, compose, helper, numpy_helper, parser
+from onnx import GraphProto, TensorProto, compose, helper, numpy_helper, parser
 
 from exporters.candidate import RECOMMENDER as NAME
 from exporters.compare import TOLERANCES, difference
@@ -29,6 +30,7 @@ from rec_export.runtime import FILES
 from rec_export.towers import Input
 
 NUMBERS = 1 << 14  # of float32 that a user's tile may hold in the widest layer of the head
+Constants = dict[str, np.ndarray[Any, Any]]
 AT_ONCE = 16384  # items whose vectors are computed together
 LEAST_ITEMS = 128  # of a tile, however wide the head
 PREFIX = {"user_tower": "user_", "pair_head": "head_"}  # before the names of their values inside
@@ -168,9 +170,8 @@ def write_recommender(folder: Path, item_vec: Float32, labels: dict[str, str], h
         NAME,
         [*user.input, *lists.input],
         lists.output,
-        [*user.initializer, *head.initializer, *lists.initializer, constant("item_vectors", item_vec),
-         constant("allow", np.ones(len(item_vec), np.bool_))],  # of an input's name: its value where none is given
-    )  # fmt: skip
+        [*user.initializer, *head.initializer, *constants(lists, item_vec), constant("item_vectors", item_vec)],
+    )
     model = helper.make_model(
         graph, opset_imports=parts["user_tower"].opset_import, ir_version=parts["user_tower"].ir_version
     )
@@ -187,11 +188,13 @@ def recommender_fault(
     """
     inputs, outputs = signature(user, len(item_vec), habits)
     wrong = file_fault(folder / FILES["onnx"].format(NAME), (*inputs, *outputs), labels)
-    return wrong or weights_fault(folder, item_vec)
+    return wrong or weights_fault(folder, item_vec, habits)
 
 
-def weights_fault(folder: Path, item_vec: Float32) -> str | None:
-    """How a weight inside is not the one that was proved beside it: no list would show one wrong row of many."""
+def weights_fault(folder: Path, item_vec: Float32, habits: bool) -> str | None:
+    """How a weight inside is not the one that was proved beside it, or that the lists are made with: no list would show
+    one wrong row of many.
+    """
     own = weights(folder, NAME)
     inside, tiles = own.get("item_vectors", item_vec[:0]), len(item_vec) // AT_ONCE + 1
     for pair in zip(np.array_split(item_vec, tiles), np.array_split(inside, tiles), strict=True):
@@ -199,14 +202,34 @@ def weights_fault(folder: Path, item_vec: Float32) -> str | None:
         if fault:
             return f"of the items' vectors inside {fault}"
     proved = {prefix + name: array for part, prefix in PREFIX.items() for name, array in weights(folder, part).items()}
-    others = [name for name, array in proved.items() if name not in own or own[name].tobytes() != array.tobytes()]
-    return f"{len(others)} weights inside are not those of the parts, the first being {others[0]}" if others else None
+    others = unlike(own, proved)
+    if others:
+        return f"{len(others)} weights inside are not those of the parts, the first being {others[0]}"
+    head = onnx.load(folder / FILES["onnx"].format("pair_head")).graph
+    others = unlike(
+        own, arrays(constants(lists_of(renamed(head, PREFIX["pair_head"]), len(item_vec), habits), item_vec))
+    )
+    return f"{len(others)} constants of the lists are not those of any, the first being {others[0]}" if others else None
 
 
-def weights(folder: Path, part: str) -> dict[str, np.ndarray[Any, Any]]:
+def unlike(own: Constants, wanted: Constants) -> list[str]:
+    """The names of those that are missing or not the same to the last bit."""
+    return [name for name, array in wanted.items() if name not in own or own[name].tobytes() != array.tobytes()]
+
+
+def weights(folder: Path, part: str) -> Constants:
     """The constants of an ONNX file by name."""
-    graph = onnx.load(folder / FILES["onnx"].format(part)).graph
-    return {weight.name: numpy_helper.to_array(weight) for weight in graph.initializer}
+    return arrays(onnx.load(folder / FILES["onnx"].format(part)).graph.initializer)
+
+
+def arrays(tensors: Iterable[TensorProto]) -> Constants:
+    """Tensors by name."""
+    return {tensor.name: numpy_helper.to_array(tensor) for tensor in tensors}
+
+
+def constants(lists: GraphProto, item_vec: Float32) -> list[TensorProto]:
+    """What the graph that ranks is made with, but for the items' vectors: who gives no `allow` allows all items."""
+    return [*lists.initializer, constant("allow", np.ones(len(item_vec), np.bool_))]  # of an input's name
 
 
 def renamed(graph: GraphProto, prefix: str) -> GraphProto:

@@ -1,5 +1,6 @@
 """Smaller copies of the ONNX towers with their price, and which of them a bundle keeps."""
 
+import math
 import re
 from pathlib import Path
 from typing import Literal, NamedTuple, Self, cast, final
@@ -29,6 +30,7 @@ TOWERS = "user_tower", "item_tower"
 METRICS = "ndcg", "hr", "recall", "mrr"
 BUDGET = re.compile(rf"(?P<metric>[a-z]+)(@{K})?=(?P<percent>[0-9]*\.?[0-9]+)%")
 LEAST_USERS = 100  # with held-out likings: fewer tell little of a per cent
+UNSEEN = 3.0  # cases among n of which none was seen, at most, in 19 of 20
 PRICES = "parity/variants.json"
 
 
@@ -37,7 +39,7 @@ class Budget(Record):
     """The most that a metric on held-out rows may fall, as a share of what the exact towers reach."""
 
     metric: Literal["ndcg", "hr", "recall", "mrr"]
-    most: float = Field(ge=0, lt=1)
+    most: float = Field(gt=0, lt=1)
 
     @classmethod
     def parsed(cls, text: str) -> Self:
@@ -127,6 +129,8 @@ def prices(bench: Bench, wanted: Wanted, not_held_out: str | None) -> Prices:
 
     Raises ParityError where a copy that must be kept computes something else.
     """
+    if wanted.budget is not None and bench.judge is not None:
+        refuse_few(bench.judge.users_with_hits(), wanted.budget)
     tried = tuple(attempt(bench, kind) for kind in wanted.kinds)
     if wanted.budget is None:
         for one in tried:
@@ -140,6 +144,20 @@ def prices(bench: Bench, wanted: Wanted, not_held_out: str | None) -> Prices:
             for path in (bench.folder / "onnx").glob(f"{Path(SMALLER[kind].format(part)).name}*"):
                 path.unlink()
     return Prices(budget=wanted.budget, not_held_out=not_held_out, tried=tried, kept=kept)
+
+
+def refuse_few(hits: int, budget: Budget) -> None:
+    """Raise UsageError where so few users have a hit that a larger loss than the budget might show in none of them.
+
+    Of n cases without a loss the truth may be up to 3 / n, in 19 of 20 (Hanley and Lippman-Hand 1983, If Nothing Goes
+    Wrong, Is Everything All Right?); an interval of draws from such cases would be [0, 0].
+    """
+    least = math.ceil(UNSEEN / budget.most)
+    if hits < least:
+        raise UsageError(
+            f"a hit is in the exact lists of {hits:,} users, and a loss of {budget.most:.2%} can be told from {least:,}"
+            f" on; name more rows with --test, allow {UNSEEN / max(hits, 1):.1%}, or ask for --variants without a budget"
+        )
 
 
 def held_out_of(checkpoint: Checkpoint, wanted: Wanted) -> HeldOut | str:

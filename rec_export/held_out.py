@@ -11,7 +11,7 @@ from rec_export.checkpoint import Checkpoint
 from rec_export.choices import SeenRule
 from rec_export.data.columns import Bool, Int64
 from rec_export.data.config import DataConfig, Interactions
-from rec_export.data.log import Events, make_log, read_events, say_left_out, select
+from rec_export.data.log import Events, make_log, once, read_events, say_left_out, select
 from rec_export.data.read import fingerprint
 from rec_export.data.source import Source
 from rec_export.data.split import Part
@@ -90,7 +90,7 @@ def known_and_held_out(
     `grown`: the log has gone on since the training, so it may hold the file's rows too; these are not known.
     """
     if test is not None:
-        later = read_events(data.interactions.model_copy(update={"path": test}))
+        later = once(read_events(data.interactions.model_copy(update={"path": test})), data.interactions.repeats)
         say_left_out(later, test)
         known = source.rows(Part.TRAIN, Part.VALID)
         if source.events.time is not None and later.time is not None:

@@ -68,16 +68,16 @@ def per_user(hit: Bool, count: Int64, k: int) -> dict[str, Float64]:
     }
 
 
-def auc(hit: Bool, count: Int64, k: int, items: int) -> Float64:
+def auc(hit: Bool, listed: Bool, count: Int64, k: int, items: int) -> Float64:
     """AUC@k of each user as the implicit library defines it, float64 [U].
 
     The area under the ROC curve of the list's first k; liked items that are not in it are taken to lie at random
-    among all other items, so that it is about 0.5 + recall / 2.
+    among all other items, so that it is about 0.5 + recall / 2. `listed` bool [U, K]: the places that hold an item.
     """
-    near = hit[:, :k]
-    found, misses = np.cumsum(near, axis=1), (~near).sum(1)
+    near, missed = hit[:, :k], (listed & ~hit)[:, :k]
+    found, misses = np.cumsum(near, axis=1), missed.sum(1)
     others = np.maximum(items - count, 1)
-    area = (found * ~near).sum(1) + (near.sum(1) + count) / 2 * (others - misses)
+    area = (found * missed).sum(1) + (near.sum(1) + count) / 2 * (others - misses)
     return area / (np.maximum(count, 1) * others)
 
 

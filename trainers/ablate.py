@@ -67,7 +67,7 @@ class AblateJob(Record):
     test: Path | None = None
     against: Path | None = None  # lists of another system
     k: int = Field(default=10, ge=1)
-    device: str = "auto"
+    device: str | None = None  # instead of training.device
     bootstrap: int = Field(default=1000, ge=0)
 
 
@@ -117,7 +117,8 @@ def run(job: AblateJob) -> Ablation:
         raise UsageError(
             "nothing is held out to judge by; " + ways_to_hold_out(configs[BASE].data.interactions, "split the log")
         )
-    device_of(job.device)
+    for config in configs.values():
+        device_of(job.device or config.training.device)
     refuse_other_rows(job, configs, specs)
     if job.against is not None:
         if not holds_lists(job.against):
@@ -165,7 +166,7 @@ def same_rows(one: Events, other: Events) -> bool:
 def any_test_rows(config: Config) -> bool:
     """Whether the split holds out rows to judge by."""
     split = config.data.split
-    return split.by in ("column", "last") or (split.by != "none" and split.test > 0)
+    return split.by == "column" or (split.by != "none" and split.test > 0)
 
 
 def compare(
@@ -204,7 +205,7 @@ def compare(
 
 def trial(job: AblateJob, variant: Variant, config: Config, seed: int, tracker: Tracker) -> Trial:
     """Train one variant with one seed, if that was not done, and judge it."""
-    training = config.training.model_copy(update={"seed": seed, "device": job.device})
+    training = config.training.model_copy(update={"seed": seed, "device": job.device or config.training.device})
     config = config.model_copy(update={"training": training, "tracking": None})
     out = job.out / variant.name / f"seed-{seed}"
     with tracker.within(f"{variant.name}, seed {seed}", "ablate") as inner:
@@ -227,7 +228,7 @@ def judged(job: AblateJob, config: Config, out: Path, name: str) -> Trial:
         passed()
         held_out = HeldOut.of(checkpoint, *rows)
         passed()
-        scorer = scorer_of(checkpoint, held_out, device_of(job.device))
+        scorer = scorer_of(checkpoint, held_out, device_of(config.training.device))
     values = judge(by_model(scorer, held_out.again), held_out, (job.k,), name).values
     if checkpoint.blueprint.inputs != {name: fingerprint(path) for name, path in config.data.paths().items()}:
         raise UsageError(f"{out} was trained on other files; name a new --out or remove it")

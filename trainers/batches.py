@@ -68,11 +68,13 @@ class Device:
         """How popular each trained item was of late."""
         return Popularity(self.trends[moment, :, self.recent], self.order[moment])
 
-    def taken(self, batch: Batch, candidates: Candidates) -> Pairs:
-        """The cells of candidates that a user has met, or will."""
+    def taken(self, batch: Batch, candidates: Candidates, met: bool) -> Pairs:
+        """The cells of candidates that a user will like next, and if `met` those that the user has met."""
         item, place = torch.sort(candidates.item)
-        row = torch.cat([self.tensor(batch.seen_owner), self.tensor(batch.owner)])
-        wanted = torch.cat([self.tensor(batch.seen), self.tensor(batch.target)])
+        row, wanted = self.tensor(batch.owner), self.tensor(batch.target)
+        if met:
+            row = torch.cat([self.tensor(batch.seen_owner), row])
+            wanted = torch.cat([self.tensor(batch.seen), wanted])
         found = torch.searchsorted(item, wanted).clamp(max=len(item) - 1)
         live = item[found] == wanted
         return Pairs(row[live], place[found[live]])

@@ -135,7 +135,7 @@ def evaluate(checkpoint: Path, verbose: bool, as_json: bool, track: str | None, 
 @click.option(
     "--bootstrap", type=click.IntRange(min=100), default=1000, show_default=True, help="Draws for the 95% intervals."
 )
-@click.option("--device", default="auto", show_default=True, help="auto, cpu or cuda.")
+@click.option("--device", help="auto, cpu or cuda; instead of training.device.")
 @TRACK
 @click.option("--json", "as_json", is_flag=True, help="Print everything as JSON.")
 def ablate(
@@ -195,7 +195,7 @@ def find_lr(config: Path, out: Path, changes: tuple[str, ...], **options: Any) -
     help="A key to search, or KEY=A,B,C.  [default: learning rate, decay of embeddings, dropout]",
 )
 @click.option("--trials", type=click.IntRange(min=1), default=30, show_default=True, help="Earlier ones count.")
-@click.option("--device", default="auto", show_default=True, help="auto, cpu or cuda.")
+@click.option("--device", help="auto, cpu or cuda; instead of training.device.")
 @TRACK
 @click.option("--json", "as_json", is_flag=True, help="Print everything as JSON.")
 def tune(

@@ -30,7 +30,7 @@ def judge(lister: Lister, held_out: HeldOut, ks: tuple[int, ...], name: str) -> 
     count = held_out.targets.counts(len(held_out.user))
     values: dict[str, Float64] = {}
     for k in ks:
-        metrics = per_user(hit, count, k) | {"auc": auc(hit, count, k, held_out.timeline.items)}
+        metrics = per_user(hit, count, k) | {"auc": auc(hit, lists != UNKNOWN, count, k, held_out.timeline.items)}
         values |= {f"{metric}@{k}": value for metric, value in metrics.items()}
     return Judged(np.where(lists < held_out.timeline.items, lists, UNKNOWN), values)
 

@@ -154,8 +154,7 @@ class Run(Course):
         item, place = torch.unique(target, return_inverse=True)  # popular ones are targets of many
         target_vec = self.item_vectors(item, batch.moment).index_select(0, place)
         own = pair_scores(towers.pair_head, user_vec.index_select(0, owner), target_vec).float()
-        taken = state.taken(batch, drawn)
-        return LOSSES[plan.loss](score, own, owner, weight, taken if plan.reject else none_of(taken))
+        return LOSSES[plan.loss](score, own, owner, weight, state.taken(batch, drawn, met=plan.reject))
 
     def item_vectors(self, item: Tensor, moment: int) -> Tensor:
         """The vectors of items int64 [n] while they are learned, float32 [n, D]."""

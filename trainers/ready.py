@@ -78,7 +78,7 @@ def returning(config: Config, dataset: Dataset, chosen: Plan, later: Events, spe
     """
     if config.score.seen == "exclude":
         return None
-    if chosen.metric in RATING_NAMES:
+    if chosen.loss == "mse":
         why = "a score predicts a value (training.loss: mse)"
     elif config.data.interactions.repeats != "keep":
         why = f"data.interactions.repeats is {config.data.interactions.repeats}, so nobody chose anything again"

@@ -8,11 +8,14 @@ from rec_export.config import Config
 from rec_export.errors import UsageError
 from rec_export.models import spec_of
 from rec_export.record import Record
+from trainers.plan import metric_of
 
 if TYPE_CHECKING:
     from optuna import Trial
 
 SEARCH = re.compile(r"(?P<key>[a-z_.]+)=(?:(?P<low>[^,]+)\.\.(?P<high>[^,]+)|(?P<choices>.+,.+))")
+SAME = ("metric", "refit", "seeds", "timeless", "device", "seed")
+"""Keys of `training` that say how a trial is judged, or what becomes of it later, and not how it learns."""
 USUAL = ("training.lr=0.0005..0.02", "training.embedding_decay=0.03..3.0", "model.dropout=0.1..0.7")
 
 
@@ -72,18 +75,33 @@ def check(choice: Choice, choices: tuple[Choice, ...], path: Path, changes: tupl
     """Raise UsageError where the configuration or the model does not take one of the values that are to be tried,
     neither of the model that it names nor of the first one that is searched for.
     """
+    section, _, name = choice.key.partition(".")
+    if choice.key != "data.history" and (section not in ("model", "training") or name in SAME):
+        raise UsageError(
+            f"--search {choice.key}: all trials have it in common; `ablate` compares trainings that differ so"
+        )
     model = tuple(f"{one.key}={one.ends[0]}" for one in choices if one.key == "model.name" and one is not choice)
     for value in choice.ends:
         change = f"{choice.key}={value}"
         reason = slip(path, (*changes, change))
         if reason is not None and slip(path, (*changes, *model, change)) is not None:
             raise UsageError(f"--search {change}: {reason}")
+        if reason is None and judged_by(path, (*changes, change)) != judged_by(path, changes):
+            raise UsageError(f"--search {change}: that trial would be judged by other rows or another metric")
+
+
+def judged_by(path: Path, changes: tuple[str, ...]) -> tuple[str, bool]:
+    """What compares trials: the metric, and whether it is of values."""
+    training = Config.load(path, changes).training
+    return metric_of(training), training.loss == "mse"
 
 
 def slip(path: Path, changes: tuple[str, ...]) -> str | None:
     """Why the configuration or the model does not take these changes, or None."""
     try:
-        spec_of(Config.load(path, changes).model, "the configuration")
+        config = Config.load(path, changes)
+        spec_of(config.model, "the configuration")
+        metric_of(config.training)
     except UsageError as error:
         return str(error).removeprefix(f"{path} with --set: ")
     return None

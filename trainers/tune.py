@@ -42,7 +42,7 @@ class TuneJob(Record):
     changes: tuple[str, ...] = ()
     choices: tuple[Choice, ...] = ()  # none: what usually matters, as far as the model has it
     trials: int = Field(default=30, ge=1)  # of the whole study, those of an earlier run among them
-    device: str = "auto"
+    device: str | None = None  # instead of training.device
 
 
 @final
@@ -82,7 +82,8 @@ def run(job: TuneJob) -> Tuned:
 
     job.out holds study.db, search.json and best.yaml.
     """
-    changes = (*job.changes, f"training.device={job.device}", "training.refit=false")
+    device = () if job.device is None else (f"training.device={job.device}",)
+    changes = (*job.changes, *device, "training.refit=false")
     config = Config.load(job.config, changes)
     spec = spec_of(config.model, "the configuration")
     choices = job.choices or usual(job.config, changes)
@@ -114,8 +115,12 @@ def run(job: TuneJob) -> Tuned:
 
         left = max(0, job.trials - sum(state != "cut off" for state in states_of(study)))
         for _ in track(range(left), left, "trials", logged=False):
-            study.optimize(objective, n_trials=1, catch=(TrainingError,))
-            write_trials(job, study, config)  # now, as a later one may be cut off
+            try:
+                study.optimize(objective, n_trials=1, catch=(TrainingError,) if base_of(study) else ())
+            except TrainingError as error:
+                raise TrainingError(f"the configuration as it is cannot be trained: {error}") from error
+            finally:
+                write_trials(job, study, config)  # now, as a later one may be cut off
         write_trials(job, study, config)
         tuned = write_found(job, study, config)
         tracker.metrics({f"first/{tuned.metric}": tuned.first, f"best/{tuned.metric}": tuned.best})

@@ -21,6 +21,7 @@ PER_SECOND = {"s": 1.0, "ms": 1e3, "us": 1e6, "ns": 1e9}
 MICROSECONDS = {"s": 1_000_000, "ms": 1_000, "us": 1}
 EARLIEST, LATEST = datetime(1990, 1, 1, tzinfo=UTC), datetime(2100, 1, 1, tzinfo=UTC)
 DAY = 86_400_000_000  # microseconds
+END = int(datetime(9999, 12, 31, tzinfo=UTC).timestamp()) * 1_000_000  # the last day that has a name
 NUMBER = r"^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$"
 
 
@@ -122,7 +123,15 @@ def parsed(column: pa.ChunkedArray, where: str) -> pa.ChunkedArray:
             f"{int((~number).sum()):,} of {len(column):,} values of {where} are no numbers, as the others are, the"
             f" first being {some([column[row].as_py()])} in row {row + 1:,}; repair them or leave the rows out"
         )
-    strange = [text for text in pc.unique(column).to_pylist() if not is_time(text)]
+    texts = pc.unique(column).to_pylist()
+    strange = [text for text in texts if not is_time(text)]
+    if not strange:
+        zoned = [text for text in texts if datetime.fromisoformat(text).tzinfo is not None]
+        mixed = f"{len(zoned):,} of its {len(texts):,} values have a zone, such as {some(zoned[:1])}, and others none; "
+        raise DataError(
+            f"{where} holds times that are not all written alike: {mixed if 0 < len(zoned) < len(texts) else ''}write"
+            f" {some(texts[:1])} and all others like 2026-11-20T08:30:00, or with a Z behind each"
+        )
     raise DataError(
         f"{where} holds text that is no ISO 8601 time ({len(strange):,} different values), the first being"
         f" {some(strange[:1] or [column[0].as_py()])}; write times like 2026-11-20 or 2026-11-20T08:30:00Z"
@@ -156,7 +165,10 @@ def epochs(values: npt.NDArray[np.int64] | npt.NDArray[np.float64], unit: str, w
         return (values // 1000).astype(np.int64)
     if len(values) and float(np.abs(values.astype(np.float64)).max()) * MICROSECONDS[unit] >= 2.0**63:
         raise DataError(f"{where} holds times that are too large for epochs in {unit}; set time_unit to ms, us or ns")
-    return (values * MICROSECONDS[unit]).astype(np.int64)
+    found = (values * MICROSECONDS[unit]).astype(np.int64)
+    if len(found) and not -END < int(found.min()) <= int(found.max()) < END:
+        raise DataError(f"{where} holds times beyond the year 9999, read as epochs in {unit}; set time_unit to another")
+    return found
 
 
 def unit_of(column: pa.ChunkedArray, unit: TimeUnit) -> str | None:

@@ -210,6 +210,13 @@ def without_repeats(events: Events, rule: str, group: Int64) -> Bool:
     return keep
 
 
+def once(events: Events, rule: str) -> Events:
+    """The events as `data.interactions.repeats` wants them, of all that are known at one time."""
+    if rule == "keep":
+        return events
+    return select(events, without_repeats(events, rule, np.zeros(len(events.positive), np.int64)))
+
+
 def select(events: Events, keep: Bool) -> Events:
     """The events of the rows that are kept; the same arrays where all are."""
     return events if keep.all() else at(events, np.flatnonzero(keep))

@@ -8,7 +8,7 @@ import pyarrow as pa
 from rec_export.data.columns import Bool
 from rec_export.data.config import Attributes, DataConfig, Split
 from rec_export.data.entities import read_attributes
-from rec_export.data.log import Events, core, read_events, select, without_repeats
+from rec_export.data.log import Events, core, once, read_events, select, without_repeats
 from rec_export.data.read import fingerprint, refuse_changes
 from rec_export.data.split import Part, Parts, split
 from rec_export.data.vocab import UNKNOWN, Vocab
@@ -63,8 +63,11 @@ class Source(NamedTuple):
         return self._replace(events=events, parts=parts)
 
     def rows(self, *parts: Part) -> Bool:
-        """The rows of some parts, bool [R]."""
-        return np.isin(self.parts, parts)
+        """The rows of some parts, bool [R]; repeats within them are left out as the configuration says."""
+        rule, found = self.config.interactions.repeats, np.isin(self.parts, parts)
+        if rule != "keep" and len(parts) > 1:
+            found[found] = without_repeats(select(self.events, found), rule, np.zeros(int(found.sum()), np.int64))
+        return found
 
     def lessons(self, *parts: Part) -> Bool:
         """Those rows of some parts that may be learned from: the k-core among them, bool [R]."""
@@ -89,7 +92,7 @@ def counted(events: Events, rated: bool) -> Events:
 def divided(events: Events, repeats: str, rule: Split, rated: bool) -> tuple[Events, Parts]:
     """The events without repeats, and their parts. No row decides which rows of an earlier part are kept."""
     if rule.by in PAIRS:
-        events = select(events, without_repeats(events, repeats, np.zeros(len(events.positive), np.int64)))
+        events = once(events, repeats)
         return events, split(counted(events, rated), rule)
     parts = split(counted(events, rated), rule)
     kept = without_repeats(events, repeats, parts.astype(np.int64))

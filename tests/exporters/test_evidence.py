@@ -164,6 +164,13 @@ def test_a_case_for_what_is_not_there_accuses_nobody(artefact: str, bundle: Make
     assert (code, f"holds no {artefact}" in err) == (65, True)
 
 
+def test_a_call_of_the_recommender_is_made_again_without_all_the_others(bundle: Make, tmp_path: Path) -> None:
+    case = Case("three users", {"row": np.arange(3), "seen": np.full((3, 1), -1), "k": np.array(4)})
+    write_case(case, "onnx/recommender", tmp_path / "cases" / "c.safetensors")
+    answer = command("verify", bundle("pmf"), "--case", tmp_path / "cases" / "c.safetensors")
+    assert (answer.code, "onnx/recommender gives what the trained model gives" in answer.out) == (0, True), answer.err
+
+
 def test_a_process_that_dies_is_a_fault_and_another_takes_its_place(pristine: Make) -> None:
     with fresh(pristine("pmf"), "torchscript") as files:
         inputs = {"row": np.arange(3)}

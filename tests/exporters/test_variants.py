@@ -17,7 +17,7 @@ from exporters.job import ExportJob, verified
 from exporters.job import run as export
 from exporters.quality import change
 from exporters.smaller import pack, put
-from exporters.variants import PRICES, Budget, Prices, Tried, Wanted, cheapest
+from exporters.variants import PRICES, Budget, Prices, Tried, Wanted, cheapest, refuse_few
 from rec_export.bundle import Bundle, Manifest
 from rec_export.checkpoint import Checkpoint, modules, write_weights
 from rec_export.choices import Lossy
@@ -151,6 +151,8 @@ def test_a_budget_needs_held_out_rows(trained: Path, tmp_path: Path) -> None:
     answer = refusal(tmp_path, "export", trained, "--out", tmp_path / "bundle", "--budget", "ndcg=1%")
     assert (answer.code, answer.changed) == (2, [])
     assert answer.err.startswith("Error: the checkpoint's split (data.split) holds out no test rows; name a file")
+    foretold = refusal(tmp_path, "export", trained, "--out", tmp_path / "bundle", "--budget", "ndcg=1%", "--dry-run")
+    assert foretold == answer
 
 
 @pytest.fixture(scope="module")
@@ -214,11 +216,22 @@ def test_the_whole_interval_must_be_within_the_budget(falls: tuple[float, float]
     assert cheapest((*tried, broken), Budget.parsed("ndcg=1%")) == kept
 
 
-@given(st.floats(0, 99.9).map(lambda number: round(number, 1)))
+@given(st.floats(0.1, 99.9).map(lambda number: round(number, 1)))
 def test_a_budget_is_what_it_says(percent: float) -> None:
     assert Budget.parsed(f"hr@10={percent}%") == Budget(metric="hr", most=percent / 100)
     with pytest.raises(UsageError, match="should be like"):
         Budget.parsed(f"hr={percent}")
+
+
+@pytest.mark.parametrize(("hits", "enough"), [(299, False), (300, True), (0, False)])
+def test_a_loss_that_might_show_in_nobody_is_not_taken_for_none(hits: int, enough: bool) -> None:
+    if enough:
+        refuse_few(hits, Budget.parsed("hr=1%"))
+    else:
+        with pytest.raises(
+            UsageError, match=f"exact lists of {hits} users, and a loss of 1.00% can be told from 300 on"
+        ):
+            refuse_few(hits, Budget.parsed("hr=1%"))
 
 
 def test_a_change_is_that_of_the_mean_with_its_interval() -> None:

@@ -73,7 +73,7 @@ def config(folder: Path, name: str, model: dict[str, Any], **training: Any) -> P
         rating=rng.integers(1, 6, 800),
     )
     interactions = {"path": "log.parquet", "time": "time", **({"value": "rating"} if name == "ratings" else {})}
-    usual = {"epochs": 4, "patience": 4, "batch": 16, "seeds": 1, "id_dropout": 0}
+    usual = {"epochs": 4, "patience": 4, "batch": 40, "seeds": 1, "id_dropout": 0}
     return config_file(
         folder, f"{name}.yaml", data={"interactions": interactions}, model=model, training={**usual, **training}
     )
