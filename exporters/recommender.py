@@ -206,9 +206,8 @@ def weights_fault(folder: Path, item_vec: Float32, habits: bool) -> str | None:
     if others:
         return f"{len(others)} weights inside are not those of the parts, the first being {others[0]}"
     head = onnx.load(folder / FILES["onnx"].format("pair_head")).graph
-    others = unlike(
-        own, arrays(constants(lists_of(renamed(head, PREFIX["pair_head"]), len(item_vec), habits), item_vec))
-    )
+    lists = lists_of(renamed(head, PREFIX["pair_head"]), len(item_vec), habits)
+    others = unlike(own, arrays(constants(lists, item_vec)))
     return f"{len(others)} constants of the lists are not those of any, the first being {others[0]}" if others else None
 
 

@@ -156,7 +156,7 @@ def refuse_few(hits: int, budget: Budget) -> None:
     if hits < least:
         raise UsageError(
             f"a hit is in the exact lists of {hits:,} users, and a loss of {budget.most:.2%} can be told from {least:,}"
-            f" on; name more rows with --test, allow {UNSEEN / max(hits, 1):.1%}, or ask for --variants without a budget"
+            " on; name more rows with --test, or ask for a larger budget, or for --variants without one"
         )
 
 

@@ -59,6 +59,19 @@ def test_rows_are_sorted_by_user_and_then_rank_which_counts_from_1(scored: Path)
     assert list(zip(rows["user_id"].to_pylist(), rows["rank"].to_pylist(), strict=True)) == expected
 
 
+@pytest.mark.parametrize(("repeats", "first"), [("keep", 100), ("first", 200), ("last", 200)])
+def test_repeats_count_in_lists_as_they_did_in_training(repeats: str, first: int, tmp_path: Path) -> None:
+    users, items = [0] * 50 + [*range(1, 31)], [100] * 50 + [200] * 29 + [300]
+    log = write_table(tmp_path / "log.parquet", user_id=users, item_id=items)
+    interactions = {"path": str(log), "repeats": repeats}
+    data = {"interactions": interactions, "split": {"by": "none", "valid": 0}}
+    config = config_file(tmp_path, data=data, model={"name": "popular"})
+    done("train", config, "--out", tmp_path / "checkpoint")
+    done("torchscript", tmp_path / "checkpoint", "--out", tmp_path / "bundle")
+    lists = lists_of(score(tmp_path / "bundle", log, tmp_path / "recs", "--seen", "keep"))
+    assert {items[0] for items in lists.values()} == {first}
+
+
 def test_no_item_that_a_user_has_met_is_recommended(scored: Path, shop: Path) -> None:
     seen = met(shop / "interactions.parquet")
     lists = lists_of(read_lists(scored))

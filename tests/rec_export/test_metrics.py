@@ -15,6 +15,7 @@ from rec_export.metrics import (
     NAMES,
     Estimate,
     Targets,
+    auc,
     coverage,
     estimates,
     estimates_over_trainings,
@@ -63,6 +64,26 @@ def test_the_metrics_are_their_definitions(case: Case, k: int) -> None:
     assert set(got) == set(NAMES)
     for name in NAMES:
         assert got[name] == pytest.approx([user[name] for user in expected])
+
+
+@given(case=LISTS, k=st.integers(1, 10))
+def test_the_area_is_that_of_the_list_with_all_other_items_in_a_random_order_behind_it(case: Case, k: int) -> None:
+    lists = np.array([got + [-1] * (10 - len(got)) for got, _ in case])
+    pairs = [(user, item) for user, (_, liked) in enumerate(case) for item in sorted(liked)]
+    targets = Targets(*(np.array(column) for column in zip(*pairs, strict=True)))
+    found = auc(hits(lists, targets, ITEMS), lists >= 0, targets.counts(len(case)), k, ITEMS)
+    for (got, liked), area in zip(case, found, strict=True):
+        if len(liked) < ITEMS:
+            listed = got[:k]
+            left = len(liked - {*listed})
+            before = [
+                sum(one in liked for one in listed[:place]) for place, one in enumerate(listed) if one not in liked
+            ]
+            behind = (
+                ITEMS - len(liked) - len(before)
+            )  # each of which has what is listed before it, and half of the rest
+            pairs_won = sum(before) + behind * (len(liked) - left + left / 2)
+            assert area == pytest.approx(pairs_won / (len(liked) * (ITEMS - len(liked))))
 
 
 @given(case=LISTS, k=st.integers(1, 8))

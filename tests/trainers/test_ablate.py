@@ -58,7 +58,7 @@ def test_what_was_trained_is_not_trained_again(ablated: Path, shop: Path) -> Non
 
 
 def test_without_rows_to_judge_by_nothing_is_trained(shop: Path, tmp_path: Path) -> None:
-    for split in ("{by: none}", "{by: time, test: 0}"):
+    for split in ("{by: none}", "{by: time, test: 0}", "{by: last, test: 0}"):
         code, _, err = command("-q", *words(shop, tmp_path / "out", "--set", f"data.split={split}"))
         assert (code, "nothing is held out to judge by" in err, list(tmp_path.iterdir())) == (2, True, [])
 

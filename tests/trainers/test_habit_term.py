@@ -243,6 +243,16 @@ def test_where_no_habits_can_be_learned_it_is_said(change: str, why: str, tmp_pa
     assert (habit_in(tmp_path / "keep"), f"no habits are learned, {why}" in answer.err) == (None, True)
 
 
+def test_a_model_of_values_learns_no_habits_whatever_it_is_measured_by(tmp_path: Path) -> None:
+    config = shop(tmp_path, again=0.8)
+    log = pd.read_parquet(tmp_path / "interactions.parquet")
+    log.assign(stars=1 + log.item_id % 5).to_parquet(tmp_path / "interactions.parquet")
+    changes = "score.seen=keep", "training.loss=mse", "training.metric=ndcg@10", "data.interactions.value=stars"
+    answer = command("train", config, "--out", tmp_path / "keep", *(w for c in changes for w in ("--set", c)))
+    assert (answer.code, habit_in(tmp_path / "keep")) == (0, None), answer.err
+    assert "no habits are learned, as a score predicts a value" in answer.err
+
+
 def test_too_few_repeats_teach_nothing(tmp_path: Path) -> None:
     config = shop(tmp_path, again=0.0, rows=2400)
     answer = command("train", config, "--out", tmp_path / "keep", "--set", "score.seen=keep")

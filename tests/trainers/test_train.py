@@ -18,6 +18,7 @@ from rec_export.config import Config, Training
 from rec_export.data.config import DataConfig, Interactions, Split
 from rec_export.data.source import Source
 from rec_export.data.split import Part
+from rec_export.held_out import known_and_held_out
 from rec_export.models import music, names, spec_of
 from rec_export.towers import ModelSpec
 from tests.conftest import command, config_file, contents, done, read_lists, write_table
@@ -200,6 +201,12 @@ def test_of_two_logs_with_repeats_the_part_to_train_on_does_not_depend_on_later_
     pairs = list(zip(users, timed.events.item_id.column().to_pylist(), timed.parts.tolist(), strict=True))
     assert [(user, item) for user, item, part in pairs if part == Part.TRAIN][:2] == [(1, 7), (1, 8)]
     assert [(user, item) for user, item, part in pairs if part == Part.VALID] == [(1, 7), (2, 7)]
+    both = timed.rows(Part.TRAIN, Part.VALID)  # as a refit knows them, and whoever is judged on later rows
+    known = [(user, item) for (user, item, _), here in zip(pairs, both, strict=True) if here]
+    assert len(known) == len(set(known)) == 8
+    later = write_table(tmp_path / "later.parquet", **{**log, "time": [1_800_000_000 + time for time in times]})
+    _, held_out = known_and_held_out(source, DataConfig(interactions=interactions), later)
+    assert len(held_out.positive) == 8
 
 
 KILLED = """

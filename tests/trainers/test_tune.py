@@ -88,6 +88,13 @@ def test_another_search_is_not_mixed_in(shop: Path, tmp_path: Path) -> None:
         ("model.dimm=2,4", "model pmf: unknown key 'dimm'; did you mean 'dim'?"),
         ("model.dim=2,x", '--search model.dim=x: the configuration, model pmf: dim is "x", but should be'),
         ("training.id_dropout=0.5..2.0", "--search training.id_dropout=2.0: training.id_dropout is 2.0"),
+        ("data.interactions.positive=3,4", "--search data.interactions.positive: all trials have it in common"),
+        ("training.seeds=1,3", "--search training.seeds: all trials have it in common"),
+        ("training.metric=ndcg@10,hr@50", "--search training.metric: all trials have it in common"),
+        (
+            "training.loss=softmax,mse",
+            "--search training.loss=mse: that trial would be judged by other rows or another",
+        ),
     ],
 )
 def test_a_slip_in_what_is_searched_is_blamed_on_it_before_anything_is_done(
@@ -95,6 +102,18 @@ def test_a_slip_in_what_is_searched_is_blamed_on_it_before_anything_is_done(
 ) -> None:
     code, _, err = command("-q", *words(shop, tmp_path / "tuned", 2, "--search", search))
     assert (code, said in err, list(tmp_path.iterdir())) == (2, True, [])
+
+
+def test_a_configuration_that_cannot_be_trained_ends_a_search_with_its_reason(shop: Path, tmp_path: Path) -> None:
+    code, _, err = command("-q", *words(shop, tmp_path / "tuned", 4, "--set", "training.lr=1e30"))
+    assert (code, "Error: the configuration as it is cannot be trained: " in err) == (65, True)
+    trials = json.loads((tmp_path / "tuned" / "search.json").read_text())["trials"]
+    assert [trial["state"] for trial in trials] == ["failed"]
+
+
+def test_the_device_of_the_configuration_is_that_of_trials(shop: Path, tmp_path: Path) -> None:
+    code, _, err = command("-q", *words(shop, tmp_path / "tuned", 1, "--set", "training.device=cuda"))
+    assert (code, "CUDA" in err or "cuda" in err) == (69, True), err
 
 
 def test_a_key_of_a_model_that_is_searched_for_is_no_slip(shop: Path, tmp_path: Path) -> None:

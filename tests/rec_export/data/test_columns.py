@@ -149,6 +149,20 @@ def test_a_unit_that_is_given_is_believed(meant: pa.ChunkedArray) -> None:
     assert times(meant, "us", WHERE).tolist() == [5]
 
 
+def test_times_that_are_not_written_alike_are_told_as_such() -> None:
+    with pytest.raises(
+        DataError, match="1 of its 2 values have a zone, such as '2023-11-14T23:49:42Z', and others none"
+    ):
+        times(column(["2023-11-14T23:49:42Z", "2023-11-15T00:00:00"]), "auto", WHERE)
+    with pytest.raises(DataError, match="not all written alike: write '20231114T234942' and all others like 2026-11"):
+        times(column(["20231114T234942"]), "auto", WHERE)
+
+
+def test_a_unit_that_leads_beyond_all_calendars_is_refused() -> None:
+    with pytest.raises(DataError, match="beyond the year 9999, read as epochs in s; set time_unit to another"):
+        times(column([1_700_000_000_000]), "s", WHERE)
+
+
 def test_a_time_is_shown_as_its_day() -> None:
     assert date(SECONDS[0] * 10**6) == "2020-09-13"
 
