@@ -16,6 +16,8 @@ from rec_export.world import newcomer
 
 BATCH = 64  # rows of a case: a text's memory grows with the square of its words
 REAL = 512  # real rows that are tried
+MANY = 4096  # rows of a case without texts
+WORDS = 20  # of a text
 TAGS = 40  # of a long bag
 STRANGE = (
     *("", " ", "\n\t", "x", "a b c", "_", "a_b-c", "9" * 300, "İSTANBUL Straße ẞ", "naïve CAFÉ'S", "Жук ЁЖ"),
@@ -45,6 +47,38 @@ def raw_cases(ports: Sequence[Input], side: Side) -> Iterator[Case]:
         kind, _, column = port.name.partition(".")
         for name, array in strange(kind, column, base[port.name], side, random):
             yield Case(f"{port.name} {name}", base | {port.name: array})
+    yield from whole(ports, side)
+
+
+def whole(ports: Sequence[Input], side: Side) -> Iterator[Case]:
+    """Every category, tag and word that is known, once: of many, a few that are wrong would show in no other case."""
+    for port in ports:
+        kind, _, column = port.name.partition(".")
+        known = known_in(kind, column, side)
+        step = WORDS if kind == "text" else 1
+        rows = texts([" ".join(known[place : place + step]) for place in range(0, len(known), step)])
+        size = BATCH if kind == "text" else MANY
+        for start in range(0, len(rows), size):
+            some = rows[start : start + size]
+            nothing = {other.name: empty(other, len(some)) for other in ports}
+            mine = some[:, None] if kind == "tags" else some
+            yield Case(f"{port.name} all that is known, from {start}", nothing | {port.name: mine})
+
+
+def known_in(kind: str, column: str, side: Side) -> list[str]:
+    """What is told apart in a column."""
+    state = side.state.state
+    if kind == "tags":
+        return [tag.removeprefix(f"{column}=") for tag in state.tags if tag.startswith(f"{column}=")]
+    return list(state.words) if kind == "text" else list(state.category[column]) if kind == "category" else []
+
+
+def empty(port: Input, rows: int) -> Array:
+    """A column of which nothing is known."""
+    kind = port.name.partition(".")[0]
+    if kind == "dense":
+        return np.full(rows, np.nan, np.float32)
+    return np.full((rows, 0) if kind == "tags" else rows, MISSING if kind == "category" else "", object)
 
 
 def strange(
@@ -58,11 +92,11 @@ def strange(
                 yield name, planted(normal, value)
         return
     if kind == "tags":
-        known = [tag.removeprefix(f"{column}=") for tag in state.tags if tag.startswith(f"{column}=")]
+        known = known_in(kind, column, side)
         for places in (0, 1, TAGS):
             yield f"in {places} places", random.choice(texts([MISSING, "", "unknown", *known]), (rows, places))
         return
-    known = list(state.words if kind == "text" else state.category[column])[:: rows * 50] or ["unknown"]
+    known = known_in(kind, column, side)[:: rows * 50] or ["unknown"]
     yield "missing", np.full_like(normal, MISSING if kind == "category" else "")
     yield "strange", texts(STRANGE)
     yield "in capitals", np.resize(texts([word.upper() for word in known]), rows)

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from exporters.featured import feature_trials
 from exporters.features import add_text
 from exporters.graph import Graph
 from exporters.raw import texts
@@ -19,7 +20,7 @@ from rec_export.data.config import Attributes
 from rec_export.data.features import FeatureState
 from rec_export.towers import Input
 from tests.conftest import command
-from tests.exporters.conftest import Make
+from tests.exporters.conftest import Make, whole
 
 WORDS = "usb", "usb cable", "cable", "straße", "naïve", "日本語", "жук", "red_1", "é2", "οδοσ"
 
@@ -109,6 +110,27 @@ def test_both_sides_are_part_of_the_bundle_and_of_its_proof(pristine: Make) -> N
     proved = {summary.artefact for summary in manifest.parity}
     assert {"onnx/item_features", "onnx/user_features"} <= proved
     assert not (pristine("pmf") / "onnx/item_features.onnx").exists()
+
+
+def test_every_category_tag_and_word_is_tried(checkpoint: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("exporters.raw.MANY", 3)
+    monkeypatch.setattr("exporters.raw.BATCH", 2)
+    parts, blueprint, catalogue = whole(checkpoint("everything"))
+    kinds = set()
+    for trial in feature_trials(parts, catalogue, blueprint.clock):
+        state = trial.side.state.state
+        for port in trial.inputs:
+            kind, _, column = port.name.partition(".")
+            cases = [case for case in trial.cases if case.name.startswith(f"{port.name} all that is known")]
+            told = [text for case in cases for text in case.inputs[port.name].ravel()]
+            if kind == "text":
+                assert {word for word in state.words if not any(word in text for text in told)} == set()
+            elif kind == "category":
+                assert told == list(state.category[column])
+            elif kind == "tags":
+                assert {f"{column}={tag}" for tag in told} <= {*state.tags}
+            kinds |= {kind} if cases else set()
+    assert kinds == {"category", "tags", "text"}
 
 
 def test_a_vocabulary_that_is_shifted_by_one_is_refused_with_one_row(
