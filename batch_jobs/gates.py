@@ -147,6 +147,10 @@ class Gatekeeper:
     def churn(self, candidate: Candidate, then: Evidence) -> Verdict:
         """How much of the lists of the night before is still there, for a sample of users."""
         share = overlap(candidate.evidence.sample, then.sample)
+        if share is None and candidate.manifest.whom == "listed":
+            return skipped(
+                "overlap", "no user of the sample is in both nights, and only those who are listed are scored"
+            )
         if share is None and not (len(candidate.evidence.sample) and len(then.sample)):
             return skipped("overlap", "no user of the sample has a list in one of both nights")
         if share is None:
@@ -224,7 +228,7 @@ def words_of(command: str | None) -> list[str]:
         words = shlex.split(command)
     except ValueError as error:
         raise UsageError(f"the gate's command {command!r} cannot be split into words: {error}") from error
-    if set(command) & set(";|&<>`$"):
+    if set("".join(words[1:])) & set(";|&<>`$"):  # the program is a name or a path, whatever is in it
         raise UsageError(f"the gate's command {command!r} is not read by a shell; put what needs one into a script")
     if not words:
         raise UsageError("the gate's command is empty; name a program, or leave nightly.gates.command out")

@@ -10,7 +10,7 @@ from batch_jobs.report import refused_in
 from rec_export.config import Retention
 from rec_export.errors import ModelError
 from rec_export.published import Withdrawal
-from rec_export.recs import Recs, run_in, unchanged
+from rec_export.recs import PARTLESS, Recs, run_in, unchanged
 from rec_export.run_manifest import RunManifest
 
 
@@ -67,7 +67,7 @@ class InFolder(Destination):
     def put_back(self, done: Withdrawal) -> None:
         """The mark first, then one rename."""
         live = self.recs.live(done.run_date)
-        if done.run_id:
+        if done.run_id and not (done.run_id == PARTLESS and done.instead):  # what is mended is no more to be told of
             mark = publish.withdrawal(self.recs, done.run_date, done.run_id)
             publish.make_folder(mark.parent)
             done.write(mark)

@@ -14,7 +14,7 @@ from rec_export.data.columns import Bool, Float32, Int64
 from rec_export.data.vocab import UNKNOWN, Vocab
 from rec_export.errors import DataError, RecExportError
 from rec_export.published import Published
-from rec_export.recs import unchanged
+from rec_export.recs import PARTLESS, unchanged
 from rec_export.run_manifest import PartFile
 from rec_export.topk.contract import Listed, TopK
 
@@ -83,6 +83,8 @@ class Before:
         if not date or date > plan.run_date:
             raise DoubtError("a later date is published" if date else "nothing was published before")
         self.live, self.run_id = recs.local(date), str(recs.run_id(date))
+        if self.run_id == PARTLESS:
+            raise DoubtError("the parts of the newest run are gone")
         self.bases = recs.control / "basis" / self.run_id
         if not self.bases.is_dir():
             raise DoubtError(f"the newest run, {self.run_id}, was not incremental")

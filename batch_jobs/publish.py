@@ -174,7 +174,7 @@ def settle(recs: Recs) -> None:
         now = Latest(run_date=dates[-1], run_id=str(run_in(recs.live(dates[-1]))))
         path, text = recs.control / "latest.json", now.as_json()
         for basis in recs.control.glob("basis/*"):
-            if basis.name != now.run_id:
+            if now.run_id not in (basis.name, PARTLESS):  # of one without its parts nobody knows which it was
                 shutil.rmtree(basis)
         if not path.is_file() or path.read_text(encoding="utf-8", errors="replace") != text:
             write_whole(path, text)

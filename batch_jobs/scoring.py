@@ -139,7 +139,7 @@ def described(task: Task, clock: Clock) -> RunManifest:
         model_made_at=plan.bundle.manifest.made_at,
         inputs=plan.hashes,
         rules=task.ruling.told,
-        log_rows=len(today.world.timeline.seen_item),
+        log_rows=today.log_rows,
         left_out=today.left_out,
         bad_rows="bad_rows" in plan.facts,
         whom=str(plan.facts["whom"]),

@@ -30,7 +30,8 @@ class Today(NamedTuple):
     world: World
     users: Int64  # [U] in sorted order of their ids
     eligible: Bool | None  # [N]
-    left_out: dict[str, int]  # rows of the log, by what is wrong with them
+    log_rows: int  # that can be read, up to the run's date, repeats too
+    left_out: dict[str, int]  # the others, by what is wrong with them
     goes_on: bool  # whether the log has rows after the run's date
 
 
@@ -43,7 +44,7 @@ def look(bundle: Bundle, job: ScoreJob) -> Today:
     events = until(whole, job)
     goes_on = events is not whole
     del whole
-    events = once(events, source.repeats)
+    log_rows, events = len(events.positive), once(events, source.repeats)
     give_back()
     passed()
     refuse_another_kind(bundle.catalogue.users.vocab, events.user_id.ids, job)
@@ -67,7 +68,7 @@ def look(bundle: Bundle, job: ScoreJob) -> Today:
     give_back()
     listed, known = attributes.get("users") if job.whom == "listed" else None, (bundle.catalogue.users.vocab.ids, user)
     scored = whom(known, users, listed, job.users)
-    return Today(catalogue, world, scored, among(items, attributes.get("items")), left_out, goes_on)
+    return Today(catalogue, world, scored, among(items, attributes.get("items")), log_rows, left_out, goes_on)
 
 
 def refuse_another_kind(trained: Vocab, user_id: pa.Array, job: ScoreJob) -> None:

@@ -97,7 +97,7 @@ def known_and_held_out(
             known = known | (source.events.time < later.time.min())  # of the test part too, as `score` would read it
         if grown:
             known = known & ~shared(source.events, later)
-        return select(source.events, known), later
+        return once(select(source.events, known), data.interactions.repeats), later
     rows = source.rows(Part.TEST)
     if not rows.any():
         raise UsageError(

@@ -23,7 +23,7 @@ SCHEMA = "1"  # of the parts, for readers: another number where a column goes or
 CONTROL = ".control"  # behind the name of a read root
 MARK = "_SUCCESS"  # empty; a courtesy for sensors
 UNKNOWN_RUN = "an unknown run"
-PARTLESS = "a run without parts"
+PARTLESS = "without its parts"
 RUN_DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
 FOLDER = re.compile(rf"run_date=({RUN_DATE.pattern})")
 PART = re.compile(r"part-\d{5}-of-\d{5}-([0-9a-f]{12})\.parquet")

@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 from rec_export.data.columns import Float32, Int64, whole
 from rec_export.errors import DataError, MissingInputError
 from rec_export.files import absent
-from rec_export.recs import PART, Recs, Refused, run_in, verified
+from rec_export.recs import FOLDER, MEND, PART, PARTLESS, Recs, Refused, run_in, verified
 from rec_export.run_manifest import SOURCES, RunManifest
 
 SAMPLE = 50_000  # users whose lists are compared, about; all where there are not many more
@@ -39,12 +39,15 @@ class Run(NamedTuple):
             told = refused.manifest
             return cls(f"{told.run_date} ({told.run_id}, refused)", refused.verified(), told)
         folder = path
-        if not any(PART.fullmatch(part.name) for part in path.iterdir()):
+        gone = run_in(path) == PARTLESS and FOLDER.fullmatch(path.resolve().name)
+        if not gone and not any(PART.fullmatch(part.name) for part in path.iterdir()):
             recs = Recs.found(path)
             folder = recs.live(recs.date(None))
         whole = folder.resolve()  # "." has no name of its own
         recs, date = Recs.at(whole.parent), whole.name.removeprefix("run_date=")
         run_id = run_in(folder)
+        if run_id == PARTLESS:
+            raise MissingInputError(f"all parts in {folder} are gone; {MEND}")
         if run_id is None or not recs.manifest(date, run_id).is_file():
             return cls(str(folder), sorted(folder.glob("part-*.parquet")), None)
         return cls(f"{date} ({run_id})", verified(recs, date), recs.told(date, run_id))

@@ -28,7 +28,8 @@ def second_model(share: float, away: Mapping[str, float] | None) -> str:
     told = f"one that looks at no time, added at {share:.2g}"
     if away is None:
         return told
-    return f"{told}, and {away['times']:g} times that from {away['days']:,.0f} days after a user's last liking on"
+    days = f"{away['days']:,.0f}" if away["days"] >= 10 else f"{away['days']:.2g}"
+    return f"{told}, and {away['times']:g} times that from {days} days after a user's last liking on"
 
 
 def listed(names: Iterable[str]) -> str:

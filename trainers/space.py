@@ -75,19 +75,23 @@ def check(choice: Choice, choices: tuple[Choice, ...], path: Path, changes: tupl
     """Raise UsageError where the configuration or the model does not take one of the values that are to be tried,
     neither of the model that it names nor of the first one that is searched for.
     """
-    section, _, name = choice.key.partition(".")
-    if choice.key != "data.history" and (section not in ("model", "training") or name in SAME):
-        raise UsageError(
-            f"--search {choice.key}: all trials have it in common; `ablate` compares trainings that differ so"
-        )
     model = tuple(f"{one.key}={one.ends[0]}" for one in choices if one.key == "model.name" and one is not choice)
     for value in choice.ends:
         change = f"{choice.key}={value}"
         reason = slip(path, (*changes, change))
         if reason is not None and slip(path, (*changes, *model, change)) is not None:
             raise UsageError(f"--search {change}: {reason}")
+        if is_shared(choice.key):
+            told = "all trials have it in common; `ablate` compares trainings that differ so"
+            raise UsageError(f"--search {choice.key}: {told}")
         if reason is None and judged_by(path, (*changes, change)) != judged_by(path, changes):
             raise UsageError(f"--search {change}: that trial would be judged by other rows or another metric")
+
+
+def is_shared(key: str) -> bool:
+    """Whether a key is one of those that all trials of a search have in common."""
+    section, _, name = key.partition(".")
+    return key != "data.history" and (section not in ("model", "training") or name in SAME)
 
 
 def judged_by(path: Path, changes: tuple[str, ...]) -> tuple[str, bool]:

@@ -6,7 +6,7 @@ from typing import Any
 
 from rec_export.errors import DataError, MissingInputError
 from rec_export.inspection.shown import Inspection, Row, Section, size, table
-from rec_export.recs import FOLDER, Recs, Refused, run_in, verified
+from rec_export.recs import FOLDER, PARTLESS, Recs, Refused, run_in, verified
 from rec_export.run_manifest import RunManifest
 from rec_export.words import counted
 
@@ -80,7 +80,8 @@ def manifest_of(recs: Recs, date: str) -> RunManifest | None:
 def summary(recs: Recs, date: str, told: RunManifest | None) -> Row:
     """A run on one line."""
     if told is None:
-        return live(recs, date), "its manifest is gone", "", "", "", "", ""
+        found = live(recs, date)
+        return found, "restore them" if found == PARTLESS else "its manifest is gone", "", "", "", "", ""
     asked = [one for one in told.gates if one.verdict != "skipped"]
     verdicts = [one.verdict for one in asked if one.verdict != "passed"]
     users, made = f"{sum(told.users.values()):,}", told.model_made_at or ""

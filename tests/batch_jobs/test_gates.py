@@ -36,7 +36,8 @@ def candidate(folder: Path, rows: Frame, day: str = "2026-11-20", users: int = 6
     fields: dict[str, Any] = {
         "run_id": "0123456789ab", "run_date": day, "made_by": "a test", "started_at": "", "seconds": 0.0,
         "as_of": f"{day}T20:00:00+00:00", "model_made_at": datetime.now(UTC).isoformat(), "bundle": "", "inputs": {},
-        "log_rows": 1000, "k": 5, "seen": "exclude", "runtime": "onnx", "device": "cpu", "items": 200, "files": files,
+        "log_rows": 1000, "k": 5, "seen": "exclude", "whom": "all", "runtime": "onnx", "device": "cpu", "items": 200,
+        "files": files,
     }  # fmt: skip
     manifest = RunManifest(**{**fields, "audit": evidence.audit(), **facts})
     recs.manifest(day, manifest.run_id).parent.mkdir(parents=True, exist_ok=True)
@@ -61,6 +62,11 @@ def nights(folder: Path, change: Callable[[Frame], Frame] = lambda rows: rows, *
 
 def test_a_night_as_it_should_be_passes_every_gate(tmp_path: Path) -> None:
     assert said(nights(tmp_path)) == {}
+
+
+def test_lists_of_users_who_take_turns_are_not_compared_by_user(tmp_path: Path) -> None:
+    others = nights(tmp_path, lambda rows: rows.assign(user_id="x" + rows.user_id), whom="listed")
+    assert said(others) == {"overlap": "skipped"}
 
 
 def test_a_first_night_is_compared_with_nothing_and_says_so(tmp_path: Path) -> None:

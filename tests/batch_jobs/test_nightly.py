@@ -71,6 +71,8 @@ def test_a_gates_program_is_found_from_the_configurations_folder(place: Path, mo
     (place / "my check").write_text('#!/bin/sh\ntest "$1" = "a b" && exec ls "$2" > /dev/null\n')
     (place / "my check").chmod(0o755)
     configured(place, bundle, {"command": "'./my check' 'a b'"})
+    renamed = place.rename(place.with_name("R&D"))
+    place = configured(renamed, bundle, {"command": "'./my check' 'a b'"})
     monkeypatch.chdir("/")
     night(place, LAST)
     assert {one.verdict for one in report(place).gates if one.gate == "command"} == {"passed"}

@@ -142,6 +142,7 @@ def test_a_run_whose_parts_are_gone_can_be_mended_or_taken_back(
         broken = command("verify-run", twice.root)
         assert (broken.code, "is live, but all its parts are gone; restore it from" in broken.err) == (66, True)
         assert "all its parts are gone" in command("status", twice.root).out
+        assert "are gone; restore it from a backup" in command("diff", twice.live(LAST_DAY), twice.root).err
         assert publish(exported, shop, tmp_path, k) == 73
         if mend is None:
             assert publish(exported, shop, tmp_path, k, "--replace") == 0
@@ -149,6 +150,7 @@ def test_a_run_whose_parts_are_gone_can_be_mended_or_taken_back(
         else:
             done("rollback", twice.root, "--run-date", LAST_DAY, mend, *([kept] if mend == "--to" else []))
             assert twice.run_id(LAST_DAY) == (kept if mend == "--to" else None)
+            assert ("without its parts" in command("status", twice.root).out) == (mend == "--withdraw")
     assert publish(exported, shop, tmp_path, 8) == 0
     assert done("verify-run", twice.root)
 

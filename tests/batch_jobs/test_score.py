@@ -70,6 +70,8 @@ def test_repeats_count_in_lists_as_they_did_in_training(repeats: str, first: int
     done("torchscript", tmp_path / "checkpoint", "--out", tmp_path / "bundle")
     lists = lists_of(score(tmp_path / "bundle", log, tmp_path / "recs", "--seen", "keep"))
     assert {items[0] for items in lists.values()} == {first}
+    (manifest,) = (tmp_path / "recs.control" / "manifests").rglob("*.json")
+    assert json.loads(manifest.read_text())["log_rows"] == len(users)  # of which a gate looks for a part
 
 
 def test_no_item_that_a_user_has_met_is_recommended(scored: Path, shop: Path) -> None:

@@ -14,6 +14,7 @@ def test_the_last_of_several_follows_an_and() -> None:
 
 def test_a_second_model_says_who_hears_more_of_it() -> None:
     assert second_model(0.25, None) == "one that looks at no time, added at 0.25"
+    assert second_model(0.5, {"days": 0.0194, "times": 4.0}).endswith("from 0.019 days after a user's last liking on")
     assert second_model(1 / 3, {"days": 1353.9, "times": 4.0}) == (
         "one that looks at no time, added at 0.33, and 4 times that from 1,354 days after a user's last liking on"
     )

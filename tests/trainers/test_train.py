@@ -207,6 +207,9 @@ def test_of_two_logs_with_repeats_the_part_to_train_on_does_not_depend_on_later_
     later = write_table(tmp_path / "later.parquet", **{**log, "time": [1_800_000_000 + time for time in times]})
     _, held_out = known_and_held_out(source, DataConfig(interactions=interactions), later)
     assert len(held_out.positive) == 8
+    split = source.config.model_copy(update={"split": Split(by="time", valid=0.2, test=0.2)})
+    everything, _ = known_and_held_out(Source.read(split), split, later)  # each part without its own repeats alone
+    assert len(everything.positive) == 8
 
 
 KILLED = """

@@ -84,6 +84,8 @@ def test_another_search_is_not_mixed_in(shop: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("search", "said"),
     [
+        ("trainning.lr=0.1,0.2", "unknown key 'trainning'; did you mean 'training'?"),
+        ("data.histroy=10,20", "unknown key 'data.histroy'; did you mean 'history'?"),
         ("training.lrr=0.1..1", "--search training.lrr=0.1: unknown key 'training.lrr'; did you mean 'lr'?"),
         ("model.dimm=2,4", "model pmf: unknown key 'dimm'; did you mean 'dim'?"),
         ("model.dim=2,x", '--search model.dim=x: the configuration, model pmf: dim is "x", but should be'),
