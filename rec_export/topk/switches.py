@@ -3,29 +3,64 @@
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from typing import TypeVar
+from threading import Lock
+from typing import Any, TypeVar, final
 
 import torch
 
 Task = TypeVar("Task")
 
 
+@final
+class Precision:
+    """The switches of matrix products, of which a process has one set: who comes first sets them, who goes last puts
+    them back, so that threads which rank at once do not put back each other's.
+    """
+
+    def __init__(self) -> None:
+        self.lock, self.inside = Lock(), 0
+        self.before: tuple[list[str], bool] = [], False
+
+    def enter(self) -> None:
+        """Read all 24 bits of a float32, and sum products of bfloat16 in float32."""
+        with self.lock:
+            if self.inside == 0:
+                cuda = torch.backends.cuda.matmul
+                self.before = [one.fp32_precision for one in backends()], cuda.allow_bf16_reduced_precision_reduction
+                self.set(["ieee"] * len(self.before[0]), reduced=False)
+            self.inside += 1
+
+    def leave(self) -> None:
+        """As it was before, if nobody else is inside."""
+        with self.lock:
+            self.inside -= 1
+            if self.inside == 0:
+                self.set(*self.before)
+
+    def set(self, precisions: list[str], reduced: bool) -> None:
+        """Of each backend, and whether sums of bfloat16 may be."""
+        torch.backends.cuda.matmul.allow_bf16_reduced_precision_reduction = reduced
+        for backend, precision in zip(backends(), precisions, strict=True):
+            backend.fp32_precision = precision
+
+
+def backends() -> tuple[Any, Any]:
+    """Those that multiply matrices."""
+    # torch puts an object in the place of the module backends.mkldnn, unseen by mypy.
+    return torch.backends.cuda.matmul, torch.backends.mkldnn.matmul  # type: ignore[attr-defined]
+
+
+PRECISION = Precision()
+
+
 @contextmanager
 def whole_float32() -> Iterator[None]:
     """Matrix products read all 24 bits of a float32, and sum those of bfloat16 in float32, whatever was set before."""
-    # torch puts an object in the place of the module backends.mkldnn, unseen by mypy.
-    backends = (torch.backends.cuda.matmul, torch.backends.mkldnn.matmul)  # type: ignore[attr-defined]
-    cuda, before = torch.backends.cuda.matmul, [backend.fp32_precision for backend in backends]
-    reduced = cuda.allow_bf16_reduced_precision_reduction
+    PRECISION.enter()
     try:
-        for backend in backends:
-            backend.fp32_precision = "ieee"
-        cuda.allow_bf16_reduced_precision_reduction = False
         yield
     finally:
-        cuda.allow_bf16_reduced_precision_reduction = reduced
-        for backend, precision in zip(backends, before, strict=True):
-            backend.fp32_precision = precision
+        PRECISION.leave()
 
 
 @contextmanager
