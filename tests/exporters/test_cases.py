@@ -6,6 +6,7 @@ import pytest
 from exporters.cases import Case, head_cases, tower_cases
 from exporters.parts import parts_of
 from rec_export.checkpoint import Checkpoint
+from rec_export.scorer import BLOCK
 from rec_export.towers import Input
 from tests.exporters.conftest import ITEMS, USERS, Make
 
@@ -20,7 +21,7 @@ def user_cases(checkpoint: Make) -> dict[str, Case]:
 
 def test_batches_of_many_sizes(user_cases: dict[str, Case]) -> None:
     sizes = {len(case.inputs["row"]) for case in user_cases.values()}
-    assert sizes == {0, 1, 2, 3, 4, 5, 6, 7, 40, 64, 1000}
+    assert sizes == {0, 1, 2, 3, 4, 5, 6, 7, 40, 64, BLOCK, 1000}  # BLOCK: what `score` gives a tower
 
 
 def test_histories_and_bags_of_many_lengths(user_cases: dict[str, Case]) -> None:

@@ -97,7 +97,7 @@ def test_a_part_that_is_cut_off_is_one_clear_line(gallery: Path, tmp_path: Path)
 def test_a_date_without_parts_is_one_clear_line(tmp_path: Path) -> None:
     (tmp_path / "recs" / "run_date=2026-10-31").mkdir(parents=True)
     code, _, err = command("-q", "report", tmp_path / "recs", "--out", tmp_path / "r.html")
-    assert (code, err.count("\n"), err.startswith("Error: nothing is published below ")) == (66, 1, True)
+    assert (code, err.count("\n"), err.startswith("Error: all parts in ")) == (66, 1, True)
 
 
 @pytest.mark.parametrize("line", [b'{"phase": "refit"', b'"\xff"'])
