@@ -23,7 +23,7 @@ demo: $(READY)
 # A process a core, four at most: each holds torch, whose threads would wait for work on the cores of the others if they
 # were not told to sleep. `.venv/bin/python -m pytest` runs the same in one.
 test: $(READY)
-	OMP_WAIT_POLICY=PASSIVE $(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
+	OMP_WAIT_POLICY=PASSIVE $(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile
 
 check: $(READY)
 	$(BIN)/ruff format --check

@@ -6,7 +6,6 @@ os.environ["OMP_WAIT_POLICY"] = "PASSIVE"  # before torch: threads that spin wou
 
 import io
 import shutil
-from collections import Counter
 from collections.abc import Callable
 from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
@@ -28,13 +27,6 @@ settings.load_profile("rec-export")
 
 LAST_DAY = "2026-10-31"  # of the made-up shop's log
 Tell = Callable[[str, str, str], None]
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Files with slow tests begin first, or one process would be at them while the others have nothing left to do."""
-    slow = {item.path for item in items if item.get_closest_marker("slow")}
-    size = Counter(item.path for item in items)
-    items.sort(key=lambda item: (item.path not in slow, -size[item.path], item.path))
 
 
 class Answer(NamedTuple):
