@@ -46,7 +46,8 @@ class Ranking(NamedTuple):
 
     def among(self, row: int) -> int:
         """How many items an item is ranked with: what the user cannot get is with all, the rest with the rest."""
-        return len(self.item_row) - (0 if row in self.out else sum(int(one) in self.out for one in self.item_row))
+        out = [] if row in self.out else [*self.out]
+        return len(self.item_row) - int(np.isin(self.item_row, out).sum())
 
     def rank(self, place: int) -> int:
         """The rank of a place among the items that the user can get, from 1."""

@@ -220,6 +220,9 @@ class Gatekeeper:
         return one.model_copy(update={"verdict": "forced", "reason": redacted(self.reason or "")})
 
 
+SHELL = set(";|&<>`$")  # what means something to a shell
+
+
 def words_of(command: str | None) -> list[str]:
     """A command's words; none where there is no command. Raises UsageError or MissingInputError before any scoring."""
     if command is None:
@@ -228,7 +231,8 @@ def words_of(command: str | None) -> list[str]:
         words = shlex.split(command)
     except ValueError as error:
         raise UsageError(f"the gate's command {command!r} cannot be split into words: {error}") from error
-    if set("".join(words[1:])) & set(";|&<>`$"):  # the program is a name or a path, whatever is in it
+    read = words[1:] if words and Path(words[0]).is_absolute() else words  # a folder may be called R&D
+    if set("".join(read)) & SHELL:
         raise UsageError(f"the gate's command {command!r} is not read by a shell; put what needs one into a script")
     if not words:
         raise UsageError("the gate's command is empty; name a program, or leave nightly.gates.command out")

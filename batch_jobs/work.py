@@ -128,12 +128,11 @@ class Work:
         """The same of finished parts. Raises DataError where nobody knows it any more."""
         found = self.made_with()
         if found is None:
-            raise DataError(f"{self.mark}, which says what made the parts, is gone or damaged; {self.anew()}")
+            raise DataError(
+                f"{self.mark}, which says what made the parts, is gone or damaged; remove the folder {self.folder} to"
+                " begin anew"
+            )
         return found
-
-    def anew(self) -> str:
-        """What to do where the parts cannot be trusted."""
-        return f"remove the folder {self.folder} to begin anew"
 
     def clear_old(self) -> None:
         """Remove what other runs left long ago."""

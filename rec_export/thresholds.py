@@ -74,6 +74,6 @@ class Gates(Record):
             program, *words = shlex.split(self.command or "")
         except ValueError:  # nothing, or what a gatekeeper refuses
             return self
-        if "/" not in program or Path(program).is_absolute():
+        if "/" not in program or "$" in program or Path(program).is_absolute():  # who writes $HOME is told of shells
             return self
         return self.model_copy(update={"command": shlex.join([str(below(folder, Path(program))), *words])})

@@ -77,6 +77,8 @@ def test_what_a_gates_command_changes_is_not_published(place: Path, harm: str) -
         ("", 2, "the gate's command is empty"),
         ("it's", 2, "cannot be split into words"),
         ("test -d $1; exit 3", 2, "is not read by a shell"),
+        ("cat|true", 2, "is not read by a shell"),
+        ("$HOME/check.sh", 2, "is not read by a shell"),
         ("no-such-program", 66, "is not a program that can be run"),
     ],
 )

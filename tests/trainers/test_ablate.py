@@ -63,6 +63,11 @@ def test_without_rows_to_judge_by_nothing_is_trained(shop: Path, tmp_path: Path)
         assert (code, "nothing is held out to judge by" in err, list(tmp_path.iterdir())) == (2, True, [])
 
 
+def test_the_device_of_the_configuration_is_that_of_trainings(shop: Path, tmp_path: Path) -> None:
+    code, _, err = command("-q", *words(shop, tmp_path / "out", "--set", "training.device=abacus"))
+    assert (code, "'abacus'" in err, list(tmp_path.iterdir())) == (69, True, []), err
+
+
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
