@@ -6,7 +6,7 @@ from rec_export import __version__ as __version__  # and with it the environment
 
 if TYPE_CHECKING:
     from batch_jobs.job import ScoreJob
-    from batch_jobs.night import NightlyJob
+    from batch_jobs.nightly_job import NightlyJob
     from batch_jobs.report import Report
     from rec_export.run_manifest import RunManifest
 

@@ -270,8 +270,9 @@ def nightly(
     from rec_export.progress import starting
 
     with starting(1800):
-        from batch_jobs.night import NightlyJob, run
+        from batch_jobs.night import run
         from batch_jobs.night import share as make_share
+        from batch_jobs.nightly_job import NightlyJob
         from batch_jobs.report import shortfall
         from rec_export.config import Config
 

@@ -7,7 +7,7 @@ from time import perf_counter
 from batch_jobs.destinations import destination_at
 from batch_jobs.job import ScoreJob
 from batch_jobs.lists import lists_of
-from batch_jobs.night import NightlyJob, refuse_slips
+from batch_jobs.nightly_job import NightlyJob, refuse_slips
 from batch_jobs.parts import shards_of
 from batch_jobs.plan import Plan, already, planned, refuse_taken
 from batch_jobs.rules import ruled

@@ -5,9 +5,6 @@ to be looked at, and what is live stays live. Nights are compared with the newes
 """
 
 import logging
-import shlex
-import shutil
-import subprocess
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from datetime import time as clock
@@ -18,6 +15,7 @@ from typing import NamedTuple, final
 
 from batch_jobs.audit import Evidence, one_in, overlap, step_for
 from batch_jobs.drift import stability
+from batch_jobs.own_check import code_of, words_of
 from batch_jobs.own_items import own_before_others
 from batch_jobs.task import Task
 from rec_export.errors import DataError, MissingInputError, ModelError, UsageError, nearest
@@ -204,41 +202,16 @@ class Gatekeeper:
         return hinted(found, why)
 
     def asked(self, folder: Path) -> Iterator[Verdict]:
-        """The team's own check: its exit code decides, its output goes where ours goes."""
-        if not self.words:
-            return
-        try:
-            code = subprocess.run([*self.words, str(folder)], stdout=2, check=False).returncode
-        except OSError as error:
-            raise MissingInputError(f"the gate's command {self.words[0]!r} cannot be run: {error.strerror}") from error
-        yield verdict("command", code, "exit code 0", code == 0, reason=redacted(self.gates.command or ""))
+        """The team's own check: its exit code decides."""
+        if self.words:
+            code = code_of(self.words, folder)
+            yield verdict("command", code, "exit code 0", code == 0, reason=redacted(self.gates.command or ""))
 
     def answered_for(self, one: Verdict) -> Verdict:
         """A refusal that a person has overruled."""
         if one.verdict != "refused" or one.gate not in self.forced:
             return one
         return one.model_copy(update={"verdict": "forced", "reason": redacted(self.reason or "")})
-
-
-SHELL = set(";|&<>`$")  # what means something to a shell
-
-
-def words_of(command: str | None) -> list[str]:
-    """A command's words; none where there is no command. Raises UsageError or MissingInputError before any scoring."""
-    if command is None:
-        return []
-    try:
-        words = shlex.split(command)
-    except ValueError as error:
-        raise UsageError(f"the gate's command {command!r} cannot be split into words: {error}") from error
-    read = words[1:] if words and Path(words[0]).is_absolute() else words  # a folder may be called R&D
-    if set("".join(read)) & SHELL:
-        raise UsageError(f"the gate's command {command!r} is not read by a shell; put what needs one into a script")
-    if not words:
-        raise UsageError("the gate's command is empty; name a program, or leave nightly.gates.command out")
-    if shutil.which(words[0]) is None:
-        raise MissingInputError(f"the gate's command {words[0]!r} is not a program that can be run")
-    return words
 
 
 def newest(as_of: str) -> datetime:

@@ -3,97 +3,38 @@
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import date
 from pathlib import Path
 from signal import SIGINT
-from typing import NamedTuple, final
-
-from pydantic import BaseModel
+from typing import NamedTuple
 
 from batch_jobs.clock import Clock
-from batch_jobs.delta import mirror, refuse_unfit
+from batch_jobs.delta import mirror
 from batch_jobs.destination import Destination
 from batch_jobs.destinations import destination_at
 from batch_jobs.executors.shards import Share, make_share
 from batch_jobs.gates import Gatekeeper
 from batch_jobs.heartbeat import Heart
-from batch_jobs.job import ScoreJob
+from batch_jobs.nightly_job import NightlyJob, folder_of, refuse_slips
 from batch_jobs.ping import Ping
 from batch_jobs.prometheus import write_metrics
 from batch_jobs.publish import warned
 from batch_jobs.report import Report, report_in, write_report
 from batch_jobs.scoring import Scored
 from batch_jobs.scoring import run as score
-from rec_export.bundle import manifest_of
-from rec_export.choices import Executor
-from rec_export.config import Config, Nightly
 from rec_export.errors import (
     BusyError,
     GateError,
     RecExportError,
     SinkError,
-    UsageError,
     nobody_named,
 )
 from rec_export.files import refuse_busy
 from rec_export.logs import bound, is_json
 from rec_export.progress import watched
-from rec_export.record import Record
-from rec_export.recs import Recs
 from rec_export.redact import redacted
 from rec_export.run_manifest import RunManifest
 
 log = logging.getLogger("rec_export")
-UNASKED = {"path", "text_dim", "bad_rows"}  # keys of `data` that scoring does not read, or as tonight says
-
-
-@final
-class NightlyJob(Record):
-    """A configuration, the night, and what a person answers for."""
-
-    config: Config
-    run_date: date
-    force: tuple[str, ...] = ()
-    reason: str | None = None
-    command: str | None = None
-    expect_model_sha256: str | None = None
-    replace: bool = False
-    executor: Executor | None = None
-    approximate: bool | None = None
-
-    @property
-    def section(self) -> Nightly:
-        """The section `nightly`."""
-        if self.config.nightly is None:
-            raise UsageError("the configuration has no section 'nightly'; it needs at least nightly.bundle and .out")
-        return self.config.nightly
-
-    def score_job(self) -> ScoreJob:
-        """What is scored: the files of the section `data`, as they are tonight."""
-        data, section = self.config.data, self.section
-        if section.users == "listed" and data.users is None:
-            raise UsageError(
-                "nightly.users is listed, but data.users names no table that lists them; name one, or say all"
-            )
-        asked = self.config.score.model_dump(exclude_unset=True)
-        given = {"executor": self.executor, "approximate": self.approximate}
-        asked |= {name: value for name, value in given.items() if value is not None}
-        return ScoreJob(
-            bundle=section.bundle, interactions=data.interactions.path, items=data.items and data.items.path,
-            users=data.users and data.users.path, whom=section.users, run_date=self.run_date,
-            out=section.out, staging=section.staging, rules=self.config.rules, replace=self.replace,
-            bad_rows=data.interactions.bad_rows,
-            expect_model_sha256=self.expect_model_sha256 or section.expect_model_sha256,
-            allow_world_writable=section.allow_world_writable,
-            **asked,
-        )  # fmt: skip
-
-    def judge(self) -> Gatekeeper:
-        """The gates, with the command that was given."""
-        gates = self.section.gates
-        if self.command is not None:
-            gates = gates.model_copy(update={"command": self.command})
-        return Gatekeeper(gates, self.force, self.reason)
 
 
 def run(job: NightlyJob) -> Report:
@@ -269,36 +210,3 @@ def signal_code(error: BaseException) -> int:
 def ended_by(error: BaseException) -> str:
     """By which signal a process was ended."""
     return f"ended by signal {signal_code(error) - 128}"
-
-
-def refuse_slips(job: NightlyJob) -> None:
-    """Raise what can be known before the lists: other columns than the training's, no place for a Delta table."""
-    refuse_other_columns(job)
-    if job.section.delta is not None:
-        refuse_unfit(folder_of(job), job.section.delta, anywhere=job.section.allow_world_writable)
-
-
-def folder_of(job: NightlyJob) -> Recs:
-    """The read root of a night that also keeps a Delta table. Raises UsageError where it is none."""
-    out = job.section.out
-    if not isinstance(out, Path):
-        raise UsageError(f"nightly.delta follows a read root in a folder, but nightly.out is {out}; leave one out")
-    return Recs.at(out)
-
-
-def refuse_other_columns(job: NightlyJob) -> None:
-    """Raise UsageError where the section `data` reads the log or a table otherwise than the training did."""
-    trained = manifest_of(job.section.bundle).blueprint.data
-    for name in ("interactions", "items", "users"):
-        mine, theirs = keys(getattr(job.config.data, name)), keys(getattr(trained, name))
-        other = [key for key in mine if theirs and mine[key] != theirs[key]]
-        if other:
-            raise UsageError(
-                f"data.{name}.{other[0]} is {mine[other[0]]!r}, but the bundle {job.section.bundle} was trained with"
-                f" {theirs[other[0]]!r}; write it so, or train and export again"
-            )
-
-
-def keys(section: BaseModel | None) -> dict[str, object]:
-    """The keys that scoring reads."""
-    return {} if section is None else section.model_dump(exclude=UNASKED)

@@ -57,7 +57,7 @@ def test_a_job_has_the_defaults_of_its_command(name: str, home: str, job: str) -
 
 
 def test_the_page_names_every_verb_with_a_job() -> None:
-    homes = {home for _, _, home, _ in OTHERS} | {"trainers.job", "exporters.job", "batch_jobs.night"}
+    homes = {home for _, _, home, _ in OTHERS} | {"trainers.job", "exporters.job", "batch_jobs.nightly_job"}
     files = [path for folder in FOLDERS for path in (ROOT / folder).rglob("*.py")]
     made = {path for path in files if re.search(r"^class \w+Job\(Record\)", path.read_text(), re.MULTILINE)}
     assert {".".join(path.relative_to(ROOT).with_suffix("").parts) for path in made} == homes

@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from unittest.mock import create_autospec
 
 import numpy as np
 import onnx
@@ -12,13 +13,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from onnx import TensorProto, helper, numpy_helper
 
-from exporters.agreement import overlap
+from exporters.agreement import Listed, overlap
 from exporters.job import ExportJob, verified
 from exporters.job import run as export
-from exporters.quality import change
+from exporters.quality import Judge, change
 from exporters.smaller import pack, put
-from exporters.variants import PRICES, Budget, Prices, Tried, Wanted, cheapest, refuse_few
+from exporters.variants import PRICES, Bench, Budget, Prices, Tried, Wanted, cheapest, prices, refuse_few
 from rec_export.bundle import Bundle, Manifest
+from rec_export.catalogue import Catalogue
 from rec_export.checkpoint import Checkpoint, modules, write_weights
 from rec_export.choices import Lossy
 from rec_export.errors import ModelError, ParityError, UsageError
@@ -230,6 +232,14 @@ def test_a_loss_that_might_show_in_nobody_is_not_taken_for_none(hits: int, enoug
     else:
         with pytest.raises(UsageError, match=f"lists of {hits} users, and a loss of 1.00% can be told from 300 on"):
             refuse_few(hits, Budget.parsed("hr=1%"))
+
+
+def test_with_few_hits_no_copy_is_made_for_a_budget(tmp_path: Path) -> None:
+    judge = create_autospec(Judge, instance=True)
+    judge.users_with_hits.return_value = 299
+    bench = Bench(tmp_path, create_autospec(Listed), judge, create_autospec(Catalogue), 20, {})
+    with pytest.raises(UsageError, match="lists of 299 users"):
+        prices(bench, Wanted(budget=Budget.parsed("ndcg=1%")), None)
 
 
 def test_a_change_is_that_of_the_mean_with_its_interval() -> None:

@@ -51,6 +51,13 @@ def test_rates_grow_evenly_and_a_plot_is_drawn(shop: Path, tmp_path: Path) -> No
     assert f"{result['suggested']:g}" in said
 
 
+def test_a_range_test_says_nothing_of_habits_which_it_does_not_learn(shop: Path, tmp_path: Path) -> None:
+    changes = "model={name: pmf, dim: 2}", "score.seen=keep", "data.interactions.repeats=first"
+    words = [word for change in changes for word in ("--set", change)]
+    answer = command("find-lr", shop / "config.yaml", "--out", tmp_path / "range", "--steps", 20, "--seeds", 1, *words)
+    assert (answer.code, "habits" in answer.err) == (0, False), answer.err
+
+
 def test_the_test_ends_when_the_loss_breaks(shop: Path, tmp_path: Path) -> None:
     words = "--set", "model={name: pmf, dim: 4}", "--low", 1e-3, "--high", 1e6, "--steps", 60, "--seeds", 1
     done("find-lr", shop / "config.yaml", "--out", tmp_path / "range", *words)

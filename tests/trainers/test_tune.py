@@ -118,6 +118,12 @@ def test_the_device_of_the_configuration_is_that_of_trials(shop: Path, tmp_path:
     assert (code, "'abacus'" in err) == (69, True), err
 
 
+def test_a_search_says_nothing_of_habits_which_it_does_not_learn(shop: Path, tmp_path: Path) -> None:
+    silent = "--set", "score.seen=keep", "--set", "data.interactions.repeats=first"
+    answer = command(*words(shop, tmp_path / "tuned", 1, *silent))
+    assert (answer.code, "habits" in answer.err) == (0, False), answer.err
+
+
 def test_a_key_of_a_model_that_is_searched_for_is_no_slip(shop: Path, tmp_path: Path) -> None:
     searched = "--search", "model.name=hybrid,gated", "--search", "model.rates=2,3", "--search", "training.lrr=1,2"
     code, _, err = command("-q", *words(shop, tmp_path / "tuned", 2, *searched))
