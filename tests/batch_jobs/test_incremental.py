@@ -13,8 +13,10 @@ from hypothesis import strategies as st
 
 from batch_jobs.job import ScoreJob
 from batch_jobs.prior import Prior
+from batch_jobs.publish import settle
 from batch_jobs.scoring import ALL_CHANGED, run
 from rec_export.habit import Habit
+from rec_export.recs import Recs
 from rec_export.rules import Rules
 from rec_export.run_manifest import RunManifest
 from rec_export.topk.contract import Listed
@@ -109,6 +111,21 @@ def test_where_something_changed_for_everybody_the_run_says_so(place: Path, tmp_
     fresh = {int(str(user)): [min({*range(ITEMS)} - items)] for user, items in met.items()}
     told = night(place, more_log(place, fresh), NEXT)
     assert (told.carried, told.everybody_because) == (0, ALL_CHANGED)
+
+
+def test_parts_that_are_gone_are_carried_over_once_they_are_back(place: Path, tmp_path: Path) -> None:
+    gone, back = (later(place, tmp_path / name) for name in ("gone", "back"))
+    for folder in (gone, back):
+        recs = Recs.at(folder / "recs")
+        parts = list(recs.root.glob("*/part-*"))
+        for part in parts:
+            part.rename(folder / part.name)
+        settle(recs)  # as every start does
+        for part in parts if folder == back else ():
+            (folder / part.name).rename(part)
+    told = night(gone, gone / "log.parquet", NEXT)
+    assert (told.carried, told.everybody_because) == (0, "the parts of the newest run are gone")
+    assert night(back, back / "log.parquet", NEXT).carried == USERS
 
 
 def test_every_night_can_carry_over_what_the_night_before_did(place: Path, tmp_path: Path) -> None:
