@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+import yaml
 
 from rec_export.errors import UsageError
 from rec_export.metrics import Estimate
@@ -66,6 +67,9 @@ def test_without_rows_to_judge_by_nothing_is_trained(shop: Path, tmp_path: Path)
 def test_the_device_of_the_configuration_is_that_of_trainings(shop: Path, tmp_path: Path) -> None:
     code, _, err = command("-q", *words(shop, tmp_path / "out", "--set", "training.device=abacus"))
     assert (code, "'abacus'" in err, list(tmp_path.iterdir())) == (69, True, []), err
+    done(*words(shop, tmp_path / "out", "--set", "model={name: popular}", "--set", "training.device=cpu"))
+    trial = tmp_path / "out" / "base" / "seed-42" / "config.yaml"
+    assert yaml.safe_load(trial.read_text())["training"]["device"] == "cpu"
 
 
 @pytest.mark.parametrize(
