@@ -19,10 +19,10 @@ from torch import Tensor
 from rec_export.topk import vnni
 from rec_export.topk.best import Best
 from rec_export.topk.compiled import compiled
-from rec_export.topk.contract import Float64, Int64, Seen, TopK
-from rec_export.topk.definition import Float32, score_pairs
-from rec_export.topk.finite import check_scores, check_vectors, check_weights
+from rec_export.topk.contract import Float32, Float64, Int64, Seen, TopK
+from rec_export.topk.finite import check_vectors, check_weights
 from rec_export.topk.form import Form, form_of
+from rec_export.topk.judge import Judge
 from rec_export.topk.ranker import CPU, Ranker
 from rec_export.topk.single import SingleScores
 from rec_export.topk.switches import one_thread, side_by_side, whole_float32
@@ -106,7 +106,7 @@ class ApproximateRanker:
         check_vectors("item", item_vec)
         check_vectors("user", pilot_vec)
         on_device = item_vec.detach().to(device).contiguous()
-        self._form, self._item_vec = form, on_device.cpu().numpy()
+        self._judge, self._items = Judge(form, on_device), len(on_device)
         self._basis = basis_of(form, on_device, pilot_vec.detach())
         self._dots = Ranker(DotHead(), torch.from_numpy(self._basis.factor), device)
 
@@ -119,21 +119,18 @@ class ApproximateRanker:
 
         def locate(user: Int64) -> None:
             start = np.arange(len(user) + 1) * len(self._basis.anchor)
-            score = score_pairs(self._form, vec[user], self._item_vec, start, np.tile(self._basis.anchor, len(user)))
-            check_scores(score)
+            score = self._judge.scores(vec[user], start, np.tile(self._basis.anchor, len(user)))
             place[user] = _placed(score.reshape(len(user), -1), self._basis.solve)
 
         side_by_side(locate, some, torch.get_num_threads())
-        number = min(FETCHED + PER_PLACE * k, len(self._item_vec))
+        number = min(FETCHED + PER_PLACE * k, self._items)
         found = self._dots.top_k(torch.from_numpy(place), number, seen)
 
         def rank(user: Int64) -> None:
             row = np.sort(found.item_row[user], axis=1)
             kept = row >= 0
             start = np.concatenate([[0], np.cumsum(kept.sum(axis=1))])
-            score = score_pairs(self._form, vec[user], self._item_vec, start, row[kept])
-            check_scores(score)
-            best.offer(user, start, row[kept], score)
+            self._judge.offer(best, user, vec[user], start, row[kept])
 
         side_by_side(rank, some, torch.get_num_threads())
         return best.top

@@ -9,8 +9,7 @@ import numpy as np
 import torch
 
 from rec_export.topk.compiled import compiled
-from rec_export.topk.contract import Float64, Int64
-from rec_export.topk.definition import Float32
+from rec_export.topk.contract import Float32, Float64, Int64
 from rec_export.topk.folded import LEVELS, TINY, Folded, Tiles
 from rec_export.topk.network import Network, coded, reach
 from rec_export.topk.panels import PANEL, UInt8

@@ -14,14 +14,11 @@ the two vectors and the head alone. (p[d] q[d] is exact: two times 24 bits fit i
 """
 
 import numpy as np
-import numpy.typing as npt
 
 from rec_export.topk.compiled import compiled
-from rec_export.topk.contract import Float64, Int64
+from rec_export.topk.contract import Float32, Float64, Int64
 from rec_export.topk.form import Form
 from rec_export.topk.lanes import LANES, dots, fetch
-
-Float32 = npt.NDArray[np.float32]
 
 TOGETHER = 32  # pairs of a user that are worked on side by side: as many sums as hide the latency of one
 AHEAD = 16  # pairs between the one that is worked on and the one whose item is brought from memory

@@ -11,23 +11,19 @@ from math import ceil, sqrt
 from typing import final
 
 import numpy as np
-import torch
 from torch import Tensor
 
 from rec_export.topk import vnni
-from rec_export.topk.best import Best
-from rec_export.topk.contract import Int64, Seen, TopK
-from rec_export.topk.definition import Float32, score_pairs
-from rec_export.topk.finite import check_scores
+from rec_export.topk.contract import Float32, Int64, Seen, TopK
+from rec_export.topk.decided import Candidates, Decided
 from rec_export.topk.form import Form
+from rec_export.topk.judge import Judge
 from rec_export.topk.panels import SAMPLED, Panels, panels_of
 from rec_export.topk.quantise import WIDEST, Columns, columns_of, encode, measure, rounding, step_of
 from rec_export.topk.scan import Held, Users, scan, thin, write_rows
-from rec_export.topk.switches import side_by_side
 from rec_export.topk.tiles import TileEngine
 
 BITS = 9  # tiles of 512 items, which share a step
-TOGETHER = 384  # users: their codes and what they hold should stay in a cache
 MOST_MORE = 4096  # items held for a user who has seen many
 HELD = 1 << 20  # items held for them at once, 8 bytes each: matters for very long lists only
 # Below these the tiles are as fast, measured on one core of a Zen 4: items, items for each of the K, and the users of a
@@ -41,8 +37,9 @@ class DotEngine:
 
     def __init__(self, form: Form, item_vec: Tensor, tiles: TileEngine, bits: int = BITS) -> None:
         """item_vec float32 [N, D], contiguous, on the CPU; `tiles` serve whom this does not; 2^bits share a step."""
-        self._form, self._tiles, self._bits = form, tiles, bits
+        self._tiles, self._bits = tiles, bits
         self._item_vec: Float32 = item_vec.numpy()
+        self._decided = Decided(Judge(form, item_vec), tiles)
 
     @staticmethod
     def knows(form: Form, item_vec: Tensor) -> bool:
@@ -68,27 +65,13 @@ class DotEngine:
 
     def by_scan(self, user_vec: Tensor, k: int, seen: Seen) -> TopK:
         """The same, whether or not the tiles would be as fast; at least one item."""
-        best, left = Best(len(user_vec), k), np.zeros(len(user_vec), np.bool_)
-        vec: Float32 = user_vec.cpu().contiguous().numpy()
-        threads = torch.get_num_threads()
-        step = max(1, min(TOGETHER, HELD // width(k), ceil(len(vec) / threads)))
         panels = self._panels  # before the threads want it
 
-        def settle(user: Int64) -> None:
-            held = self._candidates(self._users(vec[user], seen.take(user)), k)
-            left[user] = held.full
-            start, row = in_lists(held, panels)
-            score = score_pairs(self._form, vec[user], self._item_vec, start, row)
-            check_scores(score)
-            best.offer(user, start, row, score)
+        def search(vec: Float32, seen: Seen) -> Candidates:
+            held = self._candidates(self._users(vec, seen), k)
+            return Candidates(held.full, *in_lists(held, panels))
 
-        side_by_side(settle, np.split(np.arange(len(vec)), range(step, len(vec), step)), threads)
-        if left.any():
-            rest = np.flatnonzero(left)
-            theirs = self._tiles.top_k(user_vec[torch.from_numpy(rest)], k, seen.take(rest))
-            for mine, other in zip(best.top, theirs, strict=True):
-                mine[rest] = other
-        return best.top
+        return self._decided.lists(user_vec, k, seen, search, HELD // width(k))
 
     def _users(self, vec: Float32, seen: Seen) -> Users:
         shift, columns = self._columns[0].shift, self._columns[1]

@@ -8,8 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from rec_export.topk.contract import Float64, Int64
-from rec_export.topk.definition import Float32
+from rec_export.topk.contract import Float32, Float64, Int64
 from rec_export.topk.network import Network, coded, reach
 from rec_export.topk.panels import UInt8, filled, laid_out, most_of_tiles, raised, sample_and_rest
 from rec_export.topk.quantise import ENOUGH, GROUP, Columns, Int8, encode, measure, step_of

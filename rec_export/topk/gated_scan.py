@@ -9,9 +9,8 @@ from typing import NamedTuple
 import numpy as np
 
 from rec_export.topk.compiled import compiled, reordered
-from rec_export.topk.contract import Float64, Int64
+from rec_export.topk.contract import Float32, Float64, Int64
 from rec_export.topk.crowd import EXTREME, HALF, LARGEST, Crowd, Int32
-from rec_export.topk.definition import Float32
 from rec_export.topk.folded import LEVELS, TINY, Folded
 from rec_export.topk.mlp_scan import Found, bar_of, keep, thin_user
 from rec_export.topk.network import Network

@@ -21,9 +21,8 @@ from rec_export.errors import DeviceError
 from rec_export.topk.best import Best
 from rec_export.topk.bound import Bound
 from rec_export.topk.contract import Int64, Seen, TopK
-from rec_export.topk.definition import score_pairs
-from rec_export.topk.finite import check_scores
 from rec_export.topk.form import Form
+from rec_export.topk.judge import Judge
 from rec_export.topk.maxima import Maxima
 from rec_export.topk.single import SingleScores
 from rec_export.topk.switches import whole_float32
@@ -61,7 +60,7 @@ class GroupEngine:
         self.way = maxima.name
         self._single, self._bound = SingleScores(form, item_vec), Bound(form, item_vec)
         self._items, self._device = len(item_vec), item_vec.device
-        self._item_vec = item_vec.cpu().numpy()
+        self._judge, self._width = Judge(form, item_vec), item_vec.shape[1]
 
     def top_k(self, user_vec: Tensor, k: int, seen: Seen) -> TopK:
         """float32 [B, D] -> B lists."""
@@ -84,7 +83,7 @@ class GroupEngine:
 
     def _users(self, k: int) -> int:
         """How many users to take at once: by what each needs, in bytes, at the worst of its moments."""
-        width = max([self._item_vec.shape[1], *(len(layer.bias) for layer in self._form.tail)])
+        width = max([self._width, *(len(layer.bias) for layer in self._form.tail)])
         each = 24 * (self._items // self._maxima.group) + self._maxima.bytes_each()
         pairs = looked_at(k) * self._maxima.group * (8 * width + 48)
         return max(1, min(MOST_USERS, int(SHARE * self._free(self._device)) // (each + pairs)))
@@ -117,13 +116,5 @@ class GroupEngine:
         score[~kept] = -torch.inf
         least = rounded_down(score.topk(k).values[:, -1].double() - 2 * sharp)
         kept &= score >= least[:, None]
-        self._offer(best, chunk, kept, row)
+        self._judge.offer_where(best, chunk.user, chunk.vec, kept, row)
         return left.cpu().numpy()
-
-    def _offer(self, best: Best, chunk: Chunk, kept: Tensor, row: Tensor) -> None:
-        """Let the definition judge the pairs where `kept`, bool [b, n], of the item rows int64 [b, n]."""
-        start = np.concatenate([[0], np.cumsum(kept.sum(1).cpu().numpy())])
-        item_row = row[kept].cpu().numpy()
-        score = score_pairs(self._form, chunk.vec.cpu().numpy(), self._item_vec, start, item_row)
-        check_scores(score)
-        best.offer(chunk.user, start, item_row, score)

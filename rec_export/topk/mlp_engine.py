@@ -8,7 +8,6 @@ candidates to hold is left to the tiles; and where that happens to most users, s
 
 from functools import cached_property
 from itertools import pairwise
-from math import ceil
 from typing import final
 
 import numpy as np
@@ -16,26 +15,24 @@ import torch
 from torch import Tensor
 
 from rec_export.topk import gated_scan, vnni
-from rec_export.topk.best import Best
 from rec_export.topk.bound import Bound
-from rec_export.topk.contract import Float64, Int64, Seen, TopK
+from rec_export.topk.contract import Float32, Float64, Int64, Seen, TopK
 from rec_export.topk.crowd import Crowd, meeting
-from rec_export.topk.definition import Float32, score_pairs
+from rec_export.topk.decided import Candidates, Decided
 from rec_export.topk.dot_engine import best_of_sample
-from rec_export.topk.finite import check_scores
 from rec_export.topk.folded import Folded, folded_of
 from rec_export.topk.form import Form
+from rec_export.topk.judge import Judge
 from rec_export.topk.mlp_scan import Found, Scratch, most_likely, raise_floors, scan_tile, thin
 from rec_export.topk.network import Network, network_of
 from rec_export.topk.panels import PANEL, aligned
 from rec_export.topk.quantise import GROUP, WIDEST, Columns, columns_of, encode, measure, rounding, step_of
 from rec_export.topk.single import SingleScores
-from rec_export.topk.switches import side_by_side, whole_float32
+from rec_export.topk.switches import whole_float32
 from rec_export.topk.tiles import TileEngine
 
 BITS = 11  # tiles of 2,048 items, which share the steps of their columns
 WIDEST_LAYER, LAYERS = 1024, 3
-TOGETHER = 384  # users
 HELD = 1 << 21  # items held for them at once, 20 bytes each
 TRIED, LEFT = 16, 0.5  # of so many users or more more than half have too many candidates: the others are not tried
 STAGES = 1, 1, 3  # parts of the catalogue, by layers: after each, as after the sample, 2 K + SLACK items are scored
@@ -51,6 +48,8 @@ class MlpEngine:
         """item_vec float32 [N, D], contiguous, on the CPU; `tiles` serve whom this does not; 2^bits share steps."""
         self._form, self._tiles, self._bits = form, tiles, bits
         self._item_vec: Float32 = item_vec.numpy()
+        self._judge = Judge(form, item_vec)
+        self._decided = Decided(self._judge, tiles)
         self._single = SingleScores(form, item_vec)
         self._bound = Bound(form, item_vec)
         self._helps = True
@@ -83,36 +82,21 @@ class MlpEngine:
 
     def by_scan(self, user_vec: Tensor, k: int, seen: Seen) -> TopK:
         """The same, whether or not the tiles would be as fast; at least one item."""
-        best, left = Best(len(user_vec), k), np.zeros(len(user_vec), np.bool_)
-        vec: Float32 = user_vec.cpu().contiguous().numpy()
-        threads = torch.get_num_threads()
-        step = max(1, min(TOGETHER, HELD // self._width(k), ceil(len(vec) / threads)))
         folded = self._folded  # before the threads want it
 
-        def settle(user: Int64) -> None:
+        def search(vec: Float32, seen: Seen) -> Candidates:
             if not self._helps:
-                left[user] = True
-                return
-            found = self._candidates(self._crowd(vec[user], seen.take(user)), k)
-            left[user] = found.full
-            if len(user) >= TRIED and found.full.mean() > LEFT:
+                return Candidates.none(len(vec))
+            found = self._candidates(self._crowd(vec, seen), k)
+            if len(vec) >= TRIED and found.full.mean() > LEFT:
                 self._helps = False
             count = np.where(found.full, 0, found.number)
             kept = np.arange(found.place.shape[1]) < count[:, None]
             start, row = np.concatenate([[0], np.cumsum(count)]), folded.row[found.place[kept]]
-            start, row = self._thinned(user_vec[torch.from_numpy(user)], k, start, row)
-            score = score_pairs(self._form, vec[user], self._item_vec, start, row)
-            check_scores(score)
-            best.offer(user, start, row, score)
+            return Candidates(found.full, *self._thinned(torch.from_numpy(vec), k, start, row))
 
         with whole_float32():
-            side_by_side(settle, np.split(np.arange(len(vec)), range(step, len(vec), step)), threads)
-        if left.any():
-            rest = np.flatnonzero(left)
-            theirs = self._tiles.top_k(user_vec[torch.from_numpy(rest)], k, seen.take(rest))
-            for mine, other in zip(best.top, theirs, strict=True):
-                mine[rest] = other
-        return best.top
+            return self._decided.lists(user_vec, k, seen, search, HELD // self._width(k))
 
     def _width(self, k: int) -> int:
         """How many items to hold for a user: two layers tell less than one, and cost more to compute."""
@@ -189,7 +173,7 @@ class MlpEngine:
         place, number = most_likely(found, user, most)
         row = self._folded.row[place[np.arange(most) < number[:, None]]]
         start = np.concatenate([[0], np.cumsum(number)])
-        score = score_pairs(self._form, crowd.vec[user], self._item_vec, start, row)
+        score = self._judge.scores(crowd.vec[user], start, row)
         raise_floors(found, user, start, score, crowd.same[user] + crowd.rounded[user], k)
 
     def _thinned(self, user_vec: Tensor, k: int, start: Int64, row: Int64) -> tuple[Int64, Int64]:

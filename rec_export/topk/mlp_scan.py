@@ -6,9 +6,8 @@ import numpy as np
 
 from rec_export.topk.best import reached_by
 from rec_export.topk.compiled import compiled
-from rec_export.topk.contract import Float64, Int64
+from rec_export.topk.contract import Float32, Float64, Int64
 from rec_export.topk.crowd import Int32, Meeting
-from rec_export.topk.definition import Float32
 from rec_export.topk.folded import Folded
 from rec_export.topk.panels import PANEL, UInt8
 from rec_export.topk.quantise import GROUP

@@ -18,8 +18,7 @@ import numpy as np
 import torch
 
 from rec_export.topk.compiled import compiled
-from rec_export.topk.contract import Float64, Int64, TopK
-from rec_export.topk.definition import Float32
+from rec_export.topk.contract import Float32, Float64, Int64, TopK
 from rec_export.topk.switches import side_by_side
 
 

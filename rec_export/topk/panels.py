@@ -5,8 +5,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from rec_export.topk.contract import Float64, Int64
-from rec_export.topk.definition import Float32
+from rec_export.topk.contract import Float32, Float64, Int64
 from rec_export.topk.quantise import GROUP, Columns, Int8, Rows, encode, measure, step_of
 
 UInt8 = npt.NDArray[np.uint8]

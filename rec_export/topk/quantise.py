@@ -12,8 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from rec_export.topk.compiled import compiled
-from rec_export.topk.contract import Float64, Int64
-from rec_export.topk.definition import Float32
+from rec_export.topk.contract import Float32, Float64, Int64
 
 Int8 = npt.NDArray[np.int8]
 

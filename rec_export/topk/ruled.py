@@ -11,8 +11,7 @@ from rec_export.topk.added import AddedItems
 from rec_export.topk.allowed import AllowedRanker
 from rec_export.topk.approximate import ApproximateRanker, pays
 from rec_export.topk.caps import Caps, capped
-from rec_export.topk.contract import Added, Allowed, Bool, Int64, Listed, Seen, TopK
-from rec_export.topk.definition import Float32
+from rec_export.topk.contract import Added, Allowed, Bool, Float32, Int64, Listed, Seen, TopK
 from rec_export.topk.form import form_of
 from rec_export.topk.mmr import Diversity, Reranker
 from rec_export.topk.parted import Found, PartedRanker

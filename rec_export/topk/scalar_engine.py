@@ -17,9 +17,8 @@ from torch import Tensor
 
 from rec_export.topk.best import Best
 from rec_export.topk.contract import Bool, Float64, Int64, Seen, TopK
-from rec_export.topk.definition import Float32, score_pairs
-from rec_export.topk.finite import check_scores
 from rec_export.topk.form import Form
+from rec_export.topk.judge import Judge
 from rec_export.topk.table import Table, table_of
 from rec_export.topk.tabulated import Tabulated
 from rec_export.topk.tiles import Tile, TileEngine
@@ -62,14 +61,14 @@ class ScalarEngine:
         """item_vec float32 [N, D], on the device to use; `dots` finds the items with the largest dot products."""
         self._form, self._dots, self._tile = form, dots, tile
         self._on_device = item_vec
-        self._item_vec: Float32 = item_vec.cpu().numpy()
+        self._judge = Judge(form, item_vec)
         norm = torch.linalg.vector_norm(item_vec.double(), dim=1).cpu()
         self._largest, self._usual = (float(norm.max()), float(norm.mean())) if len(norm) else (0.0, 0.0)
         self._tables: dict[float, Table] = {}
 
     def top_k(self, user_vec: Tensor, k: int, seen: Seen) -> TopK:
         """float32 [B, D] -> B lists."""
-        if len(self._item_vec) == 0 or len(user_vec) == 0:
+        if len(self._on_device) == 0 or len(user_vec) == 0:
             return TopK.none(len(user_vec), k)
         norm: Float64 = torch.linalg.vector_norm(user_vec.double(), dim=1).cpu().numpy()
         reach = norm * self._largest * (1 + 2.0**-20) + LEAST
@@ -104,9 +103,9 @@ class ScalarEngine:
 
     def _fetched(self, user_vec: Tensor, k: int, seen: Seen, reach: Float64, falls: bool) -> Fetched:
         """The items at one end: the largest dot products, or the smallest where g falls."""
-        number = min(k + SLACK, len(self._item_vec))
+        number = min(k + SLACK, len(self._on_device))
         found = self._dots.top_k(-user_vec if falls else user_vec, number, seen)
-        everything = (found.count < number) | (number == len(self._item_vec))
+        everything = (found.count < number) | (number == len(self._on_device))
         last = np.where(found.count < number, 0.0, found.score[:, -1])
         if falls:
             return Fetched(found.item_row, -last, reach, everything)
@@ -118,9 +117,7 @@ class ScalarEngine:
         kept = (row >= 0) & (row != np.roll(row, 1, axis=1))  # both ends may hold the same item
         kept[:, 0] = row[:, 0] >= 0
         start, best = np.concatenate([[0], np.cumsum(kept.sum(axis=1))]), Best(len(row), k)
-        score = score_pairs(self._form, user_vec.cpu().contiguous().numpy(), self._item_vec, start, row[kept])
-        check_scores(score)
-        best.offer(np.arange(len(row)), start, row[kept], score)
+        self._judge.offer(best, np.arange(len(row)), user_vec.cpu().contiguous().numpy(), start, row[kept])
         low, high = np.minimum(fetched.low, fetched.high), np.maximum(fetched.low, fetched.high)
         return best.top, fetched.all | (table.highest(low, high) < best.top.score[:, k - 1])
 

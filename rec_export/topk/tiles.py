@@ -18,9 +18,8 @@ from torch import Tensor
 from rec_export.topk.best import Best
 from rec_export.topk.coarse import Coarse
 from rec_export.topk.contract import Int64, Seen, TopK
-from rec_export.topk.definition import score_pairs
-from rec_export.topk.finite import check_scores
 from rec_export.topk.form import Form
+from rec_export.topk.judge import Judge
 from rec_export.topk.switches import side_by_side, whole_float32
 
 SLACK = 16
@@ -70,10 +69,10 @@ class TileEngine:
 
     def __init__(self, form: Form, item_vec: Tensor, tile: Tile, coarse: Coarse | None = None) -> None:
         """item_vec float32 [N, D], contiguous, on the device to use; `coarse` finds the candidates, float32 if None."""
-        self._form, self._tile = form, tile
+        self._tile = tile
         self._coarse = coarse or Coarse.single(form, item_vec)
         self._items = len(item_vec)
-        self._item_vec = item_vec.cpu().numpy()
+        self._judge = Judge(form, item_vec)
         self._device = item_vec.device
 
     def top_k(self, user_vec: Tensor, k: int, seen: Seen) -> TopK:
@@ -106,7 +105,7 @@ class TileEngine:
         if keep < self._items:
             short |= candidate[:, -1]
         candidate[short] = False
-        self._offer(best, chunk, candidate, row)
+        self._judge.offer_where(best, chunk.user, chunk.vec, candidate, row)
         return short.cpu(), least.cpu()
 
     def _best_singles(self, chunk: Chunk, keep: int) -> tuple[Tensor, Tensor]:
@@ -132,15 +131,7 @@ class TileEngine:
             candidate = ~(self._coarse.scores(chunk.vec, first, last) < least[:, None])
             candidate[chunk.seen_in(first, last)] = False
             row = torch.arange(first, last, device=self._device)
-            self._offer(best, chunk, candidate, row.expand(candidate.shape))
-
-    def _offer(self, best: Best, chunk: Chunk, candidate: Tensor, row: Tensor) -> None:
-        """Let the definition judge the pairs where `candidate`, bool [b, n], of the item rows int64 [b, n]."""
-        start = np.concatenate([[0], np.cumsum(candidate.sum(1).cpu().numpy())])
-        item_row = row[candidate].cpu().numpy()
-        score = score_pairs(self._form, chunk.vec.cpu().numpy(), self._item_vec, start, item_row)
-        check_scores(score)
-        best.offer(chunk.user, start, item_row, score)
+            self._judge.offer_where(best, chunk.user, chunk.vec, candidate, row.expand(candidate.shape))
 
     def _tiles(self) -> Iterator[tuple[int, int]]:
         for first in range(0, self._items, self._tile.items):

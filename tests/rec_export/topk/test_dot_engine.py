@@ -12,7 +12,7 @@ from torch import Tensor
 
 from rec_export.topk import Ranker, Seen, TopK, dot_engine, quantise, vnni
 from rec_export.topk.dot_engine import DotEngine
-from rec_export.topk.form import form_of
+from rec_export.topk.form import Form, form_of
 from rec_export.topk.reference import by_definition
 from rec_export.topk.scan import scan
 from rec_export.topk.tiles import Tile, TileEngine
@@ -54,9 +54,20 @@ def seen_of(users: int, items: int, share: float, random: np.random.Generator) -
 
 def engine(item_vec: Tensor, bits: int = 6) -> DotEngine:
     """The engine, whether it pays or not."""
+    tiles = tiles_of(item_vec, Tile(64, 1000))
+    return DotEngine(form_of_dots(item_vec), item_vec, tiles, bits)
+
+
+def tiles_of(item_vec: Tensor, tile: Tile) -> TileEngine:
+    """What serves whom the engine does not."""
+    return TileEngine(form_of_dots(item_vec), item_vec, tile)
+
+
+def form_of_dots(item_vec: Tensor) -> Form:
+    """Of dot products as wide as the items."""
     form = form_of(DotHead(), item_vec.shape[1])
     assert form is not None
-    return DotEngine(form, item_vec, TileEngine(form, item_vec, Tile(64, 1000)), bits)
+    return form
 
 
 def same(got: TopK, wanted: TopK) -> bool:
@@ -99,7 +110,7 @@ def test_bits_depend_on_neither_tile_nor_batch_nor_threads_nor_engine(
     random = np.random.default_rng(0)
     user_vec, item_vec = vectors(kind, 30, 33, random), vectors(kind, 3000, 33, random)
     seen = seen_of(30, 3000, 0.02, random)
-    tiles = TileEngine(engine(item_vec)._form, item_vec, Tile(64, 1000)).top_k(user_vec, 20, seen)
+    tiles = tiles_of(item_vec, Tile(64, 1000)).top_k(user_vec, 20, seen)
     for number, bits, step in ((1, 9, 30), (2, 6, 7), (5, 7, 30)):
         threads(number)
         own = engine(item_vec, bits)
@@ -168,7 +179,7 @@ def test_who_has_too_many_candidates_is_left_to_the_tiles(monkeypatch: pytest.Mo
     random = np.random.default_rng(0)
     user_vec, item_vec = vectors("normal", 12, 8, random), vectors("normal", 3000, 8, random)
     user_vec[[3, 8]] = 0  # to whom all items are equal
-    wanted = TileEngine(engine(item_vec)._form, item_vec, Tile(64, 1000)).top_k(user_vec, 10, Seen.none(12))
+    wanted = tiles_of(item_vec, Tile(64, 1000)).top_k(user_vec, 10, Seen.none(12))
     left: list[int] = []
     top_k = TileEngine.top_k
 
@@ -190,7 +201,7 @@ def test_who_has_seen_a_thousand_items_all_the_best_is_not_left_to_the_tiles(mon
     )
     best = torch.topk(user_vec @ item_vec.T, 1000).indices.numpy().astype(np.int64)
     seen = Seen(np.arange(21) * 1000, best.reshape(-1))
-    wanted = TileEngine(engine(item_vec)._form, item_vec, Tile(64, 10_000)).top_k(user_vec, 20, seen)
+    wanted = tiles_of(item_vec, Tile(64, 10_000)).top_k(user_vec, 20, seen)
     monkeypatch.setattr(TileEngine, "top_k", None)
     assert same(engine(item_vec).by_scan(user_vec, 20, seen), wanted)
 

@@ -12,11 +12,14 @@ from torch import Tensor
 
 from rec_export.errors import DeviceError
 from rec_export.topk import Seen, groups
+from rec_export.topk.best import Best
 from rec_export.topk.bound import UNIT
 from rec_export.topk.brief import SUMMED, BriefDots
+from rec_export.topk.contract import Int64
 from rec_export.topk.definition import score_pairs
 from rec_export.topk.form import Form, form_of
 from rec_export.topk.groups import GroupEngine
+from rec_export.topk.judge import Judge
 from rec_export.topk.maxima import GROUP, ITEMS, TileMaxima
 from rec_export.topk.reference import by_definition
 from rec_export.topk.single import SingleScores
@@ -78,13 +81,13 @@ def test_is_the_definition(
 def test_few_pairs_are_left_to_the_definition_and_nobody_to_the_tiles(
     users: int, items: int, k: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    judged, offer = [], GroupEngine._offer
+    judged, offer = [], Judge.offer_where
 
-    def counted(self: GroupEngine, best: object, chunk: object, kept: Tensor, row: Tensor) -> None:
+    def counted(self: Judge, best: Best, user: Int64, user_vec: Tensor, kept: Tensor, row: Tensor) -> None:
         judged.append(int(kept.sum()))
-        offer(self, best, chunk, kept, row)  # type: ignore[arg-type]
+        offer(self, best, user, user_vec, kept, row)
 
-    monkeypatch.setattr(GroupEngine, "_offer", counted)
+    monkeypatch.setattr(Judge, "offer_where", counted)
     monkeypatch.setattr(TileEngine, "top_k", lambda *_: pytest.fail("a user is left to the tiles"))
     torch.manual_seed(0)
     user_vec, item_vec = torch.randn(users, 32), torch.randn(items, 32)
