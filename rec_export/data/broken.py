@@ -40,11 +40,11 @@ def readable(table: pa.Table, source: Interactions) -> tuple[pa.Table, dict[str,
     DataError where none or few would stay.
     """
     complete = with_ids(table, source)
-    nameless = {NO_ID: table.num_rows - complete.num_rows} if complete.num_rows < table.num_rows else {}
+    left_out = {NO_ID: table.num_rows - complete.num_rows} if complete.num_rows < table.num_rows else {}
     if source.bad_rows == "refuse":
-        return complete, nameless
+        return complete, left_out
     kept, counts = without_broken(complete, source)
-    return kept, nameless | counts
+    return kept, left_out | counts
 
 
 def without_broken(table: pa.Table, source: Interactions) -> tuple[pa.Table, dict[str, int]]:
@@ -72,13 +72,21 @@ def remedy(table: pa.Table, source: Interactions, kinds: Kinds) -> str:
 
 
 def with_ids(table: pa.Table, source: Interactions) -> pa.Table:
-    """The rows that have a user and an item. Raises DataError where there are none."""
-    has = pc.and_(*(pc.invert(pc.is_null(table[name], nan_is_null=True)) for name in (source.user, source.item)))
+    """The rows that have a user and an item: an empty id is none. Raises DataError where there are none."""
+    has = pc.and_(*(pc.invert(nameless(table[name])) for name in (source.user, source.item)))
     if pc.all(has).as_py():
         return table
     if not pc.any(has).as_py():
         raise DataError(f"no row of {source.path} has both a user ({source.user}) and an item ({source.item})")
     return table.filter(has)
+
+
+def nameless(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Where a column of ids holds none: bool [R]."""
+    if pa.types.is_dictionary(column.type):
+        column = column.cast(column.type.value_type)
+    missing = pc.is_null(column, nan_is_null=True)
+    return pc.or_(missing, pc.fill_null(pc.equal(column, ""), False)) if is_text(column.type) else missing
 
 
 def told(counts: Mapping[str, int]) -> str:

@@ -2,6 +2,7 @@
 
 import re
 from datetime import UTC, datetime
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -16,6 +17,8 @@ Int64 = npt.NDArray[np.int64]
 Int32 = npt.NDArray[np.int32]  # rows of long columns, which take half the memory
 Float32 = npt.NDArray[np.float32]
 Bool = npt.NDArray[np.bool_]
+
+Column = TypeVar("Column", pa.Array, pa.ChunkedArray)
 
 PER_SECOND = {"s": 1.0, "ms": 1e3, "us": 1e6, "ns": 1e9}
 MICROSECONDS = {"s": 1_000_000, "ms": 1_000, "us": 1}
@@ -47,7 +50,13 @@ def refuse_kind(kind: pa.DataType, where: str) -> None:
 
 
 def integral(column: pa.ChunkedArray, where: str) -> pa.Array:
-    """Floats that are all whole numbers, as int64."""
+    """Floats that are all whole numbers, as int64. Of those from 2^53 on several integers are one float."""
+    largest = pc.max(pc.abs(column)).as_py()
+    if largest is not None and 2.0**53 <= largest < np.inf:
+        raise DataError(
+            f"{where} holds floats of {largest:.0f} and the like, which have lost their last digits; write ids as"
+            " integers or strings"
+        )
     try:
         return pc.cast(column, pa.int64()).combine_chunks()
     except pa.ArrowInvalid as error:
@@ -55,12 +64,18 @@ def integral(column: pa.ChunkedArray, where: str) -> pa.Array:
 
 
 def numbers_where_possible(column: pa.ChunkedArray) -> pa.ChunkedArray:
-    """Text as int64 where every value is the canonical writing of one, so that nothing is lost either way."""
-    try:
-        numbers = pc.cast(column, pa.int64())
-    except pa.ArrowInvalid:
-        return column
-    return numbers if pc.all(pc.equal(pc.cast(numbers, column.type), column)).as_py() else column
+    """Text as int64 where every value is the canonical writing of one, so that nothing is lost either way.
+
+    Or of a whole float: a column of integers with gaps is written as 7.0 by many programs.
+    """
+    for texts in (column, pc.replace_substring_regex(column, r"\.0$", "")):
+        try:
+            numbers = pc.cast(texts, pa.int64())
+        except pa.ArrowInvalid:
+            continue
+        if pc.all(pc.equal(pc.cast(numbers, column.type), texts)).as_py():
+            return numbers
+    return column
 
 
 def comparable(array: pa.Array | pa.ChunkedArray) -> pa.Array | pa.ChunkedArray:
@@ -257,34 +272,59 @@ def refuse_words(column: pa.ChunkedArray, where: str) -> None:
     if strange.any():
         place = int(strange.argmax())
         comma = re.fullmatch(r"[+-]?\d+,\d+", str(texts[place]).strip())
-        remedy = "write them with a decimal point, as in 4.5" if comma else "repair them or leave the rows out"
+        remedy = (
+            "write them with a decimal point and no other marks, as in 4.5 or 1000"
+            if comma
+            else "repair them or leave the rows out"
+        )
         raise DataError(
             f"{int(strange.sum()):,} of {len(texts):,} values of {where} are no numbers, the first being"
             f" {some([texts[place]])} in row {place + 1:,}; {remedy}"
         )
 
 
+def integers_where_whole(column: Column) -> Column:
+    """Numbers as int64, where that is what they are: as text a large float would be 1e+10 and not 10000000000."""
+    try:
+        return pc.cast(column, pa.int64())
+    except pa.ArrowInvalid:
+        return column
+
+
 def words(column: pa.ChunkedArray, where: str) -> pa.Array:
-    """Strings [R]; numbers and booleans are written out, and a missing value is null."""
+    """Strings [R]; numbers and booleans are written out, and a missing value, or an empty one, is null.
+
+    7.0 is written as 7 is: whole numbers with gaps are floats in many files.
+    """
     if pa.types.is_dictionary(column.type):
         column = column.cast(column.type.value_type)
     if pa.types.is_nested(column.type):
         raise DataError(f"{where} holds {column.type} where one word is needed; declare it under tags")
     if pa.types.is_floating(column.type):
-        column = pc.if_else(pc.is_nan(column), pa.scalar(None, column.type), column)
+        column = integers_where_whole(pc.if_else(pc.is_nan(column), pa.scalar(None, column.type), column))
     try:
-        return pc.cast(column, pa.large_string()).combine_chunks()
+        texts = pc.cast(column, pa.large_string())
+        return pc.if_else(pc.equal(texts, ""), pa.scalar(None, texts.type), texts).combine_chunks()
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
         raise DataError(f"{where} holds {column.type}, which cannot be read as words") from error
 
 
+def with_values(lists: pa.Array, values: pa.Array) -> pa.Array:
+    """Lists of other values, as many as before."""
+    return pa.ListArray.from_arrays(lists.offsets, values, mask=lists.is_null())
+
+
 def bags(column: pa.ChunkedArray, separator: str, where: str) -> pa.Array:
-    """Lists of strings [R]; a cell that is one string is cut at `separator`; missing is null, an empty one nameless."""
+    """Lists of strings [R]; a cell that is one string is cut at `separator`, and blanks around a tag are not of it.
+
+    A missing list is null; an empty tag stays in a list.
+    """
     kind = column.type
     if not (pa.types.is_list(kind) or pa.types.is_large_list(kind)):
         if pa.types.is_nested(kind):
             raise DataError(f"{where} holds {kind}, which cannot be read as tags; tags are lists of strings")
-        column = pa.chunked_array([pc.split_pattern(words(column, where), separator)])
+        cut = pc.split_pattern(words(column, where), separator)
+        column = pa.chunked_array([with_values(cut, trimmed(cut.values))])
     try:
         return pc.cast(column, pa.large_list(pa.large_string())).combine_chunks()
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:

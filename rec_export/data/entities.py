@@ -3,6 +3,7 @@
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from rec_export.data.broken import nameless
 from rec_export.data.columns import bags, floats, ids, words
 from rec_export.data.config import Attributes
 from rec_export.data.read import read_table
@@ -15,10 +16,10 @@ def read_attributes(source: Attributes) -> pa.Table:
     table = read_table(source.path, source.columns(), text=[source.id, *source.category, *source.tags, *source.text])
     where = f"column {source.id!r} of {source.path}"
     key = ids(table[source.id], where)
-    if key.null_count:
+    missing = pc.sum(nameless(pa.chunked_array([key]))).as_py()
+    if missing:
         raise DataError(
-            f"{key.null_count:,} of {len(key):,} rows of {source.path} have no {source.id};"
-            " give them ids or leave them out"
+            f"{missing:,} of {len(key):,} rows of {source.path} have no {source.id}; give them ids or leave them out"
         )
     counts = pc.value_counts(key)
     twice = counts.filter(pc.greater(counts.field("counts"), 1))

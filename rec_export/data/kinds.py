@@ -52,7 +52,7 @@ def kind_of(column: pa.ChunkedArray, name: str = "") -> str | None:
         return None
     if pa.types.is_boolean(kind):
         return "category"
-    if pa.types.is_floating(kind) or pa.types.is_integer(kind):
+    if pa.types.is_floating(kind) or pa.types.is_integer(kind) or pa.types.is_decimal(kind):
         if pa.types.is_integer(kind) and distinct < there and words_of(name) & CODES:
             return "category"
         return (

@@ -1,15 +1,17 @@
 """Objects inside rows: a field of one is a column called by its whole path, as `track_metadata.artist_name`."""
 
-import gzip
 import json
 from collections.abc import Iterable, Iterator
 from functools import lru_cache
+from io import BufferedReader
 from json import JSONDecodeError
 from pathlib import Path
 from typing import NamedTuple
 
 import pyarrow as pa
 import pyarrow.compute as pc
+
+from rec_export.data.separated import stream_of
 
 Steps = tuple[str, ...]
 KINDS = {str: "text", bool: "bool", int: "int", float: "float"}
@@ -110,8 +112,8 @@ def common_of(path: Path, changed: int, size: int) -> Common:
 
 
 def lines_of(path: Path) -> Iterator[tuple[int, bytes]]:
-    """The lines of a file that are not blank, with their numbers from 1; .gz is unpacked."""
-    with (gzip.open if path.name.lower().endswith(".gz") else open)(path, "rb") as lines:
+    """The lines of a file that are not blank, with their numbers from 1."""
+    with stream_of(path) as stream, BufferedReader(stream) as lines:
         yield from ((number, line) for number, line in enumerate(lines, 1) if line.strip())
 
 

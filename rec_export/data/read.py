@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from json import JSONDecodeError
@@ -13,10 +14,16 @@ import pyarrow.parquet as pq
 
 from rec_export.data.columns import numbers_where_possible
 from rec_export.data.nested import chosen, common, first_damage, names, types_of
-from rec_export.data.separated import BLOCK, read_csv, read_tabs
+from rec_export.data.separated import BLOCK, PACKED, read_csv, read_tabs, stream_of
 from rec_export.errors import DataError, MissingInputError, UsageError, nearest, shorten
 from rec_export.files import absent, sha256
+from rec_export.words import counted
 
+LIKE_DATA = re.compile(  # by its name, though nothing here reads it; other files may lie beside the parts
+    r"^part-[^.]*$|\.(orc|avro|arrow|feather|xlsx?)$"
+    r"|\.(csv|tsv|dat|json|jsonl|ndjson|listens|parquet|pq)\.(gz|bz2|zst|xz|zip|lz4|snappy|z|br)$",
+    re.IGNORECASE,
+)
 State = tuple[Path, int, int]
 SCHEMAS: dict[tuple[State, bool], pa.Schema] = {}  # of the files that were opened, as they were then; and whether some
 # columns were read as text, so that their types are not what they would have been
@@ -36,15 +43,32 @@ def read_table(
     parts = parts_of(path)
     tables = [read_part(part, columns, text or []) for part in parts]
     try:
-        table = pa.concat_tables(tables, promote_options="permissive")
+        table = together(tables)
     except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
-        raise DataError(f"the parts of {path} do not fit together: {first_line(error)}") from error
+        guessed = {part for part in parts if reader_of(part) in (read_csv, read_tabs)}
+        if len(guessed) < len(parts):
+            raise DataError(
+                f"the parts of {path} do not fit together: {first_line(error)}; write the column in one type everywhere"
+            ) from error
+        # Their types are guesses, and those of one file with all rows would have been others.
+        table = together([read_part(part, columns, [*(text or []), *changing(tables)]) for part in parts])
     if table.num_rows == 0 and table.num_columns > 0 and not may_be_empty:  # pyarrow counts rows by columns
         raise DataError(f"{path} has no rows; is it the right file, and was it written to its end?")
     if reader_of(parts[0]) in (read_csv, read_tabs):  # only here does a number look like text
         for name in set(text or []) & set(table.column_names):
             table = table.set_column(table.column_names.index(name), name, numbers_where_possible(table[name]))
     return table
+
+
+def together(tables: list[pa.Table]) -> pa.Table:
+    """Parts under each other, in types that hold the values of all."""
+    return pa.concat_tables(tables, promote_options="permissive")
+
+
+def changing(tables: list[pa.Table]) -> list[str]:
+    """The columns that are of several types."""
+    names = dict.fromkeys(name for table in tables for name in table.column_names)
+    return [n for n in names if len({table.schema.field(n).type for table in tables if n in table.column_names}) > 1]
 
 
 def names_in(path: Path, inside: bool = False) -> list[str]:
@@ -66,11 +90,18 @@ def parts_of(path: Path) -> list[Path]:
     if path.is_file():
         if reader_of(path) is None:
             raise UsageError(
-                f"{path} is not .parquet, .csv, .tsv or .jsonl (or .csv.gz and the like); convert or rename it"
+                f"{path} is not .parquet, .csv, .tsv or .jsonl (or .csv.gz, .csv.bz2, .csv.zst); convert or rename it"
             )
         return [path]
-    inside = [p for p in sorted(path.rglob("*")) if p.is_file() and reader_of(p)]
-    parts = [p for p in inside if not any(part[0] in "_." for part in p.relative_to(path).parts)]
+    inside = [p for p in sorted(path.rglob("*")) if p.is_file()]
+    shown = [p for p in inside if not any(part[0] in "_." for part in p.relative_to(path).parts)]
+    strange = [p for p in shown if reader_of(p) is None and LIKE_DATA.search(p.name)]
+    if strange:
+        raise UsageError(
+            f"{counted(len(strange), 'file')} in {path} would not be read, the first being {strange[0].name}: it is not"
+            " .parquet, .csv, .tsv or .jsonl (or .csv.gz, .csv.bz2, .csv.zst); convert or rename it, or take it away"
+        )
+    parts = [p for p in shown if reader_of(p)]
     if not parts:
         raise MissingInputError(f"the folder {path} holds no .parquet, .csv, .tsv or .jsonl file")
     return parts
@@ -114,9 +145,19 @@ def opened(path: Path, text: list[str]) -> "Parquet | pa.Table":
     if path.stat().st_size == 0:
         raise DataError(f"{path} is empty (0 bytes); write it again")
     with damage_told(path):
+        refuse_wide_letters(path, reader)
         table = reader(path, text)
     SCHEMAS[state, bool(text)] = table.schema
     return table
+
+
+def refuse_wide_letters(path: Path, reader: "Reader") -> None:
+    """Raise DataError for text in UTF-16, as spreadsheets write it, which is no damage."""
+    if reader is read_parquet:
+        return
+    with stream_of(path) as stream:
+        if stream.read(2) in (b"\xff\xfe", b"\xfe\xff"):
+            raise DataError(f"{path} is in UTF-16; write it in UTF-8")
 
 
 def schema_of(path: Path, typed: bool = False) -> pa.Schema:
@@ -168,7 +209,7 @@ def read_parquet(path: Path, text: list[str]) -> Parquet:
 
 
 def read_json_lines(path: Path, text: list[str]) -> pa.Table:
-    """Read one JSON object a line; .gz is unpacked on the way. Fields that change their type are left out."""
+    """Read one JSON object a line. Fields that change their type are left out."""
     try:
         table = parsed_alike(path)
         if table is not None:
@@ -186,7 +227,7 @@ def read_json_lines(path: Path, text: list[str]) -> pa.Table:
 
 def begins_an_array(path: Path) -> bool:
     """Whether the first character of a file is the bracket of a JSON array."""
-    with pa.input_stream(str(path), compression="detect") as stream:
+    with stream_of(path) as stream:
         return bool(stream.read(1024).lstrip()[:1] == b"[")
 
 
@@ -210,7 +251,7 @@ def left_out(path: Path) -> list[str]:
 def parsed(path: Path, schema: pa.Schema | None) -> pa.Table:
     """JSON lines as a table of the fields in `schema`; None: of all."""
     only = pa_json.ParseOptions(explicit_schema=schema, unexpected_field_behavior="ignore" if schema else "infer")
-    with pa.input_stream(str(path), compression="detect") as stream:
+    with stream_of(path) as stream:
         return pa_json.read_json(stream, read_options=pa_json.ReadOptions(block_size=BLOCK), parse_options=only)
 
 
@@ -225,7 +266,7 @@ OF_LINES: dict[str, Reader] = {
 READERS: dict[str, Reader] = {
     **dict.fromkeys((".parquet", ".pq"), read_parquet),
     **OF_LINES,
-    **{f"{ending}.gz": reader for ending, reader in OF_LINES.items()},
+    **{ending + packed: reader for ending, reader in OF_LINES.items() for packed in PACKED},
 }
 
 

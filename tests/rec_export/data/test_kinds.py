@@ -58,3 +58,11 @@ def test_the_id_of_a_table_is_called_as_in_the_log(tmp_path: Path) -> None:
     table = guess_attributes(path, "who", USER)
     assert table is not None
     assert table.id == "who"
+
+
+def test_decimals_are_numbers(tmp_path: Path) -> None:
+    price = pa.array([1, 2, 3, 3], pa.decimal128(5, 2))
+    write_table(tmp_path / "items.parquet", item_id=[1, 2, 3, 4], price=price)
+    found = guess_attributes(tmp_path / "items.parquet", "item_id", ITEM)
+    assert found is not None
+    assert found.dense == ("price",)

@@ -29,6 +29,10 @@ WRITERS: dict[str, Write] = {
     "csv": lambda rows, path: rows.to_csv(path, index=False),
     "csv.gz": lambda rows, path: rows.to_csv(path, index=False),
     "jsonl": lambda rows, path: rows.to_json(path, orient="records", lines=True),
+    "csv.zst": lambda rows, path: path.write_bytes(pa.compress(rows.to_csv(index=False).encode(), "zstd").to_pybytes()),
+    "csv.bz2": lambda rows, path: rows.to_csv(path, index=False),
+    "jsonl.bz2": lambda rows, path: rows.to_json(path, orient="records", lines=True),
+    "CSV.GZ": lambda rows, path: rows.to_csv(path, index=False, compression="gzip"),
     "jsonl.gz": lambda rows, path: rows.to_json(path, orient="records", lines=True),
     "CSV": lambda rows, path: rows.to_csv(path, index=False),
 }
@@ -180,3 +184,82 @@ def test_what_was_read_as_text_before_changes_no_type_that_is_asked_for(tmp_path
     read_table(tmp_path / "log.csv", None, text=["user"])
     assert types_in(tmp_path / "log.csv") == {"user": pa.int64(), "item": pa.string()}
     assert names_in(tmp_path / "log.csv") == ["user", "item"]
+
+
+@pytest.mark.parametrize("name", ["b.csv.zip", "b.parquet.gz", "part-00003", "b.xlsx"])
+def test_a_part_that_cannot_be_read_is_not_passed_over(name: str, tmp_path: Path) -> None:
+    ROWS.to_csv(tmp_path / "a.csv", index=False)
+    (tmp_path / name).write_bytes(b"more rows")
+    with pytest.raises(UsageError, match=rf"^1 file in .* would not be read, the first being {name}"):
+        events_at(tmp_path)
+
+
+def test_parts_of_text_may_be_guessed_to_be_of_several_types(tmp_path: Path) -> None:
+    """As one file with all their rows is read."""
+    rows = ROWS.assign(zip=["1010", "A-1", "7", "8", "9"], user_id=["7", "8", "c", "d", "e"])
+    rows.to_csv(tmp_path / "whole.csv", index=False)
+    for place, part in enumerate((rows[:1], rows[1:2], rows[2:])):
+        (tmp_path / "parts").mkdir(exist_ok=True)
+        part.to_csv(tmp_path / "parts" / f"{place}.csv", index=False)
+    tables = [read_table(tmp_path / name, None, text=["user_id"]) for name in ("whole.csv", "parts")]
+    assert tables[0].to_pydict() == tables[1].to_pydict()
+    assert events_at(tmp_path / "parts") == events_at(tmp_path / "whole.csv")
+
+
+def test_dates_in_one_part_and_times_in_another_are_times(tmp_path: Path) -> None:
+    for name, time in (("a", "2026-10-01"), ("b", "2026-10-01T12:30:00")):
+        (tmp_path / f"{name}.csv").write_text(f"user_id,item_id,timestamp,rating\n1,2,{time},5\n")
+    day = 1_790_812_800_000_000
+    assert events_at(tmp_path)[2] == [day, day + 45_000_000_000]
+
+
+@pytest.mark.parametrize("ending", ["parquet", "csv", "jsonl"])
+def test_an_empty_id_is_none(ending: str, tmp_path: Path) -> None:
+    path = tmp_path / f"log.{ending}"
+    WRITERS[ending](pd.concat([ROWS, ROWS[:2].assign(user_id=""), ROWS[:1].assign(item_id="")]), path)
+    events = read_events(SOURCE.model_copy(update={"path": path}))
+    assert (events.left_out, plain(events)) == ({NO_ID: 3}, EXPECTED)
+
+
+def test_integers_that_were_written_as_floats_are_the_same_ids_in_text(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("user_id,item_id,timestamp,rating\n766,1,1700000000,5\n7,2,1700000000,5\n")
+    (tmp_path / "b.csv").write_text("user_id,item_id,timestamp,rating\n766.0,1,1700000001,5\n,2,1700000000,5\n")
+    assert events_at(tmp_path)[:2] == [[766, 7, 766], [1, 2, 1]]
+
+
+HEAD = "item_id,size,title\n"
+LINES = [f"{number},{number % 7},pan {number}\n" for number in range(60)]
+
+
+@pytest.mark.parametrize("packed", ["", ".gz"])
+def test_a_quotation_mark_that_is_never_closed_is_refused(packed: str, tmp_path: Path) -> None:
+    for lost in (LINES[-1:], LINES[2:]):
+        text = HEAD + "".join(LINES[:2]) + '2,2,"12 inch pan\n' + "".join(lost)
+        path = tmp_path / f"items.csv{packed}"
+        path.write_bytes(gzip.compress(text.encode()) if packed else text.encode())
+        said = rf"^row 4 \(the header is row 1\) of .*, and {len(lost)}|{len(lost) + 1} more lines"
+        with pytest.raises(DataError, match=said):
+            read_table(path, None)
+
+
+def test_a_quotation_mark_that_is_closed_by_the_next_one_is_refused(tmp_path: Path) -> None:
+    text = HEAD + "".join(LINES[:2]) + '2,2,"12 inch pan\n' + "".join(LINES[2:]) + '99,2,"9 inch pan\n' + LINES[0]
+    (tmp_path / "items.csv").write_text(text)
+    with pytest.raises(DataError, match=r"^row 4 \(the header is row 1\) of "):
+        read_table(tmp_path / "items.csv", None)
+
+
+@pytest.mark.parametrize("end", ["", "\n", "\r\n", " \n"])
+@pytest.mark.parametrize(
+    "text", ["two\nlines", 'said ""yes""\nand ""no""', "a, b, c\n" * 19, "\n", '\n""', "x,y,z\n\n"]
+)
+def test_texts_of_several_lines_are_read(text: str, end: str, tmp_path: Path) -> None:
+    (tmp_path / "items.csv").write_text(f'{HEAD}1,2,"{text}"\n1,2,"{text}"{end}', newline="")
+    table = read_table(tmp_path / "items.csv", None)
+    assert [title.rstrip(" ") for title in table["title"].to_pylist()] == [text.replace('""', '"')] * 2
+
+
+def test_text_in_utf_16_is_told_as_such(tmp_path: Path) -> None:
+    ROWS.to_csv(tmp_path / "log.csv", index=False, encoding="utf-16")
+    with pytest.raises(DataError, match=r"is in UTF-16; write it in UTF-8$"):
+        events_at(tmp_path / "log.csv")
