@@ -64,7 +64,7 @@ def less_popular(popularity: Float64) -> Float64:
 def group_shares(weight: Float64, popularity: Float64) -> tuple[float, ...]:
     """The share of weights float64 [N] that falls on each group of items, HEADS by popularity."""
     order = np.argsort(-popularity, kind="stable")
-    ends = [round(share * len(order)) for share in HEADS]
+    ends = [max(1, round(share * len(order))) for share in HEADS]  # as of SHARES, one item at least
     total = np.concatenate([[0.0], np.cumsum(weight[order])])
     return rounded(np.diff(total[[0, *ends]]) / max(float(weight.sum()), 1e-12))
 

@@ -90,7 +90,7 @@ class Pair(NamedTuple):
     @classmethod
     def of(cls, before: Run, after: Run) -> Self:
         """Read two runs; of many users a sample, the same in both."""
-        step = max(1, max(before.users(), after.users()) // SAMPLE)
+        step = step_for(max(before.users(), after.users()))
         tables = [read(run, step) for run in (before, after)]
         users, items = (coded([table[name] for table in tables]) for name in ("user_id", "item_id"))
         lists = [
@@ -131,11 +131,16 @@ def read_part(part: Path, columns: list[str]) -> pa.Table:
         raise DataError(f"{part} is no part of a run: {str(error).splitlines()[0]}") from error
 
 
-def read(run: Run, step: int) -> pa.Table:
+def step_for(users: int) -> int:
+    """One user in how many is read, so that there are about SAMPLE."""
+    return max(1, users // SAMPLE)
+
+
+def read(run: Run, step: int, columns: list[str] = COLUMNS) -> pa.Table:
     """The rows of one user in `step`, chosen by hashes of their ids; all where `step` is 1."""
     tables = []
     for part in run.parts:
-        table = read_part(part, COLUMNS)
+        table = read_part(part, columns)
         if step > 1:
             ids = whole(table["user_id"]).to_numpy(zero_copy_only=False)
             kept = pd.util.hash_array(ids, categorize=False) % np.uint64(step) == 0

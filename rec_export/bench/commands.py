@@ -42,8 +42,11 @@ def bench(
     from rec_export.bench import measure, table
     from rec_export.bench.cases import cases
     from rec_export.device import device_of
+    from rec_export.files import absent
 
     device = device_of(place)
+    if picture and not picture.absolute().parent.is_dir():
+        raise absent(picture.parent, "make that folder first")
     if threads:
         torch.set_num_threads(threads)
     if not as_json:

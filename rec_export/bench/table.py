@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from rec_export.bench.measure import Machine, Report, Result
+from rec_export.files import storage_errors
 
 TITLE = f"{'Mpairs/s':<16}{'users':>7}{'items':>9}{'dim':>5}{'k':>5}{'ours':>8}{'limit':>8}   ours over"
 
@@ -48,4 +49,5 @@ def plot(report: Report, path: Path) -> None:
     axes.set_ylabel("user x item pairs a second")
     axes.set_title(report.machine.gpu or report.machine.cpu)
     axes.legend()
-    figure.savefig(path, dpi=120)
+    with storage_errors(path):
+        figure.savefig(path, dpi=120, format="png")

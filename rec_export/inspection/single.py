@@ -108,7 +108,8 @@ def archive(path: Path) -> tuple[str, Facts]:
             code = [name for inner, name in records.items() if inner.startswith("code/") and inner.endswith(".py")]
             if code and "constants.pkl" in records:
                 return "TorchScript file", facts | scripted(file.read(name).decode() for name in code)
-    except (BadZipFile, ValueError, KeyError, TypeError) as error:
+    # RuntimeError of what is encrypted, packed in another way, or nested too deep.
+    except (BadZipFile, ValueError, KeyError, TypeError, RuntimeError) as error:
         raise ModelError(f"{path} is a damaged archive: {error}; export the model again") from error
     raise ModelError(f"{path} is a pickle or another archive, which loading would run; it was not opened")
 

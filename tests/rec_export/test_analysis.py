@@ -47,3 +47,7 @@ def test_a_prediction_that_is_always_the_same_can_be_drawn() -> None:
     found = Predictions.measured(np.array([1.0, 2.0]), np.array([3.0, 3.0]), (), ())
     assert found.density.y == (2.5, 3.5)
     assert [one[1] for one in found.residuals] == [2.0, 1.0]
+
+
+def test_the_most_popular_of_few_items_is_one() -> None:
+    assert group_shares(np.array([3.0, 1.0]), np.array([1.0, 9.0]))[0] == 0.25

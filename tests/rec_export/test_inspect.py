@@ -182,6 +182,21 @@ def test_weights_that_do_not_lie_beside_their_file_are_refused(place: str, insid
         look(path)
 
 
+@pytest.mark.parametrize("how", ["encrypted", "deep"])
+def test_an_archive_that_cannot_be_unpacked_is_one_clear_line(how: str, tmp_path: Path) -> None:
+    path = tmp_path / "x.pt2"
+    with zipfile.ZipFile(path, "w") as file:
+        file.writestr("archive/models/model.json", "[" * 100_000 if how == "deep" else "{}")
+    if how == "encrypted":
+        content = path.read_bytes()
+        for mark, place in ((b"PK\x03\x04", 6), (b"PK\x01\x02", 8)):  # where the flags are
+            at = content.index(mark) + place
+            content = content[:at] + bytes([content[at] | 1]) + content[at + 1 :]
+        path.write_bytes(content)
+    code, _, err = command("inspect", path)
+    assert (code, err.count("\n"), "is a damaged archive: " in err) == (65, 1, True), err
+
+
 def test_a_pickle_is_not_opened(tmp_path: Path) -> None:
     torch.save({"a": torch.zeros(2)}, tmp_path / "weights.pt")
     assert refusal(tmp_path, "inspect", tmp_path / "weights.pt") == (

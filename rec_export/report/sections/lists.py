@@ -3,15 +3,15 @@
 from pathlib import Path
 
 import numpy as np
-import pyarrow.compute as pc
 from matplotlib.axes import Axes
 
 from rec_export.analysis import HEADS, SHARES, ListShapes
 from rec_export.report.drawing import MUTED, bare, colour, dashes, figure, whole_numbers
 from rec_export.report.found import Found, Night
 from rec_export.report.page import Cell, Figure, Note, Section, Table, count, number, text, together
-from rec_export.run_lists import Run, read_part
+from rec_export.run_lists import SAMPLE, Run, read, step_for
 from rec_export.run_manifest import SOURCES
+from rec_export.words import listed
 
 GROUPS = tuple(
     f"{low:.0%} to {high:.0%}" if low else f"top {high:.0%}" for low, high in zip((0, *HEADS[:-1]), HEADS, strict=True)
@@ -202,9 +202,13 @@ def published_line(label: str, night: Night) -> str:
     """The headline where there is nothing but published lists."""
     run = night.manifest()
     if run is None or run.audit is None:
-        return f"{label}: lists of {night.date} are {night.kind}."
-    users, listed, got = sum(run.users.values()), run.audit.items, "got" if night.refused is None else "would have got"
-    return f"{label}: {users:,} users {got} lists of {run.k} on {night.date}, from {listed:,} of {run.items:,} items."
+        return f"{label}: lists of {night.date} are {night.kind}, without a manifest that tells how they were made."
+    got, short = "got" if night.refused is None else "would have got", run.short_lists - run.empty_lists
+    few = [f"{short:,} shorter ones"] * (short > 0) + [f"{run.empty_lists:,} nothing"] * (run.empty_lists > 0)
+    return (
+        f"{label}: {sum(run.users.values()) - run.short_lists:,} users {got} lists of {run.k} on"
+        f" {night.date}{f' ({listed(few)})' if few else ''}, from {run.audit.items:,} of {run.items:,} items."
+    )
 
 
 def scores(nights: list[tuple[str, Night]]) -> Figure:
@@ -221,20 +225,21 @@ def scores(nights: list[tuple[str, Night]]) -> Figure:
         axes.set(xlabel="rank", ylabel="score")
         axes.legend()
 
-    told = "; ".join(f"{name} from {v[1][0]:.3g} to {v[1][-1]:.3g}" for name, v in lines.items())
+    told = "; ".join(f"{name} {v[1][0]:.3g} at rank 1, {v[1][-1]:.3g} at rank {len(v[1])}" for name, v in lines.items())
     return figure(
         draw,
-        "Published scores by rank: median, and 10% to 90% of users",
-        f"The median score falls with the rank: {told}.",
+        "Scores by rank, as far as half of the lists reach: median, and 10% to 90% of users (where there are many, of"
+        f" about {SAMPLE:,})",
+        f"Medians: {told}.",
     )
 
 
 def by_rank(folder: Path) -> tuple[Floats, Floats, Floats]:
-    """The 10%, 50% and 90% quantiles of scores at each rank, of the first part; all parts are verified first."""
-    table = read_part(min(Run.at(folder).parts), ["rank", "score"])
+    """The 10%, 50% and 90% quantiles of scores at each rank that half of the lists have; all parts are verified."""
+    run = Run.at(folder)
+    table = read(run, step_for(run.users()), ["user_id", "rank", "score"])
     rank, score = table["rank"].to_numpy(), table["score"].to_numpy()
-    found = [
-        np.quantile(score[rank == one], (0.1, 0.5, 0.9)) for one in range(1, (pc.max(table["rank"]).as_py() or 0) + 1)
-    ]
+    count = np.bincount(rank)[1:]
+    found = [np.quantile(score[rank == one], (0.1, 0.5, 0.9)) for one in np.flatnonzero(2 * count >= count[:1]) + 1]
     low, middle, high = zip(*(map(float, one) for one in found), strict=True) if found else ((0.0,), (0.0,), (0.0,))
     return low, middle, high

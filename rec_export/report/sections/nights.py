@@ -4,6 +4,7 @@ from matplotlib.axes import Axes
 
 from rec_export.churn import Churn, Moved, churn
 from rec_export.errors import RecExportError
+from rec_export.recs import CONTROL
 from rec_export.report.drawing import bare, clipped, colour, figure
 from rec_export.report.found import Found, Night
 from rec_export.report.page import Cell, Figure, Note, Section, Table, count, number, text, together
@@ -52,9 +53,9 @@ def gates(found: Found) -> Section | None:
 
 
 def last(night: Night) -> NightReport | None:
-    """How the last `nightly` ended."""
+    """How the last `nightly` ended; a refused run that was copied elsewhere has no control folder above it."""
     path = night.recs.control / "report.json"
-    return NightReport.read(path) if path.is_file() else None
+    return NightReport.read(path) if path.parent.name.endswith(CONTROL) and path.is_file() else None
 
 
 def summary(label: str, date: str, verdicts: tuple[Verdict, ...]) -> str:
@@ -96,8 +97,9 @@ def changes(found: Found) -> Section | None:
             blocks.append(Note(f"{label}: {error}"))
             continue
         everybody = diff.segments["all"]
+        kept = "kept" if night.refused is None else "would have kept"
         lines.append(
-            f"Users of {label} kept {everybody.overlap:.1%} of their items from {before.date} to {night.date};"
+            f"Users of {label} {kept} {everybody.overlap:.1%} of their items from {before.date} to {night.date};"
             f" {counted(diff.came, 'user')} came, {diff.left:,} left."
         )
         moved = [movers(label, diff)] if diff.entering or diff.leaving else []

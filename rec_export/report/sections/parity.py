@@ -32,7 +32,9 @@ def alike(identical: list[float]) -> str:
     if not identical:
         return ""
     least = min(identical)
-    return ", and the same lists" if least == 1 else f"; {least:.2%} of the lists are the same, the others but for ties"
+    if least == 1:
+        return ", and the same lists"
+    return f"; of each format at least {least:.2%} of the lists are the same, the others but for ties"
 
 
 def parts(reports: Reports) -> Table:

@@ -86,7 +86,10 @@ def errors(one: Predictions, prefix: str) -> Figure:
         axes.set(xlabel="predicted minus true", ylabel="rows")
 
     most = int(np.argmax(one.errors.counts))
-    alt = f"A histogram of errors; most lie between {one.errors.edges[most]:.3g} and {one.errors.edges[most + 1]:.3g}."
+    alt = (
+        f"A histogram of errors; the fullest bar, {one.errors.counts[most]:,} of {sum(one.errors.counts):,}, is from"
+        f" {one.errors.edges[most]:.3g} to {one.errors.edges[most + 1]:.3g}."
+    )
     return figure(draw, f"{prefix}Distribution of errors", alt)
 
 

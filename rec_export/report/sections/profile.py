@@ -174,6 +174,6 @@ def values(bars: Bars, prefix: str) -> Figure:
     most = int(np.argmax(bars.counts))
     alt = (
         f"A histogram of values from {bars.edges[0]:g} to {bars.edges[-1]:g};"
-        f" most rows, {bars.counts[most]:,}, are at {bars.edges[most]:g}."
+        f" the fullest bar, {bars.counts[most]:,} of {sum(bars.counts):,} rows, is at {bars.edges[most]:g}."
     )
     return figure(draw, f"{prefix}The values of rows", alt)

@@ -24,7 +24,7 @@ def section(found: Found) -> Section | None:
     lines = [f"{label}: {headline(one)}" if len(searches) > 1 else headline(one) for label, one in searches.items()]
     blocks: list[Figure | Table] = []
     for label, one in searches.items():
-        blocks += [drawn(label, one), table(label, one)]
+        blocks += [*([drawn(label, one)] if complete(one) else []), table(label, one)]
     return Section("search", "Search", together(lines), [*blocks])
 
 
@@ -37,15 +37,18 @@ def complete(one: Search) -> list[SearchTrial]:
 def headline(one: Search) -> str:
     """The best trial beside the configuration as it was."""
     done = complete(one)
-    best, first = done[0], next(trial for trial in done if not trial.changes)
+    if not done:
+        return f"No trial has ended as it should, of {counted(len(one.trials), 'trial')}."
+    best, first = done[0], next((trial for trial in done if not trial.changes), None)
     ended = sum(trial.state != "cut off" for trial in one.trials)
     judged = f"Over {counted(ended, 'trial')} {one.metric} on the validation rows"
-    if best.number == first.number:
-        return f"{judged} was best with the configuration as it is: {first.value:.4f}."
+    if not best.changes:
+        return f"{judged} was best with the configuration as it is: {best.value:.4f}."
     moved = "fell" if one.metric in LOWER_IS_BETTER else "rose"
+    way = "came" if first is None else f"{moved} from {first.value:.4f}"
     return (
-        f"{judged} {moved} from {first.value:.4f} to {best.value:.4f}, by {', '.join(best.changes)}; the best of many"
-        " flatters itself, as these rows chose it."
+        f"{judged} {way} to {best.value:.4f}, by {', '.join(best.changes)}; the best of many flatters itself, as these"
+        " rows chose it."
     )
 
 

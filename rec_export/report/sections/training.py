@@ -117,13 +117,9 @@ def metrics(histories: Histories, outcomes: dict[str, Outcome], metric: str) -> 
                 continue
             x, y = zip(*points, strict=True)
             axes.plot(x, y, color=colour(place), linestyle=dashes(place), label=label)
+            best = [value for epoch, value in points if epoch == outcome.best_epoch]  # none of a file that was cut off
             axes.plot(
-                outcome.best_epoch,
-                dict(points)[outcome.best_epoch],
-                marker="o",
-                markersize=7,
-                color=colour(place),
-                fillstyle="none",
+                [outcome.best_epoch] * len(best), best, marker="o", markersize=7, color=colour(place), fillstyle="none"
             )
         for name, figures in baselines.items():
             for n, (value, place) in enumerate(figures.items()):

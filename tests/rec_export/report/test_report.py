@@ -203,9 +203,22 @@ def test_a_last_line_that_was_never_ended_is_no_epoch(trained: Path, tmp_path: P
     assert history(folder) == before != []
 
 
+def test_a_history_that_was_cut_off_before_the_best_epoch_is_drawn_as_far_as_it_goes(
+    trained: Path, tmp_path: Path
+) -> None:
+    folder = Path(shutil.copytree(trained, tmp_path / "checkpoint"))
+    told = json.loads((folder / "metrics.json").read_text())
+    (folder / "metrics.json").write_text(json.dumps(told | {"best_epoch": 7}))
+    assert 7 not in [epoch.epoch for epoch in history(folder)] != []
+    done("report", folder, "--out", tmp_path / "r.html")
+
+
 @pytest.mark.parametrize(
     ("identical", "said"),
-    [(1.0, ", and the same lists."), (0.875, "; 87.50% of the lists are the same, the others but for ties.")],
+    [
+        (1.0, ", and the same lists."),
+        (0.875, "; of each format at least 87.50% of the lists are the same, the others but for ties."),
+    ],
 )
 def test_the_headline_of_parity_counts_the_recommender_too(
     identical: float, said: str, exported: Path, tmp_path: Path

@@ -28,3 +28,17 @@ def test_a_trial_that_was_cut_off_is_not_counted() -> None:
     before = headline(Search.model_validate(told))
     told["trials"][-1]["state"] = "cut off"
     assert (before[:13], headline(Search.model_validate(told))[:13]) == ("Over 3 trials", "Over 2 trials")
+
+
+def test_a_search_of_which_no_trial_ended_says_so() -> None:
+    told = json.loads(search("ndcg@10", []).as_json())
+    one = Search.model_validate(told)
+    assert headline(one) == "No trial has ended as it should, of 1 trial."
+    assert len(table("x", one).rows) == 1
+
+
+def test_the_best_trial_is_told_where_the_configuration_as_it_was_did_not_end() -> None:
+    told = json.loads(search("ndcg@10", [0.1, 0.3]).as_json())
+    told["trials"][0] |= {"state": "cut off", "value": None}
+    said = headline(Search.model_validate(told))
+    assert said.startswith("Over 2 trials ndcg@10 on the validation rows came to 0.3000, by model.dim=1; ")
