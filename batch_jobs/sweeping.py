@@ -15,23 +15,27 @@ LEFT_OVER = timedelta(days=7)  # parts of an attempt that no pointer names; it c
 
 def empty(bucket: Bucket, keep: Retention) -> None:
     """Remove what was replaced or refused too long ago, and what killed uploads left."""
-    now = datetime.now(UTC)
     forget_refused(bucket.control, keep)
     left = left_over(bucket)  # listed before the pointers are read
     pointers = bucket.pointers()
     for read in pointers:
-        forget(bucket, read, now - timedelta(hours=keep.trash_hours))
+        forget(bucket, read, keep.trash_hours)
     named = {folder for read in pointers for folder in folders_of(read)}
     bucket.objects.delete(key for folder, keys in left.items() if folder not in named for key in keys)
-    old = now - timedelta(hours=keep.failed_hours)
     for folder in ("failed", "probe"):  # of which killed processes leave some
-        bucket.objects.delete(key for key, one in bucket.objects.list(folder).items() if one.modified < old)
+        there = bucket.objects.list(folder).items()
+        bucket.objects.delete(key for key, one in there if hours_since(one.modified) > keep.failed_hours)
 
 
-def forget(bucket: Bucket, read: Read, before: datetime) -> None:
-    """Remove the runs of a date that were replaced before some time."""
+def hours_since(moment: datetime) -> float:
+    """How long ago that was."""
+    return (datetime.now(UTC) - moment) / timedelta(hours=1)
+
+
+def forget(bucket: Bucket, read: Read, hours: float) -> None:
+    """Remove the runs of a date that were replaced longer ago."""
     was = read.pointer
-    old = [one for one in was.past if datetime.fromisoformat(one.until) < before]
+    old = [one for one in was.past if hours_since(datetime.fromisoformat(one.until)) > hours]
     doomed = {*was.doomed, *(one.version.folder for one in old)}
     if not doomed:
         return

@@ -234,9 +234,10 @@ class Bucket:
         self.refuse_other_parts(version, manifest)
         for part in manifest.files:
             if not unchanged(folder, part):
-                key, unfinished = f"{version.folder}/{part.name}", folder / f".{part.name}"
-                self.objects.fetch(key, unfinished)
-                unfinished.rename(folder / part.name)
+                key = f"{version.folder}/{part.name}"
+                with tempfile.TemporaryDirectory(prefix=".", dir=folder) as own:  # others may fetch it at this moment
+                    self.objects.fetch(key, Path(own) / part.name)
+                    (Path(own) / part.name).replace(folder / part.name)
                 if not unchanged(folder, part):
                     raise DataError(f"{self.url}/{key} is not what was published; {MEND_BUCKET}")
         return [folder / part.name for part in manifest.files]

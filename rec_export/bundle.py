@@ -8,7 +8,6 @@ from safetensors.torch import load_file
 
 from rec_export.catalogue import Catalogue
 from rec_export.checkpoint import Blueprint
-from rec_export.errors import ModelError
 from rec_export.record import Record
 from rec_export.sealed import MANIFEST, File, check_files, check_manifest, refuse_too_large
 from rec_export.towers import Head, Input
@@ -101,7 +100,4 @@ class Bundle(NamedTuple):
 def manifest_of(folder: Path) -> Manifest:
     """The manifest of a bundle, once its seal was checked. Raises MissingInputError, UsageError or ModelError."""
     check_manifest(folder)
-    manifest = Manifest.read(folder / MANIFEST)
-    if manifest.format != FORMAT:
-        raise ModelError(f"{folder} has format {manifest.format}, this version reads {FORMAT}; export it again")
-    return manifest
+    return Manifest.read_format(folder / MANIFEST, FORMAT, "export it again")

@@ -91,9 +91,7 @@ class Checkpoint(NamedTuple):
         inner = folder / "checkpoint"  # where `run` puts it
         if not (folder / "spec.json").exists() and (inner / "spec.json").is_file():
             raise MissingInputError(f"{folder} is no checkpoint; did you mean {str(inner)!r}?")
-        blueprint = Blueprint.read(folder / "spec.json")
-        if blueprint.format != FORMAT:
-            raise ModelError(f"{folder} has format {blueprint.format}, this version reads {FORMAT}; train again")
+        blueprint = Blueprint.read_format(folder / "spec.json", FORMAT, "train again")
         towers = blueprint.build()
         passed()
         read_weights(towers, folder / "weights.safetensors", blueprint.weights)

@@ -84,7 +84,7 @@ def heard_as(ctx: click.Context, option: click.Parameter, form: logs.Format) -> 
 @click.pass_context
 def cli(ctx: click.Context, quiet: bool, log_format: logs.Format) -> None:
     """From an interaction log to recommendation files that can be trusted."""
-    processes = os.environ.get("WORLD_SIZE", "1")
+    processes = os.environ.get("WORLD_SIZE") or "1"
     if processes != "1" and ctx.invoked_subcommand != IN_SEVERAL:
         raise UsageError(
             f"{ctx.invoked_subcommand} works in one process, but WORLD_SIZE is {processes};"
@@ -118,8 +118,10 @@ def run(arguments: list[str]) -> int:
         return failed(error.format_message() + (f" See `{path} --help`" if path else ""), error.exit_code)
     except (click.Abort, KeyboardInterrupt):
         return interrupted()
-    except BrokenPipeError:
-        return 0
+    except SystemExit as error:
+        if error.code == 1:  # nobody else's but click's, where nobody reads on, as in `status | head -1`
+            return 128 + signal.SIGPIPE
+        raise
     except OSError as error:
         if error.filename is None and error.errno is None:
             return unforeseen(error)

@@ -46,7 +46,9 @@ def changed(fields: dict[str, Any], change: str) -> dict[str, Any]:
     head, _, rest = key.partition(".")
     inner = fields.get(head)
     if rest:
-        return {**fields, head: changed(inner if isinstance(inner, dict) else {}, f"{rest}={value}")}
+        if inner is not None and not isinstance(inner, dict):
+            raise UsageError(f"--set asks for {rest!r} in {head!r}, which is {inner!r} and holds no keys")
+        return {**fields, head: changed(inner or {}, f"{rest}={value}")}
     try:
         return {**fields, head: strict_yaml.load(value)}
     except strict_yaml.SlipError as error:

@@ -20,6 +20,7 @@ from rec_export.errors import (
     OutputExistsError,
     RecExportError,
     StorageError,
+    UsageError,
     close_to,
 )
 
@@ -116,6 +117,7 @@ def storage_error(path: Path | str, error: OSError) -> StorageError:
             f"the disk is full while writing {path} ({free:,} bytes free);"
             " free some space and run the same command again"
         )
+    path = error.filename or path  # which may be a file that was read meanwhile
     reason = (error.strerror or str(error).splitlines()[0]).lower()
     return StorageError(f"cannot read or write {path}: {reason}; check that it is there, and who may use it")
 
@@ -197,6 +199,19 @@ def write_whole(path: Path, text: str, work: Path | None = None) -> None:
         os.fsync(file.fileno())
     os.replace(work, path)
     sync(path.parent)
+
+
+def local_path(given: Path | str) -> Path:
+    """A path as it was given, but whole where Arrow would take it for a URL, as it does `runs:1/x`.
+
+    Raises UsageError where it is no UTF-8, as it would have to stand in files that are.
+    """
+    path = Path(given)
+    try:
+        str(path).encode()
+    except UnicodeEncodeError as error:
+        raise UsageError(f"the path {str(path)!a} is not UTF-8; rename it") from error
+    return path.absolute() if any(":" in part for part in path.parts[:1]) else path
 
 
 def below(folder: Path, path: Path) -> Path:

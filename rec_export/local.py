@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from rec_export.errors import UsageError
+from rec_export.files import local_path
 
 
 class LocalPath(click.Path):
@@ -19,7 +20,8 @@ class LocalPath(click.Path):
                 f"{value} is not on this machine; copy here what is to be read, and name a folder here for what is made"
                 " (docs/howto/s3.md)"
             )
-        return super().convert(value, param, ctx)
+        path = super().convert(value, param, ctx)
+        return local_path(path) if isinstance(path, Path) else path
 
 
 class Word(click.Choice[str]):

@@ -124,7 +124,7 @@ def is_begun(out: Path, facts: dict[str, object]) -> bool:
     told = (out / MARK).read_text(encoding="utf-8")
     if told == json.dumps(facts, indent=2):
         return True
-    if holds_no_work(out, told):
+    if holds_no_work(out, told) and not out.is_symlink():
         shutil.rmtree(out)  # another job was begun, but no step of it was done
         return False
     raise OutputExistsError(

@@ -16,6 +16,7 @@ from typing import Annotated, NamedTuple, final
 from pydantic import PlainValidator
 
 from rec_export.errors import EnvironmentMissingError, MissingInputError, StorageError, UsageError
+from rec_export.files import local_path
 
 SCHEME = "s3://"
 URL = re.compile(r"s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/[\w=+!*'()-][\w=+.!*'()-]*)*", re.ASCII)
@@ -45,11 +46,11 @@ def place_of(given: object) -> Path | str:
     Raises UsageError for a URL that is none, and ValueError for what is no text.
     """
     if isinstance(given, Path):
-        return given
+        return local_path(given)
     if not isinstance(given, str):
         raise ValueError("a path, or a URL such as s3://bucket/prefix")
     if "://" not in given:
-        return Path(given)
+        return local_path(given)
     url = given.rstrip("/")
     if not given.startswith(SCHEME):
         raise UsageError(f"{given.partition('://')[0]}:// is not known here; name a folder, or s3://bucket/prefix")

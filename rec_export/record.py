@@ -1,10 +1,11 @@
 """Record: an immutable value with typed fields that is also a JSON file. Unknown keys are refused."""
 
 import json
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Self
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError, ValidationInfo, field_validator
 from pydantic_core import ErrorDetails
 
 from rec_export.errors import ModelError, UsageError, nearest, shorten
@@ -29,6 +30,16 @@ class Record(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", ser_json_inf_nan="constants", protected_namespaces=())
 
+    @field_validator("*", mode="before")
+    @classmethod
+    def no_truth_for_a_number(cls, value: Any, info: ValidationInfo) -> Any:
+        """In Python `true` is a 1; where a person writes it for a number it is a slip."""
+        kinds = types_in(cls.model_fields[str(info.field_name)].annotation)
+        inside = value.values() if isinstance(value, dict) else value if isinstance(value, (list, tuple)) else [value]
+        if bool not in kinds and {int, float} & {*kinds} and any(isinstance(one, bool) for one in inside):
+            raise ValueError("a number")
+        return value
+
     def as_json(self) -> str:
         """The fields as JSON that a person can read."""
         return self.model_dump_json(indent=2) + "\n"
@@ -46,6 +57,15 @@ class Record(BaseModel):
             raise absent(path, "name a directory that rec-export wrote") from error
         except ValidationError as error:
             raise ModelError(f"{path} is not a valid {cls.__name__}: {sentence(cls, error)}") from error
+
+    @classmethod
+    def read_format(cls, path: Path, wanted: int, anew: str) -> Self:
+        """The same of a file with a key `format`. Raises ModelError for another format, whatever keys are new in it."""
+        with suppress(OSError, ValueError):  # of which `read` tells
+            told = json.loads(path.read_bytes())
+            if isinstance(told, dict) and told.get("format", wanted) != wanted:
+                raise ModelError(f"{path.parent} has format {told['format']}, this version reads {wanted}; {anew}")
+        return cls.read(path)
 
     @classmethod
     def of(cls, fields: dict[str, Any], where: str) -> Self:

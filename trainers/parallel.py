@@ -141,7 +141,10 @@ def joined() -> Iterator[Group]:
     When it fails, the first one to fail tells why; the others, which fail alike or for the want of it, exit in silence
     with the same code.
     """
-    if int(os.environ.get("WORLD_SIZE", "1")) == 1:
+    processes = os.environ.get("WORLD_SIZE") or "1"
+    if not processes.isdecimal():
+        raise UsageError(f"WORLD_SIZE is {processes!r}, but should be a number, as torchrun sets it")
+    if int(processes) == 1:
         yield ALONE
         return
     nccl = torch.cuda.is_available() and dist.is_nccl_available()

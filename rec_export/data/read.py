@@ -2,9 +2,11 @@
 
 import hashlib
 import json
+import os
 import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from errno import EACCES
 from json import JSONDecodeError
 from pathlib import Path
 
@@ -16,7 +18,7 @@ from rec_export.data.columns import numbers_where_possible
 from rec_export.data.nested import chosen, common, first_damage, names, types_of
 from rec_export.data.separated import BLOCK, PACKED, read_csv, read_tabs, stream_of
 from rec_export.errors import DataError, MissingInputError, UsageError, nearest, shorten
-from rec_export.files import absent, sha256
+from rec_export.files import absent, sha256, storage_error
 from rec_export.words import counted
 
 LIKE_DATA = re.compile(  # by its name, though nothing here reads it; other files may lie beside the parts
@@ -187,6 +189,8 @@ def damage_told(path: Path) -> Iterator[None]:
         RecursionError,
     ) as error:
         raise DataError(f"{path} {DAMAGED}: {first_line(error)}") from error
+    except PermissionError as error:
+        raise storage_error(path, PermissionError(EACCES, os.strerror(EACCES))) from error
     except OSError as error:
         raise DataError(f"{path} cannot be read, it is damaged or cut off: {first_line(error)}") from error
 

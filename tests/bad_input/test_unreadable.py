@@ -75,7 +75,8 @@ def test_a_gz_that_is_not_one(place: Path) -> None:
 def test_a_file_of_another_kind(place: Path) -> None:
     with_log(place, path="config.yaml")
     assert train(place) == error(
-        2, "DIR/config.yaml is not .parquet, .csv, .tsv or .jsonl (or .csv.gz and the like); convert or rename it"
+        2,
+        "DIR/config.yaml is not .parquet, .csv, .tsv or .jsonl (or .csv.gz, .csv.bz2, .csv.zst); convert or rename it",
     )
 
 

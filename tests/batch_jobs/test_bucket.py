@@ -1,8 +1,11 @@
 """Runs in a bucket: readers find one whole run or nothing, and what is wrong is told in one line."""
 
+import math
 import random
 import re
 import textwrap
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -13,6 +16,7 @@ import rec_export
 from batch_jobs.rollback import roll_back
 from batch_jobs.verify import verify_run
 from rec_export.bucket import Bucket, Pointer, digest, manifest_key
+from rec_export.config import Retention
 from rec_export.errors import (
     DataError,
     EnvironmentMissingError,
@@ -134,6 +138,32 @@ def test_a_run_is_removed_after_its_time_and_dates_beyond_the_retention_go(machi
         bucket.empty(KEEP)
     assert len(machine.stored("data")) == 2 * PARTS
     assert bucket.recs.read("2026-11-18").pointer == Pointer(run_date="2026-11-18")
+
+
+def test_what_was_replaced_may_be_kept_for_ever(machine: Machine) -> None:
+    machine.publish(1)
+    machine.publish(2)
+    bucket = machine.bucket()
+    with bucket.claimed():
+        bucket.empty(Retention(trash_hours=math.inf, failed_hours=math.inf))
+    assert len(machine.stored("data")) == 2 * PARTS
+
+
+def test_two_readers_who_copy_at_once_get_the_same(
+    machine: Machine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    machine.publish(1)
+    both, fetch = threading.Barrier(2, timeout=20), Objects.fetch
+
+    def fetched(self: Objects, key: str, path: Path) -> None:
+        fetch(self, key, path)
+        both.wait()
+
+    monkeypatch.setattr(Objects, "fetch", fetched)
+    with ThreadPoolExecutor(2) as pool:
+        one, other = pool.map(lambda _: rec_export.recommendations(machine.url, copies=tmp_path / "copies"), range(2))
+    assert one == other
+    assert sorted(tmp_path.glob("copies/*/*")) == one
 
 
 def test_what_an_upload_left_long_ago_is_removed_and_what_is_live_is_not(

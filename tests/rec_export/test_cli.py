@@ -1,8 +1,10 @@
 """The command line: quick help, near misses, exit codes, results on stdout and everything else on stderr."""
 
+import errno
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -15,7 +17,7 @@ import pytest
 
 from rec_export import __version__, cli, errors
 from rec_export.errors import RecExportError
-from tests.conftest import Answer, command, config_file, write_table
+from tests.conftest import LAST_DAY, Answer, command, config_file, done, write_table
 
 ROOT = Path(cli.__file__).parents[1]
 HELP = """
@@ -149,7 +151,7 @@ def run_of(error: BaseException, monkeypatch: pytest.MonkeyPatch) -> Answer:
         (KeyboardInterrupt(), 128 + signal.SIGINT, "\nError: interrupted\n"),
         (wrapped(KeyboardInterrupt()), 128 + signal.SIGINT, "Error: interrupted\n"),
         (RuntimeError("KeyboardInterrupt: "), 128 + signal.SIGINT, "Error: interrupted\n"),
-        (BrokenPipeError(), 0, ""),
+        (BrokenPipeError(errno.EPIPE, "Broken pipe"), 128 + signal.SIGPIPE, ""),
         (PermissionError(13, "Permission denied", "/x"), 74, f"Error: {DENIED}\n"),
     ],
 )
@@ -157,6 +159,14 @@ def test_an_error_becomes_one_line_and_a_code(
     error: BaseException, code: int, said: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert run_of(error, monkeypatch) == Answer(code, "", said)
+
+
+def test_who_stops_reading_is_no_error_of_python() -> None:
+    """Exit code 1 would be Python's own."""
+    piped = f"{sys.executable} -m rec_export.cli --help | true; echo ${{PIPESTATUS[0]}}"
+    ended = subprocess.run(["bash", "-c", piped], capture_output=True, text=True, check=True, cwd=ROOT)
+    assert ended.stdout in ("0\n", "141\n")  # all was written before, or not
+    assert ended.stderr == ""
 
 
 @pytest.mark.parametrize("error", [ValueError("a bug"), OSError("odd"), AssertionError()])
@@ -184,3 +194,21 @@ def test_json_is_json_alone(shop: Path, exported: Path, tmp_path: Path) -> None:
     log = shop / "interactions.parquet"
     answer = command("score", exported, "--interactions", log, "--out", tmp_path / "recs", "--k", 3, "--json")
     assert json.loads(answer.out)["k"] == 3
+
+
+def test_a_path_that_is_not_utf_8_is_refused_by_name(tmp_path: Path) -> None:
+    log = os.fsdecode(bytes(tmp_path) + b"/caf\xe9.parquet")
+    for words in (["init", log], ["run", "log.parquet", "-o", log], ["status", log]):
+        code, _, err = command(*words)
+        assert (code, err.endswith("caf\\udce9.parquet' is not UTF-8; rename it\n")) == (2, True), err
+
+
+def test_a_folder_with_a_colon_is_no_url(shop: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "runs:1").mkdir()
+    shutil.copytree(shop, tmp_path / "runs:1" / "shop")
+    monkeypatch.chdir(tmp_path)
+    done("train", "runs:1/shop/config.yaml", "--out", "runs:1/checkpoint", "--set", "model={name: popular}")
+    done("export", "runs:1/checkpoint", "--out", "runs:1/bundle", "--format", "torchscript")
+    log = "runs:1/shop/interactions.parquet"
+    done("score", "runs:1/bundle", "--interactions", log, "--out", "runs:1/recs", "--run-date", LAST_DAY)
+    assert "200 users with a list" in done("verify-run", "runs:1/recs")

@@ -144,6 +144,17 @@ def test_a_run_of_which_no_step_was_done_gives_way_to_another(
     assert (tmp_path / "out" / "checkpoint" / "weights.safetensors").exists()
 
 
+def test_a_run_that_was_begun_behind_a_link_is_not_cleared_away(
+    shop: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("trainers.job.run", interrupted)
+    assert command("-q", *arguments(shop, tmp_path / "real")).code == 130
+    (tmp_path / "out").symlink_to(tmp_path / "real")
+    before = contents(tmp_path / "real")
+    answer = command("-q", *arguments(shop, tmp_path / "out")[:-1], 8)
+    assert (answer.code, "with other settings" in answer.err, contents(tmp_path / "real")) == (73, True, before)
+
+
 def test_a_run_that_is_at_work_or_was_changed_by_a_person_is_not_cleared_away(
     shop: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

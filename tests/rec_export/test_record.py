@@ -7,6 +7,7 @@ import pytest
 from pydantic import Field
 from pydantic import ValidationError as PydanticError
 
+from rec_export.checkpoint import Checkpoint
 from rec_export.errors import MissingInputError, ModelError, UsageError, nearest, shorten, some
 from rec_export.record import Record
 
@@ -26,10 +27,24 @@ class Whole(Record):
     name: str
     size: int = Field(default=1, ge=0)
     part: Part | None = None
+    limits: dict[str, float] = Field(default_factory=dict)
+    taken: bool | float = 1.5
     side: Literal["left", "right"] = "left"
 
 
 WHOLE = Whole(name="日本\n語", size=3, part=Part(width=float("inf"), kinds=("a",)), side="right")
+
+
+def test_a_truth_may_stand_where_it_is_one_of_the_kinds() -> None:
+    assert Whole.of({"name": "x", "taken": True}, "here").taken is True
+
+
+def test_another_format_is_told_before_the_keys_that_are_new_in_it(tmp_path: Path) -> None:
+    folder = tmp_path / "checkpoint"
+    folder.mkdir()
+    (folder / "spec.json").write_text('{"format": 2, "news": 1}')
+    with pytest.raises(ModelError, match=r"checkpoint has format 2, this version reads 1; train again$"):
+        Checkpoint.read(folder)
 
 
 def test_a_record_is_read_as_it_was_written(tmp_path: Path) -> None:
@@ -50,6 +65,8 @@ def test_a_record_cannot_be_changed() -> None:
         ({"name": "x", "part": {"widht": 2}}, "unknown key 'part.widht'; did you mean 'width'?"),
         ({"name": "x", "part": {"zzz": 2}}, "unknown key 'part.zzz'; known: kinds, width"),
         ({"name": "x", "size": -1}, "size is -1, but should be greater than or equal to 0"),
+        ({"name": "x", "size": True}, "size is true, but should be a number"),
+        ({"name": "x", "limits": {"a": 1, "b": False}}, 'limits is {"a": 1, "b": false}, but should be a number'),
         ({"name": "x", "side": "up"}, "side is \"up\", but should be 'left' or 'right'"),
         ({"name": "x", "part": {"kinds": "a"}}, 'part.kinds is "a", but should be a list'),
         ({"name": "x", "part": 3}, "part is 3, but should be a mapping of keys to values"),

@@ -178,6 +178,15 @@ def test_half_of_an_environment_is_no_torchrun(tmp_path: Path, monkeypatch: pyte
     assert (code, err.startswith("Error: WORLD_SIZE is set, but not all else that torchrun sets")) == (2, True)
 
 
+def test_an_environment_that_torchrun_did_not_set_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    words = "train", config(tmp_path, "popular", {"name": "popular"}), "--out", tmp_path / "out"
+    monkeypatch.setenv("WORLD_SIZE", "two")
+    code, _, err = command("-q", *words)
+    assert (code, err) == (2, "Error: WORLD_SIZE is 'two', but should be a number, as torchrun sets it\n")
+    monkeypatch.setenv("WORLD_SIZE", "")
+    assert command("-q", *words).code == 0
+
+
 def test_other_commands_are_refused_under_torchrun(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WORLD_SIZE", "2")
     code, _, err = command("tune", config(tmp_path, "pmf", {"name": "pmf"}), "--out", tmp_path / "out")
