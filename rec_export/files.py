@@ -117,7 +117,8 @@ def storage_error(path: Path | str, error: OSError) -> StorageError:
             f"the disk is full while writing {path} ({free:,} bytes free);"
             " free some space and run the same command again"
         )
-    path = error.filename or path  # which may be a file that was read meanwhile
+    if error.filename and UNFINISHED not in str(error.filename):
+        path = error.filename  # which may have been read for what is written
     reason = (error.strerror or str(error).splitlines()[0]).lower()
     return StorageError(f"cannot read or write {path}: {reason}; check that it is there, and who may use it")
 

@@ -98,10 +98,15 @@ def test_a_full_disk_is_said_with_what_is_free(number: int, tmp_path: Path) -> N
     assert contents(tmp_path) == {}
 
 
-def test_another_refusal_is_said_with_its_reason() -> None:
-    error = storage_error("/x", PermissionError(errno.EACCES, "Permission denied"))
+@pytest.mark.parametrize(
+    ("filename", "told"), [(None, "/x"), ("/read/spec.json", "/read/spec.json"), ("/.x.abc.unfinished/y", "/x")]
+)
+def test_another_refusal_is_said_with_its_reason_and_the_file_that_a_person_knows(
+    filename: str | None, told: str
+) -> None:
+    error = storage_error("/x", PermissionError(errno.EACCES, "Permission denied", filename))
     assert (error.exit_code, str(error)) == (
-        74, "cannot read or write /x: permission denied; check that it is there, and who may use it",
+        74, f"cannot read or write {told}: permission denied; check that it is there, and who may use it",
     )  # fmt: skip
 
 

@@ -14,7 +14,7 @@ from rec_export.data.broken import NO_ID
 from rec_export.data.config import Interactions
 from rec_export.data.log import Events, read_events
 from rec_export.data.read import names_in, read_table, types_in
-from rec_export.errors import DataError, MissingInputError, UsageError
+from rec_export.errors import DataError, MissingInputError, StorageError, UsageError
 
 ROWS = pd.DataFrame({
     "user_id": ["ann", "böb", "c, d", 'e"f', "ann"],
@@ -263,3 +263,15 @@ def test_text_in_utf_16_is_told_as_such(tmp_path: Path) -> None:
     ROWS.to_csv(tmp_path / "log.csv", index=False, encoding="utf-16")
     with pytest.raises(DataError, match=r"is in UTF-16; write it in UTF-8$"):
         events_at(tmp_path / "log.csv")
+
+
+def test_what_may_not_be_read_is_not_called_damaged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In Arrow's words, which name the file in the middle of a sentence."""
+
+    def refuses(*_: object, **__: object) -> None:
+        raise PermissionError(13, "Failed to open local file 'log.parquet'")
+
+    ROWS.to_parquet(tmp_path / "log.parquet")
+    monkeypatch.setattr(pq, "ParquetFile", refuses)
+    with pytest.raises(StorageError, match=r"^cannot read or write .*log\.parquet: permission denied; check that"):
+        events_at(tmp_path / "log.parquet")
