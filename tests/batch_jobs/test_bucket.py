@@ -144,9 +144,10 @@ def test_what_was_replaced_may_be_kept_for_ever(machine: Machine) -> None:
     machine.publish(1)
     machine.publish(2)
     bucket = machine.bucket()
+    assert bucket.objects.create("failed/000000000003/manifest.json", b"{}")
     with bucket.claimed():
         bucket.empty(Retention(trash_hours=math.inf, failed_hours=math.inf))
-    assert len(machine.stored("data")) == 2 * PARTS
+    assert (len(machine.stored("data")), len(machine.stored("failed"))) == (2 * PARTS, 1)
 
 
 def test_two_readers_who_copy_at_once_get_the_same(

@@ -27,6 +27,7 @@ class Whole(Record):
     name: str
     size: int = Field(default=1, ge=0)
     part: Part | None = None
+    sizes: tuple[int, ...] = ()
     limits: dict[str, float] = Field(default_factory=dict)
     taken: bool | float = 1.5
     side: Literal["left", "right"] = "left"
@@ -66,6 +67,7 @@ def test_a_record_cannot_be_changed() -> None:
         ({"name": "x", "part": {"zzz": 2}}, "unknown key 'part.zzz'; known: kinds, width"),
         ({"name": "x", "size": -1}, "size is -1, but should be greater than or equal to 0"),
         ({"name": "x", "size": True}, "size is true, but should be a number"),
+        ({"name": "x", "sizes": [1, True]}, "sizes is [1, true], but should be a number"),
         ({"name": "x", "limits": {"a": 1, "b": False}}, 'limits is {"a": 1, "b": false}, but should be a number'),
         ({"name": "x", "side": "up"}, "side is \"up\", but should be 'left' or 'right'"),
         ({"name": "x", "part": {"kinds": "a"}}, 'part.kinds is "a", but should be a list'),

@@ -16,6 +16,7 @@ from rec_export.bench.measure import check
 from rec_export.bench.mlp_peers import in_tiles, naive
 from rec_export.errors import DeviceError, ModelError
 from rec_export.topk import Ranker
+from tests.conftest import command
 
 
 @pytest.fixture(autouse=True)
@@ -56,6 +57,11 @@ def test_the_report_has_the_fields_that_machines_read(tmp_path: Path) -> None:
     assert [first[field] for field in ("name", "users", "items", "dim", "k")] == ["dot_k100_small", 8, 1000, 64, 100]
     assert set(second["peers"]) == {"naive", "torch"}
     assert picture.read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_picture_that_could_not_be_drawn_is_refused_before_anything_is_measured(tmp_path: Path) -> None:
+    code, out, err = command("bench", "--plot", tmp_path / "absent" / "speed.png")
+    assert (code, out, "absent does not exist; make that folder first" in err) == (66, "", True)
 
 
 def test_the_table_names_the_machine_and_the_ratios() -> None:

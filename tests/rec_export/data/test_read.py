@@ -11,7 +11,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from rec_export.data.broken import NO_ID
-from rec_export.data.config import Interactions
+from rec_export.data.config import Attributes, Interactions
+from rec_export.data.entities import read_attributes
 from rec_export.data.log import Events, read_events
 from rec_export.data.read import names_in, read_table, types_in
 from rec_export.errors import DataError, MissingInputError, StorageError, UsageError
@@ -219,6 +220,21 @@ def test_an_empty_id_is_none(ending: str, tmp_path: Path) -> None:
     WRITERS[ending](pd.concat([ROWS, ROWS[:2].assign(user_id=""), ROWS[:1].assign(item_id="")]), path)
     events = read_events(SOURCE.model_copy(update={"path": path}))
     assert (events.left_out, plain(events)) == ({NO_ID: 3}, EXPECTED)
+
+
+def test_an_empty_id_among_categories_of_text_is_none(tmp_path: Path) -> None:
+    """As pandas writes them: each value once, and a number for each row."""
+    rows = pd.concat([ROWS, ROWS[:2].assign(user_id="")]).astype({"user_id": "category"})
+    rows.to_parquet(tmp_path / "log.parquet")
+    assert events_at(tmp_path / "log.parquet")[0] == ROWS.user_id.tolist()
+
+
+@pytest.mark.parametrize("ending", ["parquet", "csv", "jsonl"])
+def test_an_item_without_an_id_is_refused(ending: str, tmp_path: Path) -> None:
+    path = tmp_path / f"items.{ending}"
+    WRITERS[ending](pd.DataFrame({"item_id": ["a", "", "b"], "brand": ["x", "y", "z"]}), path)
+    with pytest.raises(DataError, match=r"^1 of 3 rows of .* have no item_id; give them ids or leave them out$"):
+        read_attributes(Attributes(path=path, id="item_id", category=("brand",)))
 
 
 def test_integers_that_were_written_as_floats_are_the_same_ids_in_text(tmp_path: Path) -> None:

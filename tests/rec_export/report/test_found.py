@@ -140,6 +140,7 @@ def test_a_run_that_the_gates_refused_is_shown_beside_the_date_before(
     kept = refused(gallery, tmp_path)
     said = done("report", kept / inner, "--out", tmp_path / "r.html")
     assert " users would have got lists of 10 on 2026-10-31, from " in said
+    assert " would have kept " in said
     assert f" of their items from {DAY_BEFORE} to {LAST_DAY}; " in said
     page = Page(tmp_path / "r.html")
     assert page.of("section", "id") == ["lists", "gates", "churn", "times", "words"]
@@ -162,3 +163,12 @@ def test_a_run_that_the_gates_refused_belongs_to_its_bundle(gallery: Path, tmp_p
     (one,) = found((gallery / "bundle", refused(gallery, tmp_path))).subjects
     assert one.night is not None
     assert (one.label, one.night.kind, one.night.date) == ("hybrid", "refused", LAST_DAY)
+
+
+def test_a_refused_run_that_was_copied_elsewhere_heeds_nothing_of_what_lies_above_it(
+    gallery: Path, tmp_path: Path
+) -> None:
+    kept = refused(gallery, tmp_path / "own")
+    alone = Path(shutil.copytree(kept, tmp_path / "mail" / "inbox" / kept.name))
+    (tmp_path / "mail" / "report.json").write_text("{}")  # of something else
+    assert "users would have got lists of 10" in done("report", alone, "--out", tmp_path / "r.html")
