@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from batch_jobs.drift import score_counts
-from batch_jobs.part_lists import BROKEN, Lists, UInt64
+from batch_jobs.part_lists import BROKEN, PartRows, UInt64
 from batch_jobs.parts import MODEL
 from rec_export.data.columns import Int64, comparable
 from rec_export.run_manifest import SOURCES, Audit
@@ -46,10 +46,10 @@ class Evidence(NamedTuple):
 
         Raises DataError where the file cannot be read.
         """
-        return cls.together(cls.of_lists(lists, keep) for lists in Lists.read(path))
+        return cls.together(cls.of_lists(lists, keep) for lists in PartRows.read(path))
 
     @classmethod
-    def of_lists(cls, lists: "Lists", keep: Keep) -> Self:
+    def of_lists(cls, lists: "PartRows", keep: Keep) -> Self:
         """Of some lists of a part."""
         size, hashed = lists.size, np.append(hashes(lists.items), np.uint64(0))
         found = lists.looked_at(hashed)

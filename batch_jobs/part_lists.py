@@ -38,7 +38,7 @@ class Found(NamedTuple):
     hashed: UInt64  # [B] the same list has the same number in every part
 
 
-class Lists(NamedTuple):
+class PartRows(NamedTuple):
     """Some rows of a part as arrays; R rows of B lists."""
 
     user: pa.Array  # [B] int64 or large_string

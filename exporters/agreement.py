@@ -24,7 +24,7 @@ SLACK = 0.005  # of a share that is promised: another machine rounds float32 in 
 
 
 @final
-class Listed(NamedTuple):
+class TriedTowers(NamedTuple):
     """The trained towers, what is tried on each, and what they give."""
 
     towers: tuple[Part, Part]
@@ -34,7 +34,7 @@ class Listed(NamedTuple):
 
     @classmethod
     def of(cls, towers: tuple[Part, Part], head: Head, cases: dict[str, list[Case]], catalogue: Catalogue,
-           trend: Float32, history: int) -> "Listed":  # fmt: skip
+           trend: Float32, history: int) -> "TriedTowers":  # fmt: skip
         """With the cases of the parity, and one of many users and items."""
         whole = {}
         for part, side, most in zip(towers, catalogue, (USERS, ITEMS), strict=True):
@@ -53,7 +53,7 @@ def given(part: Part, case: Case) -> Float32:
     return output
 
 
-def agreement(listed: Listed, kind: Lossy, outputs: Arrays) -> tuple[Agreement, str | None]:
+def agreement(listed: TriedTowers, kind: Lossy, outputs: Arrays) -> tuple[Agreement, str | None]:
     """How the smaller copy agrees with the trained model, and what is wrong with it beyond that, if anything is."""
     worst, fault = 0.0, None
     for part, cases in listed.outputs.items():

@@ -11,7 +11,7 @@ Float64 = npt.NDArray[np.float64]
 
 
 @final
-class Lists(NamedTuple):
+class Comparison(NamedTuple):
     """The lists of several users from two matrices of scores, compared at one k."""
 
     k: int
@@ -21,7 +21,7 @@ class Lists(NamedTuple):
     inversions: int  # places that hold an item which is better than one before it
 
 
-def compared(reference: Float32, candidate: Float32, eps: Float64, k: int) -> Lists:
+def compared(reference: Float32, candidate: Float32, eps: Float64, k: int) -> Comparison:
     """Compare the k best of each row by score: float32 [B, N] twice, float64 [B, 1].
 
     With t the k-th best score of the reference, an item may be in the list if its own reference score is t - eps or
@@ -34,7 +34,7 @@ def compared(reference: Float32, candidate: Float32, eps: Float64, k: int) -> Li
     present = np.zeros(truth.shape, dtype=np.bool_)
     np.put_along_axis(present, chosen, True, axis=1)
     lowest_before = np.minimum.accumulate(chosen_score, axis=1)
-    return Lists(
+    return Comparison(
         k=k,
         identical=float((wanted == chosen).all(axis=1).mean()),
         overlap=float(np.take_along_axis(present, wanted, axis=1).mean()),

@@ -7,7 +7,7 @@ from typing import Literal, NamedTuple, Self, cast, final
 
 from pydantic import Field
 
-from exporters.agreement import Listed, agreement, broken_promise
+from exporters.agreement import TriedTowers, agreement, broken_promise
 from exporters.candidate import HEAD
 from exporters.fresh import RefusalError, outputs_of
 from exporters.onnx import file_fault
@@ -117,7 +117,7 @@ class Bench(NamedTuple):
     """What copies are measured with."""
 
     folder: Path
-    listed: Listed
+    listed: TriedTowers
     judge: Judge | None
     catalogue: Catalogue
     history: int
@@ -226,10 +226,10 @@ def again(bench: Bench, promised: tuple[Variant, ...]) -> list[str]:
     return said
 
 
-def listed_of(trials: tuple[Trial, Trial, Trial], catalogue: Catalogue, trend: Float32, history: int) -> Listed:
+def listed_of(trials: tuple[Trial, Trial, Trial], catalogue: Catalogue, trend: Float32, history: int) -> TriedTowers:
     """What copies are held against, from what was tried on the exact parts."""
     cases = {trial.part.name: trial.cases for trial in trials if trial.part.name != HEAD}
-    return Listed.of(
+    return TriedTowers.of(
         (trials[0].part, trials[1].part), cast(Head, trials[2].part.module), cases, catalogue, trend, history
     )
 

@@ -11,7 +11,7 @@ from rec_export.data.columns import Bool, Float32, Int64
 from rec_export.metrics import Float64
 from rec_export.progress import in_parts, passed
 from rec_export.record import Record
-from rec_export.run_lists import Lists, Pair, Run, coded
+from rec_export.run_lists import Pair, Run, RunRows, coded
 from rec_export.run_manifest import SOURCES
 from rec_export.sets import distinct, in_both, without
 
@@ -59,14 +59,14 @@ class Likeness(NamedTuple):
         )
 
 
-def frame(lists: Lists, users: Int64) -> pd.DataFrame:
+def frame(lists: RunRows, users: Int64) -> pd.DataFrame:
     """The rows of some users, numbered by their place in `users`, which are sorted."""
     kept = np.isin(lists.user, users)
     user = np.searchsorted(users, lists.user[kept])
     return pd.DataFrame({"user": user, "item": lists.item[kept], "rank": lists.rank[kept]})
 
 
-def first_source(lists: Lists, users: Int64) -> Int64:
+def first_source(lists: RunRows, users: Int64) -> Int64:
     """The source of each user's list, int64 [U]."""
     user, first = np.unique(lists.user, return_index=True)
     return lists.source[first[np.searchsorted(user, users)]]

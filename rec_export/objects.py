@@ -33,7 +33,7 @@ class Found(NamedTuple):
     tag: str
 
 
-class Listed(NamedTuple):
+class Entry(NamedTuple):
     """What a listing says of an object."""
 
     bytes: int
@@ -131,11 +131,11 @@ class Objects:
         with self.plainly("put", key):
             self.store.put(key, content)
 
-    def list(self, prefix: str) -> dict[str, Listed]:
+    def list(self, prefix: str) -> dict[str, Entry]:
         """All objects whose key begins with the folder `prefix`, by key."""
         with self.plainly("list", prefix):
             pages = self.store.list(prefix)
-            return {one["path"]: Listed(one["size"], one["last_modified"]) for page in pages for one in page}
+            return {one["path"]: Entry(one["size"], one["last_modified"]) for page in pages for one in page}
 
     def delete(self, keys: Iterable[str]) -> None:
         """Delete objects; one that is not there is no mistake."""

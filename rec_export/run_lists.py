@@ -68,7 +68,7 @@ def rows_in(part: Path) -> int:
     return rows
 
 
-class Lists(NamedTuple):
+class RunRows(NamedTuple):
     """The rows of a run, by user and then rank; R rows."""
 
     user: Int64  # [R] places in a vocabulary that two runs share
@@ -81,8 +81,8 @@ class Lists(NamedTuple):
 class Pair(NamedTuple):
     """Two runs in shared places."""
 
-    before: Lists
-    after: Lists
+    before: RunRows
+    after: RunRows
     users: pa.Array  # ids by place
     items: pa.Array
     whole: bool  # whether all users are there
@@ -94,7 +94,7 @@ class Pair(NamedTuple):
         tables = [read(run, step) for run in (before, after)]
         users, items = (coded([table[name] for table in tables]) for name in ("user_id", "item_id"))
         lists = [
-            Lists(
+            RunRows(
                 users.places[n],
                 items.places[n],
                 table["rank"].to_numpy().astype(np.int64),

@@ -20,7 +20,7 @@ from trainers.plan import Plan
 from trainers.ready import course_of, ready
 from trainers.timeless import Wish, second_plan, weighed
 from trainers.tracking import Tracker
-from trainers.validation import Lists, Validation
+from trainers.validation import ListValidation, Validation
 
 
 class Fitted(NamedTuple):
@@ -107,7 +107,7 @@ class Trainer(NamedTuple):
         del made  # and with it all that the search learned by, which takes more room than its towers
         return self.with_second(found, second, wish, best.towers, dataset, validation, lists, held)
 
-    def habits(self, towers: Towers, lists: Lists | None, held: Device) -> Habits:
+    def habits(self, towers: Towers, lists: ListValidation | None, held: Device) -> Habits:
         """What is added to the scores of what a user liked before."""
         if lists is None:
             return Habits()
@@ -122,7 +122,7 @@ class Trainer(NamedTuple):
         timed: Towers,
         dataset: Dataset,
         validation: Validation,
-        lists: Lists | None,
+        lists: ListValidation | None,
         held: Device,
     ) -> Found:
         """With a second model, which looks at no time, if the validation rows do not speak against it."""

@@ -22,7 +22,7 @@ from rec_export.progress import passed
 from rec_export.towers import Towers
 from trainers.batches import Device
 from trainers.habits import everything, ordered
-from trainers.validation import Lists
+from trainers.validation import ListValidation
 
 log = logging.getLogger("rec_export")
 FEWEST = 50  # choices of what was liked before
@@ -49,7 +49,7 @@ class Choices(NamedTuple):
     chosen_told: Tensor
 
     @classmethod
-    def of(cls, lists: Lists, score: Callable[[Int64], Tensor]) -> Self:
+    def of(cls, lists: ListValidation, score: Callable[[Int64], Tensor]) -> Self:
         """From the lists' users and targets, by scores float32 [B, N] of users int64 [B]."""
         items = lists.dataset.catalogue.items.trained
         sample = torch.from_numpy(np.random.default_rng(0).permutation(items)[:SAMPLE])
@@ -110,7 +110,7 @@ class Choices(NamedTuple):
         return (surprise / count[self.chosen]).sum() / users + PRIOR * (numbers**2).sum()
 
 
-def again_of(lists: Lists, user: Int64) -> Again:
+def again_of(lists: ListValidation, user: Int64) -> Again:
     """What users liked before, of the trained items."""
     again = lists.world.again(user)
     return again.where(again.items.item_row < lists.dataset.catalogue.items.trained)
@@ -145,7 +145,7 @@ class Habits(NamedTuple):
 
 
 @torch.no_grad()
-def habits_of(towers: Towers, lists: Lists, state: Device) -> Habits:
+def habits_of(towers: Towers, lists: ListValidation, state: Device) -> Habits:
     """The habit that fits towers from the CPU; none where too few held-out likings are of what was liked before."""
     modules(towers).to(state.device).eval()
     habits = fitted(lists, lists.scores(towers, state))
@@ -153,7 +153,7 @@ def habits_of(towers: Towers, lists: Lists, state: Device) -> Habits:
     return habits
 
 
-def fitted(lists: Lists, score: Callable[[Int64], Tensor]) -> Habits:
+def fitted(lists: ListValidation, score: Callable[[Int64], Tensor]) -> Habits:
     """The same by scores float32 [B, N] of users int64 [B]."""
     choices = Choices.of(lists, score)
     again, likings = choices.again(), len(choices.chosen)
@@ -174,7 +174,7 @@ def fitted(lists: Lists, score: Callable[[Int64], Tensor]) -> Habits:
     return Habits(habit, {name: lists.judge(way) for name, way in ways.items()} | lists.beside())
 
 
-def by_habit(lists: Lists) -> Callable[[Int64], Tensor]:
+def by_habit(lists: ListValidation) -> Callable[[Int64], Tensor]:
     """What each user has liked most often, then the newest, then what is popular of late; after them popular items."""
     items, world = lists.dataset.catalogue.items.trained, everything(lists.dataset.timeline)
     trend = lists.world.trend()[:items, lists.recent]

@@ -25,7 +25,7 @@ AT_ONCE = 8192  # pairs
 
 
 @final
-class Values(Validation):
+class ValueValidation(Validation):
     """Held-out rows of trained users and items, with their targets."""
 
     def __init__(self, dataset: Dataset, plan: Plan, held_out: Pairs) -> None:

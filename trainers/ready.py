@@ -21,8 +21,8 @@ from trainers.loop import Run, sizes_of
 from trainers.parallel import Group
 from trainers.plan import Plan, metric_of, plan
 from trainers.popular import PopularRun
-from trainers.rating_validation import Values
-from trainers.validation import Lists, Validation
+from trainers.rating_validation import ValueValidation
+from trainers.validation import ListValidation, Validation
 
 log = logging.getLogger("rec_export")
 MANY = 1_000_000  # rows; with more, tables are made once more for the refit, a second for 4 million, to save their room
@@ -68,11 +68,11 @@ def read_source(config: Config, spec: ModelSpec) -> Source:
 def validation_of(dataset: Dataset, chosen: Plan, later: Events, spec: ModelSpec) -> Validation | None:
     """Held-out rows that tell the metric of the plan; None where they hold nothing to tell it by."""
     if chosen.metric in RATING_NAMES:
-        return Values.of(dataset, chosen, later)
-    return Lists.of(dataset, chosen, later, spec.pair_numbers)
+        return ValueValidation.of(dataset, chosen, later)
+    return ListValidation.of(dataset, chosen, later, spec.pair_numbers)
 
 
-def returning(config: Config, dataset: Dataset, chosen: Plan, later: Events, spec: ModelSpec) -> Lists | None:
+def returning(config: Config, dataset: Dataset, chosen: Plan, later: Events, spec: ModelSpec) -> ListValidation | None:
     """What users chose next, new to them or not, to learn habits by; None where lists hold nothing again, or, which is
     said, nothing tells of it.
     """
@@ -83,7 +83,7 @@ def returning(config: Config, dataset: Dataset, chosen: Plan, later: Events, spe
     elif config.data.interactions.repeats != "keep":
         why = f"data.interactions.repeats is {config.data.interactions.repeats}, so nobody chose anything again"
     else:
-        lists = Lists.of(dataset, chosen, later, spec.pair_numbers, again=True)
+        lists = ListValidation.of(dataset, chosen, later, spec.pair_numbers, again=True)
         if lists is not None:
             return lists
         why = "no validation row tells what somebody chose next"
@@ -99,7 +99,7 @@ class Ready(NamedTuple):
     dataset: Dataset
     plan: Plan
     validation: Validation | None
-    returning: Lists | None
+    returning: ListValidation | None
     course: Course
 
     @property

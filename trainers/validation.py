@@ -42,7 +42,7 @@ class Validation(ABC):
 
 
 @final
-class Lists(Validation):
+class ListValidation(Validation):
     """Held-out likings of users, as of the world before them."""
 
     def __init__(

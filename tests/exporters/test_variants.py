@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from onnx import TensorProto, helper, numpy_helper
 
-from exporters.agreement import Listed, overlap
+from exporters.agreement import TriedTowers, overlap
 from exporters.job import ExportJob, verified
 from exporters.job import run as export
 from exporters.quality import Judge, change
@@ -237,7 +237,7 @@ def test_a_loss_that_might_show_in_nobody_is_not_taken_for_none(hits: int, enoug
 def test_with_few_hits_no_copy_is_made_for_a_budget(tmp_path: Path) -> None:
     judge = create_autospec(Judge, instance=True)
     judge.users_with_hits.return_value = 299
-    bench = Bench(tmp_path, create_autospec(Listed), judge, create_autospec(Catalogue), 20, {})
+    bench = Bench(tmp_path, create_autospec(TriedTowers), judge, create_autospec(Catalogue), 20, {})
     with pytest.raises(UsageError, match="lists of 299 users"):
         prices(bench, Wanted(budget=Budget.parsed("ndcg=1%")), None)
 

@@ -21,7 +21,7 @@ from trainers import fit, habit_term
 from trainers.batches import Device
 from trainers.habit_term import Choices, Habits, by_habit, habits_of, likeliest
 from trainers.job import Outcome
-from trainers.validation import Lists
+from trainers.validation import ListValidation
 
 USERS, ITEMS, OWN = 4000, 200, 25
 TRUTH = Habit(met=1.5, often=0.8, lately=0.4)
@@ -160,7 +160,7 @@ def test_a_model_with_another_beside_it_learns_the_habits_of_both(
 ) -> None:
     models = []
 
-    def noted(towers: Towers, lists: Lists, state: Device) -> Habits:
+    def noted(towers: Towers, lists: ListValidation, state: Device) -> Habits:
         models.append(len(list(towers.user_tower.get_submodule("members").children())))
         return habits_of(towers, lists, state)
 
@@ -260,12 +260,12 @@ def test_too_few_repeats_teach_nothing(tmp_path: Path) -> None:
     assert "are of what was liked before: too few to learn habits from" in answer.err
 
 
-def lists_of(timeline: Timeline, clock: Clock) -> Lists:
-    """What `by_habit` asks of a Lists, of five trained items."""
+def lists_of(timeline: Timeline, clock: Clock) -> ListValidation:
+    """What `by_habit` asks of a ListValidation, of five trained items."""
     catalogue = SimpleNamespace(items=SimpleNamespace(trained=5))
     dataset = SimpleNamespace(catalogue=catalogue, timeline=timeline)
     world = timeline.as_of(None, clock)
-    return cast(Lists, SimpleNamespace(dataset=dataset, world=world, recent=clock.counts - 1))
+    return cast(ListValidation, SimpleNamespace(dataset=dataset, world=world, recent=clock.counts - 1))
 
 
 @pytest.mark.parametrize("clock", [Clock(), Clock(half_lives=(7.0,))])
