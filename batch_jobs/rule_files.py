@@ -235,7 +235,8 @@ def caps_of(caps: dict[str, int], table: pa.Table, data: DataConfig) -> Caps:
         rule = f"rules.caps.{column}"
         if data.items is not None and column in data.items.tags:
             raise lists_in(column, rule, "tags")
-        coded = pc.dictionary_encode(words(plain(table[column], rule), rule))
+        values = words(plain(table[column], rule), rule)
+        coded = pc.dictionary_encode(pc.if_else(pc.equal(values, ""), None, values))  # without a brand is no brand
         kinds.append(pc.fill_null(pc.add(coded.indices.cast(pa.int64()), first), UNKNOWN).to_numpy())
         limits.append(np.full(len(coded.dictionary), most, np.int64))
         first += len(coded.dictionary)

@@ -9,7 +9,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from safetensors import SafetensorError
 
-from rec_export.data.columns import Int64, bags, integers_where_whole, words
+from rec_export.data.columns import Int64, bags, words
 from rec_export.data.entities import aligned
 from rec_export.data.features import Features, FeatureState
 from rec_export.data.vocab import UNKNOWN, Vocab
@@ -81,9 +81,10 @@ def alike(one: pa.Array, other: pa.Array, separator: str) -> tuple[pa.Array, pa.
     if pa.types.is_null(other.type):
         return one, pa.nulls(len(other), one.type)
     if all(pa.types.is_integer(kind) or pa.types.is_floating(kind) for kind in kinds):
-        whole = [integers_where_whole(column) for column in (one, other)]  # a float has no room for a long key
-        kind = pa.int64() if all(column.type == pa.int64() for column in whole) else pa.float64()
-        return whole[0].cast(kind, safe=False), whole[1].cast(kind, safe=False)
+        try:
+            return one.cast(pa.int64()), other.cast(pa.int64())  # a float has no room for a long key
+        except pa.ArrowInvalid:
+            return one.cast(pa.float64(), safe=False), other.cast(pa.float64(), safe=False)
     if any(pa.types.is_list(kind) or pa.types.is_large_list(kind) for kind in kinds):
         lists = [bags(pa.chunked_array([column]), separator, "a column of tags") for column in (one, other)]
         return lists[0], lists[1]

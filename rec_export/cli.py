@@ -119,7 +119,7 @@ def run(arguments: list[str]) -> int:
     except (click.Abort, KeyboardInterrupt):
         return interrupted()
     except SystemExit as error:
-        if error.code == 1:  # nobody else's but click's, where nobody reads on, as in `status | head -1`
+        if error.code == 1:  # click's, of a pipe that nobody reads on, as in `status | head -1`
             return 128 + signal.SIGPIPE
         raise
     except OSError as error:

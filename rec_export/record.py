@@ -61,9 +61,9 @@ class Record(BaseModel):
     @classmethod
     def read_format(cls, path: Path, wanted: int, anew: str) -> Self:
         """The same of a file with a key `format`. Raises ModelError for another format, whatever keys are new in it."""
-        with suppress(OSError, ValueError):  # of which `read` tells
+        with suppress(OSError, ValueError, RecursionError):  # of which `read` tells
             told = json.loads(path.read_bytes())
-            if isinstance(told, dict) and told.get("format", wanted) != wanted:
+            if isinstance(told, dict) and isinstance(told.get("format"), int) and told["format"] != wanted:
                 raise ModelError(f"{path.parent} has format {told['format']}, this version reads {wanted}; {anew}")
         return cls.read(path)
 

@@ -2,7 +2,6 @@
 
 import re
 from datetime import UTC, datetime
-from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -17,8 +16,6 @@ Int64 = npt.NDArray[np.int64]
 Int32 = npt.NDArray[np.int32]  # rows of long columns, which take half the memory
 Float32 = npt.NDArray[np.float32]
 Bool = npt.NDArray[np.bool_]
-
-Column = TypeVar("Column", pa.Array, pa.ChunkedArray)
 
 PER_SECOND = {"s": 1.0, "ms": 1e3, "us": 1e6, "ns": 1e9}
 MICROSECONDS = {"s": 1_000_000, "ms": 1_000, "us": 1}
@@ -50,9 +47,11 @@ def refuse_kind(kind: pa.DataType, where: str) -> None:
 
 
 def integral(column: pa.ChunkedArray, where: str) -> pa.Array:
-    """Floats that are all whole numbers, as int64. Of those from 2^53 on several integers are one float."""
+    """Floats that are all whole numbers, as int64. Where they are too large, several integers are one float."""
+    exact = 2.0 ** (np.finfo(column.type.to_pandas_dtype()).nmant + 1)  # 2^53 in double precision
+    column = pc.cast(column, pa.float64())
     largest = pc.max(pc.abs(column)).as_py()
-    if largest is not None and 2.0**53 <= largest < np.inf:
+    if largest is not None and exact <= largest < np.inf:
         raise DataError(
             f"{where} holds floats of {largest:.0f} and the like, which have lost their last digits; write ids as"
             " integers or strings"
@@ -66,16 +65,18 @@ def integral(column: pa.ChunkedArray, where: str) -> pa.Array:
 def numbers_where_possible(column: pa.ChunkedArray) -> pa.ChunkedArray:
     """Text as int64 where every value is the canonical writing of one, so that nothing is lost either way.
 
-    Or of a whole float: a column of integers with gaps is written as 7.0 by many programs.
+    Or of a whole float, in a column with gaps or where all are such: programs write integers with gaps as 7.0.
     """
-    for texts in (column, pc.replace_substring_regex(column, r"\.0$", "")):
-        try:
-            numbers = pc.cast(texts, pa.int64())
-        except pa.ArrowInvalid:
-            continue
-        if pc.all(pc.equal(pc.cast(numbers, column.type), texts)).as_py():
-            return numbers
-    return column
+    floats = pc.ends_with(column, ".0")
+    if pc.all(floats).as_py() or (column.null_count and pc.any(floats).as_py()):
+        texts = pc.replace_substring_regex(column, r"\.0$", "")
+    else:
+        texts = column
+    try:
+        numbers = pc.cast(texts, pa.int64())
+    except pa.ArrowInvalid:
+        return column
+    return numbers if pc.all(pc.equal(pc.cast(numbers, column.type), texts)).as_py() else column
 
 
 def comparable(array: pa.Array | pa.ChunkedArray) -> pa.Array | pa.ChunkedArray:
@@ -283,48 +284,38 @@ def refuse_words(column: pa.ChunkedArray, where: str) -> None:
         )
 
 
-def integers_where_whole(column: Column) -> Column:
-    """Numbers as int64, where that is what they are: as text a large float would be 1e+10 and not 10000000000."""
-    try:
-        return pc.cast(column, pa.int64())
-    except pa.ArrowInvalid:
-        return column
-
-
 def words(column: pa.ChunkedArray, where: str) -> pa.Array:
-    """Strings [R]; numbers and booleans are written out, and a missing value, or an empty one, is null.
+    """Strings [R]; numbers and booleans are written out, and a missing value is null.
 
-    7.0 is written as 7 is: whole numbers with gaps are floats in many files.
+    7.0 is written as 7 is, however large: whole numbers with gaps are floats in many files.
     """
     if pa.types.is_dictionary(column.type):
         column = column.cast(column.type.value_type)
     if pa.types.is_nested(column.type):
         raise DataError(f"{where} holds {column.type} where one word is needed; declare it under tags")
     if pa.types.is_floating(column.type):
-        column = integers_where_whole(pc.if_else(pc.is_nan(column), pa.scalar(None, column.type), column))
+        column = pc.if_else(pc.is_nan(column), pa.scalar(None, column.type), column)
     try:
         texts = pc.cast(column, pa.large_string())
-        return pc.if_else(pc.equal(texts, ""), pa.scalar(None, texts.type), texts).combine_chunks()
+        return (without_exponents(texts, column) if pa.types.is_floating(column.type) else texts).combine_chunks()
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
         raise DataError(f"{where} holds {column.type}, which cannot be read as words") from error
 
 
-def with_values(lists: pa.Array, values: pa.Array) -> pa.Array:
-    """Lists of other values, as many as before."""
-    return pa.ListArray.from_arrays(lists.offsets, values, mask=lists.is_null())
+def without_exponents(texts: pa.ChunkedArray, column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Floats as text, large whole ones as 12345678901 and not as 1.2345678901e+10."""
+    whole = pc.and_(pc.match_substring(texts, "e+"), pc.less(pc.abs(column), 2.0**63))
+    integers = pc.cast(pc.if_else(whole, column, pa.scalar(None, column.type)), pa.int64(), safe=False)
+    return pc.if_else(pc.fill_null(whole, False), pc.cast(integers, texts.type), texts)
 
 
 def bags(column: pa.ChunkedArray, separator: str, where: str) -> pa.Array:
-    """Lists of strings [R]; a cell that is one string is cut at `separator`, and blanks around a tag are not of it.
-
-    A missing list is null; an empty tag stays in a list.
-    """
+    """Lists of strings [R]; a cell that is one string is cut at `separator`; missing is null, an empty one nameless."""
     kind = column.type
     if not (pa.types.is_list(kind) or pa.types.is_large_list(kind)):
         if pa.types.is_nested(kind):
             raise DataError(f"{where} holds {kind}, which cannot be read as tags; tags are lists of strings")
-        cut = pc.split_pattern(words(column, where), separator)
-        column = pa.chunked_array([with_values(cut, trimmed(cut.values))])
+        column = pa.chunked_array([pc.split_pattern(words(column, where), separator)])
     try:
         return pc.cast(column, pa.large_list(pa.large_string())).combine_chunks()
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:

@@ -1,5 +1,6 @@
 """What was learned of the attributes from the training part, and its use on any table since: state without pickle."""
 
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, Self, final
 
@@ -147,8 +148,9 @@ class FeatureState:
     @classmethod
     def read(cls, folder: Path, name: str) -> Self:
         """Read what `write` wrote."""
-        arrays = load_file(folder / f"{name}.safetensors")
-        return cls(State.read(folder / f"{name}.json"), arrays["idf"], arrays["directions"])
+        arrays, state = load_file(folder / f"{name}.safetensors"), State.read(folder / f"{name}.json")
+        known = {column: tuple(map(without_exponent, words)) for column, words in state.category.items()}
+        return cls(state.model_copy(update={"category": known}), arrays["idf"], arrays["directions"])
 
 
 def measured(values: Float32, column: str) -> Dense:
@@ -165,9 +167,14 @@ def measured(values: Float32, column: str) -> Dense:
 
 
 def frequent(values: pa.Array) -> tuple[str, ...]:
-    """The values that occur at least RARE times, sorted."""
-    counts = pc.value_counts(values.drop_null())
+    """The values that occur at least RARE times, sorted; an empty one is none."""
+    counts = pc.value_counts(values.filter(pc.not_equal(values, "")))
     return tuple(sorted(counts.filter(pc.greater_equal(counts.field("counts"), RARE)).field("values").to_pylist()))
+
+
+def without_exponent(word: str) -> str:
+    """A whole number as `words` writes it now; earlier versions have left 1.2345678901e+10 behind."""
+    return str(int(float(word))) if re.fullmatch(r"-?\d(\.\d+)?e\+\d+", word) else word
 
 
 def positions(values: pa.Array, known: tuple[str, ...]) -> Int64:

@@ -18,14 +18,9 @@ from rec_export.data.columns import numbers_where_possible
 from rec_export.data.nested import chosen, common, first_damage, names, types_of
 from rec_export.data.separated import BLOCK, PACKED, read_csv, read_tabs, stream_of
 from rec_export.errors import DataError, MissingInputError, UsageError, nearest, shorten
-from rec_export.files import absent, sha256, storage_error
+from rec_export.files import absent, local_path, sha256, storage_error
 from rec_export.words import counted
 
-LIKE_DATA = re.compile(  # by its name, though nothing here reads it; other files may lie beside the parts
-    r"^part-[^.]*$|\.(orc|avro|arrow|feather|xlsx?)$"
-    r"|\.(csv|tsv|dat|json|jsonl|ndjson|listens|parquet|pq)\.(gz|bz2|zst|xz|zip|lz4|snappy|z|br)$",
-    re.IGNORECASE,
-)
 State = tuple[Path, int, int]
 SCHEMAS: dict[tuple[State, bool], pa.Schema] = {}  # of the files that were opened, as they were then; and whether some
 # columns were read as text, so that their types are not what they would have been
@@ -95,7 +90,7 @@ def parts_of(path: Path) -> list[Path]:
                 f"{path} is not .parquet, .csv, .tsv or .jsonl (or .csv.gz, .csv.bz2, .csv.zst); convert or rename it"
             )
         return [path]
-    inside = [p for p in sorted(path.rglob("*")) if p.is_file()]
+    inside = [local_path(p) for p in sorted(path.rglob("*")) if p.is_file()]
     shown = [p for p in inside if not any(part[0] in "_." for part in p.relative_to(path).parts)]
     strange = [p for p in shown if reader_of(p) is None and LIKE_DATA.search(p.name)]
     if strange:
@@ -272,6 +267,13 @@ READERS: dict[str, Reader] = {
     **OF_LINES,
     **{ending + packed: reader for ending, reader in OF_LINES.items() for packed in PACKED},
 }
+
+
+LIKE_DATA = re.compile(  # by its name, though nothing here reads it; other files may lie beside the parts
+    rf"^part-[^.]*$|\.(orc|avro|arrow|feather)$"
+    rf"|({'|'.join(map(re.escape, READERS))})(\.tar)?\.(gz|bz2|zst|xz|zip|lz4|snappy|z|br)$",
+    re.IGNORECASE,
+)
 
 
 def reader_of(path: Path) -> Reader | None:

@@ -119,6 +119,13 @@ def test_kinds_of_several_columns_are_told_apart_and_nothing_is_no_kind() -> Non
     assert caps.limit.tolist() == [2, 2, 3, 3]
 
 
+def test_items_without_a_brand_are_no_brand_of_their_own() -> None:
+    for nothing in ("", None):
+        table = pa.table({"brand": ["a", nothing, nothing, "a"]})
+        caps = caps_of({"brand": 2}, table, DataConfig.model_validate({"interactions": {"path": "x"}}))
+        assert (caps.kind.tolist(), caps.limit.tolist()) == ([[0], [-1], [-1], [0]], [2])
+
+
 def test_ids_of_a_list_are_known_as_text_or_numbers() -> None:
     listed = Rules.of({"deny": [3, "1", "x1"]}, "here").deny
     assert listed is not None

@@ -116,6 +116,22 @@ def test_an_empty_cell_is_no_tag(cells: list[object]) -> None:
     assert state.encode(pa.table({**TRAINED, "tags": pa.array(cells)})).tags[1].tolist() == [-1, -1]
 
 
+def test_an_empty_category_is_missing_and_learned_as_nothing() -> None:
+    table = pa.table({**TRAINED, "brand": ["", "", "y", "y", "", None]})
+    state = FeatureState.fit(table, SOURCE)
+    assert state.state.category["brand"] == ("y",)
+    assert state.category_rows(table)[:, 0].tolist() == [UNKNOWN, UNKNOWN, 0, 0, UNKNOWN, UNKNOWN]
+
+
+def test_long_numbers_that_an_earlier_version_learned_are_known(tmp_path: Path) -> None:
+    keys = [12345678901.0, 12345678901.0, 2.0, 2.0, None, None]
+    state = FeatureState.fit(pa.table({**TRAINED, "brand": keys}), SOURCE)
+    before = state.state.model_copy(update={"category": {"brand": ("1.2345678901e+10", "2")}})
+    FeatureState(before, state.idf, state.directions).write(tmp_path, "items")
+    again = FeatureState.read(tmp_path, "items").category_rows(pa.table({**TRAINED, "brand": keys}))
+    assert again[:, 0].tolist() == [0, 0, 1, 1, UNKNOWN, UNKNOWN]
+
+
 def test_a_long_bag_keeps_its_first_tags() -> None:
     table = pa.table({**TRAINED, "tags": [[f"t{tag:02}" for tag in range(50)]] * 6})
     state = FeatureState.fit(table, SOURCE)

@@ -1,6 +1,7 @@
 """The same rows are read from every format, from one file or from a folder of parts."""
 
 import gzip
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -187,7 +188,7 @@ def test_what_was_read_as_text_before_changes_no_type_that_is_asked_for(tmp_path
     assert names_in(tmp_path / "log.csv") == ["user", "item"]
 
 
-@pytest.mark.parametrize("name", ["b.csv.zip", "b.parquet.gz", "part-00003", "b.xlsx"])
+@pytest.mark.parametrize("name", ["b.csv.zip", "b.parquet.gz", "part-00003", "b.feather", "b.inter.xz", "b.csv.tar.gz"])
 def test_a_part_that_cannot_be_read_is_not_passed_over(name: str, tmp_path: Path) -> None:
     ROWS.to_csv(tmp_path / "a.csv", index=False)
     (tmp_path / name).write_bytes(b"more rows")
@@ -244,35 +245,59 @@ def test_integers_that_were_written_as_floats_are_the_same_ids_in_text(tmp_path:
 
 
 HEAD = "item_id,size,title\n"
-LINES = [f"{number},{number % 7},pan {number}\n" for number in range(60)]
+
+
+def item_lines(numbers: range) -> str:
+    """Lines of a CSV file."""
+    return "".join(f"{number},{number % 7},pan {number}\n" for number in numbers)
+
+
+SLIPS = {
+    "to the end": '2,2,"12 inch pan\n' + item_lines(range(3, 60)),
+    "of the last line but one": item_lines(range(2, 40)) + '40,2,"12 inch pan\n41,3,pan',
+    "to the next": '2,2,"12 inch pan\n' + item_lines(range(3, 60)) + '99,2,"9 inch pan\n' + item_lines(range(3)),
+    "in the first column": '"2,2,12 inch pan\n"3,2,9 inch pan\n' + item_lines(range(3)),
+    "to a text in quotes": '2,2,"12 inch pan\n' + item_lines(range(3, 9)) + '9,9,"a ""fine"" pan"\n',
+}
 
 
 @pytest.mark.parametrize("packed", ["", ".gz"])
-def test_a_quotation_mark_that_is_never_closed_is_refused(packed: str, tmp_path: Path) -> None:
-    for lost in (LINES[-1:], LINES[2:]):
-        text = HEAD + "".join(LINES[:2]) + '2,2,"12 inch pan\n' + "".join(lost)
-        path = tmp_path / f"items.csv{packed}"
-        path.write_bytes(gzip.compress(text.encode()) if packed else text.encode())
-        said = rf"^row 4 \(the header is row 1\) of .*, and {len(lost)}|{len(lost) + 1} more lines"
-        with pytest.raises(DataError, match=said):
-            read_table(path, None)
+@pytest.mark.parametrize("slip", SLIPS)
+def test_a_quotation_mark_that_opens_a_text_by_mistake_is_refused(slip: str, packed: str, tmp_path: Path) -> None:
+    text, path = HEAD + item_lines(range(2)) + SLIPS[slip], tmp_path / f"items.csv{packed}"
+    path.write_bytes(gzip.compress(text.encode()) if packed else text.encode())
+    before, inside, *_ = text.split('"')
+    said = rf"^line {before.count(chr(10)) + 1} of .*, and {inside.count(chr(10))} more lines would"
+    with pytest.raises(DataError, match=said):
+        read_table(path, None)
 
 
-def test_a_quotation_mark_that_is_closed_by_the_next_one_is_refused(tmp_path: Path) -> None:
-    text = HEAD + "".join(LINES[:2]) + '2,2,"12 inch pan\n' + "".join(LINES[2:]) + '99,2,"9 inch pan\n' + LINES[0]
-    (tmp_path / "items.csv").write_text(text)
-    with pytest.raises(DataError, match=r"^row 4 \(the header is row 1\) of "):
-        read_table(tmp_path / "items.csv", None)
+HONEST = [
+    "two\nlines", 'said ""yes""\nand ""no""', "a, b, c\n" * 60, "\n", '\n""', "x,y,z\n\n", '""\n"",""', "\r\n", ",\n,",
+    "\n".join(f'  ""key {n}"": {n},' for n in range(40)),
+]  # fmt: skip
 
 
 @pytest.mark.parametrize("end", ["", "\n", "\r\n", " \n"])
-@pytest.mark.parametrize(
-    "text", ["two\nlines", 'said ""yes""\nand ""no""', "a, b, c\n" * 19, "\n", '\n""', "x,y,z\n\n"]
-)
+@pytest.mark.parametrize("text", HONEST)
 def test_texts_of_several_lines_are_read(text: str, end: str, tmp_path: Path) -> None:
-    (tmp_path / "items.csv").write_text(f'{HEAD}1,2,"{text}"\n1,2,"{text}"{end}', newline="")
+    """Also beside marks that belong to texts without quotes, or stand behind a text in quotes."""
+    sloppy = '3,4,12" pan\n5,6,"a" pan\n'
+    (tmp_path / "items.csv").write_text(f'{HEAD}{sloppy}1,2,"{text}"\n1,2,"{text}"{end}', newline="")
     table = read_table(tmp_path / "items.csv", None)
-    assert [title.rstrip(" ") for title in table["title"].to_pylist()] == [text.replace('""', '"')] * 2
+    assert [title.rstrip(" ") for title in table["title"].to_pylist()[2:]] == [text.replace('""', '"')] * 2
+
+
+def test_a_file_with_nothing_but_a_text_of_several_lines_is_read(tmp_path: Path) -> None:
+    (tmp_path / "items.csv").write_text('"a\nb",c\n"x\ny",2\n')
+    assert read_table(tmp_path / "items.csv", None).to_pydict() == {"a\nb": ["x\ny"], "c": [2]}
+
+
+def test_the_name_of_a_part_is_utf_8(tmp_path: Path) -> None:
+    ROWS.to_csv(tmp_path / "a.csv", index=False)
+    (tmp_path / os.fsdecode(b"caf\xe9.csv")).write_bytes((tmp_path / "a.csv").read_bytes())
+    with pytest.raises(UsageError, match=r"is not UTF-8; rename it$"):
+        events_at(tmp_path)
 
 
 def test_text_in_utf_16_is_told_as_such(tmp_path: Path) -> None:
