@@ -20,10 +20,16 @@ LARGEST = 3.4e38  # of float32
 
 
 def spelled(value: object) -> str:
-    """A value as the training has written it: true and not True, 3 and not 3.0."""
+    """A value as the training has written it: true and not True, 3 and not 3.0, 0.00001 and not 1e-05."""
     if isinstance(value, bool):
         return str(value).lower()
-    return str(int(value)) if isinstance(value, float) and value.is_integer() and abs(value) < 1e10 else str(value)
+    if not isinstance(value, float):
+        return str(value)
+    if value.is_integer() and abs(value) < 2**63:
+        return str(int(value))
+    if 1e-6 <= abs(value) < 1e10:
+        return np.format_float_positional(value, trim="-")
+    return np.format_float_scientific(value, trim="-", exp_digits=1)
 
 
 def number(value: object) -> float:
@@ -97,6 +103,6 @@ except Exception as error:  # such as half a character, or a text of many thousa
 print(json.dumps(vectors[0].tolist()))  # noqa: T201
 told = vectors[:, (vectors != vectors[0]).any(0)]
 unit = told / np.maximum(np.linalg.norm(told, axis=1, keepdims=True), 1e-12)
-cosine = unit[1:] @ unit[0]
+cosine = unit[1:] @ unit[0] if told.shape[1] else np.ones(len(unit) - 1)  # all are the same
 for place in np.argsort(-cosine, kind="stable"):
     print(f"{place + 2}\t{cosine[place]:.4f}")  # noqa: T201

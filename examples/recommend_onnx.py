@@ -28,7 +28,10 @@ except Exception as error:  # onnxruntime's errors have no common class
 (items,) = recommender.get_overridable_initializers()[0].shape  # of `allow`
 if beyond := [row for row in met if row >= items]:
     sys.exit(f"{len(beyond)} rows are beyond the {items} items of {sys.argv[1]}, the first being {beyond[0]}")
-if "history" not in {port.name for port in recommender.get_inputs()} or not (met or blueprint["clock"]["half_lives"]):
+if "history" not in {port.name for port in recommender.get_inputs()} or not (
+    blueprint["clock"]["half_lives"]
+    or any(row < blueprint["sizes"]["items"]["rows"] for row in met)  # others came after the training
+):
     sys.exit("the model knows nothing of such a user: give what is popular, as `score` does (docs/exports.md)")
 
 liked = list(dict.fromkeys(met))  # each once, where it was liked first

@@ -3,12 +3,14 @@
 from pathlib import Path
 
 import numpy as np
+from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
 from exporters.cases import Arrays, Case, tower_cases
 from exporters.parts import Part
 from rec_export.catalogue import Catalogue, Side
 from rec_export.checkpoint import Blueprint
+from rec_export.errors import ModelError
 from rec_export.progress import passed
 
 CASES = "parity/cases"
@@ -33,9 +35,12 @@ def corpus(folder: Path, part: Part, side: Side, blueprint: Blueprint, catalogue
     if not path_of(folder, part).exists():
         return made(part, side, blueprint, catalogue)
     inputs: dict[str, Arrays] = {}
-    for key, array in sorted(load_file(path_of(folder, part)).items()):
-        number, case, name = key.split("|")
-        inputs.setdefault(f"{number}|{case}", {})[name] = array
+    try:
+        for key, array in sorted(load_file(path_of(folder, part)).items()):
+            number, case, name = key.split("|")
+            inputs.setdefault(f"{number}|{case}", {})[name] = array
+    except (SafetensorError, ValueError) as error:
+        raise ModelError(f"{path_of(folder, part)} is damaged ({error}); export the model again") from error
     return [Case(key.split("|")[1], arrays) for key, arrays in inputs.items()]
 
 

@@ -1,30 +1,29 @@
 """What follows from the log where the configuration is silent: whether time is looked at, and how to train."""
 
-from typing import Any, Literal, NamedTuple, final
+from math import ceil
+from typing import Any, Literal, final
 
 import numpy as np
 
-from rec_export.by_user import ragged
 from rec_export.config import Loss, Target, Training
 from rec_export.data.clock import Clock
-from rec_export.data.columns import DAY, Int64
+from rec_export.data.columns import DAY
 from rec_export.errors import UsageError
-from rec_export.metrics import RATING_NAMES, Float64, Targets, hits, per_user
-from rec_export.progress import track
+from rec_export.metrics import RATING_NAMES
 from rec_export.record import Record
 from rec_export.towers import ModelSpec
-from rec_export.world import Timeline, World
+from rec_export.world import Timeline
 from trainers.baselines import Pairs, Ridge, chosen_ridge
+from trainers.contest import popularity_contest
 from trainers.dataset import Dataset
 from trainers.negatives import Rule
+from trainers.order import order_tells
 
-WINDOWS = 12  # of the recent past, on which popularity lists are compared
-USERS = 1000  # of each window
 HALF_LIVES = (0.1, 0.25, 0.5, 1.0, 2.0, 6.0)  # in horizons
-K = 10
 SMALL = 500_000  # likings, up to which several seeds may be worth their time
 FULL_SCORES = 5_000_000  # of an epoch, up to which all items are candidates
 FACTORS = 10.0  # rows: the weakest prior of factors that does not overfit where biases want less
+STEPS = 360  # at least, in all epochs together: of few users an epoch has few
 BATCH_NUMBERS = 1 << 25  # in the head, for all pairs of a batch
 
 
@@ -66,24 +65,9 @@ class Plan(Record):
     metric: str
 
 
-class Contest(NamedTuple):
-    """NDCG@10 of popularity lists by trend column over the windows, float64 [users of all windows, W]."""
-
-    scores: Float64
-
-    def best(self) -> int:
-        """The column that did best."""
-        return int(self.scores.mean(0).argmax())
-
-    def beats(self, one: int, other: int) -> bool:
-        """Whether a column is clearly better than another: by 5% and by three standard errors."""
-        gain = self.scores[:, one] - self.scores[:, other]
-        error = gain.std() / max(len(gain), 1) ** 0.5
-        return bool(gain.mean() > 0.05 * self.scores[:, other].mean() and gain.mean() > 3 * error)
-
-
 def plan(dataset: Dataset, training: Training, history: int, spec: ModelSpec, ahead: bool = True) -> Plan:
-    """Time is looked at where recent popularity foretells more than that of all time.
+    """Time is looked at where recent popularity foretells more than that of all time, or what a user liked last more
+    than all that the user liked, if the model reads in which order that was.
 
     `ahead`: what is held out comes after all that is learned from. Elsewhere it is of any time, and the newest date,
     as of which lists are made, tells nothing about it. Where a pair holds many numbers in the model's head, targets are
@@ -96,12 +80,18 @@ def plan(dataset: Dataset, training: Training, history: int, spec: ModelSpec, ah
     if ahead and timeline.time is not None and len(timeline.time) > 1:
         timed = clock_of(timeline)
         contest = popularity_contest(timeline, timed)
-        if len(contest.scores) and contest.beats(contest.best(), timed.counts - 1):
+        if len(contest.scores) and (
+            contest.beats(contest.best(), timed.counts - 1) or (spec.reads_order and order_tells(timeline))
+        ):
             clock, recent = timed, contest.best()
     liked, users = len(timeline.item_row), int((np.diff(timeline.start) > 0).sum())
     defaults = usual(clock.timed, liked)
     if training.loss == "softmax" and (liked if clock.timed else users) * trained_items <= FULL_SCORES:
         defaults["candidates"] = None
+    if not clock.timed:
+        defaults["epochs"] = max(
+            defaults["epochs"], ceil(STEPS / ceil(max(users, 1) / (training.batch or defaults["batch"])))
+        )
     own = {"lr": spec.lr, "epochs": spec.epochs, "patience": spec.patience}
     defaults |= {name: number for name, number in own.items() if number is not None}
     if clock.timed and spec.half_life is not None:
@@ -183,44 +173,3 @@ def clock_of(timeline: Timeline) -> Clock:
     span = (timeline.event_time[-1] - timeline.event_time[0]) / DAY
     horizon = max(min(30.0, float(span) / 12), 1e-3)
     return Clock(horizon=horizon, half_lives=tuple(h * horizon for h in HALF_LIVES))
-
-
-def popularity_contest(timeline: Timeline, clock: Clock) -> Contest:
-    """How well the lists of each trend column told what users with a past liked next, over the last windows."""
-    rng = np.random.default_rng(0)
-    rows = []
-    for back in track(range(1, WINDOWS + 1), WINDOWS, "comparing popularity lists", logged=False):
-        date = timeline.end - int(back * clock.horizon * DAY)
-        world = timeline.as_of(date, clock)
-        user, targets = window_targets(timeline, world, date + int(clock.horizon * DAY), rng)
-        if len(user):
-            rows.append(contest_window(world, user, targets))
-    columns = len(clock.half_lives) + 1
-    return Contest(np.concatenate(rows) if rows else np.zeros((0, columns)))
-
-
-def window_targets(timeline: Timeline, world: World, stop: int, rng: np.random.Generator) -> tuple[Int64, Targets]:
-    """Some users with a past who liked something new in the window that follows, and what."""
-    until = timeline.before(stop)
-    user = np.flatnonzero((until > world.stop) & (world.stop > timeline.start[:-1]))
-    user = np.sort(rng.permutation(user)[:USERS])
-    liked = ragged(world.stop[user], until[user])
-    return user, Targets(liked.owner, timeline.item(liked.place))
-
-
-def contest_window(world: World, user: Int64, targets: Targets) -> Float64:
-    """NDCG@10 of each user by trend column, float64 [B, columns]; what users have seen is left out of their lists."""
-    timeline = world.timeline
-    past = ragged(timeline.start[user], world.stop[user])
-    trend = world.trend()
-    columns = []
-    for column in range(len(world.clock.half_lives) + 1):
-        top = np.argsort(-trend[:, column], kind="stable")[: 20 * K]
-        place = np.full(timeline.items, -1)
-        place[top] = np.arange(len(top))
-        order = np.tile(np.arange(len(top)), (len(user), 1))
-        seen = place[timeline.item_row[past.place]]
-        order[past.owner[seen >= 0], seen[seen >= 0]] = len(top) + 1
-        lists = top[np.argsort(order, axis=1, kind="stable")[:, :K]]
-        columns.append(per_user(hits(lists, targets, timeline.items), targets.counts(len(user)), K)["ndcg"])
-    return np.stack(columns, axis=1)

@@ -136,7 +136,8 @@ def planned(config: Config, spec: ModelSpec, source: Source, group: Group, habit
     passed()
     if dataset.timeline.time is not None and not chosen.clock.timed and chosen.loss != "mse":
         held_out = f"what is held out is of any (data.split.by: {config.data.split.by})"
-        why = held_out if config.data.split.by in PAIRS else "recent popularity foretells no more than that of all time"
+        no_more = "what was popular of late, or liked by a user, foretells no more than all that was"
+        why = held_out if config.data.split.by in PAIRS else no_more
         log.info("time is not looked at: %s", why)
     later = select(source.events, source.rows(Part.VALID))
     validation = validation_of(dataset, chosen, later, spec)

@@ -26,8 +26,8 @@ from trainers.ready import Ready
 from trainers.validation import Validation
 
 log = logging.getLogger("rec_export")
-STEPS = 500  # about so many, or what the fewest epochs have, but no more epochs than any model has
-FEWEST = 10
+STEPS = 500  # about so many, or what the fewest epochs have, but no more than the most epochs have
+FEWEST, MOST = 10, 60
 PARTS = (1.0, 2 / 3, 1 / 3)  # of the share: the first that is bearable is taken
 AWAY = 4.0  # how many times as much it counts for who has been away
 ABSENCE = 0.5  # for so much of the log's time
@@ -91,7 +91,7 @@ def second_plan(made: Ready, training: Training, spec: ModelSpec) -> Plan | None
     own = training.model_copy(update={"lr": None})  # one that was found for the model with time
     mine = plan(made.dataset, own, made.plan.history, spec, ahead=False)
     users = int((made.dataset.timeline.start[1:] > made.dataset.timeline.start[:-1]).sum())
-    epochs = min(max(STEPS * mine.batch // max(users, 1), FEWEST), mine.epochs)
+    epochs = min(max(STEPS * mine.batch // max(users, 1), FEWEST), MOST, mine.epochs)
     return mine.model_copy(update={"seeds": 1, "epochs": epochs})
 
 

@@ -304,7 +304,8 @@ def words(column: pa.ChunkedArray, where: str) -> pa.Array:
 
 def without_exponents(texts: pa.ChunkedArray, column: pa.ChunkedArray) -> pa.ChunkedArray:
     """Floats as text, large whole ones as 12345678901 and not as 1.2345678901e+10."""
-    whole = pc.and_(pc.match_substring(texts, "e+"), pc.less(pc.abs(column), 2.0**63))
+    large = pc.and_(pc.match_substring(texts, "e+"), pc.less(pc.abs(column), 2.0**63))
+    whole = pc.and_(large, pc.equal(pc.floor(column), column))
     integers = pc.cast(pc.if_else(whole, column, pa.scalar(None, column.type)), pa.int64(), safe=False)
     return pc.if_else(pc.fill_null(whole, False), pc.cast(integers, texts.type), texts)
 

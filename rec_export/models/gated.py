@@ -37,6 +37,7 @@ class Spec(ModelSpec):
     """Widths of the parts, and how the gate learns."""
 
     seeds: ClassVar[int] = 3
+    reads_order: ClassVar[bool] = True
     timeless: ClassVar[bool] = True
 
     dim: int | None = Field(default=None, ge=1, le=65_536, description="64, or 128 where order means nothing")

@@ -81,10 +81,15 @@ def test_keys_that_are_no_column_are_named(exported: Path) -> None:
 
 def test_values_are_spelled_as_the_training_did() -> None:
     tree = ast.parse(EXAMPLE.read_text(encoding="utf-8"))
-    known: dict[str, Any] = {"separator": "|"}
+    known: dict[str, Any] = {"separator": "|", "np": np}
     functions: list[ast.stmt] = [part for part in tree.body if isinstance(part, ast.FunctionDef)]
     exec(compile(ast.Module(functions, []), "example", "exec"), known)
-    for values in ([True, False], [3, 40], [3.0, 0.5, 1e-3, 12345678.25], ["Acme", "3.0"]):
+    for values in (
+        [True, False],
+        [3, 40],
+        [3.0, 0.5, 1e-5, 1.5e-7, 12345678.25, 12345678901.0, 12345678901.5, 1e300],
+        ["Acme", "3.0"],
+    ):
         assert list(map(known["spelled"], values)) == words(pa.chunked_array([values]), "here").to_pylist()
     for cell in ("a|b", " a |b", "a", ""):
         assert known["tags_of"](cell) == bags(pa.chunked_array([[cell]]), "|", "here").to_pylist()[0]

@@ -109,7 +109,8 @@ class InferenceSession:
 def set_default_logger_severity(_): pass
 """
 BLUEPRINT = (
-    '{{"blueprint": {{"data": {{"history": 2}}, "clock": {{"half_lives": {}}}, "score": {{"seen": "exclude"}}}}}}'
+    '{{"blueprint": {{"data": {{"history": 2}}, "clock": {{"half_lives": {}}}, "score": {{"seen": "exclude"}},'
+    ' "sizes": {{"items": {{"rows": 20}}}}}}}}'
 )
 
 
@@ -130,12 +131,16 @@ def test_it_tells_of_the_user_what_scoring_does(liked: list[int], tmp_path: Path
     np.testing.assert_allclose(told["context"][0], expected, atol=1e-2)
 
 
-def test_a_model_without_time_has_no_list_for_somebody_who_liked_nothing(tmp_path: Path) -> None:
+@pytest.mark.parametrize("liked", [[], [20, 31]])
+def test_a_model_without_time_has_no_list_for_somebody_of_whom_it_knows_nothing(
+    liked: list[int], tmp_path: Path
+) -> None:
+    """Items from row 20 on came after the training."""
     (tmp_path / "onnxruntime.py").write_text(STUB)
     (tmp_path / "bundle").mkdir()
     (tmp_path / "bundle" / "manifest.json").write_text(BLUEPRINT.format("[]"))
     environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
-    words = [sys.executable, str(EXAMPLE), "bundle"]
+    words = [sys.executable, str(EXAMPLE), "bundle", *map(str, liked)]
     done = subprocess.run(words, capture_output=True, text=True, cwd=tmp_path, env=environment)
     assert (done.returncode, done.stdout, len(done.stderr.splitlines())) == (1, "", 1)
     assert "give what is popular" in done.stderr
