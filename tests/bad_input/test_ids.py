@@ -8,7 +8,7 @@ from tests.bad_input.conftest import changed_items, error
 from tests.conftest import Tell, config_file, done, read_lists, write_table
 
 HOSTILE = [
-    "",
+    "\u200b",
     " ",
     "  two  spaces ",
     "a/b/../c",
