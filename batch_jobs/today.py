@@ -11,11 +11,12 @@ import pyarrow.compute as pc
 from batch_jobs.job import ScoreJob
 from rec_export.bundle import Bundle
 from rec_export.catalogue import Catalogue
-from rec_export.data.columns import DAY, Bool, Int64, comparable
+from rec_export.data.columns import Bool, Int64, comparable
 from rec_export.data.config import Attributes, DataConfig
 from rec_export.data.entities import read_attributes
 from rec_export.data.log import Events, make_log, once, read_events, say_left_out, select
 from rec_export.data.read import names_in
+from rec_export.data.times import DAY
 from rec_export.data.vocab import UNKNOWN, Vocab
 from rec_export.errors import DataError, some
 from rec_export.machine import give_back

@@ -37,7 +37,7 @@ TOLERANCES: dict[Runtime, Tolerance] = {
 
 LOSSY_TOLERANCES: dict[Lossy, Tolerance] = {  # for faults alone: what rounding costs is told by lists and metrics
     "onnx-fp16": Tolerance(2e-3, 2e-3),
-    "onnx-int8": Tolerance(0.15, 0.15),  # a history of one item over and over adds its rounding up
+    "onnx-int8": Tolerance(0.1, 0.1),  # a history of one item over and over adds its rounding up
 }
 
 

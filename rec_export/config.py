@@ -11,8 +11,8 @@ from rec_export.choices import MOST_K, Engine, Executor, SeenRule
 from rec_export.data.config import DataConfig
 from rec_export.errors import UsageError
 from rec_export.fields import changed, read_fields
-from rec_export.files import below
 from rec_export.objects import Place
+from rec_export.paths import below
 from rec_export.record import Record
 from rec_export.redact import redacted
 from rec_export.rules import Rules

@@ -11,12 +11,12 @@ import yaml
 
 from rec_export.config import Config
 from rec_export.data.broken import told, unreadable
-from rec_export.data.columns import date, unit_of
 from rec_export.data.config import Attributes, DataConfig, Interactions
 from rec_export.data.guess import Given, guess_data, of_stars
 from rec_export.data.names import TIME, match
 from rec_export.data.read import names_in, read_table
 from rec_export.data.source import Source
+from rec_export.data.times import date, unit_of
 from rec_export.errors import shorten
 from rec_export.files import refuse_existing, storage_errors, write_whole
 from rec_export.first_look import first_look

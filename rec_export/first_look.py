@@ -10,13 +10,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from rec_export.data.broken import dates_in, told
-from rec_export.data.columns import DAY, Int64, date, first, unit_of
+from rec_export.data.columns import Int64, first
 from rec_export.data.config import Attributes, DataConfig, Interactions
 from rec_export.data.keys import Keys
 from rec_export.data.log import different_pairs
 from rec_export.data.moments import perhaps_times
 from rec_export.data.read import left_out, names_in, parts_of, read_table, types_in
 from rec_export.data.source import Source
+from rec_export.data.times import DAY, date, unit_of
 from rec_export.data.vocab import UNKNOWN, Vocab
 from rec_export.errors import shorten
 from rec_export.progress import in_parts, passed

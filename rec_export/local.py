@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from rec_export.errors import UsageError
-from rec_export.files import local_path
+from rec_export.paths import local_path
 
 
 class LocalPath(click.Path):

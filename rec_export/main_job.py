@@ -15,9 +15,9 @@ from typing import NamedTuple, final
 
 from rec_export.choices import SeenRule
 from rec_export.config import Config
-from rec_export.data.columns import DAY
 from rec_export.data.guess import Given, guess_data
 from rec_export.data.source import Source
+from rec_export.data.times import DAY
 from rec_export.device import device_of
 from rec_export.errors import OutputExistsError
 from rec_export.files import locked, new_directory, refuse_busy, storage_errors

@@ -16,7 +16,7 @@ from typing import Annotated, NamedTuple, final
 from pydantic import PlainValidator
 
 from rec_export.errors import EnvironmentMissingError, MissingInputError, StorageError, UsageError
-from rec_export.files import local_path
+from rec_export.paths import local_path
 
 SCHEME = "s3://"
 URL = re.compile(r"s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/[\w=+!*'()-][\w=+.!*'()-]*)*", re.ASCII)

@@ -6,7 +6,7 @@ from typing import Any, Self, final
 
 from pydantic import Field, field_validator, model_validator
 
-from rec_export.files import below
+from rec_export.paths import below
 from rec_export.record import Record
 
 MOST_CAP = 1_000_000  # no list is as long

@@ -6,7 +6,7 @@ from typing import Self, final
 
 from pydantic import Field
 
-from rec_export.files import below
+from rec_export.paths import below
 from rec_export.record import Record
 
 

@@ -8,7 +8,7 @@ from typing import Self, final
 
 from pydantic import Field, field_validator
 
-from rec_export.files import below
+from rec_export.paths import below
 from rec_export.record import Record
 
 URL = re.compile(r"(\w[\w.-]*)(\+\w+)?://")

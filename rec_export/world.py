@@ -12,8 +12,9 @@ import numpy.typing as npt
 
 from rec_export.by_user import by_user_of, first_likings, ragged, rows_by_user, starts, tallied
 from rec_export.data.clock import Clock
-from rec_export.data.columns import DAY, Float32, Int32, Int64
+from rec_export.data.columns import Float32, Int32, Int64
 from rec_export.data.log import Log
+from rec_export.data.times import DAY
 from rec_export.data.vocab import UNKNOWN
 from rec_export.habit import Again
 from rec_export.topk.contract import Seen

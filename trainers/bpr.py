@@ -6,7 +6,7 @@ from typing import Any, final
 import numpy as np
 import torch
 
-from rec_export.data.columns import DAY
+from rec_export.data.times import DAY
 from rec_export.errors import TrainingError
 from rec_export.models.bpr import ItemFactors, Spec, UserFactors
 from rec_export.progress import track

@@ -6,7 +6,8 @@ import numpy as np
 
 from rec_export.by_user import ragged
 from rec_export.data.clock import Clock
-from rec_export.data.columns import DAY, Int64
+from rec_export.data.columns import Int64
+from rec_export.data.times import DAY
 from rec_export.metrics import Float64, Targets, hits, per_user
 from rec_export.progress import track
 from rec_export.world import Timeline, World

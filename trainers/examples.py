@@ -9,7 +9,8 @@ import numpy as np
 
 from rec_export.by_user import ragged
 from rec_export.data.clock import Clock
-from rec_export.data.columns import DAY, Float32, Int64
+from rec_export.data.columns import Float32, Int64
+from rec_export.data.times import DAY
 from rec_export.data.vocab import UNKNOWN
 from rec_export.metrics import Float64
 from rec_export.world import Timeline, World

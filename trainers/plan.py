@@ -7,7 +7,7 @@ import numpy as np
 
 from rec_export.config import Loss, Target, Training
 from rec_export.data.clock import Clock
-from rec_export.data.columns import DAY
+from rec_export.data.times import DAY
 from rec_export.errors import UsageError
 from rec_export.metrics import RATING_NAMES
 from rec_export.record import Record
@@ -88,10 +88,9 @@ def plan(dataset: Dataset, training: Training, history: int, spec: ModelSpec, ah
     defaults = usual(clock.timed, liked)
     if training.loss == "softmax" and (liked if clock.timed else users) * trained_items <= FULL_SCORES:
         defaults["candidates"] = None
-    if not clock.timed:
-        defaults["epochs"] = max(
-            defaults["epochs"], ceil(STEPS / ceil(max(users, 1) / (training.batch or defaults["batch"])))
-        )
+    batch = int(training.batch or defaults["batch"])
+    if not clock.timed and spec.trainer == "gradient":
+        defaults["epochs"] = max(defaults["epochs"], ceil(STEPS / ceil(max(users, 1) / batch)))
     own = {"lr": spec.lr, "epochs": spec.epochs, "patience": spec.patience}
     defaults |= {name: number for name, number in own.items() if number is not None}
     if clock.timed and spec.half_life is not None:
@@ -99,7 +98,7 @@ def plan(dataset: Dataset, training: Training, history: int, spec: ModelSpec, ah
     defaults["by_value"] = not clock.timed
     defaults["seeds"] = 1 if clock.timed or liked > SMALL or spec.pair_numbers else spec.seeds
     if spec.pair_numbers:
-        most = max(2, BATCH_NUMBERS // (spec.pair_numbers * int(training.batch or defaults["batch"] or 1)))
+        most = max(2, BATCH_NUMBERS // (spec.pair_numbers * batch))
         wanted = defaults["candidates"] or trained_items
         defaults["candidates"] = most if most < wanted else defaults["candidates"]
     # A hidden id leaves the attributes to learn from; without any it only teaches what an unknown item is worth.

@@ -12,9 +12,9 @@ import torch
 
 from rec_export.checkpoint import modules
 from rec_export.config import Training
-from rec_export.data.columns import DAY
 from rec_export.data.source import Source
 from rec_export.data.split import Part
+from rec_export.data.times import DAY
 from rec_export.ensemble import Away, Timeless, ensemble
 from rec_export.metrics import gain
 from rec_export.progress import in_parts

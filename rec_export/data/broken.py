@@ -9,8 +9,9 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from rec_export.data.columns import EARLIEST, LATEST, MICROSECONDS, Bool, is_text, numbers_in, trimmed, usual_unit
+from rec_export.data.columns import Bool, is_text, numbers_in, trimmed
 from rec_export.data.config import Interactions, TimeUnit
+from rec_export.data.times import EARLIEST, LATEST, MICROSECONDS, usual_unit
 from rec_export.errors import DataError, some
 from rec_export.words import listed
 

@@ -5,7 +5,7 @@ from typing import Literal, Self, final
 
 from pydantic import Field, model_validator
 
-from rec_export.files import below
+from rec_export.paths import below
 from rec_export.record import Record
 
 TimeUnit = Literal["auto", "s", "ms", "us", "ns"]

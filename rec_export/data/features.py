@@ -149,7 +149,7 @@ class FeatureState:
     def read(cls, folder: Path, name: str) -> Self:
         """Read what `write` wrote."""
         arrays, state = load_file(folder / f"{name}.safetensors"), State.read(folder / f"{name}.json")
-        known = {column: tuple(map(without_exponent, words)) for column, words in state.category.items()}
+        known = {column: tuple(map(without_exponent, values)) for column, values in state.category.items()}
         return cls(state.model_copy(update={"category": known}), arrays["idf"], arrays["directions"])
 
 

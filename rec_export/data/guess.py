@@ -9,13 +9,14 @@ import numpy as np
 import pyarrow as pa
 
 from rec_export.data.broken import readable
-from rec_export.data.columns import Float32, floats, is_text, times
+from rec_export.data.columns import Float32, floats, is_text
 from rec_export.data.config import BadRows, DataConfig, Interactions, TimeUnit
 from rec_export.data.kinds import guess_attributes
 from rec_export.data.log import refused_in_full
 from rec_export.data.moments import moments_of
 from rec_export.data.names import ITEM, RATING, STARS, TIME, USER, WEIGHT, match
 from rec_export.data.read import left_out, names_in, parts_of, read_table, types_in
+from rec_export.data.times import times
 from rec_export.errors import UsageError, shorten
 from rec_export.progress import in_parts, passed
 from rec_export.record import Record

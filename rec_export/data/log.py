@@ -10,10 +10,11 @@ import numpy as np
 import pyarrow as pa
 
 from rec_export.data.broken import NO_ID, TooManyBrokenError, readable, told, unreadable
-from rec_export.data.columns import Bool, Float32, Int32, Int64, comparable, floats, times
+from rec_export.data.columns import Bool, Float32, Int32, Int64, comparable, floats
 from rec_export.data.config import Interactions, Minimum
 from rec_export.data.keys import Keys
 from rec_export.data.read import read_table
+from rec_export.data.times import times
 from rec_export.data.vocab import UNKNOWN, Vocab, ordered, shuffled
 from rec_export.errors import DataError
 from rec_export.progress import in_parts, passed

@@ -8,8 +8,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from rec_export.data.columns import PER_SECOND, guess_unit
 from rec_export.data.read import names_in, parts_of, read_table
+from rec_export.data.times import PER_SECOND, guess_unit
 from rec_export.errors import DataError
 
 

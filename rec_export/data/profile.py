@@ -7,10 +7,11 @@ import numpy as np
 from pydantic import Field
 
 from rec_export.data.broken import NO_ID, unreadable
-from rec_export.data.columns import DAY, Bool, Float32, Int64, date
+from rec_export.data.columns import Bool, Float32, Int64
 from rec_export.data.log import Events, different_pairs
 from rec_export.data.source import Source, counted
 from rec_export.data.split import Part
+from rec_export.data.times import DAY, date
 from rec_export.data.vocab import UNKNOWN, Vocab
 from rec_export.progress import in_parts, passed
 from rec_export.record import Record

@@ -18,12 +18,14 @@ from rec_export.data.columns import numbers_where_possible
 from rec_export.data.nested import chosen, common, first_damage, names, types_of
 from rec_export.data.separated import BLOCK, PACKED, read_csv, read_tabs, stream_of
 from rec_export.errors import DataError, MissingInputError, UsageError, nearest, shorten
-from rec_export.files import absent, local_path, sha256, storage_error
+from rec_export.files import absent, sha256, storage_error
+from rec_export.paths import utf_8
 from rec_export.words import counted
 
 State = tuple[Path, int, int]
 SCHEMAS: dict[tuple[State, bool], pa.Schema] = {}  # of the files that were opened, as they were then; and whether some
 # columns were read as text, so that their types are not what they would have been
+GUESSING = read_csv, read_tabs  # readers that tell numbers from text by how they are written
 DAMAGED = "cannot be read, it is damaged or not what its name says"
 LEFT_OUT = b"left_out"  # in the metadata of a schema: fields of JSON lines that are not in it
 
@@ -42,8 +44,7 @@ def read_table(
     try:
         table = together(tables)
     except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
-        guessed = {part for part in parts if reader_of(part) in (read_csv, read_tabs)}
-        if len(guessed) < len(parts):
+        if not all(reader_of(part) in GUESSING for part in parts):
             raise DataError(
                 f"the parts of {path} do not fit together: {first_line(error)}; write the column in one type everywhere"
             ) from error
@@ -51,7 +52,7 @@ def read_table(
         table = together([read_part(part, columns, [*(text or []), *changing(tables)]) for part in parts])
     if table.num_rows == 0 and table.num_columns > 0 and not may_be_empty:  # pyarrow counts rows by columns
         raise DataError(f"{path} has no rows; is it the right file, and was it written to its end?")
-    if reader_of(parts[0]) in (read_csv, read_tabs):  # only here does a number look like text
+    if reader_of(parts[0]) in GUESSING:  # only here does a number look like text
         for name in set(text or []) & set(table.column_names):
             table = table.set_column(table.column_names.index(name), name, numbers_where_possible(table[name]))
     return table
@@ -90,7 +91,7 @@ def parts_of(path: Path) -> list[Path]:
                 f"{path} is not .parquet, .csv, .tsv or .jsonl (or .csv.gz, .csv.bz2, .csv.zst); convert or rename it"
             )
         return [path]
-    inside = [local_path(p) for p in sorted(path.rglob("*")) if p.is_file()]
+    inside = [utf_8(p) for p in sorted(path.rglob("*")) if p.is_file()]
     shown = [p for p in inside if not any(part[0] in "_." for part in p.relative_to(path).parts)]
     strange = [p for p in shown if reader_of(p) is None and LIKE_DATA.search(p.name)]
     if strange:

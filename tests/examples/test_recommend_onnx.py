@@ -18,8 +18,8 @@ from exporters.parts import parts_of
 from exporters.recommender import item_vectors
 from rec_export.checkpoint import Blueprint, Checkpoint
 from rec_export.data.clock import Clock
-from rec_export.data.columns import DAY
 from rec_export.data.log import Log
+from rec_export.data.times import DAY
 from rec_export.habit import Again, Habit
 from rec_export.topk import Seen, TopK
 from rec_export.topk.ruled import RuledRanker

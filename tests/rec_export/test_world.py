@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rec_export.data.clock import Clock
-from rec_export.data.columns import DAY
 from rec_export.data.log import Log
+from rec_export.data.times import DAY
 from rec_export.data.vocab import UNKNOWN
 from rec_export.world import Timeline, World, newcomer
 

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from rec_export.data.clock import Clock
-from rec_export.data.columns import DAY
 from rec_export.data.log import Log
+from rec_export.data.times import DAY
 from rec_export.world import Timeline
 from trainers import examples
 from trainers.examples import Batch, Examples, Snapshots, examples_of

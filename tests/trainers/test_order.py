@@ -80,12 +80,16 @@ def test_models_that_read_an_order_look_at_time_where_order_tells(model: str, lo
     assert made.plan.clock.timed is looks
 
 
-@pytest.mark.parametrize(("users", "epochs"), [(40, 360), (300, 180), (2000, 60)])
-def test_few_users_are_learned_from_in_more_epochs(users: int, epochs: int, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("model", "users", "epochs"), [("hybrid", 40, 360), ("pmf", 300, 180), ("hybrid", 2000, 60), ("als", 40, 60)]
+)
+def test_few_users_are_learned_from_in_more_epochs_where_an_epoch_has_few_steps(
+    model: str, users: int, epochs: int, tmp_path: Path
+) -> None:
     rng = np.random.default_rng(0)
     user = np.repeat(np.arange(users), 8)
     write_table(tmp_path / "log.parquet", user_id=user, item_id=rng.integers(30, size=len(user)))
-    path = config_file(tmp_path, data={"interactions": {"path": "log.parquet"}}, model={"name": "hybrid"})
+    path = config_file(tmp_path, data={"interactions": {"path": "log.parquet"}}, model={"name": model})
     config = Config.load(path)
     made = ready(config, spec_of(config.model, "x"), Source.read(config.data), ALONE.on("cpu"))
     assert made.plan.epochs == epochs
