@@ -1,10 +1,11 @@
-"""Logs in which popularity stands still while tastes move on, beside item neighbours of fading histories.
+"""Logs in which popularity stands still while tastes move on, or stay in scenes, beside item neighbours.
 
-    python -m benchmarks.moving_tastes [--cases scenes20 scenes90 series] [--models hybrid gated] [--blind]
+    python -m benchmarks.moving_tastes [--cases scenes20 scenes90 series clubs playlists] [--models hybrid gated]
+        [--blind] [--alone]
 
 The logs are made up, the newest 15 % of their rows held out; NDCG@10 of what is new to a user. `itemknn` is the cosine
 of items, shrunk; in `fading` a liking weighs half for every 30 days of age. `--blind` does not ask the log whether
-order tells anything, as versions before did not.
+order tells anything, `--alone` adds no shallow auto-encoder; versions before did neither.
 """
 
 import argparse
@@ -57,10 +58,25 @@ def series() -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["user_id", "item_id", "timestamp"])
 
 
+def loyal(users: int, items: int, scenes: int, mean: int) -> pd.DataFrame:
+    """Users who stay in a few scenes for three years, and like some `mean` things, most of their scenes in the end."""
+    rng, rows = np.random.default_rng(0), []
+    scene, liked = rng.integers(0, scenes, items), -0.7 * np.log(rng.permutation(items) + 10)
+    for user in range(users):
+        mine = np.log(rng.dirichlet(np.full(scenes, 0.06))[scene] + 0.002) + liked
+        count = min(int(mean * rng.lognormal(0, 0.4)), items // 2)
+        chosen = np.argsort(-(mine + rng.gumbel(size=items)))[:count]  # one by one, each by its odds among those left
+        days = np.sort(rng.uniform(rng.uniform(0, 0.3 * 900), 900, count))
+        rows += [(user, int(item), int(BEGIN + day * DAY)) for item, day in zip(chosen, days, strict=True)]
+    return pd.DataFrame(rows, columns=["user_id", "item_id", "timestamp"])
+
+
 CASES: dict[str, Callable[[], pd.DataFrame]] = {
     "scenes20": lambda: scenes(20),
     "scenes90": lambda: scenes(90),
     "series": series,
+    "clubs": lambda: loyal(943, 1500, 40, 80),
+    "playlists": lambda: loyal(350, 2500, 60, 220),
 }
 
 
@@ -79,7 +95,7 @@ def neighbours(known: pd.DataFrame, half: float | None, path: Path) -> None:
     pd.DataFrame({**columns, "item_id": items[best.ravel()]}).to_parquet(path)
 
 
-def figures(log: pd.DataFrame, models: list[str], folder: Path) -> dict[str, float]:
+def figures(log: pd.DataFrame, models: list[str], alone: bool, folder: Path) -> dict[str, float]:
     """NDCG@10 of each model, and of the neighbours."""
     edge = log.timestamp.quantile(0.85)
     known = log[log.timestamp < edge]
@@ -89,7 +105,8 @@ def figures(log: pd.DataFrame, models: list[str], folder: Path) -> dict[str, flo
     beside = {"itemknn": None, "fading": 30.0}
     found: dict[str, float] = {}
     for model in models:
-        config = Config.of({"data": data, "model": {"name": model}}, "benchmarks.moving_tastes")
+        training = {"shallow": not alone}
+        config = Config.of({"data": data, "model": {"name": model}, "training": training}, "benchmarks.moving_tastes")
         train(TrainJob(config=config, out=folder / model))
         for name, half in beside.items():
             neighbours(known, half, folder / f"{name}.parquet")
@@ -108,13 +125,14 @@ def main() -> None:
     parser.add_argument("--cases", nargs="+", choices=CASES, default=list(CASES))
     parser.add_argument("--models", nargs="+", default=["hybrid", "gated"])
     parser.add_argument("--blind", action="store_true")
+    parser.add_argument("--alone", action="store_true")
     options = parser.parse_args()
     for case in options.cases:
         with (
             TemporaryDirectory() as folder,
             patch("trainers.plan.order_tells", (lambda _: False) if options.blind else order_tells),
         ):
-            found = figures(CASES[case](), options.models, Path(folder))
+            found = figures(CASES[case](), options.models, options.alone, Path(folder))
         told = "  ".join(f"{name} {value:.3f}" for name, value in found.items())
         sys.stdout.write(f"    {case:<10}{told}\n")
         sys.stdout.flush()

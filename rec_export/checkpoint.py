@@ -13,7 +13,7 @@ from rec_export.config import Loss, Scoring, Target
 from rec_export.data.clock import Clock
 from rec_export.data.columns import Float32
 from rec_export.data.config import DataConfig
-from rec_export.ensemble import Away, Timeless, ensemble, without_time
+from rec_export.ensemble import Away, Linear, Timeless, ensemble, without_time
 from rec_export.errors import MissingInputError, ModelError, UsageError
 from rec_export.files import sha256
 from rec_export.habit import Habit
@@ -21,6 +21,7 @@ from rec_export.models import spec_of
 from rec_export.progress import in_parts, passed
 from rec_export.record import Record
 from rec_export.run_manifest import is_run
+from rec_export.shallow import Shallow
 from rec_export.towers import Head, ModelSpec, Sizes, Towers
 
 FORMAT = 1
@@ -36,6 +37,7 @@ class Blueprint(Record):
     members: int = 1  # models of this spec, whose scores are averaged
     timeless: float = 0.0  # the share of one more, which looks at no time; 0: there is none
     away: Away | None = None  # who hears more of that one
+    shallow: Shallow | None = None  # a shallow auto-encoder beside these
     sizes: Sizes
     data: DataConfig
     clock: Clock
@@ -59,11 +61,13 @@ class Blueprint(Record):
 
     def build(self) -> Towers:
         """The towers, with random weights."""
-        spec = self.spec()
+        spec, timeless, linear = self.spec(), None, None
         members = [spec.build(self.sizes) for _ in range(self.members)]
-        if not self.timeless:
-            return ensemble(members)
-        return ensemble(members, Timeless(spec.build(without_time(self.sizes)), self.timeless, self.away, self.sizes))
+        if self.timeless:
+            timeless = Timeless(spec.build(without_time(self.sizes)), self.timeless, self.away, self.sizes)
+        if self.shallow is not None:
+            linear = Linear(self.shallow.build(self.sizes.items.rows), self.shallow)
+        return ensemble(members, timeless, linear)
 
     def head(self) -> Head:
         """The pair head, with random weights: it does not depend on the rows of the tables, which may be many."""

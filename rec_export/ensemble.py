@@ -2,7 +2,8 @@
 
 Models that differ in their random seed are averaged. Beside them may stand one that looks at no time, at a share: as
 scores are logits, the sum is a product of experts (Hinton 2002, Training Products of Experts by Minimizing Contrastive
-Divergence) on what sells now and on what somebody likes at all times.
+Divergence) on what sells now and on what somebody likes at all times. And beside these a shallow auto-encoder, which
+tells what goes with what.
 """
 
 from math import inf
@@ -16,6 +17,7 @@ from rec_export.data.clock import Clock
 from rec_export.errors import UsageError
 from rec_export.layers import Lasting
 from rec_export.record import Record
+from rec_export.shallow import Shallow
 from rec_export.towers import DotHead, Inputs, Sizes, Towers
 from rec_export.world import CONTEXT, EMPTY, RECENCY, recency_of
 
@@ -103,12 +105,19 @@ def without_time(sizes: Sizes) -> Sizes:
     return sizes.model_copy(update={"trend": clock.trends, "counts": clock.counts, "ordered": clock.timed})
 
 
-def ensemble(members: list[Towers], timeless: Timeless | None = None) -> Towers:
-    """One model for all members, and for one that looks at no time beside them.
+class Linear(NamedTuple):
+    """A shallow auto-encoder with its tables."""
+
+    towers: Towers
+    shallow: Shallow
+
+
+def ensemble(members: list[Towers], timeless: Timeless | None = None, linear: Linear | None = None) -> Towers:
+    """One model for all members, and for one that looks at no time and a shallow auto-encoder beside them.
 
     Raises UsageError where scores are more than a dot product, as they do not add up.
     """
-    if len(members) == 1 and timeless is None:
+    if len(members) == 1 and timeless is None and linear is None:
         return members[0]
     if not all(isinstance(member.pair_head, DotHead) for member in members):
         raise UsageError(
@@ -117,10 +126,15 @@ def ensemble(members: list[Towers], timeless: Timeless | None = None) -> Towers:
         )
     users = [member.user_tower for member in members]
     items = [member.item_tower for member in members]
-    of_users, of_items = [1 / len(members)] * len(members), [1.0] * len(members)
+    beside: list[float] = []
     if timeless is not None:
         users.append(UserWithoutTime(timeless.towers.user_tower, timeless.away))
         items.append(ItemWithoutTime(timeless.towers.item_tower, timeless.sizes.counts - 1))
-        for shares in (of_users, of_items):  # half of it on either side, so that cosines of items heed it too
-            shares.append(timeless.share**0.5)
+        beside.append(timeless.share)
+    if linear is not None:
+        users.append(linear.towers.user_tower)
+        items.append(linear.towers.item_tower)
+        beside.append(linear.shallow.share)
+    half = [share**0.5 for share in beside]  # of it on either side, so that cosines of items heed it too
+    of_users, of_items = [1 / len(members)] * len(members) + half, [1.0] * len(members) + half
     return Towers(SideBySide(users, of_users), SideBySide(items, of_items), DotHead())

@@ -32,6 +32,12 @@ def second_model(share: float, away: Mapping[str, float] | None) -> str:
     return f"{told}, and {away['times']:g} times that from {days} days after a user's last liking on"
 
 
+def shallow_one(rank: int, half: float | None, share: float) -> str:
+    """The shallow auto-encoder beside a model; as shallow.Shallow has it."""
+    fades = "" if half is None else f", an item weighing half as much {half:g} items later"
+    return f"a shallow auto-encoder of rank {rank}, added at {share:.3g}{fades}"
+
+
 def listed(names: Iterable[str]) -> str:
     """`a`, `a and b`, `a, b and c`."""
     *before, last = names

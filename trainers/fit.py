@@ -7,7 +7,8 @@ from rec_export.data.source import Source
 from rec_export.data.split import Part
 from rec_export.ensemble import Away, Timeless, ensemble
 from rec_export.progress import in_parts, passed
-from rec_export.towers import ModelSpec, Towers
+from rec_export.shallow import Shallow
+from rec_export.towers import DotHead, ModelSpec, Towers
 from rec_export.world import CONTEXT
 from trainers.batches import Device
 from trainers.course import Course, Epoch
@@ -18,6 +19,7 @@ from trainers.loop import sizes_of
 from trainers.parallel import Group
 from trainers.plan import Plan
 from trainers.ready import course_of, ready
+from trainers.shallow import added, linear_of
 from trainers.timeless import Wish, second_plan, weighed
 from trainers.tracking import Tracker
 from trainers.validation import ListValidation, Validation
@@ -30,6 +32,7 @@ class Fitted(NamedTuple):
     towers: Towers
     timeless: float  # the share of a second model in them, which looks at no time; 0: there is none
     away: Away | None  # who hears more of it
+    shallow: Shallow | None  # beside these, if any
     habits: Habits
     dataset: Dataset
     best_epoch: int
@@ -54,6 +57,7 @@ class Found(NamedTuple):
     dataset: Dataset | None  # that the exported model knows; None: of all rows, and not made yet
     towers: Towers | None  # None: all is to be learned again, from all rows
     second: Second | None
+    shallow: Shallow | None
     habits: Habits
     best_epoch: int
     epochs: tuple[Epoch, ...]
@@ -83,7 +87,8 @@ class Trainer(NamedTuple):
         made.course.listen = self.tracker.epoch
         second = second_plan(made, self.config.training, self.spec)
         again = made.judged and self.config.training.refit
-        keep = second is not None or made.returning is not None or not again
+        shallow = self.spec.shallow and self.config.training.shallow
+        keep = second is not None or shallow or made.returning is not None or not again
         best = made.course.train(made.validation, "search", self.journal, keep)
         beside: dict[str, dict[str, float]] = {}
         if made.validation is not None:
@@ -95,17 +100,21 @@ class Trainer(NamedTuple):
             dataset=made.everything if again else made.dataset,
             towers=None if again else best.towers,
             second=None,
+            shallow=None,
             habits=Habits(),
             best_epoch=best.best_epoch,
             epochs=best.epochs,
             held_out={} if made.validation is None else {"model": best.held_out, **beside},
         )
         dataset, validation, lists, held = made.dataset, made.validation, made.returning, made.course.held
-        if validation is None or second is None:
-            return found._replace(habits=self.habits(best.towers, lists, held))
-        wish = Wish.of(made, self.config.training.timeless)
+        wish = None if second is None else Wish.of(made, self.config.training.timeless)
         del made  # and with it all that the search learned by, which takes more room than its towers
-        return self.with_second(found, second, wish, best.towers, dataset, validation, lists, held)
+        towers = best.towers
+        if validation is not None and second is not None and wish is not None:
+            found, towers = self.with_second(found, second, wish, towers, dataset, validation, held)
+        if shallow and isinstance(validation, ListValidation) and isinstance(towers.pair_head, DotHead):
+            found, towers = self.with_shallow(found, towers, validation, held)
+        return found._replace(habits=self.habits(towers, lists, held))
 
     def habits(self, towers: Towers, lists: ListValidation | None, held: Device) -> Habits:
         """What is added to the scores of what a user liked before."""
@@ -122,9 +131,8 @@ class Trainer(NamedTuple):
         timed: Towers,
         dataset: Dataset,
         validation: Validation,
-        lists: ListValidation | None,
         held: Device,
-    ) -> Found:
+    ) -> tuple[Found, Towers]:
         """With a second model, which looks at no time, if the validation rows do not speak against it."""
         learned = self.course(dataset, plan).train(None, "without time", self.journal)
         told, timeless = None, Timeless(learned.towers, wish.share, wish.away, sizes_of(dataset, found.plan, CONTEXT))
@@ -133,12 +141,24 @@ class Trainer(NamedTuple):
         share, held_out = self.group.broadcast(told) or (0.0, {})
         both = ensemble([timed], timeless._replace(share=share)) if share else timed
         kept = None if found.towers is None else learned.towers
-        return found._replace(
+        more = found._replace(
             second=Second(plan, share, wish.away, kept) if share else None,
-            habits=self.habits(both, lists, held),
             epochs=found.epochs + learned.epochs,
             held_out={**found.held_out, "model": held_out},
         )
+        return more, both
+
+    def with_shallow(
+        self, found: Found, towers: Towers, validation: ListValidation, held: Device
+    ) -> tuple[Found, Towers]:
+        """With a shallow auto-encoder beside the towers, if the validation rows do not speak against it."""
+        told = None
+        if self.group.first:
+            with in_parts("weighing what goes with what", 2 + 2 * validation.parts):
+                told = added(towers, validation, found.plan, held)
+        shallow, held_out = self.group.broadcast(told) or (None, {})
+        more = found._replace(shallow=shallow, held_out={**found.held_out, "model": held_out})
+        return more, ensemble([towers], None, linear_of(shallow, validation.dataset))
 
     def fit(self, source: Source) -> Fitted:
         """Search with the validation part held out; then, if asked, learn from both for the best number of epochs.
@@ -169,9 +189,10 @@ class Trainer(NamedTuple):
             timeless = Timeless(towers, share, away, sizes_of(dataset, found.plan, CONTEXT))
         return Fitted(
             plan=found.plan,
-            towers=ensemble(members, timeless),
+            towers=ensemble(members, timeless, linear_of(found.shallow, dataset)),
             timeless=0.0 if timeless is None else timeless.share,
             away=timeless and timeless.away,
+            shallow=found.shallow,
             habits=found.habits,
             dataset=dataset,
             best_epoch=found.best_epoch,

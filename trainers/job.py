@@ -183,6 +183,7 @@ def write(
             members=chosen.seeds,
             timeless=fitted.timeless,
             away=fitted.away,
+            shallow=fitted.shallow,
             habit=fitted.habits.habit,
             sizes=sizes_of(fitted.dataset, chosen, CONTEXT),
             data=config.data,

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from optuna import Trial
 
 SEARCH = re.compile(r"(?P<key>[a-z_.]+)=(?:(?P<low>[^,]+)\.\.(?P<high>[^,]+)|(?P<choices>.+,.+))")
-SAME = ("metric", "refit", "seeds", "timeless", "device", "seed")
+SAME = ("metric", "refit", "seeds", "timeless", "shallow", "device", "seed")
 """Keys of `training` that say how a trial is judged, or what becomes of it later, and not how it learns."""
 USUAL = ("training.lr=0.0005..0.02", "training.embedding_decay=0.03..3.0", "model.dropout=0.1..0.7")
 

@@ -40,7 +40,7 @@ class Wish(NamedTuple):
     That metric chose the epoch and is flattered by it, so something may be lost.
     """
 
-    share: float = 0.25
+    share: float = 0.15
     bearable: float = 0.9
     away: Away | None = None
 

@@ -104,6 +104,11 @@ class ListValidation(Validation):
         popular = torch.from_numpy(self.world.trend()[: self.dataset.catalogue.items.trained, self.recent])
         return {"popular": self.judge(lambda user: popular.repeat(len(user), 1))}
 
+    def seen(self, user: Int64) -> Seen:
+        """The trained items that may not stand in a list: what a user has met, if that does not count."""
+        seen = Seen.none(len(user)) if self.again else self.world.seen(user)
+        return seen.where(seen.item_row < self.dataset.catalogue.items.trained)
+
     def judge(self, score: Callable[[Int64], Tensor]) -> dict[str, float]:
         """The metrics of the lists by scores, float32 [B, N]; what users have met is left out, if it does not count."""
         trained = self.dataset.catalogue.items.trained
@@ -111,9 +116,8 @@ class ListValidation(Validation):
         for at in range(0, len(self.user), self.at_once):
             user = self.user[at : at + self.at_once]
             scores = score(user)
-            seen = Seen.none(len(user)) if self.again else self.world.seen(user)
-            there = seen.item_row < trained
-            scores[seen.user()[there], seen.item_row[there]] = -torch.inf
+            seen = self.seen(user)
+            scores[seen.user(), seen.item_row] = -torch.inf
             lists.append(torch.topk(scores, min(max(self.ks), trained)).indices.numpy())
             passed()
         hit = hits(np.concatenate(lists), self.targets, trained)

@@ -39,6 +39,7 @@ class Spec(ModelSpec):
     seeds: ClassVar[int] = 3
     reads_order: ClassVar[bool] = True
     timeless: ClassVar[bool] = True
+    shallow: ClassVar[bool] = True
 
     dim: int | None = Field(default=None, ge=1, le=65_536, description="64, or 128 where order means nothing")
     side: int = Field(default=32, ge=1, le=65_536, description="of recent items and of content")

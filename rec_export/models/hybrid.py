@@ -38,6 +38,7 @@ class Spec(ModelSpec):
     seeds: ClassVar[int] = 3
     reads_order: ClassVar[bool] = True
     timeless: ClassVar[bool] = True
+    shallow: ClassVar[bool] = True
 
     dim: int | None = Field(default=None, ge=1, le=65_536, description="64, or 128 where order means nothing")
     hidden: tuple[Annotated[int, Field(ge=1, le=65_536)], ...] = Field(

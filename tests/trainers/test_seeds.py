@@ -16,7 +16,13 @@ from tests.conftest import LAST_DAY, command, done, read_lists
 from trainers.parallel import ALONE
 from trainers.ready import read_source, ready
 
-CHANGES = "model={name: hybrid, dim: 4}", "training.epochs=1", "training.timeless=0", "data.split.by=none"
+CHANGES = (
+    "model={name: hybrid, dim: 4}",
+    "training.epochs=1",
+    "training.timeless=0",
+    "training.shallow=false",
+    "data.split.by=none",
+)
 
 
 def trained(shop: Path, out: Path, *changes: str) -> Path:

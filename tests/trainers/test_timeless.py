@@ -36,7 +36,12 @@ COUNTS = 3  # trend columns that are counts; the flag and the age come after the
 @pytest.fixture(scope="module", params=["hybrid", "gated"])
 def both(shop: Path, tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Path:
     """A checkpoint of two models."""
-    changes = f"model={{name: {request.param}, dim: 4}}", "training.epochs=2", "training.timeless=0.5"
+    changes = (
+        f"model={{name: {request.param}, dim: 4}}",
+        "training.epochs=2",
+        "training.timeless=0.5",
+        "training.shallow=false",
+    )
     out = tmp_path_factory.mktemp("both") / "checkpoint"
     done("train", shop / "config.yaml", "--out", out, *(word for change in changes for word in ("--set", change)))
     return out
@@ -226,7 +231,7 @@ def test_a_share_that_costs_more_than_a_tenth_is_made_smaller(slope: float, shar
     assert weighed(towers, Timeless(towers, 0.3, None, sizes), 0.0, Falling(slope), state, "ndcg@10")[0] == 0.3
 
 
-@pytest.mark.parametrize(("new", "wish"), [(0.0, (0.25, 0.9)), (0.4, (0.25, 0.9)), (0.6, (0.5, 0.8))])
+@pytest.mark.parametrize(("new", "wish"), [(0.0, (0.15, 0.9)), (0.4, (0.15, 0.9)), (0.6, (0.5, 0.8))])
 def test_where_most_who_come_were_never_seen_before_the_second_model_counts_twice_as_much(
     new: float, wish: tuple[float, float], shop_copy: Path
 ) -> None:
@@ -245,14 +250,14 @@ def test_where_most_who_come_were_never_seen_before_the_second_model_counts_twic
     parts = log.assign(part=np.where(held, "valid", "train"))
     parts.to_parquet(shop_copy / "interactions.parquet")
     config = Config.load(shop_copy / "config.yaml", ("data.split={by: column, column: part}",))
-    assert Wish.of(ready(config, spec, read_source(config, spec), ALONE), None)[:2] == (0.25, 0.9)
+    assert Wish.of(ready(config, spec, read_source(config, spec), ALONE), None)[:2] == (0.15, 0.9)
 
 
 def test_a_training_wishes_what_the_log_tells(shop: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("trainers.timeless.known_share", lambda source: 0.4)
     changes = "model={name: hybrid, dim: 4}", "training.epochs=1", "training.refit=false"
     done("train", shop / "config.yaml", "--out", tmp_path / "c", *(w for c in changes for w in ("--set", c)))
-    assert Checkpoint.read(tmp_path / "c").blueprint.timeless in (0.5, 0.333333)  # .25 has no such parts
+    assert Checkpoint.read(tmp_path / "c").blueprint.timeless in (0.5, 0.333333)  # .15 has no such parts
 
 
 class Told(nn.Module):

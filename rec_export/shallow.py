@@ -1,0 +1,72 @@
+"""A shallow auto-encoder beside a model: what goes with what a user liked, as a dot product of two tables.
+
+    score = < the sum of 0.5^(age / half) reads[item] over the history, says[item] >
+
+age: items that were liked later. The tables are found in closed form (trainers/shallow.py), so they are no parameters.
+"""
+
+from typing import final
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+
+from rec_export.record import Record
+from rec_export.towers import DotHead, Inputs, Towers
+
+
+@final
+class Shallow(Record):
+    """The numbers of a shallow auto-encoder, and how much of it is added to a score."""
+
+    rank: int = Field(ge=1)  # the width of the tables
+    half: float | None = Field(default=None, gt=0, allow_inf_nan=False)  # None: older items weigh as much as new ones
+    share: float = Field(gt=0, allow_inf_nan=False)
+
+    def at(self, share: float) -> "Shallow":
+        """The same at another share."""
+        return self.model_copy(update={"share": share})
+
+    def build(self, items: int) -> Towers:
+        """The towers, whose tables are zeros, for so many items."""
+        return Towers(ShallowUser(items, self.rank, self.half), ShallowItem(items, self.rank), DotHead())
+
+
+def look_up(table: Tensor, row: Tensor) -> Tensor:
+    """float32 [N + 1, D], int64 [...] -> float32 [..., D]: the last row, which is zero, for what is not in 0..N-1."""
+    last = table.shape[0] - 1
+    return nn.functional.embedding(torch.where((row < 0) | (row >= last), last, row), table)
+
+
+@final
+class ShallowUser(nn.Module):
+    """The sum of what the items of a history read, those that are not known counting for nothing."""
+
+    reads: Tensor  # float32 [N + 1, D]
+
+    def __init__(self, items: int, rank: int, half: float | None) -> None:
+        super().__init__()
+        self.register_buffer("reads", torch.zeros(items + 1, rank))
+        self.decay = 0.0 if half is None else 1 / half
+
+    def forward(self, inputs: Inputs) -> Tensor:
+        """The named inputs of users -> float32 [B, D]."""
+        history, length = inputs["history"], inputs["history_length"]
+        age = length.unsqueeze(1) - 1 - torch.arange(history.shape[1], device=history.device)
+        weight = torch.exp2(-self.decay * age.clamp(min=0).to(torch.float32)) * (age >= 0).to(torch.float32)
+        return torch.bmm(weight.unsqueeze(1), look_up(self.reads, history)).squeeze(1)
+
+
+@final
+class ShallowItem(nn.Module):
+    """What an item says; one that is not known says nothing."""
+
+    says: Tensor  # float32 [N + 1, D]
+
+    def __init__(self, items: int, rank: int) -> None:
+        super().__init__()
+        self.register_buffer("says", torch.zeros(items + 1, rank))
+
+    def forward(self, inputs: Inputs) -> Tensor:
+        """The named inputs of items -> float32 [N, D]."""
+        return look_up(self.says, inputs["row"])
