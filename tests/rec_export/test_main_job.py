@@ -8,8 +8,15 @@ import pandas as pd
 import pytest
 import yaml
 
+from exporters.job import run as export
 from rec_export.files import locked
 from tests.conftest import command, contents, done, read_lists
+
+
+@pytest.fixture
+def one_format(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A run exports one format, where the test is of another step; `ran` has all of them."""
+    monkeypatch.setattr("exporters.job.run", lambda job: export(job.model_copy(update={"formats": ("torchscript",)})))
 
 
 def arguments(shop: Path, out: Path) -> list[object]:
@@ -58,6 +65,7 @@ def test_times_are_shown_as_dates(ran: tuple[Path, list[str]]) -> None:
     assert "2026-10-31)" in next(line for line in ran[1] if line.startswith("Columns"))
 
 
+@pytest.mark.usefixtures("one_format")
 def test_lists_may_hold_what_was_met_if_asked_for(shop: Path, tmp_path: Path) -> None:
     lines = done(*arguments(shop, tmp_path / "out"), "--seen", "keep").splitlines()
     assert ", seen items may be in them, " in next(line for line in lines if line.startswith("Top-7"))
@@ -105,6 +113,7 @@ def interrupted(*anything: object) -> None:
     raise KeyboardInterrupt
 
 
+@pytest.mark.usefixtures("one_format")
 def test_a_run_that_was_interrupted_goes_on_where_it_stopped(
     shop: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -186,6 +195,7 @@ def test_another_run_in_the_same_place_is_refused(ran: tuple[Path, list[str]], s
     assert contents(ran[0]) == before
 
 
+@pytest.mark.usefixtures("one_format")
 def test_a_night_that_would_find_its_newest_row_too_old_waits_for_newer_ones(shop: Path, tmp_path: Path) -> None:
     log = pd.read_parquet(shop / "interactions.parquet")
     noon = pd.Timestamp("2026-10-31T12:00").timestamp()
@@ -198,6 +208,7 @@ def test_a_night_that_would_find_its_newest_row_too_old_waits_for_newer_ones(sho
         assert line.endswith("the log has rows of that day: docs/nightly.md") is waits
 
 
+@pytest.mark.usefixtures("one_format")
 def test_rows_in_the_future_do_not_date_the_lists(shop: Path, tmp_path: Path) -> None:
     """For readers such a date would be the live one until it is past."""
     log = pd.read_parquet(shop / "interactions.parquet")
