@@ -12,7 +12,9 @@ from tests.docs.reader import Reader
 
 SMALLER = {  # what is written, and what is run in its place: the same for a small log and fewer rounds
     "sample-data shop": "sample-data shop --users 200 --items 120 --days 120",
-    "rec-export train ": "rec-export train --set training.epochs=4 --set training.refit=false ",
+    # one model for all times, as `run` makes two in the README
+    "rec-export train ": "rec-export train --set training.epochs=4 --set training.refit=false"
+    " --set training.timeless=0 ",
     "rec-export ablate ": "rec-export ablate --set training.epochs=1 --set training.refit=false --set model.dim=8 ",
     "{name: gated}": "{name: gated, dim: 8}",
     "--trials 20": "--trials 2 --set training.epochs=1",
@@ -21,6 +23,7 @@ SMALLER = {  # what is written, and what is run in its place: the same for a sma
     "export checkpoint --out small": "export checkpoint --out small --format onnx --test shop/future.parquet",
     "export checkpoint --out both": "export checkpoint --out both --format onnx",
     "export judged": "export judged --format onnx",
+    "export checkpoint --out bundle-": "export checkpoint --format torchscript --out bundle-",  # the README's has all
     "--device cuda --runtime onnx": "--device cuda --runtime onnx || [ $? = 69 ]",  # as the line itself says
     "HOST": "localhost",
     "--nproc-per-node 8": "--nproc-per-node 2",
