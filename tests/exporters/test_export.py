@@ -14,10 +14,11 @@ from hypothesis import strategies as st
 import rec_export
 from exporters import parity
 from exporters.fresh import outputs_of
-from exporters.job import ExportJob, run
+from exporters.job import ExportJob, priced, run
 from exporters.onnx import quiet
 from exporters.parts import example, parts_of
 from exporters.torchscript import undeprecated
+from exporters.variants import Wanted
 from rec_export.bundle import Bundle
 from rec_export.checkpoint import Checkpoint
 from rec_export.choices import Runtime
@@ -59,6 +60,14 @@ def test_every_model_exports(model: str, pristine: Make) -> None:
     assert {"onnx/recommender", *everywhere} <= {proof.artefact for proof in bundle.manifest.parity}
     head = bundle.pair_head()  # as `score` reads it
     assert all(weight.isfinite().all() for weight in head.parameters())
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("model", [name for name in names() if name not in ("everything", "popular")])
+def test_every_model_has_copies(model: str, bundle: Make, checkpoint: Make) -> None:
+    """Made of the bundle of the test above, as exporting takes far longer; test_variants.py has whole exports."""
+    found = priced(bundle(model), Checkpoint.read(checkpoint(model)), Wanted(), "nothing is held out")
+    assert [variant.name for variant in found.variants] == ["onnx-fp16", "onnx-int8"]
 
 
 @pytest.mark.slow

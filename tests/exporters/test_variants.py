@@ -24,7 +24,6 @@ from rec_export.catalogue import Catalogue
 from rec_export.checkpoint import Checkpoint, modules, write_weights
 from rec_export.choices import Lossy
 from rec_export.errors import ModelError, ParityError, UsageError
-from rec_export.models import names
 from rec_export.runtime import load_tower
 from rec_export.sealed import MANIFEST, listed, write_manifest
 from rec_export.variant import Agreement, Change, Quality, Variant
@@ -99,13 +98,6 @@ def test_a_flipped_byte_of_a_copy_is_refused(priced: Path, tmp_path: Path) -> No
     path.write_bytes(path.read_bytes()[:-1] + b"\0")
     with pytest.raises(ModelError, match=r"the first being onnx/user_tower\.fp16\.onnx"):
         Bundle.read(tmp_path / "bundle")
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("model", [name for name in names() if name not in ("everything", "popular")])
-def test_every_model_has_copies(model: str, checkpoint: Make, tmp_path: Path) -> None:
-    manifest = export(ExportJob(checkpoint=checkpoint(model), out=tmp_path / "bundle", formats=("onnx",), smaller=BOTH))
-    assert [variant.name for variant in manifest.variants] == ["onnx-fp16", "onnx-int8"]
 
 
 def test_a_model_without_tables_has_none(checkpoint: Make, tmp_path: Path) -> None:
