@@ -1,9 +1,10 @@
-"""The command line in process, and a tiny made-up shop with what the four verbs make of it, each once a session."""
+"""The command line in process, and a tiny made-up shop with what the four verbs make of it, each once."""
 
 import os
 
 os.environ["OMP_WAIT_POLICY"] = "PASSIVE"  # before torch: threads that spin would make these tests ten times as slow
 
+import fcntl
 import io
 import shutil
 from collections.abc import Callable
@@ -105,29 +106,38 @@ def set_habit(checkpoint: Path, habit: Habit | None) -> None:
     Blueprint.read(path).model_copy(update={"habit": habit}).write(path)
 
 
+def shared(factory: pytest.TempPathFactory, place: str, make: Callable[[Path], object]) -> Path:
+    """What `make` leaves at a place; of the workers of pytest-xdist the first to ask makes it, for all of them."""
+    base = factory.getbasetemp()
+    root = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+    path = root / "shared" / place
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with (root / f"{place.replace('/', '.')}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not path.exists():
+            make(path)
+    return path
+
+
 @pytest.fixture(scope="session")
 def shop(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Log, items, users and config of a made-up shop. No test may change it."""
-    folder = tmp_path_factory.mktemp("sample") / "shop"
-    write_sample(folder, seed=7, users=200, items=120, days=120)
-    return folder
+    sizes = {"users": 200, "items": 120, "days": 120}
+    return shared(tmp_path_factory, "sample/shop", lambda out: write_sample(out, seed=7, **sizes))
 
 
 @pytest.fixture(scope="session")
 def trained(shop: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A hybrid that learned from all rows of the shop for one epoch. No test may change it."""
-    out = tmp_path_factory.mktemp("trained") / "checkpoint"
     changes = "data.split.by=none", "training.epochs=1", "training.refit=false", "model.dim=8"
-    done("train", shop / "config.yaml", "--out", out, *(word for change in changes for word in ("--set", change)))
-    return out
+    words = "train", shop / "config.yaml", *(word for change in changes for word in ("--set", change))
+    return shared(tmp_path_factory, "trained/checkpoint", lambda out: done(*words, "--out", out))
 
 
 @pytest.fixture(scope="session")
 def exported(trained: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The bundle of `trained`, in both formats. No test may change it."""
-    out = tmp_path_factory.mktemp("exported") / "bundle"
-    done("export", trained, "--out", out)
-    return out
+    """The bundle of `trained`, in all formats but aoti. No test may change it."""
+    return shared(tmp_path_factory, "exported/bundle", lambda out: done("export", trained, "--out", out))
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@
 
 import shutil
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,14 +16,17 @@ from exporters.job import ExportJob, run
 from exporters.parts import Part, parts_of
 from rec_export.catalogue import Catalogue, Side
 from rec_export.checkpoint import Blueprint, Checkpoint, modules, write_trend, write_weights
+from rec_export.choices import Runtime
 from rec_export.config import Scoring
 from rec_export.data.clock import Clock
 from rec_export.data.config import Attributes, DataConfig, Interactions
 from rec_export.data.features import FeatureState
 from rec_export.models import spec_of
 from rec_export.towers import Sizes
+from tests.conftest import shared
 
 USERS, ITEMS = 40, 130
+ALL: tuple[Runtime, ...] = ("torchscript", "onnx", "pt2")
 KINDS = {"dense": ("price",), "category": ("country", "brand"), "tags": ("tags",), "text": ("title",)}
 Make = Callable[[str], Path]
 
@@ -89,27 +93,17 @@ def everything_is_a_model() -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Make:
-    """The checkpoint of a model by its name."""
-    made: dict[str, Path] = {}
-
-    def make(model: str) -> Path:
-        if model not in made:
-            made[model] = write_checkpoint(tmp_path_factory.mktemp("checkpoints") / model, model)
-        return made[model]
-
-    return make
+    """The checkpoint of a model by its name, which no test may change."""
+    return lambda model: shared(tmp_path_factory, f"checkpoints/{model}", lambda out: write_checkpoint(out, model))
 
 
 @pytest.fixture(scope="session")
 def pristine(checkpoint: Make, tmp_path_factory: pytest.TempPathFactory) -> Make:
-    """The bundle of a model in all formats, which no test may change."""
-    made: dict[str, Path] = {}
+    """The bundle of a model in `ALL` formats, which no test may change."""
 
     def make(model: str) -> Path:
-        if model not in made:
-            made[model] = tmp_path_factory.mktemp("bundles") / model
-            run(ExportJob(checkpoint=checkpoint(model), out=made[model], formats=("torchscript", "onnx", "pt2")))
-        return made[model]
+        job = partial(ExportJob, checkpoint=checkpoint(model), formats=ALL)
+        return shared(tmp_path_factory, f"bundles/{model}", lambda out: run(job(out=out)))
 
     return make
 

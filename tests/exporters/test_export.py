@@ -3,7 +3,6 @@
 import logging
 import warnings
 from pathlib import Path
-from typing import Any
 
 import onnx
 import pytest
@@ -14,21 +13,17 @@ from hypothesis import strategies as st
 import rec_export
 from exporters import parity
 from exporters.fresh import outputs_of
-from exporters.job import ExportJob, priced, run
+from exporters.job import ExportJob, run
 from exporters.onnx import quiet
 from exporters.parts import example, parts_of
 from exporters.torchscript import undeprecated
-from exporters.variants import Wanted
 from rec_export.bundle import Bundle
 from rec_export.checkpoint import Checkpoint
-from rec_export.choices import Runtime
 from rec_export.errors import ModelError, OutputExistsError, ParityError
 from rec_export.files import sha256
-from rec_export.models import names
 from rec_export.runtime import FILES, Tower, load_tower
-from tests.exporters.conftest import ITEMS, Make, whole, write_checkpoint
+from tests.exporters.conftest import ALL, ITEMS, Make, whole
 
-ALL: tuple[Runtime, ...] = ("torchscript", "onnx", "pt2")
 CPU = torch.device("cpu")
 ANY_INT64 = st.integers(-(2**63), 2**63 - 1)
 ITEM = ANY_INT64 | st.integers(-1, ITEMS)
@@ -50,38 +45,6 @@ def test_a_bundle_can_be_read_and_says_what_it_holds(pristine: Make, checkpoint:
         **dict.fromkeys(("onnx/user_features", "onnx/item_features", "onnx/recommender"), True),
     }
     assert manifest.versions["onnx_opset"] == "20"
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("model", [name for name in names() if name != "everything"])
-def test_every_model_exports(model: str, pristine: Make) -> None:
-    bundle = Bundle.read(pristine(model))
-    everywhere = {f"{form}/{part}" for form in ALL for part in ("user_tower", "item_tower", "pair_head")}
-    assert {"onnx/recommender", *everywhere} <= {proof.artefact for proof in bundle.manifest.parity}
-    head = bundle.pair_head()  # as `score` reads it
-    assert all(weight.isfinite().all() for weight in head.parameters())
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("model", [name for name in names() if name not in ("everything", "popular")])
-def test_every_model_has_copies(model: str, bundle: Make, checkpoint: Make) -> None:
-    """Made of the bundle of the test above, as exporting takes far longer; test_variants.py has whole exports."""
-    found = priced(bundle(model), Checkpoint.read(checkpoint(model)), Wanted(), "nothing is held out")
-    assert [variant.name for variant in found.variants] == ["onnx-fp16", "onnx-int8"]
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize(
-    ("model", "numbers"),
-    [
-        ("ncf", {"kind": "dot"}),
-        pytest.param("music", {"hidden": (256, 128, 64)}, marks=pytest.mark.long),
-        ("music", {"hidden": (8,)}),
-    ],
-)
-def test_what_is_not_the_default_exports(model: str, numbers: dict[str, Any], tmp_path: Path) -> None:
-    folder = write_checkpoint(tmp_path / "checkpoint", model, **numbers)
-    assert len(run(ExportJob(checkpoint=folder, out=tmp_path / "bundle", formats=ALL)).parity) >= 10
 
 
 @pytest.mark.slow
