@@ -89,7 +89,7 @@ class Training(Record):
         default=None,
         ge=0,
         allow_inf_nan=False,
-        description="weight of a second model, without time, beside hybrid or gated with it; none: .15, or .5 where"
+        description="weight of a second model, without time, beside hybrid or gated with it; none: .15, or .4 where"
         " most of the newest likings are of users never seen before; four times that for who has been away for half of"
         " the log's time; 0: no such model (docs/limits.md)",
     )

@@ -58,7 +58,7 @@ class Wish(NamedTuple):
         if known >= KNOWN:
             return cls(away=away)
         log.info("of the newest likings %.0f%% are of users never seen before: a log of visits", 100 * (1 - known))
-        return cls(share=0.5, bearable=0.8, away=away)
+        return cls(share=0.4, bearable=0.8, away=away)
 
 
 def days_of(timeline: Timeline) -> float:
