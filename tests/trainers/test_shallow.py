@@ -178,6 +178,15 @@ def test_where_time_is_looked_at_it_is_added_at_a_little_at_least(
     assert found.share == pytest.approx(wanted, rel=1e-4)
 
 
+def test_where_time_is_not_looked_at_nothing_is_added_that_makes_nothing_likelier(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made, validation = held_out(scenes(tmp_path))
+    monkeypatch.setattr(Chances, "likeliest", lambda self: 0.0)
+    found, metrics = added(made.course.towers, validation, made.plan, made.course.held)
+    assert (found, metrics) == (None, validation.measure(made.course.towers, made.course.held))
+
+
 @pytest.mark.parametrize(("ndcg", "kept"), [(0.091, True), (0.089, False)])
 def test_it_is_left_out_where_it_costs_more_than_a_tenth(
     ndcg: float, kept: bool, shop: Path, monkeypatch: pytest.MonkeyPatch
