@@ -96,7 +96,7 @@ class Training(Record):
     shallow: bool = Field(
         default=True,
         description="a shallow auto-encoder (EASE of low rank) beside hybrid or gated, by as much as makes held-out"
-        " likings likeliest",
+        " likings likeliest, where rows are held out and the head is a dot product",
     )
     device: str = "auto"
     metric: str | None = Field(

@@ -19,7 +19,7 @@ from trainers.loop import Run
 from trainers.parallel import ALONE
 from trainers.plan import Plan
 from trainers.ready import Ready, course_of, read_source, ready, trainer_of
-from trainers.shallow import RANK
+from trainers.shallow import RANK, is_added
 from trainers.timeless import second_plan
 
 COPIES = 5  # of all weights: the best ones, and in the journal the weights, their mean, and two moments of each
@@ -50,8 +50,7 @@ def dry_run(job: TrainJob) -> Forecast:
     weights, parameters = size_of_model(made.course)
     weights_beside, others = (0, 0) if second is None else size_of_model(second)
     catalogue = made.dataset.catalogue
-    if spec.shallow and job.config.training.shallow:
-        weights_beside += 2 * RANK * 4 * catalogue.items.trained  # the tables of a shallow auto-encoder, float32
+    tables = 2 * RANK * 4 * catalogue.items.trained if is_added(job.config.training, spec, made) else 0  # float32
     held_out = int(made.source.rows(Part.VALID).sum())
     return Forecast(
         does=f"train the model {job.config.model['name']!r}",
@@ -65,8 +64,8 @@ def dry_run(job: TrainJob) -> Forecast:
             *([] if second is None else [told_of(second, others)]),
         ),
         out=job.out,
-        memory=peak() + COPIES * (weights + weights_beside),
-        disk=made.plan.seeds * weights + weights_beside + size_of(catalogue) + SMALL,
+        memory=peak() + COPIES * (weights + weights_beside) + 3 * tables,
+        disk=made.plan.seeds * weights + weights_beside + tables + size_of(catalogue) + SMALL,
         meanwhile=2 * COPIES * (weights + weights_beside),
         seconds=(prepared + least, prepared + most),
     )

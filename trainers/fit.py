@@ -8,7 +8,7 @@ from rec_export.data.split import Part
 from rec_export.ensemble import Away, Timeless, ensemble
 from rec_export.progress import in_parts, passed
 from rec_export.shallow import Shallow
-from rec_export.towers import DotHead, ModelSpec, Towers
+from rec_export.towers import ModelSpec, Towers
 from rec_export.world import CONTEXT
 from trainers.batches import Device
 from trainers.course import Course, Epoch
@@ -19,7 +19,7 @@ from trainers.loop import sizes_of
 from trainers.parallel import Group
 from trainers.plan import Plan
 from trainers.ready import course_of, ready
-from trainers.shallow import added, linear_of
+from trainers.shallow import added, is_added, linear_of
 from trainers.timeless import Wish, second_plan, weighed
 from trainers.tracking import Tracker
 from trainers.validation import ListValidation, Validation
@@ -87,7 +87,7 @@ class Trainer(NamedTuple):
         made.course.listen = self.tracker.epoch
         second = second_plan(made, self.config.training, self.spec)
         again = made.judged and self.config.training.refit
-        shallow = self.spec.shallow and self.config.training.shallow
+        shallow = is_added(self.config.training, self.spec, made)
         keep = second is not None or shallow or made.returning is not None or not again
         best = made.course.train(made.validation, "search", self.journal, keep)
         beside: dict[str, dict[str, float]] = {}
@@ -112,7 +112,7 @@ class Trainer(NamedTuple):
         towers = best.towers
         if validation is not None and second is not None and wish is not None:
             found, towers = self.with_second(found, second, wish, towers, dataset, validation, held)
-        if shallow and isinstance(validation, ListValidation) and isinstance(towers.pair_head, DotHead):
+        if shallow and isinstance(validation, ListValidation):
             found, towers = self.with_shallow(found, towers, validation, held)
         return found._replace(habits=self.habits(towers, lists, held))
 

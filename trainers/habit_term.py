@@ -21,12 +21,13 @@ from rec_export.metrics import Float64
 from rec_export.progress import passed
 from rec_export.towers import Towers
 from trainers.batches import Device
-from trainers.competing import NOTHING, competing, sample_of
 from trainers.habits import everything, ordered
 from trainers.validation import ListValidation
 
 log = logging.getLogger("rec_export")
 FEWEST = 50  # choices of what was liked before
+BEST, SAMPLE = 1000, 1000  # new items of a user
+NOTHING = -1e4  # the logarithm of what is as good as no chance
 PRIOR = 1e-4  # of the squares: where nothing is chosen again, or nothing else, the numbers stay finite
 
 
@@ -50,7 +51,9 @@ class Choices(NamedTuple):
     @classmethod
     def of(cls, lists: ListValidation, score: Callable[[Int64], Tensor]) -> Self:
         """From the lists' users and targets, by scores float32 [B, N] of users int64 [B]."""
-        sample, parts = sample_of(lists.dataset.catalogue.items.trained), []
+        items = lists.dataset.catalogue.items.trained
+        sample = torch.from_numpy(np.random.default_rng(0).permutation(items)[:SAMPLE])
+        parts = []
         for at in range(0, len(lists.user), lists.at_once):
             user = lists.user[at : at + lists.at_once]
             mine = slice(*np.searchsorted(lists.targets.user, (at, at + len(user))))
@@ -73,10 +76,15 @@ class Choices(NamedTuple):
             chosen_told[known] = told[place[known]]
         own, chosen_score = score[owner, row], score[chosen[0], chosen[1]]
         score[owner, row] = -torch.inf
-        new, stands = competing(score, sample)
+        best, at = torch.topk(score, min(BEST, items))
+        score.scatter_(1, at, -torch.inf)
+        rest = score[:, sample]
+        left = (torch.isfinite(score).sum(1) / torch.isfinite(rest).sum(1).clamp(min=1)).log().unsqueeze(1)
+        new, stands = torch.cat([best, rest], 1), torch.cat([torch.zeros_like(best), left.expand_as(rest)], 1)
+        there = torch.isfinite(new)
         return cls(
-            torch.where(stands > NOTHING, score.gather(1, new), 0.0),
-            stands,
+            torch.where(there, new, 0.0),
+            torch.where(there, stands, NOTHING),
             torch.from_numpy(owner + first),
             own,
             torch.from_numpy(told),

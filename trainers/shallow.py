@@ -16,16 +16,19 @@ from torch import Tensor
 
 from rec_export.by_user import ragged
 from rec_export.checkpoint import modules
+from rec_export.config import Training
+from rec_export.data.columns import Int64
 from rec_export.ensemble import Linear, ensemble
 from rec_export.metrics import Float64, gain
 from rec_export.progress import passed
 from rec_export.shallow import Shallow
-from rec_export.towers import Towers
+from rec_export.topk import Seen
+from rec_export.towers import DotHead, ModelSpec, Towers
 from rec_export.world import Timeline
 from trainers.batches import Device
-from trainers.competing import competing, sample_of
 from trainers.dataset import Dataset
 from trainers.plan import Plan
+from trainers.ready import Ready
 from trainers.validation import ListValidation
 
 log = logging.getLogger("rec_export")
@@ -33,6 +36,8 @@ RANK, RIDGE = 64, 100.0  # directions; users
 PEERS = 50_000  # users at most who tell what goes with what
 HALF = 50.0  # items over which a weight halves, where time is looked at
 USERS = 800  # of those held out at most, who tell how much of it is added
+BEST, SAMPLE = 500, 1000  # items of a user: by either score, and for the rest
+NUMBERS = 1 << 22  # scores of a model at once
 LEAST = 0.06  # of the model's spread, where time is looked at: what days to come tell too little of
 MEAN = 0.6  # of what suits one model suits the mean of several
 BEARABLE = 0.9  # of the metric without it must be left
@@ -65,12 +70,50 @@ def linear_of(shallow: Shallow | None, dataset: Dataset) -> Linear | None:
     return Linear(learned(shallow, dataset.timeline, dataset.catalogue.items.trained), shallow)
 
 
-class Chances(NamedTuple):
-    """What U users might have chosen, and T choices, by the scores of the model and of the other one.
+def is_added(training: Training, spec: ModelSpec, made: Ready) -> bool:
+    """Whether a shallow auto-encoder may stand beside a model; where it is asked for and cannot, a line says so."""
+    if not (spec.shallow and training.shallow):
+        return False
+    if made.validation is None:
+        log.info("no shallow auto-encoder is added (training.shallow): no held-out liking tells how much of it")
+    elif not isinstance(made.course.towers.pair_head, DotHead):
+        log.info("no shallow auto-encoder is added (training.shallow): the model's head is no dot product")
+    else:
+        return True
+    return False
 
-    both float64 [2, U, C]; stands float64 [U, C] as competing() has it; chosen int64 [T]: users; theirs float64 [2, T].
+
+def competing(score: Tensor, seen: Seen, chosen: tuple[Int64, Int64]) -> tuple[Tensor, Tensor, Tensor]:
+    """The pairs of B users and new items that a choice is told from, by scores float32 [2, B, N]: what was chosen and
+    the best by either score one by one, and a sample that stands for the rest.
+
+    -> user int64 [P], ascending; item int64 [P]; float64 [P], the logarithm of how many items each stands for.
+    """
+    items = score.shape[2]
+    new = torch.ones(score.shape[1:], dtype=torch.bool)
+    new[seen.user(), seen.item_row] = False
+    sure, drawn = torch.zeros_like(new), torch.zeros_like(new)
+    for one in score:
+        sure.scatter_(1, torch.topk(one.masked_fill(~new, -torch.inf), min(BEST, items)).indices, True)
+    sure[chosen[0], chosen[1]] = True
+    sure &= new
+    drawn[:, np.random.default_rng(0).permutation(items)[:SAMPLE]] = True
+    rest = new & ~sure
+    drawn &= rest
+    left = (rest.sum(1) / drawn.sum(1).clamp(min=1)).double().log()
+    user, item = torch.nonzero(sure | drawn, as_tuple=True)
+    return user, item, torch.where(sure[user, item], 0.0, left[user])
+
+
+class Chances(NamedTuple):
+    """What U users might have chosen, P pairs of a user and an item, and T choices, by the scores of the model and of
+    the other one.
+
+    owner int64 [P], ascending; both float64 [2, P]; stands float64 [P]: the logarithm of how many items one stands for.
+    chosen int64 [T]: users; theirs float64 [2, T].
     """
 
+    owner: Tensor
     both: Tensor
     stands: Tensor
     chosen: Tensor
@@ -80,32 +123,34 @@ class Chances(NamedTuple):
     @classmethod
     @torch.no_grad()
     def of(cls, lists: ListValidation, model: Towers, other: Towers, state: Device) -> Self:
-        """From the lists' users and targets."""
+        """From some of the lists' users and their targets."""
         scorers = [lists.scores(towers, state) for towers in (model, other)]
-        sample = sample_of(lists.dataset.catalogue.items.trained)
+        items, targets = lists.dataset.catalogue.items.trained, lists.targets
+        place = np.sort(np.random.default_rng(0).permutation(len(lists.user))[:USERS])
+        start = np.searchsorted(targets.user, np.append(place, len(lists.user)))
+        chosen = ragged(start[:-1], start[:-1] + targets.counts(len(lists.user))[place])
+        at_once = max(1, min(lists.at_once, NUMBERS // items))
         parts, spread = [], []
-        for at in range(0, min(len(lists.user), USERS), lists.at_once):
-            user = lists.user[at : min(at + lists.at_once, USERS)]
-            mine = slice(*np.searchsorted(lists.targets.user, (at, at + len(user))))
-            owner, row = lists.targets.user[mine] - at, lists.targets.item_row[mine]
-            score = torch.stack([scorer(user).double() for scorer in scorers])
+        for at in range(0, len(place), at_once):
+            user = lists.user[place[at : at + at_once]]
+            mine = (chosen.owner >= at) & (chosen.owner < at + len(user))
+            owner, row = chosen.owner[mine] - at, targets.item_row[chosen.place[mine]]
+            score = torch.stack([scorer(user) for scorer in scorers])
             spread.append(score.std(2).numpy())
-            new, seen = score[0].clone(), lists.seen(user)
-            new[seen.user(), seen.item_row] = -torch.inf
-            items, stands = competing(new, sample)
-            both = score.gather(2, items.expand(2, -1, -1))
-            parts.append((both, stands, torch.from_numpy(owner + at), score[:, owner, row]))
-        both, stands, chosen, theirs = (
-            torch.cat(column, axis) for column, axis in zip(zip(*parts, strict=True), (1, 0, 0, 1), strict=True)
-        )
-        return cls(both, stands, chosen, theirs, np.concatenate(spread, axis=1).mean(1))
+            pair_user, pair_item, stands = competing(score, lists.seen(user), (owner, row))
+            both, theirs = score[:, pair_user, pair_item].double(), score[:, owner, row].double()
+            parts.append((pair_user + at, both, stands, torch.from_numpy(owner + at), theirs))
+        owners, both, stands, users, theirs = (torch.cat(column, -1) for column in zip(*parts, strict=True))
+        return cls(owners, both, stands, users, theirs, np.concatenate(spread, axis=1).mean(1))
 
     def loss(self, weights: Tensor) -> Tensor:
         """The mean over users of their choices' mean surprise, where a score is the sum by weights [2]."""
-        whole = torch.logsumexp(torch.tensordot(weights, self.both, 1) + self.stands, 1)
+        count = torch.bincount(self.chosen)
+        value = weights @ self.both + self.stands
+        top = value.new_full([len(count)], -torch.inf).scatter_reduce(0, self.owner, value.detach(), "amax")
+        whole = top + torch.zeros_like(top).index_add(0, self.owner, (value - top[self.owner]).exp()).log()
         surprise = whole[self.chosen] - weights @ self.theirs
-        count = torch.bincount(self.chosen, minlength=len(whole))
-        return (surprise / count[self.chosen]).sum() / len(whole)
+        return (surprise / count[self.chosen]).sum() / len(count)
 
     def likeliest(self) -> float:
         """How much of the other one is added to the model: what makes the choices likeliest, but nothing below 0."""

@@ -17,7 +17,7 @@ from rec_export.topk import Seen
 from rec_export.towers import Towers
 from rec_export.world import Timeline
 from tests.conftest import command, config_file, done
-from trainers import competing, fit, habit_term
+from trainers import fit, habit_term
 from trainers.batches import Device
 from trainers.habit_term import Choices, Habits, by_habit, habits_of, likeliest
 from trainers.job import Outcome
@@ -39,7 +39,7 @@ def choices_of(scale: float, timed: bool = True, unit: float = 1.0) -> Choices:
     value = scale * model
     value[again.items.user(), again.items.item_row] += TRUTH.term(again)
     chosen = np.argmax(value + rng.gumbel(size=value.shape), axis=1)
-    score, sample = torch.from_numpy(unit * model), torch.from_numpy(rng.permutation(ITEMS)[: competing.SAMPLE])
+    score, sample = torch.from_numpy(unit * model), torch.from_numpy(rng.permutation(ITEMS)[: habit_term.SAMPLE])
     half = Choices.of_some(score[:2000], cut(again, 0, 2000), (np.arange(2000), chosen[:2000]), 0, sample)
     rest = Choices.of_some(score[2000:], cut(again, 2000, USERS), (np.arange(2000), chosen[2000:]), 2000, sample)
     return Choices(*(torch.cat(pair) for pair in zip(half, rest, strict=True)))
@@ -83,8 +83,8 @@ def test_a_log_without_time_has_no_term_for_the_days() -> None:
 
 
 def test_a_sample_stands_for_the_many_items_that_are_new(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(competing, "BEST", 40)
-    monkeypatch.setattr(competing, "SAMPLE", 60)
+    monkeypatch.setattr(habit_term, "BEST", 40)
+    monkeypatch.setattr(habit_term, "SAMPLE", 60)
     choices = choices_of(1.0)
     assert choices.new.shape[1] == 100
     found = likeliest(choices)

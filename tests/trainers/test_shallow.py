@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from torch import Tensor
 
 from rec_export.checkpoint import Checkpoint, modules
 from rec_export.config import Config
@@ -16,9 +17,10 @@ from rec_export.metrics import Float64
 from rec_export.models import spec_of
 from rec_export.shallow import Shallow
 from rec_export.terms import TOGETHER, term_names, terms
+from rec_export.topk import Seen
 from rec_export.towers import DotHead, Inputs
 from rec_export.world import Timeline
-from tests.conftest import config_file, done, write_table
+from tests.conftest import command, config_file, done, write_table
 from trainers import shallow
 from trainers.parallel import ALONE
 from trainers.ready import read_source, ready
@@ -74,10 +76,14 @@ def chances(share: float, units: tuple[float, float] = (1.0, 1.0), users: int = 
     value = score[0] + share * score[1] + rng.gumbel(size=(users, items))
     chosen = np.argmax(value, axis=1)
     told = torch.from_numpy(score * np.array(units)[:, None, None])
-    return Chances(
-        told, torch.zeros(users, items), torch.arange(users), told[:, np.arange(users), chosen],
-        told.std(2).mean(1).numpy(),
-    )  # fmt: skip
+    return whole(told, np.arange(users), chosen)._replace(spread=told.std(2).mean(1).numpy())
+
+
+def whole(score: Tensor, user: Int64, item: Int64) -> Chances:
+    """Choices among all items, from scores float64 [2, U, N]."""
+    users, items = score.shape[1:]
+    owner, every = torch.arange(users).repeat_interleave(items), score.flatten(1)
+    return Chances(owner, every, torch.zeros(users * items), torch.from_numpy(user), score[:, user, item], np.ones(2))
 
 
 @pytest.mark.parametrize(("share", "units"), [(0.4, (1.0, 1.0)), (0.4, (30.0, 1e-3)), (0.05, (1.0, 1.0)), (3, (1, 1))])
@@ -92,9 +98,11 @@ def test_what_makes_choices_less_likely_is_not_added() -> None:
 
 def test_what_says_the_same_of_all_items_has_a_share_that_is_a_number() -> None:
     made = chances(0.4)
-    flat = made.both.clone()
-    flat[1] = 0
-    none = made._replace(both=flat, theirs=made.theirs * torch.tensor([[1.0], [0.0]]), spread=np.array([1.0, 0.0]))
+    none = made._replace(
+        both=made.both * torch.tensor([[1.0], [0.0]]),
+        theirs=made.theirs * torch.tensor([[1.0], [0.0]]),
+        spread=np.array([1.0, 0.0]),
+    )
     assert np.isfinite(none.likeliest())
 
 
@@ -105,8 +113,7 @@ def test_the_loss_is_the_mean_over_users_of_their_choices_surprise() -> None:
     value = np.tensordot(weight, both, 1)
     surprise = np.log(np.exp(value).sum(1))[:, None] - value
     wanted = np.mean([surprise[one, item[user == one]].mean() for one in range(3)])
-    some = torch.from_numpy(both)
-    made = Chances(some, torch.zeros(3, 7), torch.from_numpy(user), some[:, user, item], np.ones(2))
+    made = whole(torch.from_numpy(both), user, item)
     assert made.loss(torch.from_numpy(weight)).item() == pytest.approx(wanted)
 
 
@@ -203,7 +210,17 @@ def test_of_many_users_some_tell(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     tables = learned(Shallow(rank=8, share=1.0), made.dataset.timeline, made.dataset.catalogue.items.trained)
     monkeypatch.setattr(shallow, "USERS", 70)  # more than are scored at once
     some = Chances.of(validation, made.course.towers, tables, made.course.held)
-    assert (some.both.shape[1], len(some.stands), int(some.chosen.max())) == (70, 70, 69)
+    asked = np.sort(np.random.default_rng(0).permutation(len(validation.user))[:70])
+    count = choices_of(validation)[asked]
+    np.testing.assert_array_equal(torch.bincount(some.chosen).numpy(), count)  # of any of them, not of the first
+    row = np.concatenate([validation.targets.item_row[validation.targets.user == one] for one in asked])
+    with torch.no_grad():
+        score = validation.scores(tables, made.course.held)(validation.user[asked])
+    torch.testing.assert_close(some.theirs[1].float(), score[np.repeat(np.arange(70), count), row])
+    monkeypatch.setattr(shallow, "NUMBERS", 1)  # one user at a time
+    alone = Chances.of(validation, made.course.towers, tables, made.course.held)
+    torch.testing.assert_close(alone.both.sum(), some.both.sum(), rtol=1e-4, atol=1e-2)
+    assert torch.equal(alone.owner, some.owner)
     monkeypatch.setattr(shallow, "PEERS", 40)
     fewer = learned(Shallow(rank=8, share=1.0), made.dataset.timeline, made.dataset.catalogue.items.trained)
     assert not torch.equal(fewer.user_tower.get_buffer("reads"), tables.user_tower.get_buffer("reads"))
@@ -214,16 +231,56 @@ def choices_of(validation: ListValidation) -> Int64:
     return validation.targets.counts(len(validation.user))
 
 
-def test_what_a_user_has_met_is_no_choice_and_what_is_chosen_is_among_the_choices(tmp_path: Path) -> None:
+def test_what_a_user_has_met_is_no_choice_and_what_is_chosen_is_among_the_choices(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shallow, "BEST", 3)
+    monkeypatch.setattr(shallow, "SAMPLE", 20)
     made, validation = held_out(scenes(tmp_path))
     tables = learned(Shallow(rank=8, share=1.0), made.dataset.timeline, made.dataset.catalogue.items.trained)
     found = Chances.of(validation, made.course.towers, tables, made.course.held)
     assert len(found.chosen) == choices_of(validation).sum()
-    new = (found.stands.exp() * (found.stands > -1)).sum(1).round().long().numpy()
+    new = torch.zeros(len(validation.user)).double().index_add(0, found.owner, found.stands.exp()).numpy()
     met = np.diff(validation.seen(validation.user).start)
-    np.testing.assert_array_equal(new, made.dataset.catalogue.items.trained - met)
+    np.testing.assert_allclose(new, made.dataset.catalogue.items.trained - met)
+    assert len(found.owner) < 30 * len(validation.user)
     for user, pair in zip(found.chosen.tolist(), found.theirs.T, strict=True):
-        assert (pair == found.both[:, user].T).all(1).any()
+        mine = found.owner == user
+        assert ((pair == found.both[:, mine].T).all(1) & (found.stands[mine] == 0)).any()
+
+
+def test_a_sample_stands_for_most_items_though_choices_lie_where_the_model_sees_nothing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(shallow, "BEST", 50)
+    monkeypatch.setattr(shallow, "SAMPLE", 100)
+    rng, users, items = np.random.default_rng(6), 1500, 3000
+    score = rng.normal(0, 1.0, (2, users, items))
+    near = rng.permuted(np.tile(np.arange(items), (users, 1)), axis=1)[:, :40]
+    score[1] = 0
+    np.put_along_axis(score[1], near, rng.exponential(1.0, near.shape), 1)  # few items, as neighbours are
+    chosen = np.argmax(score[0] + 2 * score[1] + rng.gumbel(size=(users, items)), axis=1)
+    told, who = torch.from_numpy(score).float(), np.arange(users)
+    user, item, stands = shallow.competing(told, Seen.none(users), (who, chosen))
+    made = Chances(
+        user, told[:, user, item].double(), stands, torch.from_numpy(who), told[:, who, chosen].double(), np.ones(2)
+    )
+    assert made.likeliest() == pytest.approx(2, rel=0.15)
+
+
+@pytest.mark.parametrize(
+    ("changes", "why"),
+    [
+        (("model.hidden=[8]",), "the model's head is no dot product"),
+        (("data.split={by: random, valid: 0}",), "no held-out liking tells how much of it"),
+    ],
+)
+def test_where_it_cannot_be_added_a_line_says_so(changes: tuple[str, ...], why: str, tmp_path: Path) -> None:
+    words = [word for change in changes for word in ("--set", change)]
+    answer = command("train", scenes(tmp_path, epochs=1), "--out", tmp_path / "out", *words)
+    assert answer.code == 0
+    assert f"no shallow auto-encoder is added (training.shallow): {why}\n" in answer.err
+    assert Checkpoint.read(tmp_path / "out").blueprint.shallow is None
 
 
 def test_what_it_says_is_a_term_of_the_score_of_its_own(trained: Path) -> None:
