@@ -19,7 +19,7 @@ from trainers.loop import Run
 from trainers.parallel import ALONE
 from trainers.plan import Plan
 from trainers.ready import Ready, course_of, read_source, ready, trainer_of
-from trainers.shallow import RANK, is_added
+from trainers.shallow import RANK, may_stand_beside
 from trainers.timeless import second_plan
 
 COPIES = 5  # of all weights: the best ones, and in the journal the weights, their mean, and two moments of each
@@ -50,7 +50,9 @@ def dry_run(job: TrainJob) -> Forecast:
     weights, parameters = size_of_model(made.course)
     weights_beside, others = (0, 0) if second is None else size_of_model(second)
     catalogue = made.dataset.catalogue
-    tables = 2 * RANK * 4 * catalogue.items.trained if is_added(job.config.training, spec, made) else 0  # float32
+    tables = (
+        2 * RANK * 4 * catalogue.items.trained if may_stand_beside(job.config.training, spec, made) else 0
+    )  # float32
     held_out = int(made.source.rows(Part.VALID).sum())
     return Forecast(
         does=f"train the model {job.config.model['name']!r}",

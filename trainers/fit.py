@@ -19,7 +19,7 @@ from trainers.loop import sizes_of
 from trainers.parallel import Group
 from trainers.plan import Plan
 from trainers.ready import course_of, ready
-from trainers.shallow import added, is_added, linear_of
+from trainers.shallow import added, linear_of, may_stand_beside
 from trainers.timeless import Wish, second_plan, weighed
 from trainers.tracking import Tracker
 from trainers.validation import ListValidation, Validation
@@ -87,7 +87,7 @@ class Trainer(NamedTuple):
         made.course.listen = self.tracker.epoch
         second = second_plan(made, self.config.training, self.spec)
         again = made.judged and self.config.training.refit
-        shallow = is_added(self.config.training, self.spec, made)
+        shallow = may_stand_beside(self.config.training, self.spec, made)
         keep = second is not None or shallow or made.returning is not None or not again
         best = made.course.train(made.validation, "search", self.journal, keep)
         beside: dict[str, dict[str, float]] = {}
@@ -152,13 +152,13 @@ class Trainer(NamedTuple):
         self, found: Found, towers: Towers, validation: ListValidation, held: Device
     ) -> tuple[Found, Towers]:
         """With a shallow auto-encoder beside the towers, if the validation rows do not speak against it."""
-        told = None
+        linear, held_out = None, dict[str, float]()
         if self.group.first:
             with in_parts("weighing what goes with what", 2 + 2 * validation.parts):
-                told = added(towers, validation, found.plan, held)
-        shallow, held_out = self.group.broadcast(told) or (None, {})
+                linear, held_out = added(towers, validation, found.plan, held)
+        shallow = self.group.broadcast(None if linear is None else linear.shallow)
         more = found._replace(shallow=shallow, held_out={**found.held_out, "model": held_out})
-        return more, ensemble([towers], None, linear_of(shallow, validation.dataset))
+        return more, ensemble([towers], None, linear)  # which the first process alone goes on to ask
 
     def fit(self, source: Source) -> Fitted:
         """Search with the validation part held out; then, if asked, learn from both for the best number of epochs.

@@ -21,6 +21,7 @@ from rec_export.metrics import Float64
 from rec_export.progress import passed
 from rec_export.towers import Towers
 from trainers.batches import Device
+from trainers.chances import log_sum
 from trainers.habits import everything, ordered
 from trainers.validation import ListValidation
 
@@ -103,9 +104,7 @@ class Choices(NamedTuple):
         new = torch.logsumexp(scale * self.new + self.stands, 1)
         value = torch.cat([new, scale * self.score + self.told @ numbers])
         owner = torch.cat([torch.arange(users), self.owner])
-        top = new.detach().scatter_reduce(0, owner, value.detach(), "amax")
-        whole = top + torch.zeros_like(top).index_add(0, owner, (value - top[owner]).exp()).log()
-        surprise = whole[self.chosen] - (scale * self.chosen_score + self.chosen_told @ numbers)
+        surprise = log_sum(value, owner, users)[self.chosen] - (scale * self.chosen_score + self.chosen_told @ numbers)
         count = torch.bincount(self.chosen, minlength=users)
         return (surprise / count[self.chosen]).sum() / users + PRIOR * (numbers**2).sum()
 

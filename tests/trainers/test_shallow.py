@@ -7,24 +7,20 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from torch import Tensor
 
-from rec_export.checkpoint import Checkpoint, modules
-from rec_export.config import Config
-from rec_export.data.columns import Int64
+from rec_export.checkpoint import Checkpoint
 from rec_export.data.log import Log
+from rec_export.ensemble import SideBySide
 from rec_export.metrics import Float64
-from rec_export.models import spec_of
-from rec_export.shallow import Shallow
+from rec_export.shallow import Shallow, ShallowUser
 from rec_export.terms import TOGETHER, term_names, terms
-from rec_export.topk import Seen
-from rec_export.towers import DotHead, Inputs
+from rec_export.towers import DotHead, Inputs, Towers
 from rec_export.world import Timeline
-from tests.conftest import command, config_file, done, write_table
-from trainers import shallow
-from trainers.parallel import ALONE
-from trainers.ready import read_source, ready
-from trainers.shallow import LEAST, MEAN, RIDGE, Chances, added, learned
+from tests.conftest import command, done
+from tests.trainers.scenes import held_out, scenes
+from trainers.chances import Chances
+from trainers.habit_term import Habits
+from trainers.shallow import LEAST, MEAN, RIDGE, added, learned
 from trainers.validation import ListValidation
 
 USERS, ITEMS = 60, 12
@@ -69,68 +65,6 @@ def test_of_a_lower_rank_it_keeps_the_largest_directions() -> None:
     np.testing.assert_allclose(weights(4), kept / (1 - np.diag(kept)), rtol=1e-3, atol=1e-5)
 
 
-def chances(share: float, units: tuple[float, float] = (1.0, 1.0), users: int = 4000, items: int = 60) -> Chances:
-    """Of users who choose once each, by a softmax of the first score and `share` of the second, told in other units."""
-    rng = np.random.default_rng(1)
-    score = rng.normal(0, 1.0, (2, users, items))
-    value = score[0] + share * score[1] + rng.gumbel(size=(users, items))
-    chosen = np.argmax(value, axis=1)
-    told = torch.from_numpy(score * np.array(units)[:, None, None])
-    return whole(told, np.arange(users), chosen)._replace(spread=told.std(2).mean(1).numpy())
-
-
-def whole(score: Tensor, user: Int64, item: Int64) -> Chances:
-    """Choices among all items, from scores float64 [2, U, N]."""
-    users, items = score.shape[1:]
-    owner, every = torch.arange(users).repeat_interleave(items), score.flatten(1)
-    return Chances(owner, every, torch.zeros(users * items), torch.from_numpy(user), score[:, user, item], np.ones(2))
-
-
-@pytest.mark.parametrize(("share", "units"), [(0.4, (1.0, 1.0)), (0.4, (30.0, 1e-3)), (0.05, (1.0, 1.0)), (3, (1, 1))])
-def test_the_share_is_found_in_the_units_of_the_scores(share: float, units: tuple[float, float]) -> None:
-    found = chances(share, units).likeliest() * units[1] / units[0]
-    assert found == pytest.approx(share, rel=0.1, abs=0.03)
-
-
-def test_what_makes_choices_less_likely_is_not_added() -> None:
-    assert chances(-0.3).likeliest() == 0
-
-
-def test_what_says_the_same_of_all_items_has_a_share_that_is_a_number() -> None:
-    made = chances(0.4)
-    none = made._replace(
-        both=made.both * torch.tensor([[1.0], [0.0]]),
-        theirs=made.theirs * torch.tensor([[1.0], [0.0]]),
-        spread=np.array([1.0, 0.0]),
-    )
-    assert np.isfinite(none.likeliest())
-
-
-def test_the_loss_is_the_mean_over_users_of_their_choices_surprise() -> None:
-    rng = np.random.default_rng(2)
-    both, weight = rng.normal(size=(2, 3, 7)), np.array([0.7, 0.2])
-    user, item = np.array([0, 0, 1, 2, 2, 2]), np.array([1, 5, 0, 2, 3, 6])
-    value = np.tensordot(weight, both, 1)
-    surprise = np.log(np.exp(value).sum(1))[:, None] - value
-    wanted = np.mean([surprise[one, item[user == one]].mean() for one in range(3)])
-    made = whole(torch.from_numpy(both), user, item)
-    assert made.loss(torch.from_numpy(weight)).item() == pytest.approx(wanted)
-
-
-def scenes(folder: Path, **training: Any) -> Path:
-    """The configuration of a log of scenes, of which each user likes much of two; without time."""
-    rng = np.random.default_rng(4)
-    user, item = [], []
-    for one in range(150):
-        for scene in rng.choice(30, 2, replace=False):
-            mine = rng.choice(12, 8, replace=False) + 12 * scene
-            user += [one] * 8
-            item += mine.tolist()
-    write_table(folder / "log.parquet", user_id=user, item_id=item)
-    data = {"interactions": {"path": "log.parquet"}}
-    return config_file(folder, data=data, model={"name": "hybrid", "dim": 4}, training={"epochs": 3, **training})
-
-
 def test_in_a_log_of_tight_scenes_it_makes_lists_much_better(tmp_path: Path) -> None:
     done("train", scenes(tmp_path, seeds=1), "--out", tmp_path / "with")
     done("train", scenes(tmp_path, seeds=1, shallow=False), "--out", tmp_path / "without")
@@ -146,16 +80,6 @@ def test_in_a_log_of_tight_scenes_it_makes_lists_much_better(tmp_path: Path) -> 
     assert Checkpoint.read(tmp_path / "without").blueprint.shallow is None
 
 
-def held_out(config: Path, *changes: str) -> tuple[Any, ListValidation]:
-    """A model that has learned nothing, and what it is judged by."""
-    read = Config.load(config, changes)
-    spec = spec_of(read.model, "here")
-    made = ready(read, spec, read_source(read, spec), ALONE)
-    assert isinstance(made.validation, ListValidation)
-    modules(made.course.towers).eval()
-    return made, made.validation
-
-
 def test_one_of_several_models_gets_less_than_suits_it_alone(tmp_path: Path) -> None:
     made, validation = held_out(scenes(tmp_path))
     shares = []
@@ -163,7 +87,7 @@ def test_one_of_several_models_gets_less_than_suits_it_alone(tmp_path: Path) -> 
         plan = made.plan.model_copy(update={"seeds": seeds})
         found, _ = added(made.course.towers, validation, plan, made.course.held)
         assert found is not None
-        shares.append(found.share)
+        shares.append(found.shallow.share)
     assert shares[1] == pytest.approx(MEAN * shares[0], rel=1e-5)
 
 
@@ -180,9 +104,9 @@ def test_where_time_is_looked_at_it_is_added_at_a_little_at_least(
     spread = Chances.of(validation, made.course.towers, tables, made.course.held).spread
     found, _ = added(made.course.towers, validation, made.plan, made.course.held)
     assert found is not None
-    assert found.half == 50
+    assert found.shallow.half == 50
     wanted = 1e9 if times is None else times * LEAST * spread[0] / spread[1]
-    assert found.share == pytest.approx(wanted, rel=1e-4)
+    assert found.shallow.share == pytest.approx(wanted, rel=1e-4)
 
 
 def test_where_time_is_not_looked_at_nothing_is_added_that_makes_nothing_likelier(
@@ -205,67 +129,32 @@ def test_it_is_left_out_where_it_costs_more_than_a_tenth(
     assert (found is not None, metrics["ndcg@10"]) == (kept, ndcg if kept else 0.1)
 
 
-def test_of_many_users_some_tell(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    made, validation = held_out(scenes(tmp_path))
-    tables = learned(Shallow(rank=8, share=1.0), made.dataset.timeline, made.dataset.catalogue.items.trained)
-    monkeypatch.setattr(shallow, "USERS", 70)  # more than are scored at once
-    some = Chances.of(validation, made.course.towers, tables, made.course.held)
-    asked = np.sort(np.random.default_rng(0).permutation(len(validation.user))[:70])
-    count = choices_of(validation)[asked]
-    np.testing.assert_array_equal(torch.bincount(some.chosen).numpy(), count)  # of any of them, not of the first
-    row = np.concatenate([validation.targets.item_row[validation.targets.user == one] for one in asked])
-    with torch.no_grad():
-        score = validation.scores(tables, made.course.held)(validation.user[asked])
-    torch.testing.assert_close(some.theirs[1].float(), score[np.repeat(np.arange(70), count), row])
-    monkeypatch.setattr(shallow, "NUMBERS", 1)  # one user at a time
-    alone = Chances.of(validation, made.course.towers, tables, made.course.held)
-    torch.testing.assert_close(alone.both.sum(), some.both.sum(), rtol=1e-4, atol=1e-2)
-    assert torch.equal(alone.owner, some.owner)
-    monkeypatch.setattr(shallow, "PEERS", 40)
-    fewer = learned(Shallow(rank=8, share=1.0), made.dataset.timeline, made.dataset.catalogue.items.trained)
-    assert not torch.equal(fewer.user_tower.get_buffer("reads"), tables.user_tower.get_buffer("reads"))
+def test_of_many_users_some_tell_what_goes_with_what(monkeypatch: pytest.MonkeyPatch) -> None:
+    all_tell = weights(4)
+    monkeypatch.setattr("trainers.shallow.PEERS", 40)
+    peers = np.random.default_rng(0).permutation(np.flatnonzero(liked().any(1)))[:40]
+    few = liked()[peers]
+    size, along = np.linalg.eigh(few.T @ few)
+    kept = (along[:, -4:] * (size[-4:] / (size[-4:] + RIDGE))) @ along[:, -4:].T
+    np.testing.assert_allclose(weights(4), kept / (1 - np.diag(kept)), rtol=1e-3, atol=1e-5)
+    assert not np.allclose(weights(4), all_tell, rtol=1e-2)
 
 
-def choices_of(validation: ListValidation) -> Int64:
-    """How many held-out likings each user has."""
-    return validation.targets.counts(len(validation.user))
+def test_habits_are_fitted_to_scores_that_hold_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[Towers] = []
 
+    def habits_of(towers: Towers, *rest: object) -> Habits:
+        asked.append(towers)
+        return Habits()
 
-def test_what_a_user_has_met_is_no_choice_and_what_is_chosen_is_among_the_choices(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(shallow, "BEST", 3)
-    monkeypatch.setattr(shallow, "SAMPLE", 20)
-    made, validation = held_out(scenes(tmp_path))
-    tables = learned(Shallow(rank=8, share=1.0), made.dataset.timeline, made.dataset.catalogue.items.trained)
-    found = Chances.of(validation, made.course.towers, tables, made.course.held)
-    assert len(found.chosen) == choices_of(validation).sum()
-    new = torch.zeros(len(validation.user)).double().index_add(0, found.owner, found.stands.exp()).numpy()
-    met = np.diff(validation.seen(validation.user).start)
-    np.testing.assert_allclose(new, made.dataset.catalogue.items.trained - met)
-    assert len(found.owner) < 30 * len(validation.user)
-    for user, pair in zip(found.chosen.tolist(), found.theirs.T, strict=True):
-        mine = found.owner == user
-        assert ((pair == found.both[:, mine].T).all(1) & (found.stands[mine] == 0)).any()
-
-
-def test_a_sample_stands_for_most_items_though_choices_lie_where_the_model_sees_nothing(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(shallow, "BEST", 50)
-    monkeypatch.setattr(shallow, "SAMPLE", 100)
-    rng, users, items = np.random.default_rng(6), 1500, 3000
-    score = rng.normal(0, 1.0, (2, users, items))
-    near = rng.permuted(np.tile(np.arange(items), (users, 1)), axis=1)[:, :40]
-    score[1] = 0
-    np.put_along_axis(score[1], near, rng.exponential(1.0, near.shape), 1)  # few items, as neighbours are
-    chosen = np.argmax(score[0] + 2 * score[1] + rng.gumbel(size=(users, items)), axis=1)
-    told, who = torch.from_numpy(score).float(), np.arange(users)
-    user, item, stands = shallow.competing(told, Seen.none(users), (who, chosen))
-    made = Chances(
-        user, told[:, user, item].double(), stands, torch.from_numpy(who), told[:, who, chosen].double(), np.ones(2)
-    )
-    assert made.likeliest() == pytest.approx(2, rel=0.15)
+    monkeypatch.setattr("trainers.fit.habits_of", habits_of)
+    done("train", scenes(tmp_path), "--out", tmp_path / "out", "--set", "score.seen=keep")
+    (towers,) = asked
+    shallow = Checkpoint.read(tmp_path / "out").blueprint.shallow
+    assert shallow is not None
+    assert isinstance(towers.user_tower, SideBySide)
+    assert isinstance(towers.user_tower.members[-1], ShallowUser)
+    assert towers.user_tower.shares[-1] == pytest.approx(shallow.share**0.5)
 
 
 @pytest.mark.parametrize(
