@@ -120,7 +120,7 @@ class Trainer(NamedTuple):
         """What is added to the scores of what a user liked before."""
         if lists is None:
             return Habits()
-        with in_parts("learning habits", 5 * lists.parts):
+        with in_parts("learning habits", 2 + 4 * lists.parts):
             return self.group.broadcast(habits_of(towers, lists, held) if self.group.first else Habits())
 
     def with_second(

@@ -91,13 +91,13 @@ def added(model: Towers, lists: ListValidation, plan: Plan, state: Device) -> tu
     other = learned(tables, lists.dataset.timeline, lists.dataset.catalogue.items.trained)
     for towers in (model, other):
         modules(towers).to(state.device).eval()
-    chances = Chances.of(lists, model, other, state)
+    chances = Chances.of(lists, [lists.scores(towers, state) for towers in (model, other)])
     passed()
-    with torch.enable_grad():
-        share = chances.likeliest()
-    share *= MEAN if plan.seeds > 1 else 1.0
-    if ordered and chances.spread[1] > 0:
-        share = max(share, LEAST * float(chances.spread[0] / chances.spread[1]))
+    whole, more = chances.likeliest()
+    share = more / whole * (MEAN if plan.seeds > 1 else 1.0)
+    spread = chances.spread.double().mean(1)
+    if ordered and spread[1] > 0:
+        share = max(share, LEAST * float(spread[0] / spread[1]))
     share = float(f"{share:.6g}")
     passed()
     alone, linear = lists.measure(model, state), None

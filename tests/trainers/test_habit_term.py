@@ -17,9 +17,10 @@ from rec_export.topk import Seen
 from rec_export.towers import Towers
 from rec_export.world import Timeline
 from tests.conftest import command, config_file, done
-from trainers import fit, habit_term
+from trainers import chances, fit
 from trainers.batches import Device
-from trainers.habit_term import Choices, Habits, by_habit, habits_of, likeliest
+from trainers.chances import Chances
+from trainers.habit_term import Habits, by_habit, habits_of, likeliest, told_of
 from trainers.job import Outcome
 from trainers.validation import ListValidation
 
@@ -29,7 +30,7 @@ NEAR = {"met": 0.45, "often": 0.2, "lately": 0.1}  # about three standard errors
 DAY = 86_400
 
 
-def choices_of(scale: float, timed: bool = True, unit: float = 1.0) -> Choices:
+def choices_of(scale: float, timed: bool = True, unit: float = 1.0) -> Chances:
     """Of users who choose once each, by a softmax of `scale` times the model's scores, and TRUTH."""
     rng = np.random.default_rng(5)
     model = rng.normal(0, 1.5, (USERS, ITEMS))
@@ -39,17 +40,8 @@ def choices_of(scale: float, timed: bool = True, unit: float = 1.0) -> Choices:
     value = scale * model
     value[again.items.user(), again.items.item_row] += TRUTH.term(again)
     chosen = np.argmax(value + rng.gumbel(size=value.shape), axis=1)
-    score, sample = torch.from_numpy(unit * model), torch.from_numpy(rng.permutation(ITEMS)[: habit_term.SAMPLE])
-    half = Choices.of_some(score[:2000], cut(again, 0, 2000), (np.arange(2000), chosen[:2000]), 0, sample)
-    rest = Choices.of_some(score[2000:], cut(again, 2000, USERS), (np.arange(2000), chosen[2000:]), 2000, sample)
-    return Choices(*(torch.cat(pair) for pair in zip(half, rest, strict=True)))
-
-
-def cut(again: Again, first: int, stop: int) -> Again:
-    """Of the users from `first` on, before `stop`."""
-    some = slice(first * OWN, stop * OWN)
-    items = Seen(np.arange(stop - first + 1) * OWN, again.items.item_row[some])
-    return Again(items, again.times[some], again.days[some])
+    score = torch.from_numpy(unit * model)[None]
+    return Chances.of_some(score, Seen.none(USERS), (np.arange(USERS), chosen), told_of(again))
 
 
 @pytest.mark.parametrize(("scale", "unit"), [(1.0, 1.0), (0.6, 500.0), (0.6, 1e-3)])
@@ -70,9 +62,8 @@ def test_the_loss_is_the_mean_surprise_of_a_softmax_over_all_items() -> None:
     surprise = np.log(np.exp(value).sum(1))[:, None] - value
     who, what = np.nonzero(rng.random((users, items)) < 0.4)
     wanted = np.mean([surprise[user, what[who == user]].mean() for user in range(users)])
-    choices = Choices.of_some(torch.from_numpy(model), again, (who, what), 0, torch.arange(items))
-    found = choices.loss(torch.tensor(scale), torch.from_numpy(numbers)).item()
-    assert found - habit_term.PRIOR * (numbers**2).sum() == pytest.approx(wanted, rel=1e-6)
+    choices = Chances.of_some(torch.from_numpy(model)[None], Seen.none(users), (who, what), told_of(again))
+    assert choices.loss(torch.tensor([scale, *numbers])).item() == pytest.approx(wanted, rel=1e-6)
 
 
 def test_a_log_without_time_has_no_term_for_the_days() -> None:
@@ -83,10 +74,10 @@ def test_a_log_without_time_has_no_term_for_the_days() -> None:
 
 
 def test_a_sample_stands_for_the_many_items_that_are_new(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(habit_term, "BEST", 40)
-    monkeypatch.setattr(habit_term, "SAMPLE", 60)
+    monkeypatch.setattr(chances, "BEST", 20)
+    monkeypatch.setattr(chances, "SAMPLE", 60)
     choices = choices_of(1.0)
-    assert choices.new.shape[1] == 100
+    assert len(choices.owner) < (20 + 60 + OWN) * USERS
     found = likeliest(choices)
     for name, error in NEAR.items():
         assert getattr(found, name) == pytest.approx(getattr(TRUTH, name), abs=error), name
@@ -95,9 +86,9 @@ def test_a_sample_stands_for_the_many_items_that_are_new(monkeypatch: pytest.Mon
 def test_a_user_who_has_liked_every_item_chooses_among_them() -> None:
     again = Again(Seen(np.array([0, 4, 5]), np.array([0, 1, 2, 3, 0])), np.array([1, 9, 1, 1, 1]), np.zeros(5))
     chosen = np.array([0, 0, 1]), np.array([1, 2, 3])
-    choices = Choices.of_some(torch.randn(2, 4).double(), again, chosen, 0, torch.arange(4))
-    assert choices.again() == 2
-    assert np.isfinite(choices.loss(torch.tensor(1.0), torch.ones(3).double()).item())
+    choices = Chances.of_some(torch.randn(1, 2, 4), Seen.none(2), chosen, told_of(again))
+    assert choices.told[1, choices.chosen].tolist() == [1, 1, 0]
+    assert np.isfinite(choices.loss(torch.ones(4).double()).item())
     found = likeliest(choices)
     assert np.isfinite([found.met, found.often]).all()
 

@@ -96,12 +96,16 @@ def test_where_time_is_looked_at_it_is_added_at_a_little_at_least(
     likeliest: float, times: float | None, shop: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     made, validation = held_out(shop / "config.yaml")
-    monkeypatch.setattr(Chances, "likeliest", lambda self: likeliest)
+    monkeypatch.setattr(Chances, "likeliest", lambda self: (1.0, likeliest))
     monkeypatch.setattr(ListValidation, "measure", lambda *rest: {"ndcg@10": 0.1})
     tables = learned(
         Shallow(rank=64, half=50.0, share=1.0), made.dataset.timeline, made.dataset.catalogue.items.trained
     )
-    spread = Chances.of(validation, made.course.towers, tables, made.course.held).spread
+    with torch.no_grad():
+        scores = [
+            validation.scores(towers, made.course.held)(validation.user) for towers in (made.course.towers, tables)
+        ]
+    spread = [float(score.std(1).mean()) for score in scores]
     found, _ = added(made.course.towers, validation, made.plan, made.course.held)
     assert found is not None
     assert found.shallow.half == 50
@@ -113,7 +117,7 @@ def test_where_time_is_not_looked_at_nothing_is_added_that_makes_nothing_likelie
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     made, validation = held_out(scenes(tmp_path))
-    monkeypatch.setattr(Chances, "likeliest", lambda self: 0.0)
+    monkeypatch.setattr(Chances, "likeliest", lambda self: (1.0, 0.0))
     found, metrics = added(made.course.towers, validation, made.plan, made.course.held)
     assert (found, metrics) == (None, validation.measure(made.course.towers, made.course.held))
 
