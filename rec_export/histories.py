@@ -8,6 +8,8 @@ from torch import Tensor, nn
 from rec_export.layers import AttributeEncoder, SafeEmbedding
 from rec_export.towers import Inputs, TableSizes
 
+ROWS = 1 << 14  # of a table that are computed at once
+
 
 @torch.no_grad()
 def begin_as_history(mix: nn.Linear, context: nn.Linear, trend: nn.Linear, counts: int) -> None:
@@ -45,10 +47,12 @@ class HistoryEncoder(nn.Module):
 
     def vectors(self, inputs: Inputs) -> Tensor:
         """The inputs of items -> float32 [N, D]."""
-        parts = [] if self.ids is None else [self.ids(inputs["row"])]
-        if self.project is not None:
-            parts.append(self.project(self.attributes(inputs)))
-        return torch.stack(parts).sum(0)
+        ids = None if self.ids is None else self.ids(inputs["row"])
+        if self.project is None:
+            assert ids is not None
+            return ids
+        content = self.project(self.attributes(inputs))
+        return content if ids is None else ids + content
 
     def with_none(self, inputs: Inputs) -> Tensor:
         """The inputs of items -> float32 [n + 1, D]: their vectors, and a zero for all that is no item."""
@@ -60,8 +64,11 @@ class HistoryEncoder(nn.Module):
         self.met = self.with_none(inputs)
 
     def refresh(self, inputs: Inputs) -> None:
-        """Compute the table anew, from the inputs of all items."""
-        self.table = self.with_none(inputs)
+        """Compute the table anew, from the inputs of all items, some at a time."""
+        rows = len(self.table) - 1
+        for at in range(0, rows, ROWS):
+            some = slice(at, min(at + ROWS, rows))
+            self.table[some] = self.vectors({name: value[some] for name, value in inputs.items()})
 
     def known(self, history: Tensor, length: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """int64 [B, L] right-padded, int64 [B] -> row of the table int64, age int64, live bool, all [B, L]."""

@@ -5,10 +5,9 @@ On the CPU they run on one thread: on several a long sum may be cut in as many p
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-import onnx
-import onnxruntime as ort
 import torch
 from torch import Tensor
 
@@ -17,6 +16,9 @@ from rec_export.choices import Engine, Lossy, Runtime
 from rec_export.errors import DeviceError, ModelError
 from rec_export.topk.switches import one_thread
 from rec_export.towers import Inputs
+
+if TYPE_CHECKING:
+    from onnxruntime import InferenceSession
 
 Tower = Callable[[Inputs], Tensor]
 FILES: dict[Runtime, str] = {
@@ -108,8 +110,11 @@ def aoti_tower(path: Path, device: torch.device) -> Tower:
     return run
 
 
-def onnx_session(path: Path, provider: str, place: int = 0) -> ort.InferenceSession:
+def onnx_session(path: Path, provider: str, place: int = 0) -> "InferenceSession":
     """An ONNX Runtime session of a file."""
+    import onnx  # here, as only some need it; with onnxruntime 25 MB
+    import onnxruntime as ort
+
     try:
         onnx.checker.check_model(path)  # also refuses weights in a file outside the folder, a link, or one of two names
         return session_of(path, provider, place)
@@ -119,12 +124,14 @@ def onnx_session(path: Path, provider: str, place: int = 0) -> ort.InferenceSess
         ) from error
 
 
-def session_of(model: Path | bytes, provider: str, place: int = 0) -> ort.InferenceSession:
+def session_of(model: Path | bytes, provider: str, place: int = 0) -> "InferenceSession":
     """A session at the optimisation level that users run, on a provider's device number `place`.
 
     ONNX Runtime steps back to the CPU where a provider does not load: ask `get_providers`. It is quiet, as what it
     prints of that is said by us.
     """
+    import onnxruntime as ort
+
     options = ort.SessionOptions()
     options.log_severity_level = 3
     options.intra_op_num_threads = 1  # more would spin while they wait, at the cost of whatever else runs

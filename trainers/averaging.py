@@ -64,7 +64,7 @@ class Averaged:
         if last:
             for table in self.long:
                 rest = self.keep ** (self.steps - table.upto).to(table.mean.dtype)
-                table.mean.copy_(torch.lerp(table.now, table.mean, rest.unsqueeze(1)))
+                torch.lerp(table.now, table.mean, rest.unsqueeze(1), out=table.mean)
                 table.upto.fill_(self.steps)
 
     def state(self) -> Tensors:

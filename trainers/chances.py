@@ -19,7 +19,6 @@ from rec_export.topk import Seen
 from trainers.validation import ListValidation
 
 BEST, SAMPLE = 500, 500  # items of a user: by each score, and for the rest
-NUMBERS = 1 << 22  # scores of a model at once
 PRIOR = (
     1e-4  # of the squares: where nothing with numbers of its own is chosen, or nothing else, their weights are finite
 )
@@ -86,10 +85,9 @@ class Chances(NamedTuple):
     @torch.no_grad()
     def of(cls, lists: ListValidation, scores: Sequence[Score], own: Callable[[Int64], Own] = nothing_own) -> Self:
         """From the lists' users and targets, by S scores of users, and by numbers of some items of users."""
-        at_once = max(1, min(lists.at_once, NUMBERS // lists.dataset.catalogue.items.trained))
         parts, pairs = [], 0
-        for at in range(0, len(lists.user), at_once):
-            user = lists.user[at : at + at_once]
+        for at in range(0, len(lists.user), lists.at_once):
+            user = lists.user[at : at + lists.at_once]
             mine = slice(*np.searchsorted(lists.targets.user, (at, at + len(user))))
             chosen = lists.targets.user[mine] - at, lists.targets.item_row[mine]
             score = torch.stack([one(user) for one in scores])

@@ -85,7 +85,7 @@ def examples_of(timeline: Timeline, clock: Clock, length: int, recency: float | 
     The weight of a snapshot halves with every `recency` days of its age; None: all weigh alike. `by_value`: what a
     user liked weighs more with its value.
     """
-    value = worth(timeline) if by_value else np.ones(len(timeline.item_row))
+    value = worth(timeline) if by_value else alike(1.0, len(timeline.item_row))
     return Snapshots(timeline, clock, length, recency, value) if clock.timed else Bags(timeline, clock, length, value)
 
 
@@ -211,9 +211,16 @@ class Bags(Examples):
 
 def worth(timeline: Timeline) -> Float64:
     """How much each first liking of a timeline weighs, by the logarithm of its value, float64 [S]."""
-    value = np.ones(len(timeline.item_row)) if timeline.value is None else np.maximum(timeline.value, 0)
+    if timeline.value is None:
+        return alike(1 + np.log1p(1.0), len(timeline.item_row))
+    value = np.maximum(timeline.value, 0)
     weight: Float64 = 1 + np.log1p(value / max(float(np.median(value)), 1e-9))
     return weight
+
+
+def alike(weight: float, rows: int) -> Float64:
+    """The same weight for all, float64 [rows], which takes no memory and cannot be written on."""
+    return np.broadcast_to(np.float64(weight), rows)
 
 
 def shared(owner: Int64, examples: int) -> Float32:

@@ -6,6 +6,7 @@ from rec_export.config import Config
 from rec_export.data.source import Source
 from rec_export.data.split import Part
 from rec_export.ensemble import Away, Timeless, ensemble
+from rec_export.machine import give_back
 from rec_export.progress import in_parts, passed
 from rec_export.shallow import Shallow
 from rec_export.towers import ModelSpec, Towers
@@ -109,6 +110,7 @@ class Trainer(NamedTuple):
         dataset, validation, lists, held = made.dataset, made.validation, made.returning, made.course.held
         wish = None if second is None else Wish.of(made, self.config.training.timeless)
         del made  # and with it all that the search learned by, which takes more room than its towers
+        give_back()
         towers = best.towers
         if validation is not None and second is not None and wish is not None:
             found, towers = self.with_second(found, second, wish, towers, dataset, validation, held)
@@ -166,6 +168,7 @@ class Trainer(NamedTuple):
         With several seeds the first one searches, and all learn for as many epochs.
         """
         found = self.search(source)
+        give_back()
         dataset = found.dataset
         if dataset is None:
             with in_parts("planning the refit", 2):

@@ -5,8 +5,9 @@ Neighbours of items (Sarwar et al. 2001, Item-based Collaborative Filtering; cos
 tell the newest rows once from all of a history alike, and once from one whose older items weigh less.
 """
 
+from typing import TYPE_CHECKING
+
 import numpy as np
-from scipy import sparse
 
 from rec_export.by_user import ragged
 from rec_export.data.clock import Clock
@@ -15,6 +16,9 @@ from rec_export.data.vocab import UNKNOWN
 from rec_export.metrics import Float64, hits, per_user
 from rec_export.world import Timeline, World
 from trainers.contest import Contest, K, window_targets
+
+if TYPE_CHECKING:
+    from scipy.sparse import csr_matrix
 
 NEWEST = 0.1  # of all events, which are told
 HALVES = (2, 5, 15)  # items of a history, over which its weights halve
@@ -53,10 +57,12 @@ def order_contest(timeline: Timeline) -> Contest:
     return Contest(np.stack(columns, axis=1))
 
 
-def weighed(world: World, user: Int64, item: Int64, half: int | None, most: int | None = LATEST) -> sparse.csr_matrix:
+def weighed(world: World, user: Int64, item: Int64, half: int | None, most: int | None = LATEST) -> "csr_matrix":
     """What users [B] liked before the date, of some items [N], float32 [B, N]: 1, or halved for every `half` items
     that were liked later; the `most` latest of each.
     """
+    from scipy.sparse import csr_matrix  # here, as logs without time do without
+
     timeline, stop = world.timeline, world.stop[user]
     first = timeline.start[user] if most is None else np.maximum(timeline.start[user], stop - most)
     liked = ragged(first, stop)
@@ -67,10 +73,10 @@ def weighed(world: World, user: Int64, item: Int64, half: int | None, most: int 
     weight = np.ones(len(later), np.float32) if half is None else 0.5 ** (later / half)
     there = column != UNKNOWN
     cells = weight[there].astype(np.float32), (liked.owner[there], column[there])
-    return sparse.csr_matrix(cells, (len(user), len(item)))
+    return csr_matrix(cells, (len(user), len(item)))
 
 
-def nearness(liked: sparse.csr_matrix) -> Float32:
+def nearness(liked: "csr_matrix") -> Float32:
     """The shrunk cosine of each two items, 0 of one with itself, from who liked what: float32 [U, N] -> [N, N]."""
     both = (liked.T @ liked).toarray()
     count = both.diagonal().copy()

@@ -7,14 +7,15 @@ dot product. How much of it is added is what makes held-out likings likeliest; d
 """
 
 import logging
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-from scipy import sparse
 
 from rec_export.by_user import ragged
 from rec_export.checkpoint import modules
 from rec_export.config import Training
+from rec_export.data.columns import Float32
 from rec_export.ensemble import Linear, ensemble
 from rec_export.metrics import gain
 from rec_export.progress import passed
@@ -28,6 +29,9 @@ from trainers.plan import Plan
 from trainers.ready import Ready
 from trainers.validation import ListValidation
 
+if TYPE_CHECKING:
+    from scipy.sparse import csr_matrix
+
 log = logging.getLogger("rec_export")
 RANK, RIDGE = 64, 100.0  # directions; users
 PEERS = 50_000  # users at most who tell what goes with what
@@ -39,15 +43,14 @@ BEARABLE = 0.9  # of the metric without it must be left
 
 def learned(shallow: Shallow, timeline: Timeline, items: int) -> Towers:
     """The towers whose tables tell what goes with what, of the first `items` items, from all likings."""
-    from sklearn.utils.extmath import randomized_svd  # here, as it takes a second to load
+    from scipy.sparse import csr_matrix  # here, as some models do without
 
     towers = shallow.build(items)
     peer = np.flatnonzero(np.diff(timeline.start) > 0)
     peer = np.sort(np.random.default_rng(0).permutation(peer)[:PEERS])
     liked = ragged(timeline.start[peer], timeline.start[peer + 1])
-    cells = np.ones(len(liked.place), np.float32), (liked.owner, timeline.item(liked.place))
-    who = sparse.csr_matrix(cells, (len(peer), items))
-    _, size, across = randomized_svd(who, min(shallow.rank, *who.shape), n_iter=4, random_state=0)
+    rows = np.ones(len(liked.place), np.float32), timeline.item(liked.place), liked.start
+    size, across = directions(csr_matrix(rows, (len(peer), items)), shallow.rank)
     kept = size**2 / (size**2 + RIDGE)
     reads = (across * kept[:, None]).T
     says = across.T / np.maximum(1 - (across**2 * kept[:, None]).sum(0), 1e-6)[:, None]
@@ -55,6 +58,17 @@ def learned(shallow: Shallow, timeline: Timeline, items: int) -> Towers:
         tower.get_buffer(name)[:items, : len(size)] = torch.from_numpy(numbers)
     modules(towers).eval()
     return towers
+
+
+def directions(who: "csr_matrix", rank: int) -> tuple[Float32, Float32]:
+    """The largest singular values of a float32 matrix [U, N], [R] with R at most `rank`, and their vectors [R, N]."""
+    from scipy.sparse.linalg import svds
+
+    if rank < min(who.shape):
+        _, size, across = svds(who, rank, rng=0)
+    else:  # all of them, which the other does not find
+        _, size, across = np.linalg.svd(who.toarray(), full_matrices=False)
+    return size, across
 
 
 def linear_of(shallow: Shallow | None, dataset: Dataset) -> Linear | None:

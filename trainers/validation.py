@@ -6,7 +6,7 @@ from typing import Self, final
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from rec_export.data.columns import Int64
 from rec_export.data.log import Events, make_log, select
@@ -16,14 +16,18 @@ from rec_export.metrics import Targets, hits, per_user
 from rec_export.progress import passed
 from rec_export.sets import distinct, without
 from rec_export.topk import Seen
-from rec_export.towers import Towers
+from rec_export.towers import Inputs, Towers
+from rec_export.world import World
 from trainers.batches import Device
 from trainers.dataset import Dataset
 from trainers.plan import Plan
 
 FEWEST, USERS = 200, 2000
 AT_ONCE = 64  # users; more would leave the cache with an MLP head
+ITEMS_AT_ONCE = 1 << 14  # of which vectors are computed
+USERS_AT_ONCE = 1 << 14  # who are asked what they have met
 NUMBERS_AT_ONCE = 1 << 24  # in the head, of the pairs that are scored at once
+SCORES_AT_ONCE = 1 << 22
 NUMBERS = 1 << 32  # in the head, of all pairs
 
 
@@ -67,8 +71,9 @@ class ListValidation(Validation):
         held_out = held_out.where(known & (held_out.user_row < users.trained) & (held_out.item_row < items.trained))
         width = dataset.timeline.items
         user = distinct(held_out.user_row).astype(np.int64)
-        seen = Seen.none(len(user)) if again else dataset.timeline.as_of(None, plan.clock).seen(user)
-        key = without(held_out.pairs(width), user[seen.user()] * width + seen.item_row)
+        key = distinct(held_out.pairs(width))
+        if not again:
+            key = not_met(key, user, dataset.timeline.as_of(None, plan.clock))
         user = distinct(key // width)
         if len(user) == 0:
             return None
@@ -77,7 +82,8 @@ class ListValidation(Validation):
         user = np.sort(np.random.default_rng(0).permutation(user)[:some])
         key = key[np.isin(key // width, user)]
         targets = Targets(np.searchsorted(user, key // width), key % width)
-        return cls(dataset, plan, user, targets, min(AT_ONCE, max(1, NUMBERS_AT_ONCE // own)), again)
+        at_once = max(1, min(AT_ONCE, NUMBERS_AT_ONCE // own, SCORES_AT_ONCE // items.trained))
+        return cls(dataset, plan, user, targets, at_once, again)
 
     @torch.no_grad()
     def measure(self, towers: Towers, state: Device) -> dict[str, float]:
@@ -89,7 +95,7 @@ class ListValidation(Validation):
         every = np.arange(self.dataset.catalogue.items.trained)
         trend = torch.from_numpy(self.world.trend()[every])
         items = item_inputs(state.item_ports, self.dataset.item_features.take(every), trend, every)
-        item_vec = towers.item_tower({name: value.to(state.device) for name, value in items.items()})
+        item_vec = by_parts(towers.item_tower, items, state.device)
 
         def score(user: Int64) -> Tensor:
             features = self.dataset.user_features.take(user)
@@ -127,3 +133,26 @@ class ListValidation(Validation):
             for k in self.ks
             for name, value in per_user(hit, count, k).items()
         }
+
+
+def not_met(key: Int64, user: Int64, world: World) -> Int64:
+    """Those of ascending pairs, user x items + item, whose user has not met the item; of ascending users int64 [U]."""
+    width, left = world.timeline.items, [key[:0]]
+    for at in range(0, len(user), USERS_AT_ONCE):
+        some = user[at : at + USERS_AT_ONCE]
+        mine = slice(*np.searchsorted(key, (some[0] * width, (some[-1] + 1) * width)))
+        seen = world.seen(some)
+        left.append(without(key[mine], some[seen.user()] * width + seen.item_row))
+    return np.concatenate(left)
+
+
+def by_parts(tower: nn.Module, inputs: Inputs, device: torch.device) -> Tensor:
+    """The vectors of N items, float32 [N, D] on a device, some at a time: a tower takes several times their memory."""
+    rows = len(next(iter(inputs.values())))
+    made: Tensor | None = None
+    for at in range(0, rows, ITEMS_AT_ONCE):
+        some = tower({name: value[at : at + ITEMS_AT_ONCE].to(device) for name, value in inputs.items()})
+        made = some.new_empty(rows, some.shape[1]) if made is None else made
+        made[at : at + ITEMS_AT_ONCE] = some
+    assert made is not None
+    return made

@@ -4,10 +4,13 @@ import json
 import sys
 import time
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow.parquet as pq
-from scipy.sparse import csr_matrix
+
+if TYPE_CHECKING:
+    from scipy.sparse import csr_matrix
 
 SECONDS = 2.0  # of CPU time, at least, that are measured
 DIM = 64
@@ -16,8 +19,10 @@ BATCH, USERS = 4096, 100_000  # of the step whose cost is measured
 OURS = ("bpr of ours", "als of ours", "pmf of ours, 512 candidates", "hybrid, 512 candidates", "hybrid by default")
 
 
-def matrix(path: str) -> csr_matrix:
+def matrix(path: str) -> "csr_matrix":
     """Who liked what, float32 [users, items]: 1 for each pair of a Parquet file with user_id and item_id."""
+    from scipy.sparse import csr_matrix  # here, as the cases of ours are measured without it
+
     codes = []
     for name in ("user_id", "item_id"):
         column = pq.read_table(path, columns=[name])[name].combine_chunks()

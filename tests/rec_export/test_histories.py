@@ -4,8 +4,9 @@ import pytest
 import torch
 from torch import Tensor
 
+from rec_export import histories
 from rec_export.histories import HistoryEncoder
-from rec_export.towers import TableSizes
+from rec_export.towers import Dense, TableSizes
 
 ROWS, DIM = 30, 6
 
@@ -83,3 +84,13 @@ def test_the_newest_items_are_looked_up_as_all_would_be(most: int, longest: int)
     assert torch.equal(found[live], vectors[row[wanted]])
     assert torch.equal(age[live], every_age[wanted])
     assert torch.equal(live.sum(1), wanted.sum(1))
+
+
+def test_the_table_of_all_items_is_computed_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    sizes = TableSizes(rows=ROWS, dense=(Dense(median=0.0, mean=0.0, std=1.0),))
+    encoder = HistoryEncoder(sizes, DIM, 2)
+    items = {"row": torch.arange(ROWS), "dense": torch.randn(ROWS, 1)}
+    monkeypatch.setattr(histories, "ROWS", 7)
+    encoder.refresh(items)
+    with torch.no_grad():
+        torch.testing.assert_close(encoder.table, encoder.with_none(items))

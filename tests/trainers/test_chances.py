@@ -65,12 +65,13 @@ def test_the_loss_is_the_mean_over_users_of_their_choices_surprise() -> None:
     assert made.loss(torch.from_numpy(weight)).item() == pytest.approx(wanted)
 
 
-def test_scores_are_looked_at_for_some_users_at_a_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_it_is_the_same_however_many_users_are_looked_at_at_a_time(tmp_path: Path) -> None:
     made, validation = held_out(scenes(tmp_path))
     scores = scores_of(made, validation)
     some = Chances.of(validation, scores)
     np.testing.assert_array_equal(torch.bincount(some.owner[some.chosen]).numpy(), choices_of(validation))
-    monkeypatch.setattr(chances, "NUMBERS", 1)  # one user at a time
+    assert validation.at_once > 1
+    validation.at_once = 1
     alone = Chances.of(validation, scores)
     for one, other in zip(alone, some, strict=True):
         torch.testing.assert_close(one, other)
@@ -87,11 +88,12 @@ def choices_of(validation: ListValidation) -> Int64:
     return validation.targets.counts(len(validation.user))
 
 
+@pytest.mark.parametrize(("best", "sample"), [(3, 20), (500, 20)])
 def test_what_a_user_has_met_is_no_choice_and_what_is_chosen_is_among_the_choices(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    best: int, sample: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(chances, "BEST", 3)
-    monkeypatch.setattr(chances, "SAMPLE", 20)
+    monkeypatch.setattr(chances, "BEST", best)
+    monkeypatch.setattr(chances, "SAMPLE", sample)
     made, validation = held_out(scenes(tmp_path))
     scores = scores_of(made, validation)
     found = Chances.of(validation, scores)
@@ -99,7 +101,7 @@ def test_what_a_user_has_met_is_no_choice_and_what_is_chosen_is_among_the_choice
     new = torch.zeros(len(validation.user)).double().index_add(0, found.owner, found.stands.exp()).numpy()
     met = np.diff(validation.seen(validation.user).start)
     np.testing.assert_allclose(new, made.dataset.catalogue.items.trained - met)
-    assert len(found.owner) < 30 * len(validation.user)
+    assert len(found.owner) <= min(30 * len(validation.user) if best == 3 else np.inf, new.sum())
     targets = validation.targets
     with torch.no_grad():
         wanted = [score(validation.user)[targets.user, targets.item_row] for score in scores]

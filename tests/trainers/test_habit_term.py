@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from scipy.optimize import minimize_scalar
 
 from rec_export.data.clock import Clock
 from rec_export.data.log import Log
@@ -91,6 +92,15 @@ def test_a_user_who_has_liked_every_item_chooses_among_them() -> None:
     assert np.isfinite(choices.loss(torch.ones(4).double()).item())
     found = likeliest(choices)
     assert np.isfinite([found.met, found.often]).all()
+
+
+def test_where_everybody_chooses_what_was_liked_before_the_term_is_finite() -> None:
+    """One item of five was liked, and is chosen; the scores are all alike."""
+    again = Again(Seen(np.arange(4), np.zeros(3, np.int64)), np.ones(3, np.int64), np.zeros(3))
+    who = np.arange(3), np.zeros(3, np.int64)
+    chosen = Chances.of_some(torch.zeros(1, 3, 5), Seen.none(3), who, told_of(again)).likeliest()
+    by_hand = minimize_scalar(lambda met: np.log1p(4 * np.exp(-met)) + chances.PRIOR * met**2, bounds=(0, 50)).x
+    np.testing.assert_allclose(chosen[1:], [by_hand, 0, 0], atol=0.2)
 
 
 def shop(folder: Path, again: float, rows: int = 4800, drift: bool = False) -> Path:

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from scipy.sparse import csr_matrix
 
 from rec_export.checkpoint import Checkpoint
 from rec_export.data.log import Log
@@ -20,7 +21,7 @@ from tests.conftest import command, done
 from tests.trainers.scenes import held_out, scenes
 from trainers.chances import Chances
 from trainers.habit_term import Habits
-from trainers.shallow import LEAST, MEAN, RIDGE, added, learned
+from trainers.shallow import LEAST, MEAN, RIDGE, added, directions, learned
 from trainers.validation import ListValidation
 
 USERS, ITEMS = 60, 12
@@ -63,6 +64,17 @@ def test_of_a_lower_rank_it_keeps_the_largest_directions() -> None:
     size, along = np.linalg.eigh(liked().T @ liked())
     kept = (along[:, -4:] * (size[-4:] / (size[-4:] + RIDGE))) @ along[:, -4:].T
     np.testing.assert_allclose(weights(4), kept / (1 - np.diag(kept)), rtol=1e-3, atol=1e-5)
+
+
+@pytest.mark.parametrize(("users", "items"), [(500, 90), (90, 500), (6, 500), (500, 6)])
+def test_users_who_like_the_same_have_few_directions_and_no_other_is_made_up(users: int, items: int) -> None:
+    who = np.zeros((users, items), np.float32)
+    who[:, :3] = 1
+    who[::2, 3:5] = 1
+    size, across = directions(csr_matrix(who), 64)
+    kept = (across.T * size**2) @ across  # X'X again
+    np.testing.assert_allclose(kept, who.T @ who, atol=2e-3 * users)
+    assert len(size) == min(64, users, items)
 
 
 def test_in_a_log_of_tight_scenes_it_makes_lists_much_better(tmp_path: Path) -> None:
