@@ -1,6 +1,7 @@
 """One user's list, and why it is so: from the same files, by the same code, as the lists that `score` publishes."""
 
 from datetime import date
+from pathlib import Path
 from typing import get_args
 
 import numpy as np
@@ -49,7 +50,7 @@ def explained(
     """The same of a bundle that was read, by the engines that are there, as the parts of a step."""
     today = look(bundle, score_job)
     passed()
-    user, data = user_row(job, today), bundle.manifest.blueprint.data
+    user, data = user_row(job, score_job.interactions, today), bundle.manifest.blueprint.data
     policy = ruled(today, score_job, data, how).policy
     models, scorers = {}, {}
     for form in there:
@@ -65,7 +66,7 @@ def explained(
     return Explanation(bundle, how, today, user, everything, out, crowded).told(job, subject, scorers, later)
 
 
-def user_row(job: ExplainJob, today: Today) -> Int64:
+def user_row(job: ExplainJob, log: Path, today: Today) -> Int64:
     """The user's row, int64 [1]. Raises UsageError with the id that is nearest."""
     vocab, user = today.catalogue.users.vocab, job.user
     row = vocab.rows(pa.array([user]))
@@ -73,8 +74,8 @@ def user_row(job: ExplainJob, today: Today) -> Int64:
         return row
     until = "" if job.run_date is None else f" up to {job.run_date}"
     raise UsageError(
-        f"the user {shorten(user)!r} is neither in the log{until} nor in the bundle, so there is no list to explain"
-        f"{meant(vocab, user) or '; a row of the log, or of --users, makes one'}"
+        f"the user {shorten(user)!r} is neither in the log {log}{until} nor in the bundle, so there is no list to"
+        f" explain{meant(vocab, user) or '; a row of the log, or of --users, makes one'}"
     )
 
 

@@ -56,7 +56,8 @@ def unknown(blueprint: Blueprint, catalogue: Catalogue) -> dict[str, str]:
             "added": "no item row: changes nothing. Each item once: what is told twice is added twice",
             "term": "must be finite; 0 adds nothing",
             "k": "more than are eligible: shorter lists, as `count` says; memory is taken for so many all the same",
-            "allow": "left out: all items are allowed",
+            "allow": "left out: all items are allowed, those too that were in the log and not in the table of items,"
+            " which `score` never lists",
         }
     )
 

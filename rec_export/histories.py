@@ -64,8 +64,10 @@ class HistoryEncoder(nn.Module):
         self.met = self.with_none(inputs)
 
     def refresh(self, inputs: Inputs) -> None:
-        """Compute the table anew, from the inputs of all items, some at a time."""
-        rows = len(self.table) - 1
+        """Compute the table anew, from the inputs of all items, some at a time; while it was shared out it was cut."""
+        rows, width = len(inputs["row"]), self.table.shape[1]
+        if len(self.table) != rows + 1:
+            self.table = self.table.new_zeros(rows + 1, width)
         for at in range(0, rows, ROWS):
             some = slice(at, min(at + ROWS, rows))
             self.table[some] = self.vectors({name: value[some] for name, value in inputs.items()})

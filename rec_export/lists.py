@@ -35,10 +35,11 @@ def show_lists(run: Path, source: Source, data: DataConfig) -> Iterator[str]:
 
 
 def newest_liked(events: Events, user: int) -> Int64:
-    """The rows of what the user with this code liked last, the newest last."""
+    """The rows of what the user with this code liked last, the newest last and no item twice."""
     rows = np.flatnonzero((events.user_id.code == user) & events.positive)
     order = rows if events.time is None else rows[np.argsort(events.time[rows], kind="stable")]
-    return order[-HAD:]
+    last = len(order) - 1 - np.unique(events.item_id.code[order][::-1], return_index=True)[1]
+    return order[np.sort(last)[-HAD:]]
 
 
 def plain(text: object) -> str:

@@ -22,10 +22,11 @@ class Shallow(Record):
     rank: int = Field(ge=1)  # the width of the tables
     half: float | None = Field(default=None, gt=0, allow_inf_nan=False)  # None: older items weigh as much as new ones
     share: float = Field(gt=0, allow_inf_nan=False)
+    spread: float | None = Field(default=None, ge=0, allow_inf_nan=False)  # of what is added, over that of the model
 
-    def at(self, share: float) -> "Shallow":
+    def at(self, share: float, spread: float | None) -> "Shallow":
         """The same at another share."""
-        return self.model_copy(update={"share": share})
+        return self.model_copy(update={"share": share, "spread": spread})
 
     def build(self, items: int) -> Towers:
         """The towers, whose tables are zeros, for so many items."""

@@ -32,10 +32,15 @@ def second_model(share: float, away: Mapping[str, float] | None) -> str:
     return f"{told}, and {away['times']:g} times that from {days} days after a user's last liking on"
 
 
-def shallow_one(rank: int, half: float | None, share: float) -> str:
+def shallow_one(rank: int, half: float | None, share: float, spread: float | None = None) -> str:
     """The shallow auto-encoder beside a model; as shallow.Shallow has it."""
     fades = "" if half is None else f", an item weighing half as much {half:g} items later"
-    return f"a shallow auto-encoder of rank {rank}, added at {share:.3g}{fades}"
+    return f"a shallow auto-encoder of rank {rank}, added at {added_at(share, spread)}{fades}"
+
+
+def added_at(share: float, spread: float | None) -> str:
+    """A share, and how far what is added moves scores, over how far the model's own lie apart."""
+    return f"{share:.3g}" + ("" if spread is None else f" ({spread:.0%} of the spread of the model's own scores)")
 
 
 def listed(names: Iterable[str]) -> str:

@@ -85,16 +85,19 @@ class Chances(NamedTuple):
     @torch.no_grad()
     def of(cls, lists: ListValidation, scores: Sequence[Score], own: Callable[[Int64], Own] = nothing_own) -> Self:
         """From the lists' users and targets, by S scores of users, and by numbers of some items of users."""
+        at_once = max(1, lists.at_once // 2)  # as there are several scores of each, and who is looked at
         parts, pairs = [], 0
-        for at in range(0, len(lists.user), lists.at_once):
-            user = lists.user[at : at + lists.at_once]
+        for at in range(0, len(lists.user), at_once):
+            user = lists.user[at : at + at_once]
             mine = slice(*np.searchsorted(lists.targets.user, (at, at + len(user))))
             chosen = lists.targets.user[mine] - at, lists.targets.item_row[mine]
             score = torch.stack([one(user) for one in scores])
             some = cls.of_some(score, lists.seen(user), chosen, own(user))
             parts.append(some._replace(owner=some.owner + at, chosen=some.chosen + pairs))
             pairs += len(some.owner)
-        return cls(*(torch.cat(column, -1) for column in zip(*parts, strict=True)))
+        columns = list(zip(*parts, strict=True))
+        parts.clear()
+        return cls(*(torch.cat(columns.pop(0), -1) for _ in cls._fields))  # what is joined goes, as all is long
 
     @classmethod
     def of_some(cls, score: Tensor, seen: Seen, chosen: tuple[Int64, Int64], own: Own) -> Self:

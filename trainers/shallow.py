@@ -21,6 +21,7 @@ from rec_export.metrics import gain
 from rec_export.progress import passed
 from rec_export.shallow import Shallow
 from rec_export.towers import DotHead, ModelSpec, Towers
+from rec_export.words import added_at
 from rec_export.world import Timeline
 from trainers.batches import Device
 from trainers.chances import Chances
@@ -113,11 +114,12 @@ def added(model: Towers, lists: ListValidation, plan: Plan, state: Device) -> tu
     if ordered and spread[1] > 0:
         share = max(share, LEAST * float(spread[0] / spread[1]))
     share = float(f"{share:.6g}")
+    part = float(f"{share * float(spread[1] / spread[0]):.3g}") if spread[0] > 0 else None
     passed()
     alone, linear = lists.measure(model, state), None
     both = alone
     if share > 0:
-        linear = Linear(other, tables.at(share))
+        linear = Linear(other, tables.at(share, part))
         both = lists.measure(ensemble([model], None, linear), state)
     for towers in (model, other):
         modules(towers).cpu()
@@ -126,7 +128,7 @@ def added(model: Towers, lists: ListValidation, plan: Plan, state: Device) -> tu
         return None, alone
     metric = plan.metric
     borne = gain(metric, both[metric]) >= gain(metric, alone[metric]) - (1 - BEARABLE) * abs(alone[metric])
-    told = "is added at %.3g" if borne else "would cost too much at %.3g, so none is added"
-    log.info(f"a shallow auto-encoder {told} (training.shallow): {metric} %.4f, without %.4f", share, both[metric],
-             alone[metric])  # fmt: skip
+    told = "is added at %s" if borne else "would cost too much at %s, so none is added"
+    log.info(f"a shallow auto-encoder {told} (training.shallow): {metric} %.4f, without %.4f", added_at(share, part),
+             both[metric], alone[metric])  # fmt: skip
     return (linear, both) if borne else (None, alone)

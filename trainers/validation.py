@@ -27,7 +27,7 @@ AT_ONCE = 64  # users; more would leave the cache with an MLP head
 ITEMS_AT_ONCE = 1 << 14  # of which vectors are computed
 USERS_AT_ONCE = 1 << 14  # who are asked what they have met
 NUMBERS_AT_ONCE = 1 << 24  # in the head, of the pairs that are scored at once
-SCORES_AT_ONCE = 1 << 22
+SCORES_AT_ONCE, LEAST_AT_ONCE = 1 << 23, 16  # scores; users
 NUMBERS = 1 << 32  # in the head, of all pairs
 
 
@@ -82,7 +82,8 @@ class ListValidation(Validation):
         user = np.sort(np.random.default_rng(0).permutation(user)[:some])
         key = key[np.isin(key // width, user)]
         targets = Targets(np.searchsorted(user, key // width), key % width)
-        at_once = max(1, min(AT_ONCE, NUMBERS_AT_ONCE // own, SCORES_AT_ONCE // items.trained))
+        few = max(LEAST_AT_ONCE, SCORES_AT_ONCE // items.trained)  # as all items are read again for each of them
+        at_once = max(1, min(AT_ONCE, NUMBERS_AT_ONCE // own, few))
         return cls(dataset, plan, user, targets, at_once, again)
 
     @torch.no_grad()

@@ -16,7 +16,8 @@ from rec_export.words import second_model, shallow_one
 FORMAT = 1  # of spec.json and of manifest.json
 FILE_HEAD = "file", "size", "sha256"
 VARIANT_HEAD = "runtime", "size", "of the exact", "same of the best 10", "first changed", "on held-out rows"
-LISTS = "others", "the same, but for ties"
+LISTS = "others", "the same, up to ties"
+NO_LISTS = "_features"  # of what is read, not ranked
 PORT_HEAD = "file", "", "name", "type", "padded with", "what is not known"
 
 
@@ -52,8 +53,7 @@ def bundle(folder: Path) -> Inspection:
     files = [(file["path"], size(file["bytes"]), file["sha256"][:12]) for file in manifest["files"]]
     made = [("made by", manifest["made_by"]), ("made at", manifest["made_at"]), ("format", manifest["format"])]
     parity = [
-        (one["artefact"], one["cases"], f"{one['worst_difference']:.1e}", LISTS[one["same_lists"]])
-        for one in manifest["parity"]
+        (one["artefact"], one["cases"], f"{one['worst_difference']:.1e}", lists(one)) for one in manifest["parity"]
     ]
     sections = (
         *table("Bundle", [*made, ("formats", ", ".join(manifest["formats"])), *manifest["versions"].items()]),
@@ -189,3 +189,8 @@ def recorded(path: Path) -> tuple[Facts, str] | None:
     if path.is_symlink() or sha256(path) != digests[name]:
         raise ModelError(f"{path} is not what was exported; restore it or export again")
     return manifest, path.name.split(".")[0]
+
+
+def lists(parity: dict[str, Any]) -> str:
+    """What was proved of the lists that a file makes; graphs of features make none."""
+    return "" if parity["artefact"].endswith(NO_LISTS) else LISTS[parity["same_lists"]]

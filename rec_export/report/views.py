@@ -46,6 +46,8 @@ class Spec(View):
     model: dict[str, Any]
     weights: str
     loss: str = "softmax"
+    timeless: float = 0.0
+    shallow: dict[str, Any] | None = None
 
 
 class Plan(View):

@@ -120,8 +120,8 @@ def test_an_unknown_user_is_one_clear_line_with_the_nearest_id(
 ) -> None:
     code, err, _ = refusal(tmp_path, "explain", scored, "--bundle", exported, "--user", f"{user}x")
     assert code == 2
-    assert err.startswith(f"Error: the user '{user}x' is neither in the log nor in the bundle, so there is no list")
-    assert "; did you mean 'u" in err
+    assert err.startswith(f"Error: the user '{user}x' is neither in the log ")
+    assert "interactions.parquet nor in the bundle, so there is no list to explain; did you mean 'u" in err
     assert err.count("\n") == 1
 
 

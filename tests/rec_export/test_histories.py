@@ -86,11 +86,13 @@ def test_the_newest_items_are_looked_up_as_all_would_be(most: int, longest: int)
     assert torch.equal(live.sum(1), wanted.sum(1))
 
 
-def test_the_table_of_all_items_is_computed_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("rows", [ROWS + 1, 1])  # as it was, and cut for a training that shares it out
+def test_the_table_of_all_items_is_computed_in_parts(rows: int, monkeypatch: pytest.MonkeyPatch) -> None:
     sizes = TableSizes(rows=ROWS, dense=(Dense(median=0.0, mean=0.0, std=1.0),))
     encoder = HistoryEncoder(sizes, DIM, 2)
     items = {"row": torch.arange(ROWS), "dense": torch.randn(ROWS, 1)}
     monkeypatch.setattr(histories, "ROWS", 7)
+    encoder.table = torch.zeros(rows, DIM)
     encoder.refresh(items)
     with torch.no_grad():
         torch.testing.assert_close(encoder.table, encoder.with_none(items))

@@ -27,3 +27,8 @@ def test_the_newest_likings_come_last() -> None:
 
 def test_without_time_the_last_rows_count_as_the_newest() -> None:
     assert newest_liked(events(None), 0).tolist() == [1, 4, 5]
+
+
+def test_what_was_liked_again_is_shown_once() -> None:
+    again = events([1, 2, 3, 4, 5, 6])._replace(item_id=Keys.of(pa.array(["1", "2", "3", "4", "2", "1"]), ""))
+    assert newest_liked(again, 0).tolist() == [4, 5]

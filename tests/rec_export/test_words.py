@@ -1,6 +1,6 @@
 """Numbers and names in sentences."""
 
-from rec_export.words import counted, listed, other, second_model
+from rec_export.words import counted, listed, other, second_model, shallow_one
 
 
 def test_one_is_no_plural() -> None:
@@ -18,3 +18,10 @@ def test_a_second_model_says_who_hears_more_of_it() -> None:
     assert second_model(1 / 3, {"days": 1353.9, "times": 4.0}) == (
         "one that looks at no time, added at 0.33, and 4 times that from 1,354 days after a user's last liking on"
     )
+
+
+def test_a_shallow_auto_encoder_says_how_much_of_a_score_it_is() -> None:
+    told = "a shallow auto-encoder of rank 64, added at "
+    assert shallow_one(64, None, 6.198) == told + "6.2"  # of a checkpoint that does not tell
+    part = "58.1 (128% of the spread of the model's own scores)"
+    assert shallow_one(64, 50, 58.1, 1.28) == f"{told}{part}, an item weighing half as much 50 items later"

@@ -72,7 +72,7 @@ def left_out(profiles: dict[str, Profile]) -> Table:
         if one.undescribed:
             share = one.undescribed / max(one.items.count, 1)
             rows.append(
-                (text(label), text("items of the log that the table of items lacks (kept, without attributes)"),
+                (text(label), text("items of the log that the table of items lacks (learned from, in no list)"),
                  count(one.undescribed), Cell(f"{share:.2%} of items", share))
             )  # fmt: skip
     return Table("What was left out or held out, and why", ("model", "reason", "rows", "share"), rows)

@@ -35,7 +35,7 @@ def section(found: Found) -> Section | None:
     lines = []
     for label, one in gates.items():
         shares = ", ".join(f"{name} {share:.2f}" for name, share in one.gate["all"].items())
-        lines.append(f"The gate of {label} {judged(one, 'all').words}: mean shares {shares}.")
+        lines.append(f"The gate of {label}{of_seed(one)} {judged(one, 'all').words}: mean shares {shares}.")
     blocks: list[Figure | Table] = [drawn(label, epoch) for label, epoch in gates.items()]
     return Section("gate", "Gate", together(lines), [*blocks, table(gates)])
 
@@ -46,6 +46,12 @@ def final(epochs: list[Epoch]) -> Epoch:
     The gate of a second model, which looks at no time, weighs other components.
     """
     return next(epoch for epoch in reversed(epochs) if not epoch.phase.endswith("without time"))
+
+
+def of_seed(epoch: Epoch) -> str:
+    """Which of several models it is that is told of, the last."""
+    number = epoch.phase.removeprefix("refit ")
+    return f", of its {number} models the last," if number.isdigit() else ""
 
 
 def judged(epoch: Epoch, kind: str) -> Judged:

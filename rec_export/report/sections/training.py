@@ -8,11 +8,12 @@ from rec_export.report.drawing import MUTED, SIZE, colour, dashes, figure, whole
 from rec_export.report.found import Found
 from rec_export.report.page import Figure, Note, Section, Table, count, number, text, together
 from rec_export.report.views import Epoch, Outcome, Spec
-from rec_export.words import counted
+from rec_export.words import counted, listed
 
 WITHOUT_RATE = ("als", "popular")
 WITHOUT_BATCHES = (*WITHOUT_RATE, "bpr")
 OWN_LOSS = {"als": "squared errors of all pairs", "bpr": "pairs"}  # of trainers that heed no training.loss
+SECOND, SHALLOW = "a second model that looks at no time", "a shallow auto-encoder"
 Histories = dict[str, list[Epoch]]
 
 
@@ -26,26 +27,26 @@ def section(found: Found) -> Section | None:
     if not outcomes:
         return None
     histories = {label: history(path) for label, path in found.each("checkpoint")}
-    models = {label: str(Spec.read(path / "spec.json").model["name"]) for label, path in found.each("checkpoint")}
+    specs = {label: Spec.read(path / "spec.json") for label, path in found.each("checkpoint")}
+    models = {label: str(spec.model["name"]) for label, spec in specs.items()}
     blocks: list[Figure | Table | Note] = [*curves(histories, outcomes, models), facts(outcomes, models)]
-    lines = [learned(label, one, histories[label]) for label, one in outcomes.items()]
+    lines = [learned(label, one, histories[label], specs[label]) for label, one in outcomes.items()]
     return Section("training", "Training", together(lines), blocks)
 
 
-def learned(label: str, one: Outcome, epochs: list[Epoch]) -> str:
+def learned(label: str, one: Outcome, epochs: list[Epoch], spec: Spec) -> str:
     """How much one learned from how much, how long, and how well."""
     metric = one.plan.metric
     line = f"{label} learned {one.parameters:,} parameters from {one.rows:,} rows in {one.seconds:.0f} s"
     best = chosen(one, epochs)
     whole = None if best is None else one.held_out["model"].get(metric)
     line += f"; {metric} on the validation rows was best, {best:.4f}, in epoch {one.best_epoch}" if best else ""
-    return line + (
-        f", and {whole:.4f} with the second model, which looks at no time." if whole and whole != best else "."
-    )
+    others = [name for name, there in ((SECOND, spec.timeless), (SHALLOW, spec.shallow)) if there]
+    return line + (f", and {whole:.4f} with {listed(others)}." if others and whole is not None else ".")
 
 
 def chosen(one: Outcome, epochs: list[Epoch]) -> float | None:
-    """The metric after the epoch that was chosen, before any second model was added."""
+    """The metric after the epoch that was chosen, before anything was added to the model."""
     metric = one.plan.metric
     return next((e.held_out[metric] for e in epochs if e.epoch == one.best_epoch and metric in e.held_out), None)
 

@@ -16,8 +16,12 @@ MEASURES = {
     "recent": ("recent", "a baseline: the same of late, older likings counting less"),
     "random": ("random", "what chance would do: items drawn blindly"),
     "looks at no time": (
-        "a second model, which looks at no time",
+        "a second model that looks at no time",
         "stands beside one that looks at time, and says what somebody likes at all times",
+    ),
+    "auto-encoder": (
+        "a shallow auto-encoder",
+        "stands beside a model, and says what goes with what a user liked, as counts of all users have it",
     ),
     "biases": ("biases", "a baseline for values: the mean, plus one number for each user and each item"),
     "warm": ("warm, cold", "users with and without a row before what was held out"),

@@ -15,9 +15,9 @@ from rec_export.report.drawing import figure
 from rec_export.report.page import Cell, Table, plain, together
 from rec_export.report.sections.nights import summary
 from rec_export.report.sections.shares import final, judged
-from rec_export.report.sections.training import curves, history
+from rec_export.report.sections.training import curves, history, learned
 from rec_export.report.sections.words import GATES
-from rec_export.report.views import Epoch, Outcome, Plan
+from rec_export.report.views import Epoch, Outcome, Plan, Spec
 from rec_export.run_manifest import Verdict
 from tests.conftest import contents, done
 from tests.rec_export.report.conftest import EVIL, Page, range_test
@@ -276,3 +276,24 @@ def test_models_that_are_trained_for_different_ends_do_not_share_an_axis() -> No
         ["hybrid", "gated", "bpr"],
         ["pmf"],
     ]
+
+
+@pytest.mark.parametrize(
+    ("beside", "said"),
+    [
+        ({}, "."),
+        ({"timeless": 0.15}, ", and 0.2000 with a second model that looks at no time."),
+        ({"shallow": {"rank": 64}}, ", and 0.2000 with a shallow auto-encoder."),
+        (
+            {"timeless": 0.15, "shallow": {"rank": 64}},
+            ", and 0.2000 with a second model that looks at no time and a shallow auto-encoder.",
+        ),
+    ],
+)
+def test_what_was_added_to_a_model_is_named(beside: dict[str, Any], said: str) -> None:
+    plan = Plan(metric="ndcg@10", epochs=9, lr=0.1, batch=2)
+    held_out = {"model": {"ndcg@10": 0.2}}
+    one = Outcome(best_epoch=3, held_out=held_out, plan=plan, users=2, items=2, rows=5, parameters=7, seconds=1)
+    epochs = [Epoch(phase="search", epoch=3, loss=1.0, held_out={"ndcg@10": 0.1}, seconds=1)]
+    line = learned("a", one, epochs, Spec(model={"name": "hybrid"}, weights="", **beside))
+    assert line.endswith(f"was best, 0.1000, in epoch 3{said}")
