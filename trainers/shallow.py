@@ -92,30 +92,37 @@ def may_stand_beside(training: Training, spec: ModelSpec, made: Ready) -> bool:
     return False
 
 
+def amount(chances: Chances, seeds: int, least: float) -> tuple[float, float | None]:
+    """How much of the second score is added to the first one, and the spread of that over the first one's: `least` at
+    least, or None where the first has none.
+
+    One of several models gets less than would suit it alone, as their mean errs less.
+    """
+    whole, more = chances.likeliest()
+    share = float(more / whole) * (MEAN if seeds > 1 else 1.0)
+    model, other = chances.spread.double().mean(1).tolist()
+    share = max(share, least * model / other) if other > 0 else share
+    share = float(f"{share:.6g}")
+    return share, float(f"{share * other / model:.3g}") if model > 0 else None
+
+
 @torch.no_grad()
 def added(model: Towers, lists: ListValidation, plan: Plan, state: Device) -> tuple[Linear | None, dict[str, float]]:
     """The shallow auto-encoder that is to be added to towers, if any, and the metrics with it; all are on the CPU
     afterwards.
 
-    One of several models gets less than would suit it alone, as their mean errs less. Where time is looked at, the
-    held-out rows are of the days to come, which tell little of what goes together at all times; there it is added at
-    LEAST, unless that costs too much.
+    Where time is looked at, the held-out rows are of the days to come, which tell little of what goes together at all
+    times; there it is added at LEAST, unless that costs too much.
     """
     ordered = lists.world.clock.timed
     tables = Shallow(rank=RANK, half=HALF if ordered else None, share=1.0)
     other = learned(tables, lists.dataset.timeline, lists.dataset.catalogue.items.trained)
     for towers in (model, other):
         modules(towers).to(state.device).eval()
-    chances = Chances.of(lists, [lists.scores(towers, state) for towers in (model, other)])
-    passed()
-    whole, more = chances.likeliest()
-    share = more / whole * (MEAN if plan.seeds > 1 else 1.0)
-    spread = chances.spread.double().mean(1)
-    if ordered and spread[1] > 0:
-        share = max(share, LEAST * float(spread[0] / spread[1]))
-    share = float(f"{share:.6g}")
-    part = float(f"{share * float(spread[1] / spread[0]):.3g}") if spread[0] > 0 else None
-    passed()
+    scores = [lists.scores(towers, state) for towers in (model, other)]
+    share, part = amount(Chances.of(lists, scores), plan.seeds, LEAST if ordered else 0.0)
+    del scores  # and with them the vectors of all items
+    passed(2)
     alone, linear = lists.measure(model, state), None
     both = alone
     if share > 0:
