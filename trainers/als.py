@@ -30,7 +30,7 @@ except ModuleNotFoundError as error:
         "the model als needs the package implicit, which is not here; install it with `pip install implicit`"
     ) from error
 
-LOOKED_AT, AT_ONCE = 1 << 17, 1 << 14  # likings, for the loss
+LOOKED_AT, AT_ONCE = 1 << 15, 1 << 14  # likings, for the loss
 
 
 @final
