@@ -88,7 +88,7 @@ class Course(ABC):
         epochs, best, weights = self.resumed(phase, journal)
         for epoch in epochs:
             self.listen(epoch)
-        numbers = range(len(epochs) + 1, self.plan.epochs + 1)
+        numbers, idle_before = range(len(epochs) + 1, self.plan.epochs + 1), list[str]()
         for number in track(numbers, len(numbers), phase, logged=False) if self.group.first else numbers:
             if validation is not None and number - 1 - best >= self.plan.patience:
                 break
@@ -108,8 +108,10 @@ class Course(ABC):
             said += "".join(f", {name} {share:.2f}" for name, share in shares.get("all", {}).items())
             of = "of" if validation is None else "of at most"  # where nothing is held out nothing ends it early
             log.info("%s, epoch %d %s %d: loss %.4f%s", phase, number, of, self.plan.epochs, loss, said)
-            for name in idle(shares):
+            idle_now = idle(shares)
+            for name in (name for name in idle_now if name not in idle_before):  # said once, when it happens
                 log.warning("the gate has collapsed: the component %r is hardly used; raise model.balance", name)
+            idle_before = idle_now
             if validation is None or best == 0 or self.better(epochs[-1], epochs[best - 1]):
                 best, weights = number, weights_of(towers) if validation and keep and self.group.first else {}
             ending = number == self.plan.epochs or (validation is not None and number - best >= self.plan.patience)

@@ -136,6 +136,6 @@ def added(model: Towers, lists: ListValidation, plan: Plan, state: Device) -> tu
     metric = plan.metric
     borne = gain(metric, both[metric]) >= gain(metric, alone[metric]) - (1 - BEARABLE) * abs(alone[metric])
     told = "is added at %s" if borne else "would cost too much at %s, so none is added"
-    log.info(f"a shallow auto-encoder {told} (training.shallow): {metric} %.4f, without %.4f", added_at(share, part),
+    log.info(f"a shallow auto-encoder (training.shallow) {told}: {metric} %.4f, without %.4f", added_at(share, part),
              both[metric], alone[metric])  # fmt: skip
     return (linear, both) if borne else (None, alone)

@@ -1,11 +1,15 @@
 """The trainer tells what a gate does, by length of history, and warns when a component falls idle."""
 
+from pathlib import Path
+
 import numpy as np
+import pytest
 import torch
 from torch import Tensor, nn
 
 from rec_export.layers import Gate
 from rec_export.towers import DotHead, Towers
+from tests.conftest import command
 from trainers.gates import Gates, idle
 
 
@@ -90,3 +94,15 @@ def test_spread_and_entropy_tell_a_gate_that_knows_users_from_one_that_does_not(
         gates.penalty(np.array([1]))
     assert gates.spreads()["<=3"] == {"a": 0.5, "b": 0.5}
     assert gates.entropies() == {"all": 0.0, "<=3": 0.0}
+
+
+def test_a_collapse_is_told_once_when_it_happens(shop: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    answers = iter([[], ["trend"], ["trend"], ["trend", "long"]])
+    monkeypatch.setattr("trainers.course.idle", lambda shares: next(answers))
+    words = "training={epochs: 4, seeds: 1, refit: false, timeless: 0}", "model={name: gated, dim: 4}"
+    said = command("train", shop / "config.yaml", "--out", tmp_path / "out", *(w for c in words for w in ("--set", c)))
+    lines = [line for line in said.err.splitlines() if "epoch" in line or "has collapsed" in line]
+    assert said.code == 0, said.err
+    told = [line.partition("component ")[2][:7] for line in lines if "has collapsed" in line]
+    assert told == ["'trend'", "'long' "]
+    assert "has collapsed" in lines[2]  # after the second epoch
