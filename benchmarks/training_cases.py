@@ -18,7 +18,7 @@ from benchmarks.peers.measured import BATCH, DIM, OURS, SECONDS, USERS, rate
 from rec_export.config import Config
 from rec_export.data.source import Source
 from rec_export.data.split import Part
-from rec_export.machine import give_back, keep_freed
+from rec_export.machine import keep_freed
 from rec_export.models import spec_of
 from rec_export.world import CONTEXT
 from trainers.averaging import Averaged
@@ -40,8 +40,6 @@ def course_of(config: Path, model: dict[str, Any], *changes: str) -> tuple[Cours
     read = Config.load(config, changes)
     spec, source = spec_of(model, "benchmark"), Source.read(read.data)
     dataset = Dataset.of(source, source.lessons(Part.TRAIN))
-    del source  # which a search does without
-    give_back()
     chosen = plan(dataset, read.training, read.data.history, spec)
     sizes = sizes_of(dataset, chosen, CONTEXT)
     course = trainer_of(spec)(spec, sizes, dataset, chosen, ALONE)
