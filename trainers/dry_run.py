@@ -50,9 +50,8 @@ def dry_run(job: TrainJob) -> Forecast:
     weights, parameters = size_of_model(made.course)
     weights_beside, others = (0, 0) if second is None else size_of_model(second)
     catalogue = made.dataset.catalogue
-    tables = (
-        2 * RANK * 4 * catalogue.items.trained if may_stand_beside(job.config.training, spec, made) else 0
-    )  # float32
+    shallow = may_stand_beside(job.config.training, spec, made)
+    tables = 2 * RANK * 4 * catalogue.items.trained if shallow else 0  # bytes of float32
     held_out = int(made.source.rows(Part.VALID).sum())
     return Forecast(
         does=f"train the model {job.config.model['name']!r}",

@@ -19,6 +19,7 @@ from rec_export import cli
 from rec_export.errors import ModelError
 from rec_export.files import sha256
 from rec_export.inspection.look import look
+from rec_export.inspection.models import lists
 from rec_export.inspection.shown import plain
 from tests.conftest import LAST_DAY, command, done, refusal
 from tests.made_up_run import made_up_run
@@ -236,3 +237,8 @@ def test_a_terminal_gets_tables_and_no_escapes_of_strangers(exported: Path) -> N
     look(exported).show(console)
     assert "Inputs and outputs" in console.export_text()
     assert plain("\x1b[31m[bold]red\n\nletters") == "?[31m[bold]red letters"
+
+
+@pytest.mark.parametrize(("name", "said"), [("onnx/item_features", ""), ("onnx/recommender", "the same, up to ties")])
+def test_graphs_of_features_make_no_lists(name: str, said: str) -> None:
+    assert lists({"artefact": name, "same_lists": True}) == said

@@ -14,7 +14,7 @@ from batch_jobs.gates import NAMES
 from rec_export.report.drawing import figure
 from rec_export.report.page import Cell, Table, plain, together
 from rec_export.report.sections.nights import summary
-from rec_export.report.sections.shares import final, judged
+from rec_export.report.sections.shares import final, judged, of_seed
 from rec_export.report.sections.training import curves, history, learned
 from rec_export.report.sections.words import GATES
 from rec_export.report.views import Epoch, Outcome, Plan, Spec
@@ -297,3 +297,8 @@ def test_what_was_added_to_a_model_is_named(beside: dict[str, Any], said: str) -
     epochs = [Epoch(phase="search", epoch=3, loss=1.0, held_out={"ndcg@10": 0.1}, seconds=1)]
     line = learned("a", one, epochs, Spec(model={"name": "hybrid"}, weights="", **beside))
     assert line.endswith(f"was best, 0.1000, in epoch 3{said}")
+
+
+@pytest.mark.parametrize(("phase", "said"), [("search", ""), ("refit", ""), ("refit 3", ", of its 3 models the last,")])
+def test_of_several_models_it_is_told_whose_gate_it_is(phase: str, said: str) -> None:
+    assert of_seed(Epoch(phase=phase, epoch=1, loss=1.0, held_out={}, seconds=1)) == said
