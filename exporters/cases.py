@@ -8,7 +8,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from exporters.candidate import LISTS
-from exporters.parts import EXAMPLE
+from exporters.program import EXAMPLE
 from rec_export.catalogue import Catalogue, Side
 from rec_export.data.columns import Float32, Int64
 from rec_export.data.features import Features

@@ -6,7 +6,7 @@ from time import perf_counter
 from exporters.evidence import check_place
 from exporters.job import ExportJob
 from exporters.parts import Part, parts_of
-from exporters.pt2 import program_of
+from exporters.program import program_of
 from exporters.recommender import portions, vectors_of
 from exporters.variants import held_out_of
 from rec_export.checkpoint import Checkpoint
@@ -77,5 +77,5 @@ def seconds(job: ExportJob, checkpoint: Checkpoint, parts: tuple[Part, Part, Par
 def traced(part: Part) -> float:
     """The seconds that torch.export takes to find a part's program."""
     begun = perf_counter()
-    program_of(part)
+    program_of(part.module, part.inputs)
     return perf_counter() - begun

@@ -1,4 +1,4 @@
-"""One part as ONNX: from the eager module by torch.export, its axes named by their letters."""
+"""One part as ONNX: from the program that torch.export finds in the eager module, its axes named by their letters."""
 
 import logging
 import warnings
@@ -11,7 +11,8 @@ import torch
 from onnx import ModelProto, TensorProto, ValueInfoProto
 
 from exporters.one_batch import hold_together
-from exporters.parts import Part, by_name, call_of, described
+from exporters.parts import Part, described
+from exporters.program import call_of
 from rec_export.towers import Input
 
 OPSET = 20  # torch's default
@@ -24,8 +25,8 @@ def write_onnx(part: Part, path: Path, labels: dict[str, str], opset: int = OPSE
     """Write {part}.onnx."""
     with quiet(), torch.no_grad():
         program = torch.onnx.export(
-            by_name(part),
-            **call_of(part),
+            part.program,
+            **call_of(part.inputs),
             dynamo=True,
             opset_version=opset,
             input_names=[port.name for port in part.inputs],

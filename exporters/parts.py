@@ -1,20 +1,21 @@
 """The three parts of a model as an exporter sees them: a module, its named inputs, and its output."""
 
-from inspect import Parameter, Signature
-from typing import Any, NamedTuple, final
+from dataclasses import dataclass
+from functools import cached_property
+from typing import final
 
 import torch
 from torch import Tensor, nn
+from torch.export import ExportedProgram
 
+from exporters.program import example, program_of, shorten
 from rec_export.checkpoint import Blueprint
 from rec_export.towers import Head, Input, Inputs, Towers
 
-EXAMPLE = {"B": 3, "N": 5, "L": 6, "T": 4}  # axes of the export's example: above 1, which torch.export takes for fixed
-LONGER = 7  # of an axis whose letter is not above
-
 
 @final
-class Part(NamedTuple):
+@dataclass(frozen=True)
+class Part:
     """A tower or the head."""
 
     name: str
@@ -26,6 +27,13 @@ class Part(NamedTuple):
     def signature(self) -> str:
         """How to call it, such as "row int64[B] -> float32[B,66]"."""
         return f"{', '.join(map(described, self.inputs))} -> {typed(self.output)}"
+
+    @cached_property
+    def program(self) -> ExportedProgram:
+        """What torch.export finds in it, shortened; found once for all formats, and not to be changed."""
+        program = program_of(self.module, self.inputs)
+        shorten(program.graph)
+        return program
 
     def run(self, inputs: Inputs) -> Tensor:
         """The output; a tower takes all inputs as one dictionary, the head takes its two one by one."""
@@ -51,39 +59,6 @@ def described(port: Input) -> str:
 def typed(port: Input) -> str:
     """dtype and shape, such as int64[B,L]."""
     return f"{port.dtype}[{','.join(str(axis) for axis in port.shape)}]"
-
-
-def example(inputs: tuple[Input, ...]) -> Inputs:
-    """Zeros of an input's shape, from which torch.export reads the dtypes and ranks."""
-    letters = {axis for port in inputs for axis in port.shape if isinstance(axis, str)}
-    sizes = {letter: EXAMPLE.get(letter, LONGER) for letter in letters}
-    return {port.name: port.zeros(sizes) for port in inputs}
-
-
-def by_name(part: Part) -> nn.Module:
-    """The module with its inputs as keyword arguments: torch.export takes those by name, a dictionary's by place."""
-    if isinstance(part.module, Head):
-        return part.module
-
-    def forward(**inputs: Tensor) -> Tensor:
-        return part.module(inputs)
-
-    named = nn.Module()
-    named.part = part.module
-    named.forward = forward
-    parameters = [Parameter(port.name, Parameter.KEYWORD_ONLY) for port in part.inputs]
-    setattr(forward, "__signature__", Signature(parameters))  # noqa: B010, mypy knows no such attribute
-    return named.eval()
-
-
-def call_of(part: Part) -> dict[str, Any]:
-    """The example call of `by_name` for torch.export, with the axes that may vary: every axis that has a letter."""
-    letters = {axis: torch.export.Dim(axis) for port in part.inputs for axis in port.shape if isinstance(axis, str)}
-    axes = {
-        port.name: {place: letters[axis] for place, axis in enumerate(port.shape) if isinstance(axis, str)}
-        for port in part.inputs
-    }
-    return {"args": (), "kwargs": example(part.inputs), "dynamic_shapes": axes}
 
 
 def parts_of(towers: Towers, blueprint: Blueprint) -> tuple[Part, Part, Part]:

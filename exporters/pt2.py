@@ -1,54 +1,20 @@
 """One part as pt2: the program that torch.export finds in the eager module, with its labels inside the file."""
 
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-import torch
-from torch._ops import OpOverload
 from torch.export import ExportedProgram
-from torch.fx import Graph, Node
+from torch.fx import Node
 
-from exporters.parts import Part, by_name, call_of, described
+from exporters.parts import Part, described
 from rec_export.errors import ModelError
 from rec_export.pt2 import pt2_bytes, read_pt2
 from rec_export.towers import Input
 
-CHECK, SLICE = torch.ops.aten._assert_tensor_metadata.default, torch.ops.aten.slice.Tensor
-
 
 def write_pt2(part: Part, path: Path, labels: dict[str, str]) -> None:
     """Write {part}.pt2."""
-    program = program_of(part)
-    shorten(program.graph)
-    path.write_bytes(pt2_bytes(program, labels))
-
-
-def program_of(part: Part) -> ExportedProgram:
-    """What torch.export finds in a part."""
-    with torch.no_grad():
-        return torch.export.export(by_name(part), **call_of(part))
-
-
-def shorten(graph: Graph) -> None:
-    """Take out what changes nothing: repeated steps, slices of everything, checks of types that are always the same.
-
-    torch runs a program step by step from Python, where each costs as long as a thousand numbers do. A program that
-    writes into a tensor is left as it is: what two equal steps gave need not stay equal there.
-    """
-    known: dict[str, Node] = {}
-    steps = [node for node in graph.nodes if node.op == "call_function"]
-    if any(isinstance(step.target, OpOverload) and step.target._schema.is_mutable for step in steps):
-        return
-    for node in steps:
-        if node.target is CHECK:
-            graph.erase_node(node)
-            continue
-        whole = node.target is SLICE and node.args[2:] == (0, sys.maxsize)
-        same = node.args[0] if whole else known.setdefault(str((node.target, node.args, node.kwargs)), node)
-        if same is not node and graph.output_node() not in node.users:
-            node.replace_all_uses_with(same)
-            graph.erase_node(node)
+    path.write_bytes(pt2_bytes(part.program, labels))
 
 
 def pt2_fault(part: Part, path: Path, labels: dict[str, str]) -> str | None:

@@ -81,7 +81,7 @@ def test_what_a_bundle_takes_is_foretold_within_a_factor_of_two(trained: Path, e
 def test_what_torch_export_cannot_trace_has_no_time(
     trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def no_program(part: object) -> None:
+    def no_program(*_: object) -> None:
         raise RuntimeError("a branch that depends on the data")
 
     monkeypatch.setattr("exporters.dry_run.program_of", no_program)

@@ -2,7 +2,7 @@
 
 import shutil
 from collections.abc import Callable, Iterator
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +29,16 @@ USERS, ITEMS = 40, 130
 ALL: tuple[Runtime, ...] = ("torchscript", "onnx", "pt2")
 KINDS = {"dense": ("price",), "category": ("country", "brand"), "tags": ("tags",), "text": ("title",)}
 Make = Callable[[str], Path]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def operators() -> Iterator[None]:
+    """torch makes its table of all operators anew for every ONNX file, in half a second; here it is made once."""
+    from torch.onnx._internal.exporter._registration import ONNXRegistry  # here, as it takes a second
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ONNXRegistry, "from_torchlib", staticmethod(cache(ONNXRegistry.from_torchlib)))
+        yield
 
 
 def side(name: str, rows: int) -> Side:

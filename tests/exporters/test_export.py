@@ -15,7 +15,8 @@ from exporters import parity
 from exporters.fresh import outputs_of
 from exporters.job import ExportJob, run
 from exporters.onnx import quiet
-from exporters.parts import example, parts_of
+from exporters.parts import parts_of
+from exporters.program import example
 from exporters.torchscript import undeprecated
 from rec_export.bundle import Bundle
 from rec_export.checkpoint import Checkpoint

@@ -1,6 +1,7 @@
 """Parity catches an export that is not the trained model, says what is wrong, and leaves nothing behind."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,8 @@ from exporters.compare import tolerance_of
 from exporters.formats import FORMATS
 from exporters.job import ExportJob, run, verified
 from exporters.parity import list_reports
-from exporters.parts import Part, call_of
+from exporters.parts import Part
+from exporters.program import call_of
 from rec_export.bundle import Bundle, manifest_of
 from rec_export.choices import Runtime
 from rec_export.errors import ModelError, ParityError
@@ -84,7 +86,7 @@ def plant(monkeypatch: pytest.MonkeyPatch, form: Runtime, part_name: str, fault:
 
     def faulty(part: Part, path: Path, labels: dict[str, str]) -> None:
         module = fault(part.module) if part.name == part_name else part.module
-        write(part._replace(module=module.eval()), path, labels)
+        write(replace(part, module=module.eval()), path, labels)
 
     monkeypatch.setitem(FORMATS, form, FORMATS[form]._replace(write=faulty))
 
@@ -116,7 +118,7 @@ def test_a_planted_fault_is_named_and_leaves_no_bundle(
 def test_a_frozen_batch_axis_is_named(
     form: Runtime, checkpoint: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(f"exporters.{form}.call_of", lambda part: {**call_of(part), "dynamic_shapes": None})
+    monkeypatch.setattr("exporters.program.call_of", lambda inputs: {**call_of(inputs), "dynamic_shapes": None})
     with pytest.raises(ParityError, match=rf"{form}/user_tower .* row int64\[3\], .* instead of row int64\[B\], "):
         run(ExportJob(checkpoint=checkpoint("pmf"), out=tmp_path / "bundle", formats=(form,)))
     assert [path.name for path in tmp_path.iterdir()] == ["bundle.refused"]

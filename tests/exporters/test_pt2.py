@@ -5,7 +5,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from exporters.pt2 import CHECK, shorten
+from exporters.program import CHECK, shorten
 from rec_export.pt2 import function_of, pt2_bytes
 from rec_export.runtime import pt2_tower
 

@@ -21,7 +21,8 @@ from torch.onnx.verification import verify_onnx_program
 
 from exporters.cases import Arrays, Source
 from exporters.onnx import quiet
-from exporters.parts import EXAMPLE, Part, by_name, call_of
+from exporters.parts import Part
+from exporters.program import EXAMPLE, by_name, call_of
 from tests.exporters.conftest import whole
 from tests.faults.exports import Planted, dummy_row
 
@@ -70,10 +71,10 @@ def optimum(planted: Planted, inputs: Arrays) -> str | None:
 
 def verify(planted: Planted, inputs: Arrays) -> str | None:
     """What torch's own verification finds, or None."""
-    call = call_of(planted.exported)
+    module, ports = planted.exported.module, planted.exported.inputs
     tensors = {name: torch.from_numpy(array) for name, array in inputs.items()}
     with quiet(), torch.no_grad():
-        program = torch.onnx.export(by_name(planted.exported), **call, dynamo=True, verbose=False)
+        program = torch.onnx.export(by_name(module, ports), **call_of(ports), dynamo=True, verbose=False)
         assert program is not None
         program.model = onnx_ir.external_data.load_to_model(onnx_ir.load(planted.file))
         (found,) = verify_onnx_program(program, (), tensors)

@@ -4,6 +4,7 @@ import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from copy import deepcopy
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple, final
 
@@ -17,7 +18,9 @@ from torch import Tensor, nn
 import rec_export.models
 from exporters.formats import FORMATS
 from exporters.onnx import write_onnx
-from exporters.parts import Part, call_of
+from exporters.parts import Part
+from exporters.program import call_of
+from rec_export.towers import Input
 from tests.conftest import Answer, command
 from tests.exporters.conftest import ITEMS, whole, write_checkpoint
 
@@ -162,7 +165,7 @@ class Planted(NamedTuple):
     def by(cls, fault: Fault, checkpoint: Path, right: Path, out: Path) -> "Planted":
         """Export a checkpoint with a fault in one part; the others are those of the `right` bundle."""
         parts = {part.name: part for part in whole(checkpoint)[0]}
-        exported = parts[fault.part]._replace(module=deepcopy(parts[fault.part].module))
+        exported = replace(parts[fault.part], module=deepcopy(parts[fault.part].module))
         if fault.module is not None:
             fault.module(exported.module)
 
@@ -196,8 +199,8 @@ def write_faulty(fault: Fault, part: Part, right: Path, path: Path, labels: dict
         beside.write_bytes(stale)
     elif fault.frozen:
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr("exporters.onnx.call_of", lambda part: frozen_call(part, str(fault.frozen)))
-            write_onnx(part, path, labels)
+            patch.setattr("exporters.program.call_of", lambda inputs: frozen_call(inputs, str(fault.frozen)))
+            write_onnx(replace(part), path, labels)  # the part may know its right program
         model = onnx.load(path)
         name_axes(model, part)
         onnx.save_model(model, path)
@@ -219,14 +222,14 @@ def retrained(model: ModelProto) -> None:
             tensor.CopyFrom(numpy_helper.from_array(weights, tensor.name))
 
 
-def frozen_call(part: Part, letter: str) -> dict[str, Any]:
+def frozen_call(inputs: tuple[Input, ...], letter: str) -> dict[str, Any]:
     """The call for torch.export with one axis as it is in the example."""
-    call = call_of(part)
+    call = call_of(inputs)
     axes = {
         port.name: {
             place: dim for place, dim in call["dynamic_shapes"][port.name].items() if port.shape[place] != letter
         }
-        for port in part.inputs
+        for port in inputs
     }
     return {**call, "dynamic_shapes": axes}
 
