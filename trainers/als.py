@@ -30,7 +30,7 @@ except ModuleNotFoundError as error:
         "the model als needs the package implicit, which is not here; install it with `pip install implicit`"
     ) from error
 
-LOOKED_AT, AT_ONCE = 1 << 15, 1 << 14  # likings, for the loss
+LOOKED_AT = 1 << 14  # likings, for the loss
 
 
 @final
@@ -109,11 +109,9 @@ def loss_of(weighed: csr_matrix, user: Float32, item: Float32, regularization: f
     looked at, always the same ones, and stands for n.
     """
     place = np.arange(0, weighed.nnz, math.ceil(weighed.nnz / LOOKED_AT))
-    known = 0.0
-    for part in np.array_split(place, math.ceil(len(place) / AT_ONCE)):
-        owner = np.searchsorted(weighed.indptr, part, side="right") - 1
-        score = np.einsum("nd,nd->n", user.take(owner, 0), item.take(weighed.indices[part], 0))
-        known += float((weighed.data[part] * (1 - score) ** 2 - score**2).sum(dtype=np.float64))
+    owner = np.searchsorted(weighed.indptr, place, side="right") - 1
+    score = np.einsum("nd,nd->n", user.take(owner, 0), item.take(weighed.indices[place], 0))
+    known = float((weighed.data[place] * (1 - score) ** 2 - score**2).sum(dtype=np.float64))
     every = float(((user.T @ user).astype(np.float64) * (item.T @ item)).sum())
     ridge = regularization * sum(float(np.einsum("nd,nd->", f, f, dtype=np.float64)) for f in (user, item))
     pairs = float(weighed.data.sum(dtype=np.float64)) + len(user) * len(item) - weighed.nnz
