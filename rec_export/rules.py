@@ -82,6 +82,7 @@ class Rules(Record):
     popularity_penalty: float | None = Field(
         default=None,
         gt=0,
+        le=1e9,  # so that a float32 holds what is taken, with room to spare
         allow_inf_nan=False,
         description="times log(1 + how often an item was liked) is taken from its score",
     )

@@ -39,14 +39,18 @@ def implicit(case: Case) -> Way:
     """The kernel that implicit's recommend() calls."""
     from implicit.cpu.topk import topk
     from scipy.sparse import csr_matrix
+    from threadpoolctl import ThreadpoolController
 
     users, items = case.user_vec.numpy(), case.item_vec.numpy()
     start, row = case.seen
     seen = csr_matrix((np.ones(len(row), np.float32), row, start), shape=(len(users), len(items)))
     seen.sum_duplicates()
 
+    libraries = ThreadpoolController()
+
     def run() -> Tensor:
-        rows, _ = topk(items, users, case.k, filter_query_items=seen, num_threads=torch.get_num_threads())
+        with libraries.limit(limits=1, user_api="blas"):  # as the library asks for: it has threads of its own
+            rows, _ = topk(items, users, case.k, filter_query_items=seen, num_threads=torch.get_num_threads())
         return torch.from_numpy(rows.astype(np.int64))
 
     return run

@@ -17,10 +17,15 @@ def tail_of(case: Case) -> list[nn.Linear]:
     return [cast(nn.Linear, layer) for layer in cast(AdditiveHead, case.head).tail]
 
 
+def wide(case: Case) -> list[nn.Linear]:
+    """Those of which every pair needs a float32 product: all but the last, which is a sum."""
+    return tail_of(case)[:-1]
+
+
 def product(case: Case) -> None:
     """The limit: the float32 products of the layers that every pair needs, and of the dot part; nothing else."""
     width, dot = tail_of(case)[0].in_features, cast(AdditiveHead, case.head).dot
-    layers = [layer.weight.T for layer in tail_of(case)[:-1]]
+    layers = [layer.weight.T for layer in wide(case)]
     pairs = [weight.new_ones(PAIRS, weight.shape[0]).normal_() for weight in layers]
     for _ in range(0, len(case.user_vec) * len(case.item_vec) if layers else 0, PAIRS):
         for hidden, weight in zip(pairs, layers, strict=True):

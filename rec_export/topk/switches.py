@@ -58,20 +58,50 @@ def whole_float32() -> Iterator[None]:
     """Matrix products read all 24 bits of a float32, and sum those of bfloat16 in float32, whatever was set before."""
     PRECISION.enter()
     try:
-        yield
+        # of the caller's thread alone: others have no autocast unless they ask for it
+        with torch.autocast("cpu", enabled=False), torch.autocast("cuda", enabled=False):
+            yield
     finally:
         PRECISION.leave()
+
+
+@final
+class Threads:
+    """How many threads torch's own operations have. New threads take over what was set last; so who goes last puts back
+    what was before all of them.
+    """
+
+    def __init__(self) -> None:
+        self.lock, self.inside, self.usual = Lock(), 0, 1
+
+    def enter(self) -> int:
+        """One from here on; how many there were."""
+        with self.lock:
+            before = torch.get_num_threads()
+            if self.inside == 0:
+                self.usual = before
+            self.inside += 1
+            torch.set_num_threads(1)
+        return before
+
+    def leave(self, before: int) -> None:
+        """So many again."""
+        with self.lock:
+            self.inside -= 1
+            torch.set_num_threads(before if self.inside else self.usual)
+
+
+THREADS = Threads()
 
 
 @contextmanager
 def one_thread() -> Iterator[None]:
     """Torch's own operations run on one thread, so that no sum is cut in as many parts as there are cores."""
-    before = torch.get_num_threads()
+    before = THREADS.enter()
     try:
-        torch.set_num_threads(1)
         yield
     finally:
-        torch.set_num_threads(before)
+        THREADS.leave(before)
 
 
 def side_by_side(work: Callable[[Task], None], tasks: Iterable[Task], threads: int) -> None:

@@ -6,6 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from rec_export.topk.bound import LARGE
 from rec_export.topk.coarse import Coarse
 from rec_export.topk.form import Form, flatten
 from rec_export.topk.table import Table
@@ -26,12 +27,13 @@ class Tabulated:
         """The scores by a table, which reaches as far as any product of a user that they are asked of.
 
         With L the steepest piece, a product that is off by e puts a line off by L e, the line is off by the piece's
-        error, and what comes out is rounded to float32 once.
+        error, and what comes out is rounded to float32 once. Nothing is promised of what float32 cannot hold.
         """
         node, value = (torch.from_numpy(part).to(self._device) for part in (table.node, table.value))
         slope = value.diff() / node.diff()
         steepest, reach = float(slope.abs().max()), float(node[-1])
-        own = float(table.error.max()) + 2.0**-23 * (float(np.abs(table.value).max()) + 2.0**-126)
+        largest = float(np.abs(table.value).max())
+        own = float(table.error.max()) + 2.0**-23 * (largest + 2.0**-126) if largest < LARGE else np.inf
 
         def scores(user_vec: Tensor, first: int, last: int) -> Tensor:
             product = self._product.scores(user_vec, first, last)

@@ -30,6 +30,7 @@ def test_a_value_stands_for_a_list_of_it_and_a_list_for_its_ids() -> None:
         ({"minimum": {"stock": math.nan}}, "should be a finite number for 'stock'"),
         ({"minimum": {"stock": math.inf}}, "should be a finite number for 'stock'"),
         ({"popularity_penalty": math.inf}, "popularity_penalty is Infinity, but should be a finite number"),
+        ({"popularity_penalty": 1e38}, "popularity_penalty is 1e+38, but should be less than or equal to 1000000000"),
     ],
 )
 def test_a_slip_in_a_rule_is_named(given: dict[str, object], said: str) -> None:

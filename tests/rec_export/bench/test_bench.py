@@ -8,6 +8,7 @@ import torch
 from click.testing import CliRunner
 
 from rec_export.bench import cases as bench_cases
+from rec_export.bench import measure
 from rec_export.bench.case import some_seen
 from rec_export.bench.cases import cases
 from rec_export.bench.commands import CASES, bench
@@ -71,6 +72,15 @@ def test_the_table_names_the_machine_and_the_ratios() -> None:
     assert "1 thread of" in lines[0]
     assert lines[4].split()[:5] == ["dot_k100_small", "8", "1,000", "64", "100"]
     assert "torch" in lines[4]
+
+
+@pytest.mark.parametrize(("name", "share"), [("mlp_k10", 0.5), ("mlp3_k10", 0.5), ("gated_k10", 1.0)])
+def test_all_users_take_the_way_of_a_limit_that_is_one_product(
+    name: str, share: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    case = cases(20, 1000)[name]().first(4)
+    monkeypatch.setitem(measure.SLOW_PAIRS, "limit", 2 * len(case.item_vec))
+    assert measure.ways(case)["limit"][0] == share * len(case.user_vec)
 
 
 def test_other_lists_are_no_result() -> None:

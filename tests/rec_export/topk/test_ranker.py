@@ -244,6 +244,14 @@ def test_coarse_matrix_products_are_switched_off_and_left_as_they_were(monkeypat
     assert noted == {"ieee"} != {coarse}
 
 
+@pytest.mark.parametrize("head", sorted(HEADS))
+def test_autocast_changes_no_list(head: str) -> None:
+    module, user_vec, item_vec, seen = make(head, "normal", users=20, items=400)
+    with torch.autocast("cpu", torch.bfloat16):
+        got = Ranker(module, item_vec).top_k(user_vec, 10, seen)
+    assert same(got, by_definition(module, user_vec, item_vec, 10, seen))
+
+
 def test_no_more_than_a_tile_is_ever_scored_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     module, user_vec, item_vec, seen = make("two layers and dot", "tied", users=20, items=200)
     scored: list[tuple[int, int]] = []

@@ -66,6 +66,20 @@ def test_is_the_definition(
     assert same(got, by_definition(module, user_vec, item_vec, k, seen))
 
 
+@pytest.mark.parametrize("sign", [1.0, -1.0])
+@pytest.mark.parametrize("items", [40, 3000])  # by tiles, and by integers
+def test_scores_beyond_float32_lose_no_item(items: int, sign: float) -> None:
+    module = ScalarHead((2,))  # g(s) = sign 1e40 |s|
+    with torch.no_grad():
+        module.first.weight[:, 0], module.first.bias[:] = torch.tensor([1e20, -1e20]), 0.0
+        layer = module.tail[0]
+        layer.weight[:], layer.bias[:] = sign * 1e20, 0.0  # type: ignore[operator]
+    random = np.random.default_rng(0)
+    user_vec, item_vec = vectors("normal", 40, 16, random), vectors("normal", items, 16, random)
+    got = Ranker(module, item_vec).top_k(user_vec, 5, Seen.none(40))
+    assert same(got, by_definition(module, user_vec, item_vec, 5, Seen.none(40)))
+
+
 @pytest.mark.parametrize("shape", SHAPES)
 def test_is_the_definition_where_integers_find_the_dot_products(shape: str, threads: Callable[[int], None]) -> None:
     threads(2)

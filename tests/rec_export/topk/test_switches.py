@@ -1,11 +1,12 @@
 """Torch's switches are as they were, however many rank at once."""
 
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from threading import Barrier
+from threading import Barrier, Event
 
 import torch
 
-from rec_export.topk.switches import backends, whole_float32
+from rec_export.topk.switches import backends, one_thread, whole_float32
 
 
 def test_threads_that_rank_at_once_put_back_what_was_before_all_of_them() -> None:
@@ -34,3 +35,35 @@ def test_threads_that_rank_at_once_put_back_what_was_before_all_of_them() -> Non
         assert {tuple(task.result(timeout=60)) for task in tasks} == {("ieee", "ieee")}
     assert [backend.fp32_precision for backend in backends()] == before
     assert torch.backends.cuda.matmul.allow_bf16_reduced_precision_reduction == reduced
+
+
+def test_threads_that_come_while_there_is_one_leave_as_many_as_there_were(threads: Callable[[int], None]) -> None:
+    threads(2)
+    inside, gone = Event(), Event()
+
+    def late() -> None:
+        with one_thread():  # which finds one thread, as new threads take over what was set last
+            inside.set()
+            gone.wait(60)
+
+    with ThreadPoolExecutor(1) as pool:
+        with one_thread():
+            task = pool.submit(late)
+            assert inside.wait(60)
+        gone.set()
+        task.result(timeout=60)
+    with ThreadPoolExecutor(1) as pool:
+        assert pool.submit(torch.get_num_threads).result(timeout=60) == 2
+
+
+def test_a_thread_that_has_one_keeps_it(threads: Callable[[int], None]) -> None:
+    threads(2)
+
+    def within() -> int:
+        with one_thread():
+            pass
+        return torch.get_num_threads()
+
+    with one_thread(), ThreadPoolExecutor(1, initializer=torch.set_num_threads, initargs=(1,)) as pool:
+        assert pool.submit(within).result(timeout=60) == 1
+    assert torch.get_num_threads() == 2
