@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -83,10 +84,11 @@ def in_two(*arguments: object, program: str | None = None) -> "subprocess.Comple
     """Run `rec-export ARGUMENTS` in two processes."""
     what = ["-m", "rec_export.cli"] if program is None else [program]
     words = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", *what]
-    environment = {**os.environ, "PYTHONPATH": os.getcwd(), "OMP_NUM_THREADS": "1"}
-    return subprocess.run(
-        [*words, *map(str, arguments)], capture_output=True, text=True, env=environment, check=False, timeout=300
-    )
+    with TemporaryDirectory() as place:  # torchrun leaves its logs there
+        environment = {**os.environ, "PYTHONPATH": os.getcwd(), "OMP_NUM_THREADS": "1", "TMPDIR": place}
+        return subprocess.run(
+            [*words, *map(str, arguments)], capture_output=True, text=True, env=environment, check=False, timeout=300
+        )
 
 
 def errors(answer: "subprocess.CompletedProcess[str]") -> list[str]:
