@@ -21,9 +21,10 @@ demo: $(READY)
 	@$(BIN)/rec-export run demo/shop/interactions.parquet --items demo/shop/items.parquet --users demo/shop/users.parquet --k 20 -o demo/out
 
 # A process a core, four at most: each holds torch, whose threads would wait for work on the cores of the others if they
-# were not told to sleep. `.venv/bin/python -m pytest` runs the same in one.
+# were not told to sleep. Hundreds of processes are started, none of which needs to compile what others have compiled.
+# `.venv/bin/python -m pytest` runs the same in one.
 test: $(READY)
-	OMP_WAIT_POLICY=PASSIVE $(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile
+	OMP_WAIT_POLICY=PASSIVE PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile
 
 check: $(READY)
 	$(BIN)/ruff format --check
