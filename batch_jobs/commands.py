@@ -95,7 +95,7 @@ SCORING = (
     click.option(
         "--runtime",
         type=click.Choice(get_args(Engine)),
-        help="What runs the towers.  [default: score.runtime]",
+        help="What runs the towers.  [default: score.runtime, or what a bundle of one format has]",
     ),
     click.option("--device", help="auto, cpu or cuda.  [default: score.device]"),
     APPROXIMATE,

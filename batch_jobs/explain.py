@@ -23,6 +23,7 @@ from rec_export.data.config import Interactions
 from rec_export.data.log import read_events
 from rec_export.data.vocab import UNKNOWN
 from rec_export.errors import UsageError, shorten
+from rec_export.machine import usual_torch
 from rec_export.policy import Policy
 from rec_export.progress import in_parts, passed
 from rec_export.scorer import Model, Scorer
@@ -33,6 +34,7 @@ PORTABLE = [form for form in ENGINES if form != "aoti"]  # native code is run wh
 NEXT = 5  # items that are told of where the log goes on after the run's date
 
 
+@usual_torch()
 def run(job: ExplainJob) -> Explained:
     """Look at tonight's files as `score` does. Raises UsageError for a user whom nobody knows."""
     subject = subject_of(job)

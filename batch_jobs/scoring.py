@@ -27,6 +27,7 @@ from rec_export.config import Retention
 from rec_export.data.read import refuse_changes
 from rec_export.errors import DataError, GateError
 from rec_export.files import storage_errors
+from rec_export.machine import usual_torch
 from rec_export.progress import in_parts, passed, track
 from rec_export.recs import matched
 from rec_export.run_manifest import PartFile, RunManifest
@@ -47,6 +48,7 @@ class Scored(NamedTuple):
     resumed: int = 0  # parts that an earlier attempt had finished
 
 
+@usual_torch()
 def run(job: ScoreJob, judge: Judge = structure, keep: Retention | None = None) -> Scored:
     """Publish the run, if `judge` lets it; when the same run is already live, its parts are held against its manifest.
 

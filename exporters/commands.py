@@ -78,9 +78,9 @@ def export(
 
     smaller, formats = wanted(variants, budget, test), tuple(dict.fromkeys(formats))
     if smaller and "onnx" not in formats:
-        raise click.UsageError("--variants and --budget make copies of the ONNX towers; add --format onnx")
+        raise click.UsageError("--variants and --budget make copies of the ONNX towers; add --format onnx.")
     if opset != USUAL and "onnx" not in formats:
-        raise click.UsageError("--opset is that of the ONNX files; add --format onnx")
+        raise click.UsageError("--opset is that of the ONNX files; add --format onnx.")
     if dry_run:
         from exporters.dry_run import dry_run as foretell
         from exporters.job import ExportJob

@@ -40,6 +40,7 @@ from rec_export.device import device_of
 from rec_export.errors import DeviceError, ModelError
 from rec_export.files import new_directory
 from rec_export.held_out import HeldOut
+from rec_export.machine import usual_torch
 from rec_export.progress import in_parts, passed, track
 from rec_export.record import Record
 from rec_export.runtime import FILES
@@ -63,6 +64,7 @@ class ExportJob(Record):
     limit: float = Field(default=LIMIT, gt=0)  # seconds that one call of an exported file may take in the proof
 
 
+@usual_torch()
 def run(job: ExportJob) -> Manifest:
     """Write the bundle. Raises ParityError, and leaves OUT.refused, when it is not the trained model."""
     check_place(job.out)
@@ -123,6 +125,7 @@ def bench_of(folder: Path, blueprint: Blueprint, catalogue: Catalogue, judge: Ju
     return Bench(folder, listed, judge, catalogue, history, parity.labels(blueprint))
 
 
+@usual_torch()
 def verified(bundle: Path, device: str = "cpu", limit: float = LIMIT) -> tuple[Manifest, list[str], Report]:
     """Check the hashes of a bundle, then its parity on a device of this machine, and its smaller copies on the CPU.
 

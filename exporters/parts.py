@@ -10,6 +10,7 @@ from torch.export import ExportedProgram
 
 from exporters.program import example, program_of, shorten
 from rec_export.checkpoint import Blueprint
+from rec_export.errors import ParityError
 from rec_export.towers import Head, Input, Inputs, Towers
 
 
@@ -30,8 +31,19 @@ class Part:
 
     @cached_property
     def program(self) -> ExportedProgram:
-        """What torch.export finds in it, shortened; found once for all formats, and not to be changed."""
-        program = program_of(self.module, self.inputs)
+        """What torch.export finds in it, shortened; found once for all formats, and not to be changed.
+
+        Raises ParityError where there is no program for all sizes of the axes.
+        """
+        try:
+            program = program_of(self.module, self.inputs)
+        except RuntimeError as error:
+            said = str(error).strip().splitlines()
+            raise ParityError(
+                f"torch.export finds no program in the {self.name} for the formats onnx and pt2"
+                f" ({said[0] if said else type(error).__name__}); let no branch depend on shapes or numbers, or take"
+                " `--format torchscript`"
+            ) from error
         shorten(program.graph)
         return program
 

@@ -2,7 +2,8 @@
 
 import ctypes
 import os
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # of glibc's malloc.h
@@ -16,6 +17,19 @@ def prepare() -> None:
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     # By default rows of a long table lie on a page each, and looking that up takes as long as the row; numpy does it.
     os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")
+
+
+@contextmanager
+def usual_torch() -> Iterator[None]:
+    """Torch as it is where nobody has said anything: what a caller has put around us would change vectors and weights.
+
+    No autocast, gradients where they are asked for, no inference mode.
+    """
+    import torch  # here, so that --help does not wait for it
+
+    no_autocast = torch.autocast("cpu", enabled=False), torch.autocast("cuda", enabled=False)
+    with no_autocast[0], no_autocast[1], torch.inference_mode(False), torch.enable_grad():
+        yield
 
 
 def keep_freed() -> None:

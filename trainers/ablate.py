@@ -21,6 +21,7 @@ from rec_export.data.read import fingerprint
 from rec_export.device import device_of
 from rec_export.errors import UsageError
 from rec_export.held_out import HeldOut, known_and_held_out, known_and_test, ways_to_hold_out
+from rec_export.machine import usual_torch
 from rec_export.metrics import Estimate, Float64, estimates, estimates_over_trainings
 from rec_export.models import spec_of
 from rec_export.progress import in_parts, passed, track
@@ -103,6 +104,7 @@ class Trial(NamedTuple):
     epochs: int
 
 
+@usual_torch()
 def run(job: AblateJob) -> Ablation:
     """Train and judge what is not yet there; the checkpoints stay in job.out, so that a stopped run goes on."""
     names = [BASE, *(variant.name for variant in job.variants)]

@@ -20,6 +20,7 @@ from rec_export.device import device_of
 from rec_export.errors import UsageError
 from rec_export.files import new_directory, refuse_existing
 from rec_export.held_out import HeldOut, known_and_test, whole_log
+from rec_export.machine import usual_torch
 from rec_export.metrics import Estimate, coverage, estimates
 from rec_export.progress import in_parts, passed, track
 from rec_export.record import Record
@@ -83,6 +84,7 @@ class Evaluation(Record):
     ratings: RatingEvaluation | None  # of a model that predicts values
 
 
+@usual_torch()
 def run(job: EvaluateJob) -> Evaluation:
     """Score the judged users by the model, by another one if asked for, and by the baselines."""
     if job.out is not None:

@@ -16,6 +16,7 @@ from pydantic import Field
 from rec_export.config import Config
 from rec_export.errors import UsageError
 from rec_export.files import new_directory, refuse_existing
+from rec_export.machine import usual_torch
 from rec_export.models import spec_of
 from rec_export.progress import track
 from rec_export.record import Record
@@ -69,6 +70,7 @@ class RangeTest(Record):
         )
 
 
+@usual_torch()
 def run(job: FindLrJob) -> RangeTest:
     """Test, and write range.json and range.png below the new directory job.out."""
     refuse_existing(job.out)

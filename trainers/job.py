@@ -16,7 +16,7 @@ from rec_export.data.source import Source
 from rec_export.device import training_threads
 from rec_export.errors import OutputExistsError, UsageError
 from rec_export.files import files_below, new_directory, refuse_busy, refuse_existing, sha256
-from rec_export.machine import give_back
+from rec_export.machine import give_back, usual_torch
 from rec_export.models import spec_of
 from rec_export.progress import in_parts, passed
 from rec_export.record import Record
@@ -72,6 +72,7 @@ class Outcome(Record):
         return tuple(line for line in lines if line is not None)
 
 
+@usual_torch()
 def run(job: TrainJob, source: Source | None = None, group: Group = ALONE) -> Outcome:
     """Train and write job.out, which is done by the first process of a group; MLflow is told, if asked for.
 

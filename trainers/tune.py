@@ -10,6 +10,7 @@ from rec_export.config import Config
 from rec_export.data.source import Source
 from rec_export.errors import EnvironmentMissingError, TrainingError, UsageError
 from rec_export.files import locked
+from rec_export.machine import usual_torch
 from rec_export.metrics import LOWER_IS_BETTER
 from rec_export.models import spec_of
 from rec_export.progress import track
@@ -77,6 +78,7 @@ class Tuned(Record):
     pruned: int
 
 
+@usual_torch()
 def run(job: TuneJob) -> Tuned:
     """Try what is not tried yet, first the configuration as it is.
 

@@ -157,7 +157,7 @@ def threshold(name: str, values: Float32) -> float | None:
     if of_stars(name, values):
         return 4.0 if high == 5 else 7.0
     if float(values.min()) <= 0 < high:
-        return float(values[values > 0].min())
+        return float(str(values[values > 0].min()))  # .01, as it was written, not .009999999776
     return None
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from threading import Lock
+from threading import Lock, Thread
 from typing import Any, TypeVar, final
 
 import torch
@@ -67,8 +67,8 @@ def whole_float32() -> Iterator[None]:
 
 @final
 class Threads:
-    """How many threads torch's own operations have. New threads take over what was set last; so who goes last puts back
-    what was before all of them.
+    """How many threads torch's own operations have. Each thread has a number of its own, and a new one that which was
+    set last; so who goes last leaves to new ones what was before, which may not be its own.
     """
 
     def __init__(self) -> None:
@@ -78,8 +78,7 @@ class Threads:
         """One from here on; how many there were."""
         with self.lock:
             before = torch.get_num_threads()
-            if self.inside == 0:
-                self.usual = before
+            self.usual = before if self.inside == 0 else max(self.usual, before)
             self.inside += 1
             torch.set_num_threads(1)
         return before
@@ -88,7 +87,11 @@ class Threads:
         """So many again."""
         with self.lock:
             self.inside -= 1
-            torch.set_num_threads(before if self.inside else self.usual)
+            torch.set_num_threads(before)
+            if self.inside == 0 and self.usual != before:
+                setting = Thread(target=torch.set_num_threads, args=(self.usual,))  # which is not for this thread
+                setting.start()
+                setting.join()
 
 
 THREADS = Threads()

@@ -6,16 +6,27 @@ import json
 import re
 import subprocess
 import sys
+from datetime import date
 from pathlib import Path
 from typing import Any
 
 import click
 import pandas as pd
+import pyarrow.parquet as pq
 import pytest
+import torch
 
+from batch_jobs import score
+from batch_jobs.job import ScoreJob
+from exporters import export
+from exporters.job import ExportJob
+from rec_export import recommendations
 from rec_export.cli import cli
+from rec_export.config import Config
 from tests.docs.blocks import blocks
 from tests.docs.reader import Reader
+from trainers import train
+from trainers.job import TrainJob
 
 ROOT = Path(__file__).resolve().parents[2]
 FOLDERS = "rec_export", "trainers", "exporters", "batch_jobs"
@@ -27,6 +38,24 @@ from trainers import train
 assert all(map(callable, (nightly, score, export, train)))
 sys.exit(f"{sorted({'torch', 'pandas', 'pyarrow', 'numpy', 'pydantic'} & set(sys.modules))}")
 """
+
+
+def made(shop: Path, folder: Path) -> tuple[bytes, list[dict[str, Any]]]:
+    """The weights and the lists that three verbs make."""
+    config = Config.load(shop / "config.yaml", ("training.epochs=2", "model.dim=8"))
+    train(TrainJob(config=config, out=folder / "checkpoint"))
+    export(ExportJob(checkpoint=folder / "checkpoint", out=folder / "bundle", formats=("torchscript",)))
+    log, day = shop / "interactions.parquet", date(2026, 10, 31)
+    score(ScoreJob(bundle=folder / "bundle", interactions=log, out=folder / "recs", run_date=day, k=10))
+    lists = pq.read_table(recommendations(folder / "recs")).to_pylist()
+    return (folder / "checkpoint" / "weights.safetensors").read_bytes(), lists
+
+
+def test_what_torch_is_told_around_a_call_changes_nothing(shop: Path, tmp_path: Path) -> None:
+    plain = made(shop, tmp_path / "plain")
+    with torch.autocast("cpu", torch.bfloat16), torch.inference_mode():
+        within = made(shop, tmp_path / "within")
+    assert within == plain
 
 
 def test_naming_the_verbs_loads_nothing_heavy() -> None:

@@ -8,11 +8,13 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from scipy.sparse import csr_matrix
 from torch import nn
 
 from rec_export.checkpoint import Checkpoint
 from rec_export.models.als import Factors
 from tests.conftest import Refusal, config_file, done, refusal, write_table
+from trainers.als import loss_of
 
 Float64 = npt.NDArray[np.float64]
 LACKING = "Error: the model als needs the package implicit, which is not here; install it with `pip install implicit`\n"
@@ -89,3 +91,20 @@ def test_a_log_without_likings_is_refused(log: Path, tmp_path: Path) -> None:
     config = config_file(tmp_path, data={"interactions": interactions}, model={"name": "als"})
     found = refusal(tmp_path, "train", config, "--out", tmp_path / "checkpoint")
     assert (found.code, found.changed) == (65, [])
+
+
+def test_of_a_large_log_a_sample_tells_the_loss(monkeypatch: pytest.MonkeyPatch) -> None:
+    rng, users = np.random.default_rng(0), 4000
+    items = np.stack([np.arange(users) % 10, 10 + rng.integers(0, 40, users)], 1)  # two of each user
+    start = np.arange(0, 2 * users + 1, 2)
+    weighed = csr_matrix((np.full(2 * users, 5.0, np.float32), items.ravel(), start), shape=(users, 50))
+    user, item = rng.random((users, 3), dtype=np.float32), rng.random((50, 3), dtype=np.float32)
+    item[10:] *= 0.1
+    whole = loss_of(weighed, user, item, 0.5)
+    liked = np.zeros((users, 50))
+    liked[np.arange(users)[:, None], items] = 1
+    errors = (np.where(liked > 0, 5.0, 1.0) * (liked - user @ item.T) ** 2).sum()
+    ridge, pairs = 0.5 * ((user**2).sum() + (item**2).sum()), users * 50 + 8 * users
+    assert whole == pytest.approx((errors + ridge) / pairs, rel=1e-5)
+    monkeypatch.setattr("trainers.als.LOOKED_AT", 1000)
+    assert loss_of(weighed, user, item, 0.5) == pytest.approx(whole, rel=0.05)
