@@ -34,7 +34,9 @@ def load_tower(folder: Path, part: str, runtime: Engine, device: torch.device) -
     """The tower `part` ("user_tower" or "item_tower") of the bundle in `folder`. ONNX gives vectors on the CPU."""
     path = folder / file_of(part, runtime)
     if not path.exists():
-        raise ModelError(f"{path} does not exist; this bundle was not exported for {runtime}, choose another runtime")
+        raise ModelError(
+            f"{folder} has no {file_of(part, runtime)}, as it was not exported for {runtime}; choose another runtime"
+        )
     return LOADERS[runtime](path, device)
 
 

@@ -26,7 +26,8 @@ def look(path: Path) -> Inspection:
     try:
         return looked(path)
     except (KeyError, TypeError, AttributeError) as error:  # of JSON that is not of our making
-        raise ModelError(f"{path} holds a manifest that rec-export did not write ({error!r}); make it again") from error
+        said = f"it lacks {error}" if isinstance(error, KeyError) else f"{error}"
+        raise ModelError(f"{path} holds a manifest that rec-export did not write ({said}); make it again") from error
 
 
 def looked(path: Path) -> Inspection:
