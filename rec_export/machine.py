@@ -27,9 +27,15 @@ def usual_torch() -> Iterator[None]:
     """
     import torch  # here, so that --help does not wait for it
 
-    no_autocast = torch.autocast("cpu", enabled=False), torch.autocast("cuda", enabled=False)
-    with no_autocast[0], no_autocast[1], torch.inference_mode(False), torch.enable_grad():
-        yield
+    before = {device: torch.is_autocast_enabled(device) for device in ("cpu", "cuda")}
+    try:
+        for device in before:  # by hand: within a `with torch.autocast`, one of our own would keep casts of old weights
+            torch.set_autocast_enabled(device, False)
+        with torch.inference_mode(False), torch.enable_grad():
+            yield
+    finally:
+        for device, enabled in before.items():
+            torch.set_autocast_enabled(device, enabled)
 
 
 def keep_freed() -> None:

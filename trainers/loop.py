@@ -117,7 +117,9 @@ class Run(Course):
         loss = torch.zeros((), device=state.device)
         if len(mine.user):
             # The balance of the gates is that of each part's users: exact for one process, near it for large parts.
-            with torch.autocast(state.device.type, torch.bfloat16, enabled=plan.precision == "bfloat16"):
+            # Casts of weights are kept until the outermost autocast ends, which may be one around the whole training.
+            half = plan.precision == "bfloat16"
+            with torch.autocast(state.device.type, torch.bfloat16, enabled=half, cache_enabled=False):
                 loss = mine.worth * self.loss(mine, drawn)
                 loss = loss + mine.share * self.gates.penalty(mine.size)
             loss.backward()

@@ -40,9 +40,10 @@ sys.exit(f"{sorted({'torch', 'pandas', 'pyarrow', 'numpy', 'pydantic'} & set(sys
 """
 
 
-def made(shop: Path, folder: Path) -> tuple[bytes, list[dict[str, Any]]]:
+def made(shop: Path, folder: Path, precision: str) -> tuple[bytes, list[dict[str, Any]]]:
     """The weights and the lists that three verbs make."""
-    config = Config.load(shop / "config.yaml", ("training.epochs=2", "model.dim=8"))
+    changes = "training.epochs=2", "model.dim=8", f"training.precision={precision}"
+    config = Config.load(shop / "config.yaml", changes)
     train(TrainJob(config=config, out=folder / "checkpoint"))
     export(ExportJob(checkpoint=folder / "checkpoint", out=folder / "bundle", formats=("torchscript",)))
     log, day = shop / "interactions.parquet", date(2026, 10, 31)
@@ -51,10 +52,12 @@ def made(shop: Path, folder: Path) -> tuple[bytes, list[dict[str, Any]]]:
     return (folder / "checkpoint" / "weights.safetensors").read_bytes(), lists
 
 
-def test_what_torch_is_told_around_a_call_changes_nothing(shop: Path, tmp_path: Path) -> None:
-    plain = made(shop, tmp_path / "plain")
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_what_torch_is_told_around_a_call_changes_nothing(precision: str, shop: Path, tmp_path: Path) -> None:
+    plain = made(shop, tmp_path / "plain", precision)
     with torch.autocast("cpu", torch.bfloat16), torch.inference_mode():
-        within = made(shop, tmp_path / "within")
+        within = made(shop, tmp_path / "within", precision)
+        assert torch.is_autocast_enabled("cpu")
     assert within == plain
 
 
