@@ -7,7 +7,6 @@ from torch.fx import Graph
 
 from exporters.onnx import quiet
 from exporters.parts import Part
-from exporters.program import program_of
 from rec_export.aoti import check_machine, labels_of, machine
 from rec_export.errors import EnvironmentMissingError, ModelError
 
@@ -19,7 +18,7 @@ def write_aoti(part: Part, path: Path, labels: dict[str, str]) -> None:
     from torch._inductor import aoti_compile_and_package  # here, as the other formats do without the compiler
 
     with quiet(), torch.no_grad():
-        program = program_of(part.module, part.inputs)  # of its own, as it is changed
+        program = part.traced()  # one of its own, as it is changed
         widen(program.graph)
         # one thread, as for the other formats: the number would be compiled in
         settings = {"aot_inductor.metadata": {**labels, **machine()}, "cpp.threads": 1}

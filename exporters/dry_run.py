@@ -6,11 +6,11 @@ from time import perf_counter
 from exporters.evidence import check_place
 from exporters.job import ExportJob
 from exporters.parts import Part, parts_of
-from exporters.program import program_of
 from exporters.recommender import portions, vectors_of
 from exporters.variants import held_out_of
 from rec_export.checkpoint import Checkpoint
 from rec_export.choices import Runtime
+from rec_export.errors import ParityError
 from rec_export.files import files_below, refuse_existing
 from rec_export.forecast import Forecast, pace, peak, read
 
@@ -63,7 +63,7 @@ def seconds(job: ExportJob, checkpoint: Checkpoint, parts: tuple[Part, Part, Par
     user, item, head = parts
     try:
         start, traces = traced(head), traced(user) + traced(item)
-    except RuntimeError:
+    except ParityError:
         return None
     rows = portions(len(checkpoint.trend))
     rate = pace(partial(vectors_of, item, checkpoint.catalogue, checkpoint.trend, some) for some in rows)
@@ -77,5 +77,5 @@ def seconds(job: ExportJob, checkpoint: Checkpoint, parts: tuple[Part, Part, Par
 def traced(part: Part) -> float:
     """The seconds that torch.export takes to find a part's program."""
     begun = perf_counter()
-    program_of(part.module, part.inputs)
+    part.traced()
     return perf_counter() - begun

@@ -31,21 +31,22 @@ class Part:
 
     @cached_property
     def program(self) -> ExportedProgram:
-        """What torch.export finds in it, shortened; found once for all formats, and not to be changed.
+        """What torch.export finds in it, shortened; found once for all formats, and not to be changed."""
+        program = self.traced()
+        shorten(program.graph)
+        return program
 
-        Raises ParityError where there is no program for all sizes of the axes.
-        """
+    def traced(self) -> ExportedProgram:
+        """What torch.export finds in it, anew. Raises ParityError where no program is for all sizes of the axes."""
         try:
-            program = program_of(self.module, self.inputs)
+            return program_of(self.module, self.inputs)
         except RuntimeError as error:
             said = str(error).strip().splitlines()
             raise ParityError(
-                f"torch.export finds no program in the {self.name} for the formats onnx and pt2"
+                f"torch.export finds no program in the {self.name}, from which all formats but torchscript are made"
                 f" ({said[0] if said else type(error).__name__}); let no branch depend on shapes or numbers, or take"
                 " `--format torchscript`"
             ) from error
-        shorten(program.graph)
-        return program
 
     def run(self, inputs: Inputs) -> Tensor:
         """The output; a tower takes all inputs as one dictionary, the head takes its two one by one."""

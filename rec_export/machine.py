@@ -27,12 +27,20 @@ def usual_torch() -> Iterator[None]:
     """
     import torch  # here, so that --help does not wait for it
 
+    with without_autocast(), torch.inference_mode(False), torch.enable_grad():
+        yield
+
+
+@contextmanager
+def without_autocast() -> Iterator[None]:
+    """No autocast in this thread; others have none unless they ask for it."""
+    import torch  # here, so that --help does not wait for it
+
     before = {device: torch.is_autocast_enabled(device) for device in ("cpu", "cuda")}
     try:
-        for device in before:  # by hand: within a `with torch.autocast`, one of our own would keep casts of old weights
+        for device in before:  # by hand: an autocast of ours around those of a training would keep casts of old weights
             torch.set_autocast_enabled(device, False)
-        with torch.inference_mode(False), torch.enable_grad():
-            yield
+        yield
     finally:
         for device, enabled in before.items():
             torch.set_autocast_enabled(device, enabled)

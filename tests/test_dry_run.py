@@ -84,7 +84,7 @@ def test_what_torch_export_cannot_trace_has_no_time(
     def no_program(*_: object) -> None:
         raise RuntimeError("a branch that depends on the data")
 
-    monkeypatch.setattr("exporters.dry_run.program_of", no_program)
+    monkeypatch.setattr("exporters.parts.program_of", no_program)
     said = done("export", trained, "--out", tmp_path / "out", "--dry-run", "--format", "torchscript")
     assert "Time" not in heads(said)
 

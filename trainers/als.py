@@ -107,8 +107,10 @@ def loss_of(weighed: csr_matrix, user: Float32, item: Float32, regularization: f
     Divided by the confidence in all pairs, which is 1 where nothing is known. Of a large log a sample of the likings is
     looked at, always the same ones, and stands for all.
     """
-    drawn = np.sort(np.random.default_rng(0).integers(weighed.nnz, size=LOOKED_AT))
-    place = drawn if weighed.nnz > LOOKED_AT else np.arange(weighed.nnz)
+    if weighed.nnz <= LOOKED_AT:
+        place = np.arange(weighed.nnz)
+    else:
+        place = np.sort(np.random.default_rng(0).integers(weighed.nnz, size=LOOKED_AT))
     owner = np.searchsorted(weighed.indptr, place, side="right") - 1
     score = np.einsum("nd,nd->n", user.take(owner, 0), item.take(weighed.indices[place], 0))
     known = float((weighed.data[place] * (1 - score) ** 2 - score**2).sum(dtype=np.float64))

@@ -11,6 +11,7 @@ from batch_jobs.task import Task
 from batch_jobs.work import MadeWith, Work
 from rec_export.errors import MissingPartsError
 from rec_export.files import storage_errors
+from rec_export.machine import usual_torch
 from rec_export.progress import track
 
 
@@ -33,6 +34,7 @@ class Share(NamedTuple):
     published: bool  # so nothing was left to do
 
 
+@usual_torch()
 def make_share(job: ScoreJob, index: int, count: int) -> Share:
     """Make every `count`-th part of the run from the `index`-th on, which others may do at the same time.
 

@@ -8,6 +8,8 @@ from typing import Any, TypeVar, final
 
 import torch
 
+from rec_export.machine import without_autocast
+
 Task = TypeVar("Task")
 
 
@@ -55,11 +57,12 @@ PRECISION = Precision()
 
 @contextmanager
 def whole_float32() -> Iterator[None]:
-    """Matrix products read all 24 bits of a float32, and sum those of bfloat16 in float32, whatever was set before."""
+    """Matrix products read all 24 bits of a float32, and sum those of bfloat16 in float32, whatever was set before; no
+    autocast.
+    """
     PRECISION.enter()
     try:
-        # of the caller's thread alone: others have no autocast unless they ask for it
-        with torch.autocast("cpu", enabled=False), torch.autocast("cuda", enabled=False):
+        with without_autocast():
             yield
     finally:
         PRECISION.leave()

@@ -16,8 +16,8 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 
-from batch_jobs import score
-from batch_jobs.job import ScoreJob
+from batch_jobs import explain, score
+from batch_jobs.job import ExplainJob, ScoreJob
 from exporters import export
 from exporters.job import ExportJob
 from rec_export import recommendations
@@ -25,7 +25,8 @@ from rec_export.cli import cli
 from rec_export.config import Config
 from tests.docs.blocks import blocks
 from tests.docs.reader import Reader
-from trainers import train
+from trainers import evaluate, train
+from trainers.evaluate import EvaluateJob
 from trainers.job import TrainJob
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -40,8 +41,8 @@ sys.exit(f"{sorted({'torch', 'pandas', 'pyarrow', 'numpy', 'pydantic'} & set(sys
 """
 
 
-def made(shop: Path, folder: Path, precision: str) -> tuple[bytes, list[dict[str, Any]]]:
-    """The weights and the lists that three verbs make."""
+def made(shop: Path, folder: Path, precision: str) -> tuple[bytes, list[dict[str, Any]], list[str]]:
+    """The weights and the lists that three verbs make, and what two others tell of them."""
     changes = "training.epochs=2", "model.dim=8", f"training.precision={precision}"
     config = Config.load(shop / "config.yaml", changes)
     train(TrainJob(config=config, out=folder / "checkpoint"))
@@ -49,7 +50,10 @@ def made(shop: Path, folder: Path, precision: str) -> tuple[bytes, list[dict[str
     log, day = shop / "interactions.parquet", date(2026, 10, 31)
     score(ScoreJob(bundle=folder / "bundle", interactions=log, out=folder / "recs", run_date=day, k=10))
     lists = pq.read_table(recommendations(folder / "recs")).to_pylist()
-    return (folder / "checkpoint" / "weights.safetensors").read_bytes(), lists
+    judged = evaluate.run(EvaluateJob(checkpoint=folder / "checkpoint", bootstrap=20))
+    explained = explain.run(ExplainJob(target=folder / "recs", user=lists[0]["user_id"]))
+    texts = [judged.model_dump_json(), explained.model_dump_json(exclude={"run"})]
+    return (folder / "checkpoint" / "weights.safetensors").read_bytes(), lists, texts
 
 
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])

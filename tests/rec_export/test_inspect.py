@@ -232,6 +232,14 @@ def test_what_rec_export_did_not_write_is_one_clear_line(tmp_path: Path) -> None
     assert [answer.err.count("\n") for answer in answers] == [1] * len(codes)
 
 
+def test_what_a_manifest_lacks_is_named(bundle_copy: Path, tmp_path: Path) -> None:
+    path = bundle_copy / "manifest.json"
+    path.write_text(json.dumps({key: value for key, value in json.loads(path.read_text()).items() if key != "files"}))
+    (bundle_copy / "manifest.sha256").write_text(f"{sha256(path)}  manifest.json\n")
+    code, said, _ = refusal(tmp_path, "inspect", bundle_copy)
+    assert (code, said.endswith("(it lacks 'files'); make it again\n")) == (65, True), said
+
+
 def test_a_terminal_gets_tables_and_no_escapes_of_strangers(exported: Path) -> None:
     console = Console(file=io.StringIO(), force_terminal=True, width=150, record=True)
     look(exported).show(console)

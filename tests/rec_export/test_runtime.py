@@ -41,6 +41,15 @@ def test_a_provider_that_does_not_load_is_refused_where_torch_has_the_device(
     assert capfd.readouterr() == ("", "")  # of ONNX Runtime's own two lines in colours
 
 
+def test_a_copy_that_the_bundle_does_not_hold_is_named(exported: Path, shop: Path, tmp_path: Path) -> None:
+    log = shop / "interactions.parquet"
+    code, said, kept = refusal(
+        tmp_path, "score", exported, "--interactions", log, "--out", tmp_path / "recs", "--runtime", "onnx-fp16"
+    )
+    assert (code, kept) == (65, [])
+    assert " has no onnx/user_tower.fp16.onnx, as it was not exported for onnx-fp16; choose another runtime\n" in said
+
+
 class Wide(nn.Module):
     """One layer whose sums are long enough to be cut among threads."""
 

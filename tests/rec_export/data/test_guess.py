@@ -1,9 +1,12 @@
 """Columns, units and thresholds are guessed as a person would read them."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pytest
 
@@ -89,10 +92,18 @@ def test_what_the_user_says_counts(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("ratings", "positive"), [([1, 5], 4.0), ([1, 10], 7.0), ([2, 3], None), ([0, 1], 1.0), ([-1, 1], 1.0)]
+    ("ratings", "positive"),
+    [
+        ([1, 5], 4.0),
+        ([1, 10], 7.0),
+        ([2, 3], None),
+        ([0, 1], 1.0),
+        ([-1, 1], 1.0),
+        (np.array([0, 0.01], np.float32), 0.01),  # the shortest number that is the same in float32
+    ],
 )
 def test_a_liking_is_the_upper_part_of_the_stars_or_anything_above_zero(
-    ratings: list[int], positive: float | None, tmp_path: Path
+    ratings: Sequence[float] | npt.NDArray[np.float32], positive: float | None, tmp_path: Path
 ) -> None:
     path = write_table(tmp_path / "log.parquet", user=["a", "b"], item=["x", "y"], stars=ratings)
     assert guessed(path).positive == positive

@@ -26,7 +26,8 @@ from rec_export.topk.maxima import TileMaxima
 from rec_export.topk.reference import by_definition
 from rec_export.topk.tiles import Chunk, Tile, TileEngine, chunk_of
 from rec_export.towers import AdditiveHead, DotHead, Head
-from tests.rec_export.topk.test_dot_engine import KINDS, SCALES, same, seen_of, vectors
+from tests.rec_export.topk.test_dot_engine import KINDS, SCALES, seen_of, vectors
+from tests.rec_export.topk.worlds import same
 
 DEVICE = torch.device("cpu" if os.environ["TRITON_INTERPRET"] == "1" else "cuda")
 HEADS: dict[str, Callable[[], Head]] = {

@@ -17,6 +17,7 @@ from rec_export.topk.reference import by_definition
 from rec_export.topk.scan import scan
 from rec_export.topk.tiles import Tile, TileEngine
 from rec_export.towers import DotHead
+from tests.rec_export.topk.worlds import same
 
 needs_vnni = pytest.mark.skipif(not vnni.available(), reason="a processor without AVX-512 VNNI: the tiles do the work")
 KINDS = ("normal", "grid", "tied", "skewed", "biased", "cancelling", "units")
@@ -68,13 +69,6 @@ def form_of_dots(item_vec: Tensor) -> Form:
     form = form_of(DotHead(), item_vec.shape[1])
     assert form is not None
     return form
-
-
-def same(got: TopK, wanted: TopK) -> bool:
-    """The rows, the counts and the bits of the scores."""
-    return all(
-        np.array_equal(mine.view(np.int64), other.view(np.int64)) for mine, other in zip(got, wanted, strict=True)
-    )
 
 
 @needs_vnni

@@ -25,7 +25,8 @@ from rec_export.topk.reference import by_definition
 from rec_export.topk.single import SingleScores
 from rec_export.topk.tiles import Tile, TileEngine
 from rec_export.towers import AdditiveHead, DotHead, Head
-from tests.rec_export.topk.test_dot_engine import KINDS, SCALES, same, seen_of, vectors
+from tests.rec_export.topk.test_dot_engine import KINDS, SCALES, seen_of, vectors
+from tests.rec_export.topk.worlds import same
 
 HEADS: dict[str, Callable[[], Head]] = {
     "dot": DotHead,

@@ -16,7 +16,8 @@ from rec_export.topk.mlp_engine import MlpEngine
 from rec_export.topk.reference import by_definition
 from rec_export.topk.tiles import Tile, TileEngine
 from rec_export.towers import AdditiveHead
-from tests.rec_export.topk.test_dot_engine import same, seen_of, vectors
+from tests.rec_export.topk.test_dot_engine import seen_of, vectors
+from tests.rec_export.topk.worlds import same
 
 needs_vnni = pytest.mark.skipif(not vnni.available(), reason="a processor without AVX-512 VNNI: the tiles do the work")
 KINDS = ("normal", "grid", "tied", "skewed", "biased", "cancelling", "units")

@@ -1,10 +1,8 @@
 """Whatever the tile, the batch and the threads: the lists of the definition, bit for bit."""
 
 from collections.abc import Callable
-from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 import pytest
 import torch
 from hypothesis import given, settings
@@ -17,93 +15,10 @@ from rec_export.topk.bound import Bound
 from rec_export.topk.reference import by_definition
 from rec_export.topk.single import SingleScores
 from rec_export.topk.tiles import Tile
-from rec_export.towers import AdditiveHead, DotHead, Head, ResidualHead, ScalarHead
+from rec_export.towers import AdditiveHead, DotHead
+from tests.rec_export.topk.worlds import BY_BLOCKS, HEADS, KINDS, Case, make, same
 
 CPU = torch.device("cpu")
-
-
-class Case(NamedTuple):
-    """A head, float32 [B, D], float32 [N, D], and what each user has seen."""
-
-    head: Head
-    user_vec: Tensor
-    item_vec: Tensor
-    seen: Seen
-
-
-class Distance(Head):
-    """A head that no engine knows: minus the squared distance."""
-
-    def forward(self, user_vec: Tensor, item_vec: Tensor) -> Tensor:
-        """float [B, D], float [N, D] -> float [B, N]."""
-        return -(user_vec.unsqueeze(1) - item_vec).square().sum(2)
-
-
-HEADS: dict[str, Callable[[], Head]] = {
-    "dot": DotHead,
-    "one layer": lambda: AdditiveHead((6,), 0),
-    "one layer and dot": lambda: AdditiveHead((5,), 3),
-    "two layers": lambda: AdditiveHead((5, 3), 0),
-    "two layers and dot": lambda: AdditiveHead((5, 2), 4),
-    "three layers and dot": lambda: AdditiveHead((3, 6, 5), 1),
-    "one block": lambda: ResidualHead((4,)),
-    "three blocks": lambda: ResidualHead((3, 4, 2)),
-    "scalar": lambda: ScalarHead((5, 3)),
-    "unknown": Distance,
-}
-BY_BLOCKS = {"one block", "three blocks", "unknown"}  # what has no form that the tile engine knows
-KINDS = ("normal", "grid", "cancelling", "tied", "skewed")
-
-
-def vectors(random: np.random.Generator, kind: str, rows: int, width: int) -> npt.NDArray[np.float32]:
-    """float32 [rows, width] of a kind; whatever the kind, some rows are zero and some are copies of others."""
-    vec = random.standard_normal((rows, width))
-    if kind == "grid":
-        vec = random.integers(-2, 3, (rows, width)).astype(np.float64)
-    if kind == "cancelling":  # large, small, minus the large: what float32 keeps of the small one depends on the order
-        vec[:, 0] = random.integers(1, 9, rows) * 2.0**22
-        vec[:, -1] = -vec[:, 0]
-    if kind == "tied":
-        vec[:] = vec[0]
-    if kind == "skewed":
-        vec *= np.exp(2 * random.standard_normal((rows, 1)))
-    if kind != "tied":
-        vec[random.random(rows) < 0.1] = 0
-        copied = np.flatnonzero(random.random(rows) < 0.2)
-        vec[copied] = vec[random.integers(0, rows, len(copied))]
-    return vec.astype(np.float32)
-
-
-def make(head: str, kind: str, users: int, items: int, scale: float = 1.0, seen: float = 0.2, seed: int = 0) -> Case:
-    """A world of this head and these vectors; `seen` is the share of the catalogue that each user has seen."""
-    random = np.random.default_rng(seed)
-    torch.manual_seed(seed)
-    module = HEADS[head]()
-    width = 7
-    if isinstance(module, AdditiveHead):
-        width = module.width + module.dot
-    if isinstance(module, ResidualHead):
-        width = module.width
-    if kind in ("grid", "cancelling"):
-        with torch.no_grad():
-            for weight in module.parameters():
-                weight.copy_(torch.from_numpy(random.integers(-2, 3, tuple(weight.shape))))
-    user_vec = vectors(random, "grid" if kind == "cancelling" else kind, users, width)
-    if kind == "cancelling":
-        user_vec[:, 0] = user_vec[:, -1]
-    lists = [random.integers(0, items, int(seen * items)) for _ in range(users)]
-    start = np.cumsum([0, *map(len, lists)])
-    item_vec = vectors(random, kind, items, width) * np.float32(scale)
-    return Case(module, torch.from_numpy(user_vec), torch.from_numpy(item_vec), Seen(start, np.concatenate(lists)))
-
-
-def same(got: TopK, wanted: TopK) -> bool:
-    """The rows, the counts and the bits of the scores."""
-    return (
-        np.array_equal(got.item_row, wanted.item_row)
-        and np.array_equal(got.count, wanted.count)
-        and np.array_equal(got.score.view(np.int64), wanted.score.view(np.int64))
-    )
 
 
 SCALES = (1.0, 1e3, 1e-6, 1e-25, 1e-42, 1e25)
@@ -221,35 +136,6 @@ def test_nobody_and_an_empty_catalogue_give_empty_lists(head: str) -> None:
     module, user_vec, item_vec, _ = make(head, "normal", users=2, items=3)
     assert Ranker(module, item_vec).top_k(user_vec[:0], 4, Seen.none(0)).item_row.shape == (0, 4)
     assert Ranker(module, item_vec[:0]).top_k(user_vec, 4, Seen.none(2)).count.tolist() == [0, 0]
-
-
-def test_coarse_matrix_products_are_switched_off_and_left_as_they_were(monkeypatch: pytest.MonkeyPatch) -> None:
-    matmul = torch.backends.cuda.matmul
-    noted: set[str] = set()
-    of = SingleScores.of
-
-    def with_a_note(self: SingleScores, user_vec: Tensor, first: int, last: int) -> Tensor:
-        noted.add(matmul.fp32_precision)
-        return of(self, user_vec, first, last)
-
-    monkeypatch.setattr(SingleScores, "of", with_a_note)
-    before = torch.get_float32_matmul_precision()
-    torch.set_float32_matmul_precision("medium")
-    coarse = matmul.fp32_precision
-    try:
-        Ranker(DotHead(), torch.eye(3)).top_k(torch.eye(3), 2, Seen.none(3))
-        assert matmul.fp32_precision == coarse
-    finally:
-        torch.set_float32_matmul_precision(before)
-    assert noted == {"ieee"} != {coarse}
-
-
-@pytest.mark.parametrize("head", sorted(HEADS))
-def test_autocast_changes_no_list(head: str) -> None:
-    module, user_vec, item_vec, seen = make(head, "normal", users=20, items=400)
-    with torch.autocast("cpu", torch.bfloat16):
-        got = Ranker(module, item_vec).top_k(user_vec, 10, seen)
-    assert same(got, by_definition(module, user_vec, item_vec, 10, seen))
 
 
 def test_no_more_than_a_tile_is_ever_scored_at_once(monkeypatch: pytest.MonkeyPatch) -> None:

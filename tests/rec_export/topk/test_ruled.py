@@ -19,6 +19,7 @@ from rec_export.topk.own_items import OwnItems
 from rec_export.topk.reference import by_definition, by_rules
 from rec_export.topk.ruled import RuledRanker
 from rec_export.towers import AdditiveHead, DotHead, Head, ResidualHead, ScalarHead
+from tests.rec_export.topk.worlds import same
 
 HEADS: dict[str, tuple[Callable[[], Head], int]] = {  # and how wide its vectors are
     "dot": (DotHead, 5),
@@ -105,13 +106,6 @@ def terms_of(random: np.random.Generator, tied: bool, users: int, items: int, sh
     order = random.permutation(len(user))
     pairs = Seen.of(user[order], item[order], users)
     return Added(pairs, 2 * numbers(random, tied, len(user)).numpy())
-
-
-def same(got: TopK, wanted: TopK) -> bool:
-    """The rows, the counts and the bits of the scores."""
-    return all(
-        np.array_equal(mine.view(np.int64), other.view(np.int64)) for mine, other in zip(got, wanted, strict=True)
-    )
 
 
 cases = st.builds(

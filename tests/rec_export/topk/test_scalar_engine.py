@@ -15,11 +15,22 @@ from rec_export.topk import Ranker, Seen, TopK, scalar_engine
 from rec_export.topk.reference import by_definition
 from rec_export.topk.tiles import Tile, TileEngine
 from rec_export.towers import ScalarHead
-from tests.rec_export.topk.test_dot_engine import KINDS, SCALES, same, seen_of, vectors
+from tests.rec_export.topk.test_dot_engine import KINDS, SCALES, seen_of, vectors
+from tests.rec_export.topk.worlds import same
+
+
+def sum_of_hinges(slope: list[float], shift: list[float], last: list[float], plus: float) -> ScalarHead:
+    """g(s) = sum last relu(slope s + shift) + plus."""
+    module = ScalarHead((len(slope),))
+    layer = module.tail[0]
+    with torch.no_grad():
+        module.first.weight[:, 0], module.first.bias[:] = torch.tensor(slope), torch.tensor(shift)
+        layer.weight[0], layer.bias[:] = torch.tensor(last), plus  # type: ignore[operator]
+    return module
 
 
 def head(shape: str, seed: int = 0) -> ScalarHead:
-    """g of a shape: some are sums of hinges, g(s) = sum w relu(a s + b) + c."""
+    """g of a shape: some are sums of hinges."""
     torch.manual_seed(seed)
     hinges = {
         "rising": ([1.0, -1.0, 1.0], [0.0, 0.0, -1.0], [0.5, -0.25, 1.0]),
@@ -32,13 +43,7 @@ def head(shape: str, seed: int = 0) -> ScalarHead:
     }
     if shape not in hinges:
         return ScalarHead((6, 4))
-    slope, shift, last = hinges[shape]
-    own = ScalarHead((len(slope),))
-    with torch.no_grad():
-        own.first.weight[:, 0], own.first.bias[:] = torch.tensor(slope), torch.tensor(shift)
-        layer = own.tail[0]
-        layer.weight[0], layer.bias[0] = torch.tensor(last), 0.1  # type: ignore[operator]
-    return own
+    return sum_of_hinges(*hinges[shape], 0.1)
 
 
 SHAPES = ("rising", "falling", "valley", "summit", "flat below", "flat above", "flat", "any")
@@ -67,17 +72,21 @@ def test_is_the_definition(
 
 
 @pytest.mark.parametrize("sign", [1.0, -1.0])
-@pytest.mark.parametrize("items", [40, 3000])  # by tiles, and by integers
-def test_scores_beyond_float32_lose_no_item(items: int, sign: float) -> None:
-    module = ScalarHead((2,))  # g(s) = sign 1e40 |s|
-    with torch.no_grad():
-        module.first.weight[:, 0], module.first.bias[:] = torch.tensor([1e20, -1e20]), 0.0
-        layer = module.tail[0]
-        layer.weight[:], layer.bias[:] = sign * 1e20, 0.0  # type: ignore[operator]
+def test_scores_beyond_float32_lose_no_item(sign: float) -> None:
+    module = sum_of_hinges([1e20, -1e20], [0.0, 0.0], [sign * 1e20, sign * 1e20], 0.0)  # sign 1e40 |s|
     random = np.random.default_rng(0)
-    user_vec, item_vec = vectors("normal", 40, 16, random), vectors("normal", items, 16, random)
+    user_vec, item_vec = vectors("normal", 40, 16, random), vectors("normal", 40, 16, random)
     got = Ranker(module, item_vec).top_k(user_vec, 5, Seen.none(40))
     assert same(got, by_definition(module, user_vec, item_vec, 5, Seen.none(40)))
+
+
+def test_scores_that_pass_the_end_of_float32_within_a_rounding_lose_no_item() -> None:
+    module = sum_of_hinges([1e19, -1e19, 0.0], [0.0, 0.0, 1e19], [-1e20, -1e20, 1e19], 3.402e38)  # 4.402e38 - 1e39 |s|
+    torch.manual_seed(0)
+    user_vec, item_vec = 1000 * torch.randn(8, 64), 1000 * torch.randn(3000, 64)
+    item_vec -= (item_vec @ user_vec.T) @ torch.linalg.solve(user_vec @ user_vec.T, user_vec)  # s is what rounding left
+    got = Ranker(module, item_vec).top_k(user_vec, 5, Seen.none(8))
+    assert same(got, by_definition(module, user_vec, item_vec, 5, Seen.none(8)))
 
 
 @pytest.mark.parametrize("shape", SHAPES)

@@ -4,9 +4,16 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from threading import Barrier, Event
 
+import pytest
 import torch
+from torch import Tensor
 
+from rec_export.topk import Ranker, Seen
+from rec_export.topk.reference import by_definition
+from rec_export.topk.single import SingleScores
 from rec_export.topk.switches import backends, one_thread, whole_float32
+from rec_export.towers import DotHead
+from tests.rec_export.topk.worlds import HEADS, make, same
 
 
 def test_threads_that_rank_at_once_put_back_what_was_before_all_of_them() -> None:
@@ -67,3 +74,32 @@ def test_a_thread_that_has_one_keeps_it(threads: Callable[[int], None]) -> None:
     with one_thread(), ThreadPoolExecutor(1, initializer=torch.set_num_threads, initargs=(1,)) as pool:
         assert pool.submit(within).result(timeout=60) == 1
     assert torch.get_num_threads() == 2
+
+
+def test_coarse_matrix_products_are_switched_off_and_left_as_they_were(monkeypatch: pytest.MonkeyPatch) -> None:
+    matmul = torch.backends.cuda.matmul
+    noted: set[str] = set()
+    of = SingleScores.of
+
+    def with_a_note(self: SingleScores, user_vec: Tensor, first: int, last: int) -> Tensor:
+        noted.add(matmul.fp32_precision)
+        return of(self, user_vec, first, last)
+
+    monkeypatch.setattr(SingleScores, "of", with_a_note)
+    before = torch.get_float32_matmul_precision()
+    torch.set_float32_matmul_precision("medium")
+    coarse = matmul.fp32_precision
+    try:
+        Ranker(DotHead(), torch.eye(3)).top_k(torch.eye(3), 2, Seen.none(3))
+        assert matmul.fp32_precision == coarse
+    finally:
+        torch.set_float32_matmul_precision(before)
+    assert noted == {"ieee"} != {coarse}
+
+
+@pytest.mark.parametrize("head", sorted(HEADS))
+def test_autocast_changes_no_list(head: str) -> None:
+    module, user_vec, item_vec, seen = make(head, "normal", users=20, items=400)
+    with torch.autocast("cpu", torch.bfloat16):
+        got = Ranker(module, item_vec).top_k(user_vec, 10, seen)
+    assert same(got, by_definition(module, user_vec, item_vec, 10, seen))
