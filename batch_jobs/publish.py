@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import final
 
 from batch_jobs.place import PRIVATE, readable_as, refuse_open
-from rec_export.errors import DataError, MissingInputError, ModelError, OutputExistsError, StorageError
+from rec_export.errors import DataError, MissingInputError, ModelError, OutputExistsError, StorageError, UsageError
 from rec_export.files import locked, storage_errors, sync, sync_tree, write_whole
 from rec_export.record import Record
 from rec_export.recs import MARK, PARTLESS, UNKNOWN_RUN, Recs, matched, run_in
@@ -84,6 +84,8 @@ def leave_clean(control: Path) -> None:
 
 def refuse_unfit(recs: Recs, anywhere: bool) -> None:
     """Raise UnsafePlaceError or StorageError where nothing should or could be published."""
+    if recs.root.is_symlink() and not recs.root.exists():
+        raise UsageError(f"{recs.root} is a link to {os.readlink(recs.root)}, which is not there; make that folder")
     if not anywhere:
         refuse_open(recs)
     recs.control.mkdir(mode=PRIVATE, parents=True, exist_ok=True)
@@ -160,7 +162,7 @@ def settle(recs: Recs) -> None:
     """
     for folder in [*recs.control.glob("work/*/run_date=*"), *recs.control.glob("trash/run_date=*/*")]:
         run_id, owner = run_in(folder), folder.parent if folder.parent.parent.name == "work" else folder
-        if run_id not in (owner.name, UNKNOWN_RUN, PARTLESS):
+        if run_id not in (None, owner.name, UNKNOWN_RUN, PARTLESS):
             discard(recs, folder, folder.name if owner != folder else folder.parent.name)
     for work in recs.control.glob("work/*"):
         if is_live(recs, work.name) and not is_mending(recs, work):

@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Sequence
 from datetime import datetime
+from math import ceil, isfinite
 from typing import NamedTuple, Self
 
 import numpy as np
@@ -223,6 +224,12 @@ def too_small(column: pa.ChunkedArray, least: float, rule: str) -> Bool:
     """Which items have less than `least`, in the numbers that the column holds, or nothing: bool [N]."""
     column = plain(column, rule)
     floats(column, rule)  # refuses words and infinities
+    if pa.types.is_integer(column.type) and isfinite(least):  # which a float64 need not hold
+        held = np.iinfo(column.type.to_pandas_dtype())
+        bound = max(ceil(least), int(held.min))
+        if bound > held.max:
+            return np.ones(len(column), np.bool_)
+        return np.asarray(pc.fill_null(pc.less(column, pa.scalar(bound, column.type)), True))
     if not pa.types.is_floating(column.type):
         column = pc.cast(column, pa.float64(), safe=False)
     return np.asarray(~(column.to_numpy() >= least))

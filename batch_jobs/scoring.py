@@ -11,7 +11,7 @@ from batch_jobs.clock import Clock
 from batch_jobs.destination import Destination
 from batch_jobs.destinations import destination_at
 from batch_jobs.executors import make_parts
-from batch_jobs.gates import Candidate, Judge, answer, clause, sentence, structure
+from batch_jobs.gates import STRUCTURE, Candidate, Judge, answer, clause, sentence, structure
 from batch_jobs.job import ScoreJob
 from batch_jobs.met import met_or_gone
 from batch_jobs.parts import shards_of
@@ -25,7 +25,7 @@ from batch_jobs.work import Work, working
 from rec_export import __version__
 from rec_export.config import Retention
 from rec_export.data.read import refuse_changes
-from rec_export.errors import DataError, GateError
+from rec_export.errors import DataError, GateError, OutputExistsError
 from rec_export.files import storage_errors
 from rec_export.machine import usual_torch
 from rec_export.progress import in_parts, passed, track
@@ -66,9 +66,11 @@ def run(job: ScoreJob, judge: Judge = structure, keep: Retention | None = None) 
             place.empty(keep)  # also while nights are refused
         before = recs.run_id(run_date)
         done = already(recs, plan, job.replace) if before == plan.run_id else None
-        if done is not None:
+        if done is not None and (judge is structure or any(one.gate != STRUCTURE for one in done.gates)):
             return Scored(done, fresh=False)
-        refuse_taken(place, plan, before, job.replace)
+        if done is not None:
+            say_unjudged(done, plan)
+        refuse_taken(place, plan, before, replace=job.replace or done is not None)
         today, ruling = seen(plan, job)
         unknown = {"unknown_items": check_items(today, job), "unknown_users": strangers(today)}
         warn_of_a_short_log(today, job)
@@ -106,6 +108,19 @@ def seen(plan: Plan, job: ScoreJob) -> tuple[Today, Ruling]:
     passed()
     refuse_changes(plan.hashes, job.inputs())
     return today, ruling
+
+
+def say_unjudged(run: RunManifest, plan: Plan) -> None:
+    """That a run which `score` published is made once more, and held against the gates now.
+
+    Raises OutputExistsError where others would have to make its parts.
+    """
+    if plan.how.executor == "shards":
+        raise OutputExistsError(
+            f"the run {run.run_id} is live, but was published without gates; publish it through them with another"
+            " executor, or take it back with `rec-export rollback`"
+        )
+    log.warning("the run %s was published without gates; it is made once more, to be held against them", run.run_id)
 
 
 def clear_up(place: Destination, keep: Retention | None, run_date: str) -> None:
@@ -184,6 +199,8 @@ def pass_gates(candidate: Candidate, work: Work, judge: Judge) -> RunManifest:
         manifest.write(work.folder / "manifest.json")
         dates = recs.dates()
         stays = f"{recs.where(dates[-1])} stays the newest" if dates else "nothing is published"
+        if manifest.replaces == manifest.run_id:
+            stays = f"{recs.where(manifest.run_date)} still holds it, which `rec-export rollback` takes back"
         kept = work.fail()
         raise GateError(f"{refused}; {stays}, and the run is kept in {kept}{answer(verdicts)}", str(kept))
     return manifest

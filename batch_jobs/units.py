@@ -24,7 +24,7 @@ def cron(schedule: Schedule) -> Files:
     loop = (
         f"day=$(date -u +%F); for try in {' '.join(map(str, range(1, TRIES + 1)))};"
         f" do {command} --run-date $day; code=$?;"
-        f" case $code in {codes}) sleep {WAIT};; *) exit $code;; esac; done; exit $code"
+        f" case $code in {codes}) [ $try = {TRIES} ] || sleep {WAIT};; *) exit $code;; esac; done; exit $code"
     )
     lines = [
         f"# rec-export, every night at {schedule.at}. Add it with: crontab -e",
@@ -188,7 +188,7 @@ def nightly():
         ended = subprocess.run([*COMMAND, "--run-date", day], text=True, capture_output=True)
         print(ended.stdout, ended.stderr, sep="")
         said = f"rec-export ended with {{ended.returncode}}: {{ended.stderr.strip()}}"
-        if ended.returncode < 0 or ended.returncode in TRY_AGAIN:
+        if ended.returncode < 0 or ended.returncode > 128 or ended.returncode in TRY_AGAIN:
             raise RuntimeError(said)
         if ended.returncode != 0:
             raise AirflowFailException(said)

@@ -93,8 +93,8 @@ class Recs(NamedTuple):
 
     def dates(self) -> list[str]:
         """The dates that have a run, the oldest first."""
-        found = [FOLDER.fullmatch(path.name) for path in self.root.iterdir()] if self.root.is_dir() else []
-        return sorted(match[1] for match in found if match)
+        found = [path.name for path in self.root.iterdir() if path.is_dir()] if self.root.is_dir() else []
+        return sorted(match[1] for match in map(FOLDER.fullmatch, found) if match)
 
     def date(self, run_date: str | None) -> str:
         """A date that has a run; the newest, if none is named."""
@@ -179,6 +179,8 @@ def run_in(folder: Path) -> str | None:
         names = {path.name for path in folder.iterdir()} - {MARK}
     except FileNotFoundError:
         return None
+    except NotADirectoryError:
+        return UNKNOWN_RUN
     found = {match[1] for name in names if (match := PART.fullmatch(name))}
     return found.pop() if len(found) == 1 else UNKNOWN_RUN if names else PARTLESS
 

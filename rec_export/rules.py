@@ -73,7 +73,7 @@ class Rules(Record):
     exclude: dict[str, tuple[Value, ...]] = Field(
         default_factory=dict, description="by column of today's items: values, null too, with which an item is left out"
     )
-    minimum: dict[str, float] = Field(
+    minimum: dict[str, int | float] = Field(
         default_factory=dict, description="by column of today's items: an item that has less, or nothing, is left out"
     )
     caps: dict[str, int] = Field(

@@ -33,6 +33,47 @@ def test_the_same_night_again_writes_nothing(place: Path) -> None:
     assert {path: path.stat().st_mtime_ns for path in place.rglob("*")} == before
 
 
+def scored(place: Path, bundle: Path) -> str:
+    """The run of tonight, published without a gate."""
+    fields = yaml.safe_load((place / "config.yaml").read_text())
+    del fields["data"]["users"]  # as `score` takes a table of users for those who get lists
+    (place / "config.yaml").write_text(yaml.safe_dump(fields))
+    tables = "--interactions", place / "interactions.parquet", "--items", place / "items.parquet"
+    done("score", bundle, *tables, "--k", 5, "--run-date", LAST, "--out", place / "recs")
+    run_id = Recs.at(place / "recs").run_id(LAST)
+    assert run_id is not None
+    return run_id
+
+
+def test_a_night_that_score_has_published_is_held_against_the_gates(place: Path, exported: Path) -> None:
+    run_id = scored(place, exported)
+    before = live_part(place, LAST).read_bytes()
+    said = night(place, LAST)
+    assert said.out.startswith(f"published run_date={LAST} run {run_id}: ")
+    assert f"the run {run_id} was published without gates; it is made once more" in said.err
+    assert len(Recs.at(place / "recs").told(LAST, run_id).gates) > 1
+    assert live_part(place, LAST).read_bytes() == before
+    assert night(place, LAST).out.startswith("kept ")
+    done("verify-run", place / "recs")
+
+
+def test_a_night_that_score_has_published_may_be_refused(place: Path, exported: Path) -> None:
+    run_id = scored(place, exported)
+    configured(place, exported, {"newest_event_hours": 0.01})
+    said = night(place, LAST, code=80).err
+    assert f"/recs/run_date={LAST} still holds it, which `rec-export rollback` takes back, and the run is kept" in said
+    assert (report(place).exit_code, report(place).outcome, report(place).run_id) == (80, "refused", run_id)
+    assert Recs.at(place / "recs").run_id(LAST) == run_id
+    assert len(list((place / "recs.control" / "failed" / run_id).glob("run_date=*/part-*"))) == 1
+    night(place, LAST, code=80)  # and again
+
+
+def test_what_score_has_published_is_not_made_again_by_shards(place: Path, exported: Path) -> None:
+    run_id = scored(place, exported)
+    said = night(place, LAST, "--executor", "shards", code=73).err
+    assert said.startswith(f"Error: the run {run_id} is live, but was published without gates; ")
+
+
 def test_shards_make_a_night_that_is_then_published(place: Path) -> None:
     said = [night(place, LAST, "--shard-index", index, "--shard-count", 2).out for index in (0, 1)]
     assert [line.partition(": ")[2] for line in said] == [

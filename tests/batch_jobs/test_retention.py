@@ -4,6 +4,7 @@ from pathlib import Path
 
 from rec_export.recs import Recs
 from tests.batch_jobs.conftest import LAST, NEXT, configured, halve, night
+from tests.conftest import done
 
 
 def test_old_dates_go_and_the_newest_stay(place: Path, exported: Path) -> None:
@@ -36,3 +37,49 @@ def test_old_refusals_go_on_a_night_that_is_refused_too(place: Path, exported: P
     halve(place)
     night(place, NEXT, code=80)
     assert not first & set((place / "recs.control" / "failed").iterdir())
+
+
+def test_a_date_that_somebody_linked_to_another_place_stays_and_stops_no_night(place: Path, exported: Path) -> None:
+    configured(place, exported, retention={"dates": 2, "trash_hours": 0})
+    days = ["2026-10-27", "2026-10-28", "2026-10-29", LAST, NEXT]
+    night(place, days[0])
+    (place / "cold").mkdir()
+    live = place / "recs" / f"run_date={days[0]}"
+    live.rename(place / "cold" / live.name)
+    live.symlink_to(f"../cold/{live.name}")
+    for day in days[1:]:
+        night(place, day)
+    assert Recs.at(place / "recs").dates() == [days[0], LAST, NEXT]
+    assert len(list((place / "cold" / live.name).glob("part-*"))) == 1
+
+
+def test_a_link_to_nothing_in_the_trash_stops_no_night(place: Path) -> None:
+    night(place, LAST)
+    gone = place / "recs.control" / "trash" / "run_date=2026-10-01" / "0123456789ab"
+    gone.parent.mkdir(parents=True)
+    gone.symlink_to("../../../nowhere")
+    night(place, NEXT)
+
+
+def test_a_file_that_somebody_laid_there_stops_no_night_and_keeps_nothing_from_going(
+    place: Path, exported: Path
+) -> None:
+    configured(place, exported, retention={"trash_hours": 0, "failed_hours": 0})
+    night(place, LAST)
+    control = place / "recs.control"
+    for stray in ("trash/run_date=2026-10-01/.DS_Store", "failed/notes.txt"):
+        (control / stray).parent.mkdir(parents=True, exist_ok=True)
+        (control / stray).touch()
+    for name in ("aaaaaaaaaaaa", "zzzzzzzzzzzz"):
+        (control / "failed" / name).mkdir()
+    (place / "recs" / "run_date=2026-10-02").touch()
+    night(place, NEXT)
+    assert list((control / "failed").iterdir()) == []
+    assert Recs.at(place / "recs").dates() == [LAST, NEXT]
+    assert NEXT in done("status", place / "recs")
+
+
+def test_an_out_that_is_a_link_to_nothing_is_a_slip(place: Path) -> None:
+    (place / "recs").symlink_to("nowhere")
+    said = night(place, LAST, code=2).err
+    assert said.endswith("/recs is a link to nowhere, which is not there; make that folder\n")

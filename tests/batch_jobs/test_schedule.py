@@ -70,12 +70,14 @@ def test_crons_line_tries_again_what_is_worth_it(code: int, attempts: int, confi
     assert line.startswith("5 4 * * *  ")
     clock = f'[ "$*" = "-u +%F" ] || exit 1; cat "{tmp_path}/days"; echo 2026-11-21 > "{tmp_path}/days"'
     (tmp_path / "days").write_text("2026-11-20\n")  # and after the first time it is asked for, the next
-    for name, body in {"sleep": "", "date": clock}.items():
+    for name, body in {"sleep": f'echo "$*" >> "{tmp_path}/slept"', "date": clock}.items():
         (tmp_path / name).write_text(f"#!/bin/sh\n{body}\n")
         (tmp_path / name).chmod(0o755)
     asked = re.sub(r"(?<!\\)%", "\n", line.removeprefix("5 4 * * *  ")).replace("\\%", "%")  # as cron does
     done = subprocess.run(["/bin/sh", "-c", asked], env={"PATH": f"{tmp_path}:/usr/bin:/bin"}, check=False)
     assert (done.returncode, calls(tmp_path)) == (code, [f"-q nightly {config} --run-date 2026-11-20"] * attempts)
+    slept = (tmp_path / "slept").read_text().count("\n") if (tmp_path / "slept").exists() else 0
+    assert slept == attempts - 1  # not before the mail
 
 
 def test_crons_lines_name_the_zone_and_who_gets_mail(config: Path) -> None:
@@ -188,7 +190,7 @@ def test_airflow_tries_again_what_is_worth_it(
         publish()
     except (RuntimeError, FailError) as error:
         raised = type(error)
-    assert raised is (None if code == 0 else RuntimeError if code in TRY_AGAIN else FailError)
+    assert raised is (None if code == 0 else RuntimeError if code in TRY_AGAIN or code > 128 else FailError)
     assert calls(tmp_path) == [f"-q nightly {config} --run-date 2026-11-20"]
 
 
@@ -244,6 +246,19 @@ def test_lists_of_rules_belong_into_the_volume_too(tmp_path: Path) -> None:
     }
     (tmp_path / "shop").mkdir()
     config = config_file(tmp_path / "shop", **sections, nightly={"bundle": "bundle", "out": "recs"})
+    assert f"mountPath: {tmp_path}\n" in scheduled(config, "--k8s").out
+
+
+@pytest.mark.parametrize(("key", "value"), [("delta", "../lists/table"), ("gates", {"command": "/{}/lists/check"})])
+def test_a_delta_table_and_the_program_of_a_gate_do_too(key: str, value: Any, tmp_path: Path) -> None:
+    if key == "gates":
+        value = {"command": value["command"].format(tmp_path)[1:]}
+        (tmp_path / "lists").mkdir()
+        (tmp_path / "lists" / "check").write_text("#!/bin/sh\n")
+        (tmp_path / "lists" / "check").chmod(0o755)
+    (tmp_path / "shop").mkdir()
+    data = {"interactions": {"path": "log.parquet"}}
+    config = config_file(tmp_path / "shop", data=data, nightly={"bundle": "bundle", "out": "recs", key: value})
     assert f"mountPath: {tmp_path}\n" in scheduled(config, "--k8s").out
 
 
