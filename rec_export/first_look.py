@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from rec_export.data.broken import dates_in, told
-from rec_export.data.columns import Int64, first
+from rec_export.data.columns import Int64, first, is_text
 from rec_export.data.config import Attributes, DataConfig, Interactions
 from rec_export.data.keys import Keys
 from rec_export.data.log import different_pairs
@@ -45,6 +45,7 @@ def seen(path: Path, data: DataConfig, source: Source) -> Iterator[str]:
     yield f"Read      {', '.join(read)} from {path}{parts}"
     yield f"Columns   {'  '.join(columns(data.interactions, source))}"
     yield from left_alone(data.interactions)
+    yield from in_folders(path)
     passed()
     yield "          change with --user --item --time --time-unit --value --positive"
     yield from changing(path)
@@ -67,6 +68,14 @@ def changing(path: Path) -> Iterator[str]:
     names = left_out(path)
     if names:
         yield f"WARNING   not read, as it changes its type from line to line: {', '.join(names)}"
+
+
+def in_folders(path: Path) -> Iterator[str]:
+    """A warning where folders are called as Hive does it, by a column that the files do not hold."""
+    inside = [part.relative_to(path).parts[:-1] for part in parts_of(path)] if path.is_dir() else []
+    found = {key: value for parts in inside for key, sign, value in (one.partition("=") for one in parts) if sign}
+    for name in [name for name in found if name not in names_in(path)]:
+        yield f"WARNING   not read, as it stands in names of folders alone ({name}={found[name]}): write it as a column"
 
 
 def left_alone(log: Interactions) -> Iterator[str]:
@@ -163,7 +172,8 @@ def notes(source: Source) -> Iterator[str]:
 
 def other_dates(path: Path, rest: dict[str, pa.DataType]) -> Iterator[str]:
     """Columns whose first value looks like a date of another way to write it."""
-    for name in (name for name, kind in rest.items() if pa.types.is_string(kind) or pa.types.is_large_string(kind)):
+    parts = [{*names_in(part)} for part in parts_of(path)]
+    for name in (name for name, kind in rest.items() if is_text(kind) and all(name in part for part in parts)):
         column = read_table(path, [name])[name]
         value = str(first(column))
         if OTHER_DATE.match(value):

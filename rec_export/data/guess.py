@@ -7,6 +7,7 @@ from typing import final
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from rec_export.data.broken import readable
 from rec_export.data.columns import Float32, floats, is_text
@@ -111,12 +112,18 @@ def roles_of(log: Path, given: Mapping[str, str | None]) -> dict[str, str | None
     keys = names + [name for name, kind in inside.items() if is_text(kind) or pa.types.is_integer(kind)]
     parts = [{*names_in(part)} for part in parts_of(log)]
     values = [name for name in names if all(name in part for part in parts)]
+    counted = [name for name in values if match(RATING + WEIGHT, [name]) and holds_numbers(log, name, types[name])]
     return {
         "user": given["user"] or match(USER, keys),
         "item": given["item"] or match(ITEM, keys),
         "time": given["time"] or match(TIME, names) or (moments[0] if len(moments) == 1 else None),
-        "value": given["value"] or match(RATING, values) or match(WEIGHT, values),
+        "value": given["value"] or match(RATING, counted) or match(WEIGHT, counted),
     }
+
+
+def holds_numbers(log: Path, name: str, kind: pa.DataType) -> bool:
+    """Whether a column that is called like a value may be one: where no cell has a digit, it holds words."""
+    return not is_text(kind) or bool(pc.any(pc.match_substring_regex(read_table(log, [name])[name], "[0-9]")).as_py())
 
 
 def guess_log(given: Given, table: pa.Table, roles: Mapping[str, str | None]) -> Interactions:

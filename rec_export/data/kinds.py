@@ -53,7 +53,7 @@ def kind_of(column: pa.ChunkedArray, name: str = "") -> str | None:
     if pa.types.is_boolean(kind):
         return "category"
     if pa.types.is_floating(kind) or pa.types.is_integer(kind) or pa.types.is_decimal(kind):
-        if pa.types.is_integer(kind) and distinct < there and words_of(name) & CODES:
+        if distinct < there and words_of(name) & CODES and all_whole(column):
             return "category"
         return (
             None if words_of(name) & PASSING else number_kind(column, distinct == there and pa.types.is_integer(kind))
@@ -61,6 +61,14 @@ def kind_of(column: pa.ChunkedArray, name: str = "") -> str | None:
     if pa.types.is_string(kind) or pa.types.is_large_string(kind):
         return string_kind(column, distinct, there)
     return None
+
+
+def all_whole(column: pa.ChunkedArray) -> bool:
+    """Whether numbers are integers; with gaps they are floats in many files."""
+    try:
+        return pa.types.is_integer(column.type) or column.drop_null().cast(pa.int64()) is not None
+    except pa.ArrowInvalid:
+        return False
 
 
 def number_kind(column: pa.ChunkedArray, key_like: bool) -> str | None:

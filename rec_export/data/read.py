@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.json as pa_json
 import pyarrow.parquet as pq
 
-from rec_export.data.columns import numbers_where_possible
+from rec_export.data.columns import is_text, numbers_where_possible
 from rec_export.data.nested import chosen, common, first_damage, names, types_of
 from rec_export.data.separated import BLOCK, PACKED, read_csv, read_tabs, stream_of
 from rec_export.errors import DataError, MissingInputError, UsageError, nearest, shorten
@@ -63,6 +63,14 @@ def together(tables: list[pa.Table]) -> pa.Table:
     return pa.concat_tables(tables, promote_options="permissive")
 
 
+def plain(table: pa.Table) -> pa.Table:
+    """Text in views, as Arrow lays it out for some programs, as text that everything here knows."""
+    for place, field in enumerate(table.schema):
+        if pa.types.is_string_view(field.type):
+            table = table.set_column(place, field.name, table.column(place).cast(pa.large_string()))
+    return table
+
+
 def changing(tables: list[pa.Table]) -> list[str]:
     """The columns that are of several types."""
     names = dict.fromkeys(name for table in tables for name in table.column_names)
@@ -91,6 +99,7 @@ def parts_of(path: Path) -> list[Path]:
                 f"{path} is not .parquet, .csv, .tsv or .jsonl (or .csv.gz, .csv.bz2, .csv.zst); convert or rename it"
             )
         return [path]
+    refuse_versions(path)
     inside = [utf_8(p) for p in sorted(path.rglob("*")) if p.is_file()]
     shown = [p for p in inside if not any(part[0] in "_." for part in p.relative_to(path).parts)]
     strange = [p for p in shown if reader_of(p) is None and LIKE_DATA.search(p.name)]
@@ -103,6 +112,16 @@ def parts_of(path: Path) -> list[Path]:
     if not parts:
         raise MissingInputError(f"the folder {path} holds no .parquet, .csv, .tsv or .jsonl file")
     return parts
+
+
+def refuse_versions(folder: Path) -> None:
+    """Raise UsageError for the folder of a table whose files are not all of what it holds now."""
+    found = next((kind for inside, kind in VERSIONED.items() if next(folder.glob(inside), None) is not None), None)
+    if found is not None:
+        raise UsageError(
+            f"{folder} is the folder of {found} table, where files of older versions lie beside those of today; write"
+            " what it holds now to Parquet, as DuckDB, Spark or Polars do, and name that"
+        )
 
 
 def fingerprint(path: Path) -> str:
@@ -133,7 +152,11 @@ def read_part(path: Path, columns: list[str] | None, text: list[str]) -> pa.Tabl
     if twice:
         raise DataError(f"{there.count(twice[0])} columns of {path} are called {twice[0]!r}; rename or remove one")
     with damage_told(path):
-        return chosen(table.to_table(columns) if isinstance(table, Parquet) else table, columns)
+        table = chosen(table.to_table(columns) if isinstance(table, Parquet) else table, columns)
+        for name in table.column_names:
+            if is_text(table[name].type):
+                table[name].validate(full=True)  # of Parquet nobody has looked whether it is UTF-8
+        return table
 
 
 def opened(path: Path, text: list[str]) -> "Parquet | pa.Table":
@@ -196,11 +219,11 @@ class Parquet:
 
     def __init__(self, path: Path) -> None:
         self.file = pq.ParquetFile(path, page_checksum_verification=True)
-        self.schema = self.file.schema_arrow
+        self.schema = plain(self.file.schema_arrow.empty_table()).schema
 
     def to_table(self, columns: list[str] | None) -> pa.Table:
         """The named columns of all row groups."""
-        return self.file.read(columns=columns)
+        return plain(self.file.read(columns=columns))
 
 
 def read_parquet(path: Path, text: list[str]) -> Parquet:
@@ -270,6 +293,7 @@ READERS: dict[str, Reader] = {
 }
 
 
+VERSIONED = {"_delta_log": "a Delta", "metadata/*.metadata.json": "an Iceberg", ".hoodie": "a Hudi"}
 LIKE_DATA = re.compile(  # by its name, though nothing here reads it; other files may lie beside the parts
     rf"^part-[^.]*$|\.(orc|avro|arrow|feather)$"
     rf"|({'|'.join(map(re.escape, READERS))})(\.tar)?\.(gz|bz2|zst|xz|zip|lz4|snappy|z|br)$",

@@ -68,3 +68,20 @@ def test_of_objects_the_fields_that_nothing_was_taken_for_are_named(tmp_path: Pa
     (tmp_path / "log.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     lines = looked(tmp_path / "log.jsonl", user="user.id", item="track.id")
     assert "          not read: user.name, os (taken for no user, item, time or value)" in lines
+
+
+def test_a_column_that_some_parts_lack_stops_nobody(tmp_path: Path) -> None:
+    rows = pd.DataFrame({"user_id": list("abab"), "item_id": list("xyyx")})
+    rows.to_parquet(tmp_path / "a.parquet")
+    rows.assign(channel="web").to_parquet(tmp_path / "b.parquet")
+    assert any("not read: channel" in line for line in looked(tmp_path))
+
+
+def test_a_column_that_stands_in_the_names_of_folders_alone_is_warned_of(tmp_path: Path) -> None:
+    rows = pd.DataFrame({"user_id": list("abab"), "item_id": list("xyyx"), "country": "NL"})
+    for day, country in (("2026-11-01", "NL"), ("2026-11-02", "BE")):
+        folder = tmp_path / f"day={day}" / f"country={country}"
+        folder.mkdir(parents=True)
+        rows.to_parquet(folder / "part.parquet")
+    (line,) = [line for line in looked(tmp_path) if "names of folders" in line]
+    assert line.startswith("WARNING   not read, as it stands in names of folders alone (day=2026-11-0")

@@ -193,3 +193,9 @@ def test_a_value_that_all_parts_have_is_guessed_before_one_that_some_lack(tmp_pa
     write_table(tmp_path / "log" / "1.parquet", user_id=["a"], item_id=["x"], rating=[5.0], plays=[3])
     write_table(tmp_path / "log" / "2.parquet", user_id=["a"], item_id=["x"], plays=[4])
     assert guess_data(Given(log=tmp_path / "log")).interactions.value == "plays"
+
+
+def test_words_are_no_value(tmp_path: Path) -> None:
+    log = {"user": ["a", "b"], "item": ["x", "y"], "value": ["EUR", "USD"]}
+    assert guessed(write_table(tmp_path / "a.parquet", **log)).value is None
+    assert guessed(write_table(tmp_path / "b.parquet", **log, count=["4", "5"])).value == "count"

@@ -4,8 +4,9 @@ from datetime import date
 from pathlib import Path
 
 import pyarrow as pa
+import pytest
 
-from rec_export.data.kinds import guess_attributes
+from rec_export.data.kinds import guess_attributes, kind_of
 from rec_export.data.names import ITEM, USER
 from tests.conftest import write_table
 
@@ -66,3 +67,8 @@ def test_decimals_are_numbers(tmp_path: Path) -> None:
     found = guess_attributes(tmp_path / "items.parquet", "item_id", ITEM)
     assert found is not None
     assert found.dense == ("price",)
+
+
+@pytest.mark.parametrize(("codes", "kind"), [([1.0, 2.0, None, 2.0], "category"), ([1.5, 2.0, None, 2.0], "dense")])
+def test_a_code_with_gaps_is_a_code(codes: list[float | None], kind: str) -> None:
+    assert kind_of(pa.chunked_array([pa.array(codes, pa.float64())]), "brand_id") == kind

@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from rec_export.data.broken import NO_ID
+from rec_export.data.columns import is_text
 from rec_export.data.config import Attributes, Interactions
 from rec_export.data.entities import read_attributes
 from rec_export.data.log import Events, read_events
@@ -250,3 +251,38 @@ def test_what_may_not_be_read_is_not_called_damaged(tmp_path: Path, monkeypatch:
     monkeypatch.setattr(pq, "ParquetFile", refuses)
     with pytest.raises(StorageError, match=r"^cannot read or write .*log\.parquet: permission denied; check that"):
         events_at(tmp_path / "log.parquet")
+
+
+@pytest.mark.parametrize(
+    ("inside", "kind"),
+    [
+        ("_delta_log/0.json", "a Delta"),
+        ("metadata/v1.metadata.json", "an Iceberg"),
+        (".hoodie/table", "a Hudi"),
+    ],
+)
+def test_the_folder_of_a_table_with_versions_is_refused(inside: str, kind: str, tmp_path: Path) -> None:
+    ROWS.to_parquet(tmp_path / "part-0.parquet")
+    (tmp_path / inside).parent.mkdir()
+    (tmp_path / inside).write_text("{}")
+    with pytest.raises(UsageError, match=rf"is the folder of {kind} table, where files of older versions"):
+        read_table(tmp_path, None)
+
+
+def test_text_in_views_is_text(tmp_path: Path) -> None:
+    ROWS.to_parquet(tmp_path / "a.parquet")
+    table = pa.Table.from_pandas(ROWS, preserve_index=False)
+    views = pa.schema([field.with_type(pa.string_view()) if is_text(field.type) else field for field in table.schema])
+    (tmp_path / "views").mkdir()
+    pq.write_table(table.cast(views), tmp_path / "views" / "b.parquet")
+    assert pq.read_schema(tmp_path / "views" / "b.parquet").field("user_id").type == pa.string_view()
+    assert is_text(types_in(tmp_path / "views")["user_id"])
+    assert events_at(tmp_path / "views") == EXPECTED
+
+
+def test_text_in_parquet_that_is_not_utf_8_is_damage(tmp_path: Path) -> None:
+    latin = pa.array([name.encode("latin-1") for name in ("caf\u00e9", "b", "c")]).cast(pa.binary())
+    text = pa.StringArray.from_buffers(3, *latin.buffers()[1:])
+    pq.write_table(pa.table({"user_id": text}), tmp_path / "log.parquet")
+    with pytest.raises(DataError, match=r"log\.parquet cannot be read, it is damaged .*UTF8"):
+        read_table(tmp_path / "log.parquet", None)

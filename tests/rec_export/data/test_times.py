@@ -107,3 +107,9 @@ def test_a_unit_that_leads_beyond_all_calendars_is_refused() -> None:
 
 def test_a_time_is_shown_as_its_day() -> None:
     assert date(SECONDS[0] * 10**6) == "2020-09-13"
+
+
+def test_a_timestamp_beyond_all_calendars_is_refused_too() -> None:
+    far = pa.chunked_array([pa.array([400_000_000_000_000_000], pa.timestamp("us"))])
+    with pytest.raises(DataError, match="column t holds times beyond the year 9999, as it is written; repair them"):
+        times(far, "us", "column t")
