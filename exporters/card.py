@@ -13,7 +13,7 @@ from rec_export.bundle import Manifest
 from rec_export.catalogue import Catalogue
 from rec_export.checkpoint import Blueprint
 from rec_export.variant import Latency, Variant
-from rec_export.words import counted, second_model, shallow_one
+from rec_export.words import counted, second_model, told_by_tables
 
 LOADING = {
     "torchscript": 'torch.jit.load("torchscript/user_tower.pt")(inputs)',
@@ -111,8 +111,7 @@ def model_rows(blueprint: Blueprint, training: dict[str, Any]) -> Iterator[tuple
         yield "members", f"{blueprint.members}, whose scores are averaged"
     if blueprint.timeless:
         yield "beside it", second_model(blueprint.timeless, blueprint.away and blueprint.away.model_dump())
-    if blueprint.shallow is not None:
-        yield "what goes with what", shallow_one(**blueprint.shallow.model_dump())
+    yield from told_by_tables([one.model_dump() for one in blueprint.shallow])
     if blueprint.habit is not None:
         yield (
             "added to the score of what a user liked before, in lists that may hold it",

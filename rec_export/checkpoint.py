@@ -1,9 +1,10 @@
 """checkpoint/: a trained model and all that is needed to use it, as `rec-export train` leaves it."""
 
 from pathlib import Path
-from typing import Any, NamedTuple, Self, final
+from typing import Annotated, Any, NamedTuple, Self, final
 
 import torch
+from pydantic import BeforeValidator
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import nn
@@ -23,6 +24,7 @@ from rec_export.record import Record
 from rec_export.run_manifest import is_run
 from rec_export.shallow import Shallow
 from rec_export.towers import Head, ModelSpec, Sizes, Towers
+from rec_export.words import several
 
 FORMAT = 1
 TREND = "trend.safetensors"
@@ -37,7 +39,7 @@ class Blueprint(Record):
     members: int = 1  # models of this spec, whose scores are averaged
     timeless: float = 0.0  # the share of one more, which looks at no time; 0: there is none
     away: Away | None = None  # who hears more of that one
-    shallow: Shallow | None = None  # a shallow auto-encoder beside these
+    shallow: Annotated[tuple[Shallow, ...], BeforeValidator(several)] = ()  # tables of items beside these
     sizes: Sizes
     data: DataConfig
     clock: Clock
@@ -61,13 +63,12 @@ class Blueprint(Record):
 
     def build(self) -> Towers:
         """The towers, with random weights."""
-        spec, timeless, linear = self.spec(), None, None
+        spec, timeless = self.spec(), None
         members = [spec.build(self.sizes) for _ in range(self.members)]
         if self.timeless:
             timeless = Timeless(spec.build(without_time(self.sizes)), self.timeless, self.away, self.sizes)
-        if self.shallow is not None:
-            linear = Linear(self.shallow.build(self.sizes.items.rows), self.shallow)
-        return ensemble(members, timeless, linear)
+        linears = [Linear(shallow.build(self.sizes.items.rows), shallow) for shallow in self.shallow]
+        return ensemble(members, timeless, linears)
 
     def head(self) -> Head:
         """The pair head, with random weights: it does not depend on the rows of the tables, which may be many."""

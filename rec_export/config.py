@@ -95,8 +95,9 @@ class Training(Record):
     )
     shallow: bool = Field(
         default=True,
-        description="a shallow auto-encoder (EASE of low rank) beside hybrid or gated, by as much as makes held-out"
-        " likings likeliest, where rows are held out and the head is a dot product",
+        description="tables of items beside hybrid or gated, by as much as makes held-out likings likeliest, where rows"
+        " are held out and the head is a dot product: a shallow auto-encoder (EASE of low rank) and, where time is"
+        " looked at, what is liked soon after what",
     )
     device: str = "auto"
     metric: str | None = Field(

@@ -2,10 +2,11 @@
 
 Models that differ in their random seed are averaged. Beside them may stand one that looks at no time, at a share: as
 scores are logits, the sum is a product of experts (Hinton 2002, Training Products of Experts by Minimizing Contrastive
-Divergence) on what sells now and on what somebody likes at all times. And beside these a shallow auto-encoder, which
-tells what goes with what.
+Divergence) on what sells now and on what somebody likes at all times. And beside these tables of items, which tell
+what goes with what and what comes after it.
 """
 
+from collections.abc import Sequence
 from math import inf
 from typing import NamedTuple, final
 
@@ -106,18 +107,18 @@ def without_time(sizes: Sizes) -> Sizes:
 
 
 class Linear(NamedTuple):
-    """A shallow auto-encoder with its tables."""
+    """What is told beside a model without a layer between, with its tables."""
 
     towers: Towers
     shallow: Shallow
 
 
-def ensemble(members: list[Towers], timeless: Timeless | None = None, linear: Linear | None = None) -> Towers:
-    """One model for all members, and for one that looks at no time and a shallow auto-encoder beside them.
+def ensemble(members: list[Towers], timeless: Timeless | None = None, linears: Sequence[Linear] = ()) -> Towers:
+    """One model for all members, and for one that looks at no time and tables of items beside them.
 
     Raises UsageError where scores are more than a dot product, as they do not add up.
     """
-    if len(members) == 1 and timeless is None and linear is None:
+    if len(members) == 1 and timeless is None and not linears:
         return members[0]
     if not all(isinstance(member.pair_head, DotHead) for member in members):
         raise UsageError(
@@ -131,7 +132,7 @@ def ensemble(members: list[Towers], timeless: Timeless | None = None, linear: Li
         users.append(UserWithoutTime(timeless.towers.user_tower, timeless.away))
         items.append(ItemWithoutTime(timeless.towers.item_tower, timeless.sizes.counts - 1))
         beside.append(timeless.share)
-    if linear is not None:
+    for linear in linears:
         users.append(linear.towers.user_tower)
         items.append(linear.towers.item_tower)
         beside.append(linear.shallow.share)

@@ -1,11 +1,12 @@
-"""A shallow auto-encoder beside a model: what goes with what a user liked, as a dot product of two tables.
+"""Two tables of items beside a model: what a history tells of an item without a layer between, as a dot product.
 
     score = < the sum of 0.5^(age / half) reads[item] over the history, says[item] >
 
-age: items that were liked later. The tables are found in closed form (trainers/shallow.py), so they are no parameters.
+age: items that were liked later. The tables are found in closed form, so they are no parameters: of a shallow
+auto-encoder (trainers/shallow.py), or of what is liked soon after what (trainers/following.py).
 """
 
-from typing import final
+from typing import Literal, final
 
 import torch
 from pydantic import Field
@@ -14,11 +15,14 @@ from torch import Tensor, nn
 from rec_export.record import Record
 from rec_export.towers import DotHead, Inputs, Towers
 
+Told = Literal["together", "next"]  # what goes with what, or what comes soon after what
+
 
 @final
 class Shallow(Record):
-    """The numbers of a shallow auto-encoder, and how much of it is added to a score."""
+    """The numbers of two tables, and how much of what they tell is added to a score."""
 
+    tells: Told = "together"
     rank: int = Field(ge=1)  # the width of the tables
     half: float | None = Field(default=None, gt=0, allow_inf_nan=False)  # None: older items weigh as much as new ones
     share: float = Field(gt=0, allow_inf_nan=False)

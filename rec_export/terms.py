@@ -18,14 +18,13 @@ from rec_export.towers import AdditiveHead, DotHead, Head, Inputs
 
 MLP = "MLP"
 MATCH = "match"  # a dot product whose places a model does not tell apart
-TOGETHER = "together"  # what a shallow auto-encoder says, of what is liked by the same users
 
 
 def term_names(blueprint: Blueprint, head: Head) -> tuple[str, ...]:
     """The terms of a score, in order."""
     parts = tuple(blueprint.spec().components(blueprint.sizes))
     if isinstance(head, DotHead):
-        return (*(parts or (MATCH,)), *([] if blueprint.shallow is None else [TOGETHER]))
+        return (*(parts or (MATCH,)), *(shallow.tells for shallow in blueprint.shallow))
     if isinstance(head, AdditiveHead) and head.dot > 0:
         return (MLP, *(parts or (MATCH,)))
     return (MLP,)
@@ -40,8 +39,8 @@ def terms(blueprint: Blueprint, head: Head, user_vec: Float64, item_vec: Float64
         return score[:, None]
     first = head.width if isinstance(head, AdditiveHead) else 0
     product = item_vec[:, first:] * user_vec[first:]
-    spec, sizes, shallow = blueprint.spec(), blueprint.sizes, blueprint.shallow
-    last = [] if shallow is None else [(TOGETHER, shallow.rank)]
+    spec, sizes = blueprint.spec(), blueprint.sizes
+    last = [(str(shallow.tells), shallow.rank) for shallow in blueprint.shallow]
     whole = {MATCH: (product.shape[1] - sum(width for _, width in last)) // blueprint.members}
     parts = list((spec.components(sizes) or whole).items()) * blueprint.members
     parts += [*(spec.components(without_time(sizes)).items() if blueprint.timeless else []), *last]

@@ -1,6 +1,10 @@
 """Numbers and names as a person would say them."""
 
-from collections.abc import Iterable, Mapping, Sized
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Sized
+from typing import Any
+
+TOLD = {"together": "a shallow auto-encoder", "next": "what is liked soon after what"}  # by shallow.Shallow.tells
+TERMS = {"together": "what goes with what", "next": "what comes next"}
 
 
 def counted(count: int, noun: str) -> str:
@@ -32,10 +36,23 @@ def second_model(share: float, away: Mapping[str, float] | None) -> str:
     return f"{told}, and {away['times']:g} times that from {days} days after a user's last liking on"
 
 
-def shallow_one(rank: int, half: float | None, share: float, spread: float | None = None) -> str:
-    """The shallow auto-encoder beside a model; as shallow.Shallow has it."""
+def shallow_one(
+    rank: int, half: float | None, share: float, spread: float | None = None, tells: str = "together"
+) -> str:
+    """Tables of items beside a model; as shallow.Shallow has them."""
     fades = "" if half is None else f", an item weighing half as much {half:g} items later"
-    return f"a shallow auto-encoder of rank {rank}, added at {added_at(share, spread)}{fades}"
+    return f"{TOLD[tells]} of rank {rank}, added at {added_at(share, spread)}{fades}"
+
+
+def several(shallow: Any) -> Any:
+    """What is told of tables beside a model, as a list; a version before told of one or none."""
+    return () if shallow is None else (shallow,) if isinstance(shallow, dict) else shallow
+
+
+def told_by_tables(shallow: Sequence[Mapping[str, Any]]) -> Iterator[tuple[str, str]]:
+    """The tables of items beside a model: what they tell, and their numbers."""
+    for one in shallow:
+        yield TERMS[one.get("tells", "together")], shallow_one(**one)
 
 
 def added_at(share: float, spread: float | None) -> str:

@@ -12,6 +12,7 @@ from rec_export.files import refuse_busy, refuse_existing
 from rec_export.forecast import Forecast, Pace, pace, peak, read
 from rec_export.models import spec_of
 from rec_export.words import counted
+from trainers.beside import may_stand_beside, tables_of
 from trainers.course import Course
 from trainers.job import TrainJob, finished
 from trainers.journal import lock_of
@@ -19,7 +20,6 @@ from trainers.loop import Run
 from trainers.parallel import ALONE
 from trainers.plan import Plan
 from trainers.ready import Ready, course_of, read_source, ready, trainer_of
-from trainers.shallow import RANK, may_stand_beside
 from trainers.timeless import second_plan
 
 COPIES = 5  # of all weights: the best ones, and in the journal the weights, their mean, and two moments of each
@@ -51,7 +51,8 @@ def dry_run(job: TrainJob) -> Forecast:
     weights_beside, others = (0, 0) if second is None else size_of_model(second)
     catalogue = made.dataset.catalogue
     shallow = may_stand_beside(job.config.training, spec, made)
-    tables = 2 * RANK * 4 * catalogue.items.trained if shallow else 0  # bytes of float32
+    ranks = sum(one.rank for one in tables_of(made.plan.clock.timed)) if shallow else 0
+    tables = 2 * ranks * 4 * catalogue.items.trained  # bytes of float32
     held_out = int(made.source.rows(Part.VALID).sum())
     return Forecast(
         does=f"train the model {job.config.model['name']!r}",

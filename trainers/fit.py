@@ -5,13 +5,14 @@ from typing import NamedTuple
 from rec_export.config import Config
 from rec_export.data.source import Source
 from rec_export.data.split import Part
-from rec_export.ensemble import Away, Timeless, ensemble
+from rec_export.ensemble import Away, Linear, Timeless, ensemble
 from rec_export.machine import give_back
 from rec_export.progress import in_parts, passed
 from rec_export.shallow import Shallow
 from rec_export.towers import ModelSpec, Towers
 from rec_export.world import CONTEXT
 from trainers.batches import Device
+from trainers.beside import added, linears_of, may_stand_beside
 from trainers.course import Course, Epoch
 from trainers.dataset import Dataset
 from trainers.habit_term import Habits, habits_of
@@ -20,7 +21,6 @@ from trainers.loop import sizes_of
 from trainers.parallel import Group
 from trainers.plan import Plan
 from trainers.ready import course_of, ready
-from trainers.shallow import added, linear_of, may_stand_beside
 from trainers.timeless import Wish, second_plan, weighed
 from trainers.tracking import Tracker
 from trainers.validation import ListValidation, Validation
@@ -33,7 +33,7 @@ class Fitted(NamedTuple):
     towers: Towers
     timeless: float  # the share of a second model in them, which looks at no time; 0: there is none
     away: Away | None  # who hears more of it
-    shallow: Shallow | None  # beside these, if any
+    shallow: tuple[Shallow, ...]  # beside these
     habits: Habits
     dataset: Dataset
     best_epoch: int
@@ -58,7 +58,7 @@ class Found(NamedTuple):
     dataset: Dataset | None  # that the exported model knows; None: of all rows, and not made yet
     towers: Towers | None  # None: all is to be learned again, from all rows
     second: Second | None
-    shallow: Shallow | None
+    shallow: tuple[Shallow, ...]
     habits: Habits
     best_epoch: int
     epochs: tuple[Epoch, ...]
@@ -101,7 +101,7 @@ class Trainer(NamedTuple):
             dataset=made.everything if again else made.dataset,
             towers=None if again else best.towers,
             second=None,
-            shallow=None,
+            shallow=(),
             habits=Habits(),
             best_epoch=best.best_epoch,
             epochs=best.epochs,
@@ -153,14 +153,14 @@ class Trainer(NamedTuple):
     def with_shallow(
         self, found: Found, towers: Towers, validation: ListValidation, held: Device
     ) -> tuple[Found, Towers]:
-        """With a shallow auto-encoder beside the towers, if the validation rows do not speak against it."""
-        linear, held_out = None, dict[str, float]()
+        """With tables of items beside the towers, if the validation rows do not speak against them."""
+        linears, held_out = list[Linear](), dict[str, float]()
         if self.group.first:
             with in_parts("weighing what goes with what", 2 + 2 * validation.parts):
-                linear, held_out = added(towers, validation, found.plan, held)
-        shallow = self.group.broadcast(None if linear is None else linear.shallow)
+                linears, held_out = added(towers, validation, found.plan, held)
+        shallow = self.group.broadcast(tuple(linear.shallow for linear in linears))
         more = found._replace(shallow=shallow, held_out={**found.held_out, "model": held_out})
-        return more, ensemble([towers], None, linear)  # which the first process alone goes on to ask
+        return more, ensemble([towers], None, linears)  # which the first process alone goes on to ask
 
     def fit(self, source: Source) -> Fitted:
         """Search with the validation part held out; then, if asked, learn from both for the best number of epochs.
@@ -192,7 +192,7 @@ class Trainer(NamedTuple):
             timeless = Timeless(towers, share, away, sizes_of(dataset, found.plan, CONTEXT))
         return Fitted(
             plan=found.plan,
-            towers=ensemble(members, timeless, linear_of(found.shallow, dataset)),
+            towers=ensemble(members, timeless, linears_of(found.shallow, dataset)),
             timeless=0.0 if timeless is None else timeless.share,
             away=timeless and timeless.away,
             shallow=found.shallow,

@@ -12,7 +12,7 @@ from rec_export.data.columns import Int64
 from rec_export.data.log import Events, make_log, select
 from rec_export.data.vocab import UNKNOWN
 from rec_export.inputs import item_inputs, user_inputs
-from rec_export.metrics import Targets, hits, per_user
+from rec_export.metrics import Float64, Targets, hits, per_user
 from rec_export.progress import passed
 from rec_export.sets import distinct, without
 from rec_export.topk import Seen
@@ -118,6 +118,10 @@ class ListValidation(Validation):
 
     def judge(self, score: Callable[[Int64], Tensor]) -> dict[str, float]:
         """The metrics of the lists by scores, float32 [B, N]; what users have met is left out, if it does not count."""
+        return means(self.by_user(score))
+
+    def by_user(self, score: Callable[[Int64], Tensor]) -> dict[str, Float64]:
+        """The same of each user, float64 [U]."""
         trained = self.dataset.catalogue.items.trained
         lists = []
         for at in range(0, len(self.user), self.at_once):
@@ -129,11 +133,12 @@ class ListValidation(Validation):
             passed()
         hit = hits(np.concatenate(lists), self.targets, trained)
         count = self.targets.counts(len(self.user))
-        return {
-            f"{name}@{k}": round(float(value.mean()), 5)
-            for k in self.ks
-            for name, value in per_user(hit, count, k).items()
-        }
+        return {f"{name}@{k}": value for k in self.ks for name, value in per_user(hit, count, k).items()}
+
+
+def means(by_user: dict[str, Float64]) -> dict[str, float]:
+    """The metrics over all users, as they are told."""
+    return {name: round(float(value.mean()), 5) for name, value in by_user.items()}
 
 
 def not_met(key: Int64, user: Int64, world: World) -> Int64:

@@ -11,7 +11,7 @@ from rec_export.files import files_below, sha256
 from rec_export.inspection.documents import Facts, of_format, read_json
 from rec_export.inspection.shown import Inspection, Row, Section, size, table, typed
 from rec_export.sealed import MANIFEST, File, check_files, check_manifest
-from rec_export.words import second_model, shallow_one
+from rec_export.words import second_model, several, told_by_tables
 
 FORMAT = 1  # of spec.json and of manifest.json
 FILE_HEAD = "file", "size", "sha256"
@@ -109,8 +109,7 @@ def model(spec: Facts) -> Iterator[Row]:
         yield "members", f"{spec['members']}, whose scores are averaged"
     if spec.get("timeless"):
         yield "beside it", second_model(spec["timeless"], spec.get("away"))
-    if spec.get("shallow"):
-        yield "what goes with what", shallow_one(**spec["shallow"])
+    yield from told_by_tables(several(spec.get("shallow")))
     if spec.get("habit"):
         yield "habits", ", ".join(f"{name} {value:.3g}" for name, value in spec["habit"].items())
     yield "loss", spec["loss"]

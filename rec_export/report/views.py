@@ -5,13 +5,14 @@ against the real files. What a file of another version lacks is left out.
 """
 
 from pathlib import Path
-from typing import Any, Self
+from typing import Annotated, Any, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from rec_export.errors import ModelError
 from rec_export.metrics import Estimate
 from rec_export.run_manifest import Verdict
+from rec_export.words import several
 
 Metrics = dict[str, Estimate]
 Shares = dict[str, dict[str, float]]  # by segment and component
@@ -47,7 +48,7 @@ class Spec(View):
     weights: str
     loss: str = "softmax"
     timeless: float = 0.0
-    shallow: dict[str, Any] | None = None
+    shallow: Annotated[tuple[dict[str, Any], ...], BeforeValidator(several)] = ()
 
 
 class Plan(View):

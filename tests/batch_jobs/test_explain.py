@@ -41,10 +41,10 @@ def test_the_list_is_the_published_one_from_every_format(told: dict[str, Any], s
 
 
 def test_the_terms_of_a_dot_product_add_up_to_the_score(told: dict[str, Any]) -> None:
-    assert (told["terms"], told["splits"], told["gate"]) == (["taste", "item", "trend", "together"], True, {})
+    assert (told["terms"], told["splits"], told["gate"]) == (["taste", "item", "trend", "together", "next"], True, {})
     for place in told["list"]:
         assert sum(place["terms"]) == pytest.approx(place["score"], abs=1e-9)
-        assert len(place["terms"]) == 4
+        assert len(place["terms"]) == 5
 
 
 def test_what_the_user_has_met_is_told_with_the_place_it_would_have(
@@ -163,7 +163,7 @@ def test_popularity_is_of_late_where_the_model_looks_at_time(date: str | None, l
 
 
 def test_members_of_an_ensemble_add_up_by_component(trained: Path) -> None:
-    blueprint = Checkpoint.read(trained).blueprint.model_copy(update={"timeless": 0.0, "shallow": None})
+    blueprint = Checkpoint.read(trained).blueprint.model_copy(update={"timeless": 0.0, "shallow": ()})
     head = Checkpoint.read(trained).towers.pair_head
     parts = blueprint.spec().components(blueprint.sizes)
     width = sum(parts.values())

@@ -32,7 +32,7 @@ def test_rules_are_named_item_by_item(shop: Path, exported: Path, user: str, tmp
         ("the rule deny_by_user denies it, so it is left out", True),
         ("in the list", True),
     ]
-    assert told["terms"] == ["taste", "item", "trend", "together", "penalty"]
+    assert told["terms"] == ["taste", "item", "trend", "together", "next", "penalty"]
     assert all(sum(one["terms"]) == pytest.approx(one["score"], abs=1e-6) for one in told["list"])
     alone = config_file(tmp_path, "rules.yaml", rules=rules)  # as `score` takes it too
     assert json.loads(done(*words[:4], "--rules", alone, *words[6:])) == told

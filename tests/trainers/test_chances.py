@@ -12,9 +12,9 @@ from rec_export.shallow import Shallow
 from rec_export.topk import Seen
 from tests.trainers.scenes import held_out, scenes
 from trainers import chances
+from trainers.beside import learned
 from trainers.chances import Chances, Score, nothing_own
 from trainers.ready import Ready
-from trainers.shallow import learned
 from trainers.validation import ListValidation
 
 

@@ -171,7 +171,7 @@ def test_a_model_with_another_beside_it_learns_the_habits_of_both(
     done("train", config, "--out", tmp_path / "keep", *words)
     assert json.loads((tmp_path / "keep" / "spec.json").read_text())["timeless"] > 0
     assert habit_in(tmp_path / "keep") is not None
-    assert models == [2]
+    assert models == [3]  # both models as one, and two tables
 
 
 def test_habits_are_learned_where_nobody_likes_anything_new(tmp_path: Path) -> None:

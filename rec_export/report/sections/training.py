@@ -8,12 +8,12 @@ from rec_export.report.drawing import MUTED, SIZE, colour, dashes, figure, whole
 from rec_export.report.found import Found
 from rec_export.report.page import Figure, Note, Section, Table, count, number, text, together
 from rec_export.report.views import Epoch, Outcome, Spec
-from rec_export.words import counted, listed
+from rec_export.words import TOLD, counted, listed
 
 WITHOUT_RATE = ("als", "popular")
 WITHOUT_BATCHES = (*WITHOUT_RATE, "bpr")
 OWN_LOSS = {"als": "squared errors of all pairs", "bpr": "pairs"}  # of trainers that heed no training.loss
-SECOND, SHALLOW = "a second model that looks at no time", "a shallow auto-encoder"
+SECOND = "a second model that looks at no time"
 Histories = dict[str, list[Epoch]]
 
 
@@ -41,7 +41,7 @@ def learned(label: str, one: Outcome, epochs: list[Epoch], spec: Spec) -> str:
     best = chosen(one, epochs)
     whole = None if best is None else one.held_out["model"].get(metric)
     line += f"; {metric} on the validation rows was best, {best:.4f}, in epoch {one.best_epoch}" if best else ""
-    others = [name for name, there in ((SECOND, spec.timeless), (SHALLOW, spec.shallow)) if there]
+    others = [*([SECOND] if spec.timeless else []), *(TOLD[one.get("tells", "together")] for one in spec.shallow)]
     return line + (f", and {whole:.4f} with {listed(others)}." if others and whole is not None else ".")
 
 

@@ -23,6 +23,10 @@ MEASURES = {
         "a shallow auto-encoder",
         "stands beside a model, and says what goes with what a user liked, as counts of all users have it",
     ),
+    "soon after": (
+        "what is liked soon after what",
+        "stands beside a model, and says what other users liked soon after what a user liked last",
+    ),
     "biases": ("biases", "a baseline for values: the mean, plus one number for each user and each item"),
     "warm": ("warm, cold", "users with and without a row before what was held out"),
     "rank-biased overlap": ("rank-biased overlap", "how alike two lists are, the first places counting most: 0 to 1"),

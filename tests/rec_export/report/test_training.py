@@ -107,6 +107,10 @@ def test_models_that_are_trained_for_different_ends_do_not_share_an_axis() -> No
         ({"timeless": 0.15}, ", and 0.2000 with a second model that looks at no time."),
         ({"shallow": {"rank": 64}}, ", and 0.2000 with a shallow auto-encoder."),
         (
+            {"shallow": [{"tells": "together"}, {"tells": "next"}]},
+            ", and 0.2000 with a shallow auto-encoder and what is liked soon after what.",
+        ),
+        (
             {"timeless": 0.15, "shallow": {"rank": 64}},
             ", and 0.2000 with a second model that looks at no time and a shallow auto-encoder.",
         ),
