@@ -52,7 +52,7 @@ def made(shop: Path, folder: Path, precision: str) -> tuple[bytes, list[dict[str
     lists = pq.read_table(recommendations(folder / "recs")).to_pylist()
     judged = evaluate.run(EvaluateJob(checkpoint=folder / "checkpoint", bootstrap=20))
     explained = explain.run(ExplainJob(target=folder / "recs", user=lists[0]["user_id"]))
-    texts = [judged.model_dump_json(), explained.model_dump_json(exclude={"run"})]
+    texts = [judged.model_dump_json(), explained.model_dump_json(exclude={"run", "bundle"})]
     return (folder / "checkpoint" / "weights.safetensors").read_bytes(), lists, texts
 
 
