@@ -5,13 +5,14 @@ from functools import partial
 from time import perf_counter
 
 from batch_jobs.destinations import destination_at
+from batch_jobs.gates import Judge, judged_before, structure
 from batch_jobs.job import ScoreJob
 from batch_jobs.lists import lists_of
 from batch_jobs.nightly_job import NightlyJob, refuse_slips
 from batch_jobs.parts import shards_of
 from batch_jobs.plan import Plan, already, planned, refuse_taken
 from batch_jobs.rules import ruled
-from batch_jobs.scoring import check_items
+from batch_jobs.scoring import check_items, say_unjudged
 from batch_jobs.space import bytes_of
 from batch_jobs.today import Today, look
 from rec_export.data.read import refuse_changes
@@ -25,7 +26,7 @@ from rec_export.words import counted
 CALIBRATED = 256  # users at a time
 
 
-def dry_run(job: ScoreJob) -> Forecast:
+def dry_run(job: ScoreJob, judge: Judge = structure) -> Forecast:
     """Read, score for a few seconds, and write nothing. Raises what `score` raises before it scores."""
     begun = perf_counter()
     place = destination_at(job.out, job.staging)
@@ -36,9 +37,12 @@ def dry_run(job: ScoreJob) -> Forecast:
     plan = planned(job)
     before = recs.run_id(run_date)
     does = f"score and publish the lists of {plan.run_date} as run {plan.run_id}"
-    if before == plan.run_id and already(recs, plan, job.replace) is not None:
+    done = already(recs, plan, job.replace) if before == plan.run_id else None
+    if done is not None and judged_before(done, judge):
         return Forecast.nothing(does, job.inputs(), place_of(recs.where(run_date)))
-    refuse_taken(place, plan, before, job.replace)
+    if done is not None:
+        say_unjudged(done, plan)
+    refuse_taken(place, plan, before, replace=job.replace or done is not None)
     today = look(plan.bundle, job)
     ruling = ruled(today, job, plan.bundle.manifest.blueprint.data, plan.how)
     refuse_changes(plan.hashes, job.inputs())
@@ -82,8 +86,8 @@ def foretold(
 def dry_night(job: NightlyJob) -> Forecast:
     """What the night would do before it asks the gates, which judge finished lists. Raises what `nightly` raises."""
     with nobody_named():
-        job.judge()
+        judge = job.judge()
         refuse_slips(job)
-        forecast = dry_run(job.score_job())
+        forecast = dry_run(job.score_job(), judge)
     asked = "then ask the gates whether it may be published; only finished lists can tell them"
     return forecast.model_copy(update={"facts": (*forecast.facts, asked) if not forecast.done else ()})

@@ -21,13 +21,12 @@ from batch_jobs.task import Task
 from rec_export.errors import DataError, MissingInputError, ModelError, UsageError, nearest
 from rec_export.published import Published
 from rec_export.redact import redacted
-from rec_export.run_manifest import SOURCES, RunManifest, Verdict
+from rec_export.run_manifest import SOURCES, STRUCTURE, RunManifest, Verdict
 from rec_export.thresholds import Gates
 from rec_export.words import other
 
 log = logging.getLogger("rec_export")
 TINY = 1e-9  # for no rows at all
-STRUCTURE = "structure"  # lists that break a promise of the format: never to be forced
 NAMES = (
     STRUCTURE, "covered", "short_lists", "part_rows", "flat_lists", "same_list", "first_item", "unknown_items",
     "unknown_users", "bad_rows", "log_rows", "users", "items", "first_item_growth", "sources", "overlap", "score_shift",
@@ -58,6 +57,11 @@ def structure(candidate: Candidate) -> tuple[Verdict, ...]:
     broken = candidate.manifest.audit.broken
     said = "; ".join(f"{count:,} {kind}" for kind, count in broken.items())
     return (verdict(STRUCTURE, sum(broken.values()), "0 broken promises", not broken, reason=said or None),)
+
+
+def judged_before(run: RunManifest, judge: Judge) -> bool:
+    """Whether a run that is live was asked more than the one gate, if `judge` asks more."""
+    return judge is structure or not run.unjudged
 
 
 @final

@@ -32,6 +32,7 @@ from rec_export.run_manifest import RunManifest
 from rec_export.swap import exchange, place
 
 log = logging.getLogger("rec_export")
+ONCE_MORE = "once_more"  # in the folder of a run under way that is live already, but was not judged
 
 
 @final
@@ -200,13 +201,16 @@ def is_live(recs: Recs, run_id: str) -> bool:
 
 
 def is_mending(recs: Recs, work: Path) -> bool:
-    """Whether a run that is live is made once more, as what is live of it is damaged.
+    """Whether a run that is live is made once more, as what is live of it is damaged, or was not judged.
 
     Its parts would be gone from there, had they become the live ones in the place of another run or of none.
     """
     for parts in work.glob("run_date=*"):
         try:
-            matched(recs.root / parts.name, recs.told(parts.name.removeprefix("run_date="), work.name))
+            live = recs.told(parts.name.removeprefix("run_date="), work.name)
+            matched(recs.root / parts.name, live)
+            if (work / ONCE_MORE).exists() and live.unjudged:
+                return True
         except (DataError, MissingInputError, ModelError):
             return True
     return False

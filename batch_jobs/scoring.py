@@ -11,7 +11,7 @@ from batch_jobs.clock import Clock
 from batch_jobs.destination import Destination
 from batch_jobs.destinations import destination_at
 from batch_jobs.executors import make_parts
-from batch_jobs.gates import STRUCTURE, Candidate, Judge, answer, clause, sentence, structure
+from batch_jobs.gates import Candidate, Judge, answer, clause, judged_before, sentence, structure
 from batch_jobs.job import ScoreJob
 from batch_jobs.met import met_or_gone
 from batch_jobs.parts import shards_of
@@ -66,7 +66,7 @@ def run(job: ScoreJob, judge: Judge = structure, keep: Retention | None = None) 
             place.empty(keep)  # also while nights are refused
         before = recs.run_id(run_date)
         done = already(recs, plan, job.replace) if before == plan.run_id else None
-        if done is not None and (judge is structure or any(one.gate != STRUCTURE for one in done.gates)):
+        if done is not None and judged_before(done, judge):
             return Scored(done, fresh=False)
         if done is not None:
             say_unjudged(done, plan)
@@ -77,6 +77,8 @@ def run(job: ScoreJob, judge: Judge = structure, keep: Retention | None = None) 
         warn_of_an_old_log(today, job)
         stages.end("read the log and tables")
         with working(recs, plan) as work:
+            if done is not None:
+                work.once_more()
             task = Task(job, plan, today, ruling, work)
             left = task.left()
             refuse_full(recs, task, left)

@@ -29,7 +29,7 @@ import pyarrow as pa
 import torch
 
 from batch_jobs.plan import Plan
-from batch_jobs.publish import make_folder, warned
+from batch_jobs.publish import ONCE_MORE, make_folder, warned
 from rec_export import __version__
 from rec_export.errors import DataError, DeviceError, MissingInputError, ModelError
 from rec_export.files import sync, write_whole
@@ -176,6 +176,10 @@ class Work:
         """From now on nobody's lists are carried over, and parts with such lists are made again."""
         if not self.everybody.is_file():
             write_whole(self.everybody, Everybody(because=because).as_json(), self.unfinished())
+
+    def once_more(self) -> None:
+        """The run is live, but was not judged, so that what is made of it here is kept."""
+        (self.folder / ONCE_MORE).touch()
 
     def why_everybody(self) -> str | None:
         """Why nobody's lists are carried over; None where they may be."""

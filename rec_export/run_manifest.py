@@ -11,6 +11,7 @@ from rec_export.record import Record
 from rec_export.words import counted
 
 FORMAT = 2
+STRUCTURE = "structure"  # the gate that every run must pass: never to be forced
 SOURCES = ("model", "cold", "fallback")
 Facts = dict[str, str | int]
 
@@ -162,6 +163,11 @@ class RunManifest(Record):
         if strange:
             said.append(f"ids that nothing is known of: {', '.join(strange)}")
         return ", ".join(said)
+
+    @property
+    def unjudged(self) -> bool:
+        """Whether no gate was asked but the one that every run must pass, as of what `score` publishes."""
+        return all(one.gate == STRUCTURE for one in self.gates)
 
     @property
     def rows(self) -> int:

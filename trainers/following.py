@@ -21,7 +21,9 @@ if TYPE_CHECKING:
 FOLLOWED = 3.0  # items between two, over which a pair's weight halves
 STEPS = 16  # to a later item at most: what is further weighs under .03
 LATEST = 200  # items of a user at most, the newest, as many say little of each
+LIKINGS = 300_000  # of all users at most, as the time grows with the pairs
 SHRINK = 5.0  # pairs
+DENSE = 1000  # items up to which all directions are found
 
 
 def following_tables(timeline: Timeline, items: int, rank: int) -> tuple[Float32, Float32]:
@@ -30,15 +32,17 @@ def following_tables(timeline: Timeline, items: int, rank: int) -> tuple[Float32
     from scipy.sparse.linalg import svds
 
     pairs = followed(timeline, items)
-    if pairs.nnz == 0:
-        return np.zeros((items, 1), np.float32), np.zeros((items, 1), np.float32)
     before, after = (diags_array(1 / np.sqrt(np.asarray(pairs.sum(axis)).ravel() + SHRINK)) for axis in (1, 0))
-    cosine = (before @ pairs @ after).astype(np.float32)
-    if rank < items:
-        reads, size, says = svds(cosine, rank, rng=0)
-    else:  # all of them, which the other does not find
-        reads, size, says = np.linalg.svd(cosine.toarray(), full_matrices=False)
-    return reads * np.sqrt(size), says.T * np.sqrt(size)
+    known = np.unique(pairs.nonzero())
+    cosine = (before @ pairs @ after).astype(np.float32).tocsr()[known][:, known]
+    if len(known) > max(rank, DENSE):
+        left, size, right = svds(cosine, rank, rng=0)
+    else:  # of few directions that finds others each time
+        left, size, right = np.linalg.svd(cosine.toarray(), full_matrices=False)
+        left, size, right = left[:, :rank], size[:rank], right[:rank]
+    reads, says = np.zeros((2, items, len(size)), np.float32)
+    reads[known], says[known] = left * np.sqrt(size), right.T * np.sqrt(size)
+    return reads, says
 
 
 def followed(timeline: Timeline, items: int) -> "csr_matrix":
@@ -46,6 +50,9 @@ def followed(timeline: Timeline, items: int) -> "csr_matrix":
     from scipy.sparse import csr_matrix
 
     peer = peers(timeline)
+    length = np.minimum(timeline.start[peer + 1] - timeline.start[peer], LATEST)
+    drawn = np.random.default_rng(1).permutation(len(peer))
+    peer = np.sort(peer[drawn[np.cumsum(length[drawn]) <= LIKINGS]])
     stop = timeline.start[peer + 1]
     liked = ragged(np.maximum(timeline.start[peer], stop - LATEST), stop)
     item, pairs = timeline.item(liked.place), csr_matrix((items, items), dtype=np.float32)

@@ -69,11 +69,6 @@ def numbers_where_possible(column: pa.ChunkedArray) -> pa.ChunkedArray:
     return numbers if pc.all(pc.equal(pc.cast(numbers, column.type), texts)).as_py() else column
 
 
-def whole_numbers(column: pa.ChunkedArray) -> pa.ChunkedArray:
-    """Text in which each whole float is written as the integer that it is, whatever the other rows hold."""
-    return pc.replace_substring_regex(column, r"^(-?(?:0|[1-9][0-9]*))\.0$", r"\1")
-
-
 def comparable(array: pa.Array | pa.ChunkedArray) -> pa.Array | pa.ChunkedArray:
     """Ids in the one type in which they are looked up: int64 or large_string."""
     if pa.types.is_integer(array.type):
@@ -172,16 +167,12 @@ def without_exponents(texts: pa.ChunkedArray, column: pa.ChunkedArray) -> pa.Chu
 
 
 def bags(column: pa.ChunkedArray, separator: str, where: str) -> pa.Array:
-    """Lists of strings [R]; a cell that is one string is cut at `separator`, and blanks around the pieces are none of
-    theirs; missing is null, an empty one nameless.
-    """
+    """Lists of strings [R]; a cell that is one string is cut at `separator`; missing is null, an empty one nameless."""
     kind = column.type
     if not (pa.types.is_list(kind) or pa.types.is_large_list(kind)):
         if pa.types.is_nested(kind):
             raise DataError(f"{where} holds {kind}, which cannot be read as tags; tags are lists of strings")
-        cut = pc.split_pattern(words(column, where), separator)
-        trim = pc.utf8_trim_whitespace(cut.values)
-        column = pa.chunked_array([type(cut).from_arrays(cut.offsets, trim, mask=cut.is_null())])
+        column = pa.chunked_array([pc.split_pattern(words(column, where), separator)])
     try:
         return pc.cast(column, pa.large_list(pa.large_string())).combine_chunks()
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:

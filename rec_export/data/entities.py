@@ -4,9 +4,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from rec_export.data.broken import nameless
-from rec_export.data.columns import bags, floats, ids, is_text, whole_numbers, words
+from rec_export.data.columns import bags, floats, ids, words
 from rec_export.data.config import Attributes
-from rec_export.data.read import GUESSING, parts_of, read_table, reader_of
+from rec_export.data.read import read_table
 from rec_export.data.vocab import UNKNOWN, Vocab
 from rec_export.errors import DataError, some
 
@@ -14,9 +14,6 @@ from rec_export.errors import DataError, some
 def read_attributes(source: Attributes) -> pa.Table:
     """The declared columns of a table of users or items, the id first. Every id stands once."""
     table = read_table(source.path, source.columns(), text=[source.id, *source.category, *source.tags, *source.text])
-    for name in (*source.category, *source.tags):
-        if is_text(table[name].type) and reader_of(parts_of(source.path)[0]) in GUESSING:
-            table = table.set_column(table.column_names.index(name), name, whole_numbers(table[name]))
     where = f"column {source.id!r} of {source.path}"
     key = ids(table[source.id], where)
     missing = pc.sum(nameless(pa.chunked_array([key]))).as_py()

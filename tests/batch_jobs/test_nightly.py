@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 import yaml
 
-from batch_jobs import today
+from batch_jobs import scoring, today
 from rec_export.cli import terminated
 from rec_export.recs import Recs
 from tests.batch_jobs.conftest import LAST, NEXT, configured, halve, live_part, night, report
@@ -55,6 +55,32 @@ def test_a_night_that_score_has_published_is_held_against_the_gates(place: Path,
     assert live_part(place, LAST).read_bytes() == before
     assert night(place, LAST).out.startswith("kept ")
     done("verify-run", place / "recs")
+
+
+def test_a_dry_run_of_such_a_night_says_what_it_would_do(place: Path, exported: Path) -> None:
+    run_id = scored(place, exported)
+    answer = night(place, LAST, "--dry-run")
+    assert f"the run {run_id} was published without gates; it is made once more" in answer.err
+    assert "then ask the gates whether it may be published" in answer.out
+    said = night(place, LAST, "--dry-run", "--executor", "shards", code=73).err
+    assert said.startswith(f"Error: the run {run_id} is live, but was published without gates")
+        f"Error: the run {run_id} is"
+    )
+
+
+def test_a_night_that_is_made_once_more_goes_on_from_what_was_finished(
+    place: Path, exported: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scored(place, exported)
+
+    def killed(*rest: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as now:
+        now.setattr(scoring, "pass_gates", killed)
+        night(place, LAST, code=130)
+    assert night(place, LAST).out.endswith(", 1 part resumed\n")
+    assert not (place / "recs.control" / "work").exists()
 
 
 def test_a_night_that_score_has_published_may_be_refused(place: Path, exported: Path) -> None:

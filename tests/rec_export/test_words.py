@@ -25,5 +25,5 @@ def test_a_shallow_auto_encoder_says_how_much_of_a_score_it_is() -> None:
     assert shallow_one(64, None, 6.198) == told + "6.2"  # of a checkpoint that does not tell
     part = "58.1 (128% of the spread of the model's own scores)"
     assert shallow_one(64, 50, 58.1, 1.28) == f"{told}{part}, an item weighing half as much 50 items later"
-    soon = "what is liked soon after what of rank 9, added at 2, an item weighing half as much 3 items later"
+    soon = "counts of what is liked soon after what of rank 9, added at 2, an item weighing half as much 3 items later"
     assert shallow_one(9, 3, 2, tells="next") == soon

@@ -24,8 +24,8 @@ MEASURES = {
         "stands beside a model, and says what goes with what a user liked, as counts of all users have it",
     ),
     "soon after": (
-        "what is liked soon after what",
-        "stands beside a model, and says what other users liked soon after what a user liked last",
+        "counts of what is liked soon after what",
+        "stand beside a model, and say what other users liked soon after what a user liked last",
     ),
     "biases": ("biases", "a baseline for values: the mean, plus one number for each user and each item"),
     "warm": ("warm, cold", "users with and without a row before what was held out"),

@@ -108,7 +108,7 @@ def test_models_that_are_trained_for_different_ends_do_not_share_an_axis() -> No
         ({"shallow": {"rank": 64}}, ", and 0.2000 with a shallow auto-encoder."),
         (
             {"shallow": [{"tells": "together"}, {"tells": "next"}]},
-            ", and 0.2000 with a shallow auto-encoder and what is liked soon after what.",
+            ", and 0.2000 with a shallow auto-encoder and counts of what is liked soon after what.",
         ),
         (
             {"timeless": 0.15, "shallow": {"rank": 64}},
