@@ -3,7 +3,8 @@
 from collections.abc import Iterable, Iterator, Mapping, Sequence, Sized
 from typing import Any
 
-TOLD = {"together": "a shallow auto-encoder", "next": "counts of what is liked soon after what"}  # by shallow.Shallow.tells
+# By shallow.Shallow.tells:
+TOLD = {"together": "a shallow auto-encoder", "next": "counts of what is liked soon after what"}
 TERMS = {"together": "what goes with what", "next": "what comes next"}
 
 

@@ -64,8 +64,6 @@ def test_a_dry_run_of_such_a_night_says_what_it_would_do(place: Path, exported: 
     assert "then ask the gates whether it may be published" in answer.out
     said = night(place, LAST, "--dry-run", "--executor", "shards", code=73).err
     assert said.startswith(f"Error: the run {run_id} is live, but was published without gates")
-        f"Error: the run {run_id} is"
-    )
 
 
 def test_a_night_that_is_made_once_more_goes_on_from_what_was_finished(
