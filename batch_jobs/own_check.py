@@ -11,7 +11,17 @@ SHELL = set(";|&<>`$")  # what means something to a shell
 
 
 def words_of(command: str | None) -> list[str]:
-    """A command's words; none where there is no command. Raises UsageError or MissingInputError before any scoring."""
+    """The words of a command that can be run; none where there is no command. Raises what `split` does, and
+    MissingInputError, before any scoring.
+    """
+    words = split(command)
+    if words and shutil.which(words[0]) is None:
+        raise MissingInputError(f"the gate's command {words[0]!r} is not a program that can be run")
+    return words
+
+
+def split(command: str | None) -> list[str]:
+    """A command's words, whether there is such a program here or not. Raises UsageError."""
     if command is None:
         return []
     try:
@@ -23,8 +33,6 @@ def words_of(command: str | None) -> list[str]:
         raise UsageError(f"the gate's command {command!r} is not read by a shell; put what needs one into a script")
     if not words:
         raise UsageError("the gate's command is empty; name a program, or leave nightly.gates.command out")
-    if shutil.which(words[0]) is None:
-        raise MissingInputError(f"the gate's command {words[0]!r} is not a program that can be run")
     return words
 
 

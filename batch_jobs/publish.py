@@ -84,7 +84,7 @@ def leave_clean(control: Path) -> None:
 
 
 def refuse_unfit(recs: Recs, anywhere: bool) -> None:
-    """Raise UnsafePlaceError or StorageError where nothing should or could be published."""
+    """Raise UnsafePlaceError, StorageError or UsageError where nothing should or could be published."""
     if recs.root.is_symlink() and not recs.root.exists():
         raise UsageError(f"{recs.root} is a link to {os.readlink(recs.root)}, which is not there; make that folder")
     if not anywhere:

@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo, available_timezones
 
 from pydantic import Field, field_validator
 
-from batch_jobs.own_check import words_of
+from batch_jobs.own_check import split
 from rec_export.config import Config
 from rec_export.errors import UsageError, nearest, shorten
 from rec_export.record import Record
@@ -93,9 +93,7 @@ def places(config: Config) -> tuple[Path, ...]:
     assert nightly is not None
     tables = [table.path for table in (data.interactions, data.items, data.users) if table is not None]
     tables += config.rules.files().values()
-    words = words_of(nightly.gates.command)
-    if words and Path(words[0]).is_absolute():
-        tables.append(Path(words[0]))
+    tables += [program for program in map(Path, split(nightly.gates.command)[:1]) if program.is_absolute()]
     written = (nightly.out, nightly.staging, nightly.metrics, nightly.heartbeat, nightly.delta)
     return (*tables, nightly.bundle, *(path for path in written if isinstance(path, Path)))
 

@@ -15,7 +15,7 @@ from rec_export.data.config import Attributes, DataConfig, Interactions
 from rec_export.data.keys import Keys
 from rec_export.data.log import different_pairs
 from rec_export.data.moments import perhaps_times
-from rec_export.data.read import left_out, names_in, parts_of, read_table, types_in
+from rec_export.data.read import in_every_part, left_out, names_in, parts_of, read_table, types_in
 from rec_export.data.source import Source
 from rec_export.data.times import DAY, date, unit_of
 from rec_export.data.vocab import UNKNOWN, Vocab
@@ -74,7 +74,7 @@ def in_folders(path: Path) -> Iterator[str]:
     """A warning where folders are called as Hive does it, by a column that the files do not hold."""
     inside = [part.relative_to(path).parts[:-1] for part in parts_of(path)] if path.is_dir() else []
     found = {key: value for parts in inside for key, sign, value in (one.partition("=") for one in parts) if sign}
-    for name in [name for name in found if name not in names_in(path)]:
+    for name in sorted({*found} - {*(names_in(path) if found else ())}):
         yield f"WARNING   not read, as it stands in names of folders alone ({name}={found[name]}): write it as a column"
 
 
@@ -172,8 +172,7 @@ def notes(source: Source) -> Iterator[str]:
 
 def other_dates(path: Path, rest: dict[str, pa.DataType]) -> Iterator[str]:
     """Columns whose first value looks like a date of another way to write it."""
-    parts = [{*names_in(part)} for part in parts_of(path)]
-    for name in (name for name, kind in rest.items() if is_text(kind) and all(name in part for part in parts)):
+    for name in in_every_part(path, (name for name, kind in rest.items() if is_text(kind))):
         column = read_table(path, [name])[name]
         value = str(first(column))
         if OTHER_DATE.match(value):

@@ -5,7 +5,7 @@ from typing import Any
 
 # By shallow.Shallow.tells:
 TOLD = {"together": "a shallow auto-encoder", "next": "counts of what is liked soon after what"}
-TERMS = {"together": "what goes with what", "next": "what comes next"}
+KNOWN = {"together": "what goes with what", "next": "what comes next"}
 
 
 def counted(count: int, noun: str) -> str:
@@ -53,7 +53,7 @@ def several(shallow: Any) -> Any:
 def told_by_tables(shallow: Sequence[Mapping[str, Any]]) -> Iterator[tuple[str, str]]:
     """The tables of items beside a model: what they tell, and their numbers."""
     for one in shallow:
-        yield TERMS[one.get("tells", "together")], shallow_one(**one)
+        yield KNOWN[one.get("tells", "together")], shallow_one(**one)
 
 
 def added_at(share: float, spread: float | None) -> str:

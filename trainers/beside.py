@@ -31,7 +31,7 @@ log = logging.getLogger("rec_export")
 RANK = 64  # directions of each
 HALF = 50.0  # items over which the weight of a history halves for the auto-encoder, where time is looked at
 LEAST = 0.06  # of the model's spread, where time is looked at: what days to come tell too little of
-MOST = 0.12  # of the model's spread, of what is liked soon after what: days to come tell too little of that too
+MOST = {"together": inf, "next": 0.12}  # of it, as few held-out likings may ask for far too much of what comes next
 MEAN = 0.6  # of what suits one model suits the mean of several
 BEARABLE = {"together": 0.1, "next": 0.01}  # of the metric they may cost, beside what chance may cost
 
@@ -96,8 +96,7 @@ def added(model: Towers, lists: ListValidation, plan: Plan, state: Device) -> tu
     """The tables that are to be added to towers, and the metrics with them; all are on the CPU afterwards.
 
     Where time is looked at, the held-out rows are of the days to come, which tell little of what goes together at all
-    times and of what comes right after; there each is added at LEAST, unless that costs too much, and the latter at
-    MOST.
+    times and of what comes right after; there each is added at LEAST, unless that costs too much.
     """
     timeline, items, timed = lists.dataset.timeline, lists.dataset.catalogue.items.trained, lists.world.clock.timed
     tables = tables_of(timed)
@@ -105,7 +104,7 @@ def added(model: Towers, lists: ListValidation, plan: Plan, state: Device) -> tu
     for towers in (model, *others):
         modules(towers).to(state.device).eval()
     scores = [lists.scores(towers, state) for towers in (model, *others)]
-    bounds = [(LEAST, inf), (LEAST, MOST)] if timed else [(0.0, inf)]
+    bounds = [(LEAST if timed else 0.0, MOST[one.tells]) for one in tables]
     shares = amounts(Chances.of(lists, scores), plan.seeds, bounds)
     del scores  # and with them the vectors of all items
     passed(2)

@@ -16,7 +16,7 @@ from rec_export.data.kinds import guess_attributes
 from rec_export.data.log import refused_in_full
 from rec_export.data.moments import moments_of
 from rec_export.data.names import ITEM, RATING, STARS, TIME, USER, WEIGHT, match
-from rec_export.data.read import left_out, names_in, parts_of, read_table, types_in
+from rec_export.data.read import in_every_part, left_out, names_in, parts_of, read_table, types_in
 from rec_export.data.times import times
 from rec_export.errors import UsageError, shorten
 from rec_export.progress import in_parts, passed
@@ -110,14 +110,13 @@ def roles_of(log: Path, given: Mapping[str, str | None]) -> dict[str, str | None
     moments = moments_of({name: types[name] for name in names})
     inside = {name: kind for name, kind in types.items() if name not in flat and name.endswith(".id")}
     keys = names + [name for name, kind in inside.items() if is_text(kind) or pa.types.is_integer(kind)]
-    parts = [{*names_in(part)} for part in parts_of(log)]
-    values = [name for name in names if all(name in part for part in parts)]
-    counted = [name for name in values if match(RATING + WEIGHT, [name]) and holds_numbers(log, name, types[name])]
+    called = [name for name in in_every_part(log, names) if match(RATING + WEIGHT, [name])]
+    values = [name for name in called if holds_numbers(log, name, types[name])]
     return {
         "user": given["user"] or match(USER, keys),
         "item": given["item"] or match(ITEM, keys),
         "time": given["time"] or match(TIME, names) or (moments[0] if len(moments) == 1 else None),
-        "value": given["value"] or match(RATING, counted) or match(WEIGHT, counted),
+        "value": given["value"] or match(RATING, values) or match(WEIGHT, values),
     }
 
 

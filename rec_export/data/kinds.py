@@ -65,10 +65,12 @@ def kind_of(column: pa.ChunkedArray, name: str = "") -> str | None:
 
 def all_whole(column: pa.ChunkedArray) -> bool:
     """Whether numbers are integers; with gaps they are floats in many files."""
-    try:
-        return pa.types.is_integer(column.type) or column.drop_null().cast(pa.int64()) is not None
-    except pa.ArrowInvalid:
-        return False
+    if not pa.types.is_integer(column.type):
+        try:
+            column.cast(pa.int64())
+        except pa.ArrowInvalid:
+            return False
+    return True
 
 
 def number_kind(column: pa.ChunkedArray, key_like: bool) -> str | None:

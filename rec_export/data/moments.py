@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from rec_export.data.read import names_in, parts_of, read_table
+from rec_export.data.read import in_every_part, read_table
 from rec_export.data.times import PER_SECOND, guess_unit
 from rec_export.errors import DataError
 
@@ -23,8 +23,8 @@ def perhaps_times(path: Path, types: Mapping[str, pa.DataType]) -> list[str]:
 
     A number may be a key as well, so only a person can tell. What some part of a folder lacks is not looked at.
     """
-    moments, parts = moments_of(types), [names_in(part, inside=True) for part in parts_of(path)]
-    whole = [name for name, kind in types.items() if pa.types.is_integer(kind) and all(name in part for part in parts)]
+    integers = (name for name, kind in types.items() if pa.types.is_integer(kind))
+    moments, whole = moments_of(types), in_every_part(path, integers)
     numbers = read_table(path, whole) if whole else pa.table({})
     return [name for name in types if name in moments or (name in whole and dated(numbers[name]))]
 

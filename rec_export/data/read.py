@@ -4,19 +4,19 @@ import hashlib
 import json
 import os
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from errno import EACCES
 from json import JSONDecodeError
 from pathlib import Path
 
 import pyarrow as pa
-import pyarrow.json as pa_json
 import pyarrow.parquet as pq
 
-from rec_export.data.columns import is_text, numbers_where_possible
-from rec_export.data.nested import chosen, common, first_damage, names, types_of
-from rec_export.data.separated import BLOCK, PACKED, read_csv, read_tabs, stream_of
+from rec_export.data.columns import numbers_where_possible
+from rec_export.data.json_lines import LEFT_OUT, read_json_lines
+from rec_export.data.nested import chosen, names, types_of
+from rec_export.data.separated import DAMAGED, PACKED, read_csv, read_tabs, stream_of
 from rec_export.errors import DataError, MissingInputError, UsageError, nearest, shorten
 from rec_export.files import absent, sha256, storage_error
 from rec_export.paths import utf_8
@@ -26,8 +26,6 @@ State = tuple[Path, int, int]
 SCHEMAS: dict[tuple[State, bool], pa.Schema] = {}  # of the files that were opened, as they were then; and whether some
 # columns were read as text, so that their types are not what they would have been
 GUESSING = read_csv, read_tabs  # readers that tell numbers from text by how they are written
-DAMAGED = "cannot be read, it is damaged or not what its name says"
-LEFT_OUT = b"left_out"  # in the metadata of a schema: fields of JSON lines that are not in it
 
 
 def read_table(
@@ -81,6 +79,12 @@ def names_in(path: Path, inside: bool = False) -> list[str]:
     """The columns of the file or folder at `path`, and of objects the fields; no file is read twice for that."""
     schemas = [schema_of(part) for part in parts_of(path)]
     return list(dict.fromkeys(name for schema in schemas for name in (names(schema) if inside else schema.names)))
+
+
+def in_every_part(path: Path, names: Iterable[str]) -> list[str]:
+    """Those of some columns, or fields of objects, that no part of the folder at `path` lacks."""
+    parts = [set(names_in(part, inside=True)) for part in parts_of(path)]
+    return [name for name in names if all(name in part for part in parts)]
 
 
 def types_in(path: Path) -> dict[str, pa.DataType]:
@@ -152,11 +156,7 @@ def read_part(path: Path, columns: list[str] | None, text: list[str]) -> pa.Tabl
     if twice:
         raise DataError(f"{there.count(twice[0])} columns of {path} are called {twice[0]!r}; rename or remove one")
     with damage_told(path):
-        table = chosen(table.to_table(columns) if isinstance(table, Parquet) else table, columns)
-        for name in table.column_names:
-            if is_text(table[name].type):
-                table[name].validate(full=True)  # of Parquet nobody has looked whether it is UTF-8
-        return table
+        return chosen(table.to_table(columns) if isinstance(table, Parquet) else table, columns)
 
 
 def opened(path: Path, text: list[str]) -> "Parquet | pa.Table":
@@ -222,8 +222,10 @@ class Parquet:
         self.schema = plain(self.file.schema_arrow.empty_table()).schema
 
     def to_table(self, columns: list[str] | None) -> pa.Table:
-        """The named columns of all row groups."""
-        return plain(self.file.read(columns=columns))
+        """The named columns of all row groups. Raises pyarrow.ArrowInvalid where text is no UTF-8."""
+        table = plain(self.file.read(columns=columns))
+        table.validate(full=True)
+        return table
 
 
 def read_parquet(path: Path, text: list[str]) -> Parquet:
@@ -231,51 +233,11 @@ def read_parquet(path: Path, text: list[str]) -> Parquet:
     return Parquet(path)
 
 
-def read_json_lines(path: Path, text: list[str]) -> pa.Table:
-    """Read one JSON object a line. Fields that change their type are left out."""
-    try:
-        table = parsed_alike(path)
-        if table is not None:
-            return table
-        alike = common(path)
-        return parsed(path, alike.schema).replace_schema_metadata({LEFT_OUT: json.dumps(alike.left_out)})
-    except (pa.ArrowInvalid, JSONDecodeError) as error:
-        if begins_an_array(path):
-            raise DataError(f"{path} is a JSON array; write one object a line, as `jq -c '.[]'` does") from error
-        damage = first_damage(path)
-        if damage is not None:
-            raise DataError(f"{path} {DAMAGED}: line {damage.line:,} is no JSON ({damage.why})") from error
-        raise
-
-
-def begins_an_array(path: Path) -> bool:
-    """Whether the first character of a file is the bracket of a JSON array."""
-    with stream_of(path) as stream:
-        return bool(stream.read(1024).lstrip()[:1] == b"[")
-
-
-def parsed_alike(path: Path) -> pa.Table | None:
-    """JSON lines as a table of all their fields; None where a field changes its type."""
-    try:
-        return parsed(path, None)
-    except pa.ArrowInvalid as error:
-        if "changed from" not in str(error):
-            raise
-    return None
-
-
 def left_out(path: Path) -> list[str]:
     """The fields of the file or folder at `path` that are not read, as their values change their type."""
     schemas = (schema_of(part) for part in parts_of(path) if reader_of(part) is read_json_lines)
     named = (json.loads((schema.metadata or {}).get(LEFT_OUT, b"[]")) for schema in schemas)
     return list(dict.fromkeys(name for names in named for name in names))
-
-
-def parsed(path: Path, schema: pa.Schema | None) -> pa.Table:
-    """JSON lines as a table of the fields in `schema`; None: of all."""
-    only = pa_json.ParseOptions(explicit_schema=schema, unexpected_field_behavior="ignore" if schema else "infer")
-    with stream_of(path) as stream:
-        return pa_json.read_json(stream, read_options=pa_json.ReadOptions(block_size=BLOCK), parse_options=only)
 
 
 Reader = Callable[[Path, list[str]], "Parquet | pa.Table"]

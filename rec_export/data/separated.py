@@ -10,6 +10,7 @@ import pyarrow.csv as pa_csv
 
 from rec_export.errors import DataError, shorten
 
+DAMAGED = "cannot be read, it is damaged or not what its name says"
 BLOCK = 16 << 20  # bytes; one row of a text file must fit in a block
 PACKED = {".gz": "gzip", ".bz2": "bz2", ".zst": "zstd"}  # by the end of a name: what is unpacked on the way
 WELL_QUOTED = re.compile(  # possessive throughout, so that a file takes no longer than reading it

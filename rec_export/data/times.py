@@ -36,7 +36,7 @@ def times(column: pa.ChunkedArray, unit: TimeUnit, where: str) -> Int64:
         return (
             plausible(stamps, where)
             if unit == "auto"
-            else named(stamps, where, "as it is written; repair them or leave the rows out")
+            else on_a_calendar(stamps, where, "as it is written; repair them or leave the rows out")
         )
     if not (pa.types.is_integer(kind) or pa.types.is_floating(kind)):
         raise DataError(f"{where} holds {kind}, which cannot be a time; give epochs, dates or timestamps")
@@ -110,10 +110,10 @@ def epochs(values: npt.NDArray[np.int64] | npt.NDArray[np.float64], unit: str, w
     if len(values) and float(np.abs(values.astype(np.float64)).max()) * MICROSECONDS[unit] >= 2.0**63:
         raise DataError(f"{where} holds times that are too large for epochs in {unit}; set time_unit to ms, us or ns")
     found = (values * MICROSECONDS[unit]).astype(np.int64)
-    return named(found, where, f"read as epochs in {unit}; set time_unit to another")
+    return on_a_calendar(found, where, f"read as epochs in {unit}; set time_unit to another")
 
 
-def named(stamps: Int64, where: str, why: str) -> Int64:
+def on_a_calendar(stamps: Int64, where: str, why: str) -> Int64:
     """The times, in microseconds, if all are of days that have a name."""
     if len(stamps) and not -END < int(stamps.min()) <= int(stamps.max()) < END:
         raise DataError(f"{where} holds times beyond the year 9999, {why}")

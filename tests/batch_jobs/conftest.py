@@ -1,5 +1,6 @@
 """A shop with a configuration for its nights, and what tests do to it."""
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ import yaml
 from batch_jobs.report import Report
 from tests.batch_jobs.machine import Machine
 from tests.batch_jobs.store import new_bucket, store
-from tests.conftest import Answer, command, read_lists
+from tests.conftest import Answer, command, done, read_lists
 
 LAST, NEXT = "2026-10-30", "2026-10-31"
 EASY = {"short_lists": 1.0, "first_item": 1.0, "same_list": 1.0, "score_shift": 9.0}  # for one epoch and a short log
@@ -56,6 +57,16 @@ def night(place: Path, day: str, *more: object, code: int = 0) -> Answer:
     answer = command("nightly", place / "config.yaml", "--run-date", day, *more)
     assert answer.code == code, answer.err
     return answer
+
+
+def scored(place: Path, bundle: Path, out: str | Path, *more: object) -> str:
+    """The run of the night before the last, published without a gate."""
+    fields = yaml.safe_load((place / "config.yaml").read_text())
+    del fields["data"]["users"]  # as `score` takes a table of users for those who get lists
+    (place / "config.yaml").write_text(yaml.safe_dump(fields))
+    tables = "--interactions", place / "interactions.parquet", "--items", place / "items.parquet"
+    told = json.loads(done("score", bundle, *tables, "--k", 5, "--run-date", LAST, "--out", out, *more, "--json"))
+    return str(told["run_id"])
 
 
 def report(place: Path) -> Report:

@@ -12,7 +12,7 @@ import pytest
 import rec_export
 from rec_export.bucket import Bucket
 from rec_export.objects import Objects
-from tests.batch_jobs.conftest import LAST, NEXT, configured, halve, night
+from tests.batch_jobs.conftest import LAST, NEXT, configured, halve, night, scored
 from tests.batch_jobs.store import CANARY
 from tests.conftest import LAST_DAY, command, contents, done
 
@@ -110,3 +110,12 @@ def test_a_command_that_is_killed_is_repeated_to_the_same_lists(
     parts = sorted((tmp_path / "recs").rglob("*.parquet"))
     copies = rec_export.recommendations(url, copies=tmp_path / "copies")
     assert [Path(part).read_bytes() for part in copies] == [part.read_bytes() for part in parts]
+
+
+def test_a_night_that_score_has_published_is_held_against_the_gates(place: Path, url: str, exported: Path) -> None:
+    run_id = scored(place, exported, url, "--staging", place / "staging")
+    said = night(place, LAST)
+    assert said.out.startswith(f"published run_date={LAST} run {run_id}: ")
+    assert not Bucket(url).told(LAST, run_id).unjudged
+    assert night(place, LAST).out.startswith("kept ")
+    assert done("verify-run", url).count(" as they were published\n") == 1

@@ -59,6 +59,8 @@ def test_a_link_to_nothing_in_the_trash_stops_no_night(place: Path) -> None:
     gone.parent.mkdir(parents=True)
     gone.symlink_to("../../../nowhere")
     night(place, NEXT)
+    assert Recs.at(place / "recs").dates() == [LAST, NEXT]
+    assert gone.is_symlink()  # it is not old yet
 
 
 def test_a_file_that_somebody_laid_there_stops_no_night_and_keeps_nothing_from_going(

@@ -1,5 +1,6 @@
 """What `schedule` prints is what each scheduler wants, and tries again after the right exit codes only."""
 
+import json
 import os
 import re
 import shutil
@@ -249,16 +250,18 @@ def test_lists_of_rules_belong_into_the_volume_too(tmp_path: Path) -> None:
     assert f"mountPath: {tmp_path}\n" in scheduled(config, "--k8s").out
 
 
-@pytest.mark.parametrize(("key", "value"), [("delta", "../lists/table"), ("gates", {"command": "/{}/lists/check"})])
-def test_a_delta_table_and_the_program_of_a_gate_do_too(key: str, value: Any, tmp_path: Path) -> None:
-    if key == "gates":
-        value = {"command": value["command"].format(tmp_path)[1:]}
-        (tmp_path / "lists").mkdir()
-        (tmp_path / "lists" / "check").write_text("#!/bin/sh\n")
-        (tmp_path / "lists" / "check").chmod(0o755)
+@pytest.mark.parametrize("more", [{"delta": "{}/table"}, {"gates": {"command": "{}/check --all"}}])
+def test_a_delta_table_and_the_program_of_a_gate_do_too(more: dict[str, Any], tmp_path: Path) -> None:
+    more = json.loads(json.dumps(more).replace("{}", f"{tmp_path}/lists"))
     (tmp_path / "shop").mkdir()
     data = {"interactions": {"path": "log.parquet"}}
-    config = config_file(tmp_path / "shop", data=data, nightly={"bundle": "bundle", "out": "recs", key: value})
+    config = config_file(tmp_path / "shop", data=data, nightly={"bundle": "bundle", "out": "recs", **more})
+    assert f"mountPath: {tmp_path}\n" in scheduled(config, "--k8s").out
+
+
+def test_the_program_of_a_gate_need_not_be_on_the_machine_that_prints(tmp_path: Path) -> None:
+    nightly = {"bundle": "bundle", "out": "recs", "gates": {"command": "only-in-the-image --all"}}
+    config = config_file(tmp_path, data={"interactions": {"path": "log.parquet"}}, nightly=nightly)
     assert f"mountPath: {tmp_path}\n" in scheduled(config, "--k8s").out
 
 

@@ -63,7 +63,7 @@ def test_where_time_is_looked_at_each_is_added_at_a_little_at_least(
     model, *others = [float(score.std(1).mean()) for score in scores]
     found, _ = added(made.course.towers, validation, made.plan, made.course.held)
     assert [(one.tells, one.half) for _, one in found] == [("together", 50), ("next", 3)]
-    wanted = [likeliest, MOST * model / others[1]] if likeliest else [LEAST * model / other for other in others]
+    wanted = [likeliest, MOST["next"] * model / others[1]] if likeliest else [LEAST * model / other for other in others]
     assert [one.share for _, one in found] == pytest.approx(wanted, rel=1e-4)
 
 

@@ -12,12 +12,12 @@ from trainers.following import FOLLOWED, SHRINK, STEPS, followed, following_tabl
 ITEMS = 12
 
 
-def timeline(lists: list[list[int]]) -> Timeline:
+def timeline(lists: list[list[int]], items: int = ITEMS) -> Timeline:
     """A log in which each user likes a list of items, one after another."""
     user = np.repeat(np.arange(len(lists)), [len(one) for one in lists]).astype(np.int32)
     item = np.concatenate([np.array(one, np.int32) for one in lists])
     time = np.arange(len(item))
-    return Timeline.of(Log(user, item, time, None, np.ones(len(user), bool)), len(lists), ITEMS)
+    return Timeline.of(Log(user, item, time, None, np.ones(len(user), bool)), len(lists), items)
 
 
 def orders(users: int = 40) -> list[list[int]]:
@@ -49,6 +49,19 @@ def test_of_a_long_history_the_newest_items_count(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(following, "LATEST", 3)
     newest = [one[-3:] for one in orders()]
     np.testing.assert_allclose(followed(timeline(orders()), ITEMS).toarray(), counted(newest), rtol=1e-5)
+
+
+def test_of_many_likings_those_of_some_users_count_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    lists = [[one, (one + 1) % ITEMS] for one in range(ITEMS)]  # each user makes a pair of their own
+    monkeypatch.setattr(following, "LIKINGS", 9)
+    pairs = followed(timeline(lists), ITEMS).toarray()
+    assert (pairs.sum(), (counted(lists) - pairs).min()) == (4, 0)
+
+
+def test_few_directions_are_found_alike_each_time() -> None:
+    log = timeline([np.random.default_rng(user).permutation(200)[:2].tolist() for user in range(40)], 200)
+    once, again = (following_tables(log, 200, 64) for _ in range(2))
+    assert all(np.array_equal(one, other) for one, other in zip(once, again, strict=True))
 
 
 @pytest.mark.parametrize("rank", [3, ITEMS - 1, ITEMS, 64])

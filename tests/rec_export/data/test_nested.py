@@ -111,7 +111,7 @@ def test_what_is_left_out_is_told_without_reading_the_file_again(
 ) -> None:
     path = lines([{"user": "a", "at": 1}, {"user": "b", "at": "late"}], tmp_path / "log.jsonl")
     read_table(path, ["user"])
-    monkeypatch.delattr("rec_export.data.read.parsed")
+    monkeypatch.delattr("rec_export.data.json_lines.parsed")
     assert (left_out(path), names_in(path)) == (["at"], ["user"])
 
 
