@@ -10,6 +10,7 @@ make all of them alike.
 """
 
 import json
+import re
 import sys
 
 import numpy as np
@@ -19,8 +20,8 @@ MISSING = "\uffff"  # a category or a tag that is not there
 LARGEST = 3.4e38  # of float32
 
 
-def spelled(value: object) -> str:
-    """A value as the training has written it: true and not True, 3 and not 3.0, 0.00001 and not 1e-05."""
+def written(value: object) -> str:
+    """A value as a table of strings has it: true and not True, 3 and not 3.0, 0.00001 and not 1e-05."""
     if isinstance(value, bool):
         return str(value).lower()
     if not isinstance(value, float):
@@ -30,6 +31,15 @@ def spelled(value: object) -> str:
     if 1e-6 <= abs(value) < 1e10:
         return np.format_float_positional(value, trim="-")
     return np.format_float_scientific(value, trim="-", exp_digits=1)
+
+
+def spelled(value: object) -> str:
+    """A category or a tag as the training has spelled it: without blanks around it, "3.0" as 3 and "True" as true."""
+    text = written(value)
+    if not state.get("spelled"):  # a bundle of an earlier version
+        return text
+    text = re.sub(r"^([+-]?[0-9]+)\.0+$", r"\1", text.strip())
+    return text.lower() if text in ("True", "TRUE", "False", "FALSE") else text
 
 
 def number(value: object) -> float:
@@ -42,7 +52,7 @@ def number(value: object) -> float:
 
 def tags_of(value: object) -> list[str]:
     """A list of tags, or what stands between the separators of one string."""
-    tags = value if isinstance(value, list) else spelled(value).split(separator)
+    tags = value if isinstance(value, list) else written(value).split(state["separator"])
     return [spelled(tag) for tag in tags if tag is not None]
 
 
@@ -54,8 +64,8 @@ try:
         onnxruntime.InferenceSession(f"{bundle}/onnx/{name}.onnx", providers=["CPUExecutionProvider"])
         for name in ("item_features", "item_tower")
     )
-    with open(f"{bundle}/features/items.json", encoding="utf-8") as state:
-        separator = json.load(state)["separator"]
+    with open(f"{bundle}/features/items.json", encoding="utf-8") as file:
+        state = json.load(file)
     lines = list(sys.stdin)
 except Exception as error:  # onnxruntime's errors have no common class
     sys.exit(f"{bundle} is no bundle with ONNX whose items have attributes: {str(error).splitlines()[0]}")
@@ -91,8 +101,8 @@ for port in item_features.get_inputs():
         padded = [bag + [MISSING] * (longest - len(bag)) for bag in bags]
         raw[port.name] = np.array(padded, object).reshape(len(bags), longest)
     else:
-        missing = MISSING if kind == "category" else ""
-        texts = [missing if value is None else spelled(value) for value in values]
+        missing, word = (MISSING, spelled) if kind == "category" else ("", written)
+        texts = [missing if value is None else word(value) for value in values]
         raw[port.name] = np.array([text.lower() for text in texts] if kind == "text" else texts, object)
 
 names = [port.name for port in item_features.get_outputs()]

@@ -10,7 +10,7 @@ from exporters.cases import FLOATS, MISSING, SEED, SMALL, Array, Arrays, Case, p
 from rec_export.catalogue import Side
 from rec_export.data.clock import Clock
 from rec_export.data.columns import bags, floats, words
-from rec_export.data.features import FeatureState
+from rec_export.data.features import FeatureState, State, kinds_of, marked
 from rec_export.towers import Input
 from rec_export.world import newcomer
 
@@ -115,24 +115,33 @@ def texts(values: Sequence[str]) -> Array:
 def raw_of(ports: Sequence[Input], side: Side, rows: Array) -> Arrays:
     """The raw columns of some rows of a table."""
     table = side.table.take(pa.array(rows, pa.int64()))
-    return {port.name: raw_column(port.name, table, side.state.state.separator) for port in ports}
+    return {port.name: raw_column(port.name, table, side.state.state) for port in ports}
 
 
-def raw_column(name: str, table: pa.Table, separator: str) -> Array:
-    """One column as the graph takes it."""
+def raw_column(name: str, table: pa.Table, state: State) -> Array:
+    """One column as the graph takes it, its words spelled as those of the training were."""
     kind, _, column = name.partition(".")
     if kind == "dense":
         return floats(table[column], column)
     if kind == "tags":
-        lists = [[tag or "" for tag in bag or []] for bag in bags(table[column], separator, column).to_pylist()]
+        found = bags(table[column], state.separator, column)
+        lists = [[tag or "" for tag in bag or []] for bag in marked(found, "", state.spelled).to_pylist()]
         longest = max(map(len, lists), default=0)
         flat = texts([tag for bag in lists for tag in [*bag, *[MISSING] * (longest - len(bag))]])
         return flat.reshape(len(lists), longest)
-    return texts(pc.fill_null(words(table[column], column), MISSING if kind == "category" else "").to_pylist())
+    if kind == "category":
+        return texts(pc.fill_null(kinds_of(table, column, state.spelled), MISSING).to_pylist())
+    return texts(pc.fill_null(words(table[column], column), "").to_pylist())
 
 
 def made_of(outputs: Sequence[Input], inputs: Arrays, side: Side, clock: Clock) -> Arrays:
-    """What a tower should read for raw attributes of new users or items: FeatureState's word, by output."""
+    """What a tower should read for raw attributes of new users or items: FeatureState's word, by output.
+
+    The graph takes words that are spelled already, and so must FeatureState here.
+    """
+    learned = FeatureState(
+        side.state.state.model_copy(update={"spelled": False}), side.state.idf, side.state.directions
+    )
     rows = len(next(iter(inputs.values())))
     found: dict[str, Array] = {"row": np.full(rows, -1), "trend": np.tile(newcomer(clock), (rows, 1))}
     for kind in {name.partition(".")[0] for name in inputs}:
@@ -141,7 +150,7 @@ def made_of(outputs: Sequence[Input], inputs: Arrays, side: Side, clock: Clock) 
             for name, array in inputs.items()
             if name.startswith(f"{kind}.")
         }
-        found[kind] = MADE_BY[kind](side.state, pa.table(columns))
+        found[kind] = MADE_BY[kind](learned, pa.table(columns))
     return {port.name: found[port.name] for port in outputs}
 
 

@@ -15,6 +15,11 @@ Int32 = npt.NDArray[np.int32]  # rows of long columns, which take half the memor
 Float32 = npt.NDArray[np.float32]
 Bool = npt.NDArray[np.bool_]
 
+SPELLINGS = (  # what is looked for, and what is written in its place
+    (r"^([+-]?\d+)\.0+$", r"\1"),
+    (r"^(?:True|TRUE)$", "true"),
+    (r"^(?:False|FALSE)$", "false"),
+)
 NUMBER = r"^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$"
 
 
@@ -164,6 +169,17 @@ def without_exponents(texts: pa.ChunkedArray, column: pa.ChunkedArray) -> pa.Chu
     whole = pc.and_(large, pc.equal(pc.floor(column), column))
     integers = pc.cast(pc.if_else(whole, column, pa.scalar(None, column.type)), pa.int64(), safe=False)
     return pc.if_else(pc.fill_null(whole, False), pc.cast(integers, texts.type), texts)
+
+
+def spelled(texts: pa.Array) -> pa.Array:
+    """Words as most programs write them: no blanks around them, 7 for 7.0, true for Python's and spreadsheets' True.
+
+    The same value is written in several ways, in a CSV even by what stands in the column's other rows.
+    """
+    texts = pc.utf8_trim_whitespace(texts)
+    for pattern, plain in SPELLINGS:
+        texts = pc.replace_substring_regex(texts, pattern, plain)
+    return texts
 
 
 def bags(column: pa.ChunkedArray, separator: str, where: str) -> pa.Array:

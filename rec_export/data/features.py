@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from safetensors.numpy import load_file, save_file
 
-from rec_export.data.columns import Float32, Int64, bags, floats, words
+from rec_export.data.columns import Float32, Int64, bags, floats, spelled, words
 from rec_export.data.config import Attributes
 from rec_export.data.vocab import UNKNOWN
 from rec_export.errors import DataError
@@ -54,6 +54,7 @@ class State(Record):
     tag_places: int
     text_columns: tuple[str, ...]
     words: tuple[str, ...]
+    spelled: bool = False  # whether categories and tags are looked up as `columns.spelled` writes them
 
 
 @final
@@ -69,17 +70,18 @@ class FeatureState:
     def fit(cls, table: pa.Table, source: Attributes | None) -> Self:
         """Learn from the rows of the training part."""
         columns = source or Attributes(path=Path(), id="")
-        bag = bag_of(table, columns.tags, columns.separator)
+        bag = bag_of(table, columns.tags, columns.separator, plain=True)
         nameless = {f"{c}=" for c in columns.tags}  # an empty cell is no tag
         state = State(
             dense={c: measured(floats(table[c], f"column {c!r}"), c) for c in columns.dense},
-            category={c: frequent(words(table[c], f"column {c!r}")) for c in columns.category},
+            category={c: frequent(kinds_of(table, c, plain=True)) for c in columns.category},
             tag_columns=columns.tags,
             separator=columns.separator,
             tags=tuple(tag for tag in frequent(bag.flatten()) if tag not in nameless),
             tag_places=min(MOST_TAGS, pc.max(pc.list_value_length(bag)).as_py() or 0) if columns.tags else 0,
             text_columns=columns.text,
             words=(),
+            spelled=True,
         )
         vocabulary, idf, directions = text_space(text_of(table, columns.text), columns.text_dim)
         return cls(state.model_copy(update={"words": vocabulary}), idf, directions)
@@ -95,7 +97,8 @@ class FeatureState:
 
     def category_rows(self, table: pa.Table) -> Int64:
         """The rows of the categories, int64 [n, C]."""
-        category = [positions(words(table[c], f"column {c!r}"), known) for c, known in self.state.category.items()]
+        plain = self.state.spelled
+        category = [positions(kinds_of(table, c, plain), known) for c, known in self.state.category.items()]
         return np.stack(category, axis=1) if category else np.zeros((table.num_rows, 0), np.int64)
 
     def tag_rows(self, table: pa.Table) -> Int64:
@@ -104,7 +107,7 @@ class FeatureState:
         rows = np.full((table.num_rows, state.tag_places), UNKNOWN)
         if state.tag_places == 0:
             return rows
-        bag = bag_of(table, state.tag_columns, state.separator)
+        bag = bag_of(table, state.tag_columns, state.separator, state.spelled)
         owner = pc.list_parent_indices(bag).to_numpy()
         tag = positions(bag.flatten(), state.tags)
         owner, tag = owner[tag != UNKNOWN], tag[tag != UNKNOWN]
@@ -183,18 +186,25 @@ def positions(values: pa.Array, known: tuple[str, ...]) -> Int64:
     return pc.fill_null(place, UNKNOWN).to_numpy(zero_copy_only=False).astype(np.int64)
 
 
-def bag_of(table: pa.Table, columns: tuple[str, ...], separator: str) -> pa.Array:
-    """All tags of each row, each as "column=tag", as one list of strings [n]."""
+def kinds_of(table: pa.Table, column: str, plain: bool) -> pa.Array:
+    """The category of each row, strings [n]; `plain`: in one spelling."""
+    kinds = words(table[column], f"column {column!r}")
+    return spelled(kinds) if plain else kinds
+
+
+def bag_of(table: pa.Table, columns: tuple[str, ...], separator: str, plain: bool) -> pa.Array:
+    """All tags of each row, each as "column=tag", as one list of strings [n]; `plain`: in one spelling."""
     empty = pa.array([[]] * table.num_rows, pa.large_list(pa.large_string()))
-    parts = [marked(bags(table[c], separator, f"column {c!r}"), f"{c}=") for c in columns]
+    parts = [marked(bags(table[c], separator, f"column {c!r}"), f"{c}=", plain) for c in columns]
     return joined(parts) if parts else empty
 
 
-def marked(bag: pa.Array, prefix: str) -> pa.Array:
+def marked(bag: pa.Array, prefix: str, plain: bool) -> pa.Array:
     """Lists of strings with a prefix before each string; a missing list is empty."""
     lengths = pc.fill_null(pc.list_value_length(bag), 0).to_numpy(zero_copy_only=False)
     offsets = pa.array(np.concatenate([[0], np.cumsum(lengths)]), pa.int64())
-    strings = pc.binary_join_element_wise(large(prefix), pc.fill_null(bag.flatten(), ""), large(""))
+    tags = pc.fill_null(bag.flatten(), "")
+    strings = pc.binary_join_element_wise(large(prefix), spelled(tags) if plain else tags, large(""))
     return pa.LargeListArray.from_arrays(offsets, strings)
 
 

@@ -3,6 +3,7 @@
 import ast
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -12,10 +13,12 @@ import numpy as np
 import pyarrow as pa
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 
 from exporters.parts import parts_of
 from rec_export.checkpoint import Checkpoint
-from rec_export.data.columns import Float32, bags, words
+from rec_export.data.columns import Float32, bags, spelled, words
 from rec_export.inputs import item_inputs
 from rec_export.world import newcomer
 from tests.examples.test_recommend_onnx import HEAVY
@@ -79,11 +82,26 @@ def test_keys_that_are_no_column_are_named(exported: Path) -> None:
     assert (done.returncode, done.stderr) == (0, "not read, as the model has no such columns: Brand, prize\n")
 
 
-def test_values_are_spelled_as_the_training_did() -> None:
+def functions_of_the_example(state: dict[str, object]) -> dict[str, Any]:
+    """Its functions, with what they look at."""
     tree = ast.parse(EXAMPLE.read_text(encoding="utf-8"))
-    known: dict[str, Any] = {"separator": "|", "np": np}
+    known: dict[str, Any] = {"state": state, "np": np, "re": re}
     functions: list[ast.stmt] = [part for part in tree.body if isinstance(part, ast.FunctionDef)]
     exec(compile(ast.Module(functions, []), "example", "exec"), known)
+    return known
+
+
+WRITTEN = st.text() | st.from_regex(r"[ \n\xa0]?([+-]?[0-9]{1,3}\.0{0,2}|True|FALSE|true)[ \n]?", fullmatch=True)
+
+
+@given(st.lists(WRITTEN, min_size=1, max_size=5))
+def test_words_are_spelled_as_the_training_did(texts: list[str]) -> None:
+    known = functions_of_the_example({"separator": "|", "spelled": True})
+    assert list(map(known["spelled"], texts)) == spelled(pa.array(texts, pa.large_string())).to_pylist()
+
+
+def test_values_are_written_as_the_training_of_an_earlier_version_did() -> None:
+    known = functions_of_the_example({"separator": "|"})
     for values in (
         [True, False],
         [3, 40],

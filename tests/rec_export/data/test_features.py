@@ -1,5 +1,6 @@
 """Features are learned from the training part alone, kept without pickle, and applied to what was never seen."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -130,6 +131,37 @@ def test_long_numbers_that_an_earlier_version_learned_are_known(tmp_path: Path) 
     FeatureState(before, state.idf, state.directions).write(tmp_path, "items")
     again = FeatureState.read(tmp_path, "items").category_rows(pa.table({**TRAINED, "brand": keys}))
     assert again[:, 0].tolist() == [0, 0, 1, 1, UNKNOWN, UNKNOWN]
+
+
+MANY_WAYS = {
+    "brand": ["7", " 7", "7.0", "7.5", "x ", "x"],
+    "tags": ["Action | Comedy", "Comedy|Action", "1.0", "1", "", None],
+}
+
+
+def test_a_category_and_a_tag_are_the_same_however_they_are_written() -> None:
+    table = pa.table({**TRAINED, **MANY_WAYS})
+    state = FeatureState.fit(table, SOURCE)
+    assert state.state.category["brand"] == ("7", "x")
+    assert state.category_rows(table)[:, 0].tolist() == [0, 0, 0, UNKNOWN, 1, 1]
+    assert state.state.tags == ("tags=1", "tags=Action", "tags=Comedy")
+    assert state.tag_rows(table).tolist() == [[1, 2], [2, 1], [0, -1], [0, -1], [-1, -1], [-1, -1]]
+    numbers = pa.table({**TRAINED, "brand": [7.0, 7.5, None, 7.0, 7.0, 7.0]})
+    assert state.category_rows(numbers)[:, 0].tolist() == [0, UNKNOWN, UNKNOWN, 0, 0, 0]
+    truths = pa.table({**TRAINED, "brand": ["True", "TRUE", "true", "False", "false", "no"]})
+    assert FeatureState.fit(truths, SOURCE).state.category["brand"] == ("false", "true")
+
+
+def test_what_an_earlier_version_learned_is_looked_up_as_it_was_written_then(tmp_path: Path) -> None:
+    table = pa.table({**TRAINED, **MANY_WAYS})
+    state = FeatureState.fit(table, SOURCE)
+    state.write(tmp_path, "items")
+    before = json.loads((tmp_path / "items.json").read_text()) | {"tags": ["tags= Comedy", "tags=Action "]}
+    del before["spelled"]
+    (tmp_path / "items.json").write_text(json.dumps(before))
+    again = FeatureState.read(tmp_path, "items")
+    assert again.category_rows(table)[:, 0].tolist() == [0, UNKNOWN, UNKNOWN, UNKNOWN, UNKNOWN, 1]
+    assert again.tag_rows(table).tolist() == [[1, 0], *[[-1, -1]] * 5]
 
 
 def test_a_long_bag_keeps_its_first_tags() -> None:
