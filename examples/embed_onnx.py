@@ -103,12 +103,12 @@ for port in item_features.get_inputs():
     else:
         missing, word = (MISSING, spelled) if kind == "category" else ("", written)
         texts = [missing if value is None else word(value) for value in values]
-        raw[port.name] = np.array([text.lower() for text in texts] if kind == "text" else texts, object)
+        raw[port.name] = np.array(texts, object)
 
 names = [port.name for port in item_features.get_outputs()]
 try:
     (vectors,) = item_tower.run(None, dict(zip(names, item_features.run(None, raw), strict=True)))
-except Exception as error:  # such as half a character, or a text of many thousand words
+except Exception as error:  # such as half a character
     sys.exit(f"the lines cannot be embedded: {str(error).splitlines()[0]}")
 print(json.dumps(vectors[0].tolist()))  # noqa: T201
 told = vectors[:, (vectors != vectors[0]).any(0)]

@@ -7,12 +7,13 @@ attributes to a vector. The numbers pass as they are: the tower itself imputes a
 
 A text becomes what FeatureState.text_vectors makes of it, all of it by operators of ONNX Runtime on the CPU:
 
-    lower case     letter by letter, by Python's table; a StringNormalizer would need a locale of the machine
+    lower case     by Python's tables; a StringNormalizer would need a locale of the machine
     words          com.microsoft:Tokenizer with the letters, digits and underscores of RE2, two or more of them
     TF-IDF, SVD    a look-up of words and pairs of words, 1 + log of their count, their idf, their directions; float64
 """
 
 import sys
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -173,36 +174,79 @@ def tokenised(graph: Graph, text: str, **how: Any) -> str:
 
 
 def lowered(graph: Graph, text: str) -> str:
-    """Each text in lower case. Python writes a sigma at the end of a word in another way; this does not."""
+    """Each text in lower case, as Python writes it."""
     letters = tokenised(graph, text, separators=[""])
     capitals = [chr(code) for code in range(sys.maxunicode + 1) if chr(code).lower() != chr(code)]
     small = [letter.lower() for letter in capitals]
     changed = graph.op(
         "ai.onnx.ml:LabelEncoder", letters, keys_strings=capitals, values_strings=small, default_string=""
     )
-    none = graph.constant([""])
-    folded = graph.op("Where", graph.op("Equal", changed, none), letters, changed)
-    body = Graph("letter")
-    letter = body.op("Gather", folded, "at", axis=1)
-    body.op("StringConcat", "held", letter, out="kept")
-    length = graph.op("Squeeze", graph.op("Shape", folded, start=1, end=2), graph.constant([0], np.int64))
-    return graph.loop(length, graph.op("Expand", none, graph.op("Shape", text)), body)
+    folded = graph.op("Where", graph.op("Equal", changed, graph.constant([""])), letters, changed)
+    return joined(graph, graph.op("Where", final_sigmas(graph, letters), graph.constant(["ς"]), folded))
+
+
+def final_sigmas(graph: Graph, letters: str) -> str:
+    """Which letters are a capital sigma that is a small final one in lower case, bool [M, L].
+
+    That is so where the letter before it has a case and the one after it has none, those that are passed over (an
+    apostrophe, an accent) left out: Unicode's Final_Sigma, by Python's own tables.
+    """
+    cased, passed_over = letters_by_case()
+    keys, values = [*cased, *passed_over], [1] * len(cased) + [2] * len(passed_over)
+    kind = graph.op("ai.onnx.ml:LabelEncoder", letters, keys_strings=keys, values_int64s=values, default_int64=0)
+    zero, one, two = (graph.constant(number, np.int64) for number in (0, 1, 2))
+    has_case = graph.op("Cast", graph.op("Equal", kind, one), to=7)
+    counts = graph.op("Cast", graph.op("Not", graph.op("Equal", kind, two)), to=7)
+    rank = graph.op("CumSum", counts, one)  # of a letter among those that count, from 1
+    ends = graph.op("Add", graph.op("Shape", letters), graph.constant([0, 2], np.int64))  # neither end has a case
+    ranked = graph.op("ScatterElements", graph.op("Expand", zero, ends), rank, has_case, axis=1, reduction="add")
+    before, after = (graph.op("GatherElements", ranked, graph.op(side, rank, one), axis=1) for side in ("Sub", "Add"))
+    sigma = graph.op("Equal", letters, graph.constant(["Σ"]))
+    return graph.op("And", sigma, graph.op("Greater", before, after))
+
+
+@cache
+def letters_by_case() -> tuple[list[str], list[str]]:
+    """The letters that have a case, and those that are passed over where one is looked for."""
+    cased, passed_over = [], []
+    for letter in map(chr, range(sys.maxunicode + 1)):
+        if f"{letter}Σ".lower().endswith("ς"):
+            cased.append(letter)
+        elif f"a{letter}Σ".lower().endswith("ς"):
+            passed_over.append(letter)
+    return cased, passed_over
+
+
+def joined(graph: Graph, pieces: str) -> str:
+    """Texts [M] of their pieces, string [M, L], in order: neighbours are joined until each row is one piece."""
+    body = Graph("pieces")
+    rows = body.op("Shape", "held", start=0, end=1)
+    one = body.constant([1], np.int64)
+    blank = body.op("Expand", body.constant([[""]]), body.op("Concat", rows, one, axis=0))
+    filled = body.op("Concat", "held", blank, axis=1)
+    body.op("StringConcat", *(every_second(body, *pair) for pair in (("held", 0), (filled, 1))), out="kept")
+    width = body.op("Shape", "kept", start=1, end=2)
+    body.op("Squeeze", body.op("Greater", width, one), body.constant([0], np.int64), out="again")
+    return graph.op("Squeeze", graph.loop(pieces, body), graph.constant([1], np.int64))
+
+
+def every_second(graph: Graph, value: str, first: int) -> str:
+    """The columns first, first + 2 and so on."""
+    ends = [graph.constant([end], np.int64) for end in (first, sys.maxsize, 1, 2)]
+    return graph.op("Slice", value, *ends)
 
 
 def embedded(graph: Graph, found: str, learned: FeatureState) -> str:
     """Places among the known words, int64 [M, G], -1 for none -> float32 [M, E], the direction of TF-IDF and SVD."""
     zero, one = graph.constant(0.0, np.float64), graph.constant(1.0, np.float64)
-    known = graph.op("Cast", graph.op("GreaterOrEqual", found, graph.constant(0, np.int64)), to=11)
-    place = graph.op("Max", found, graph.constant(0, np.int64))
-    pairs = [graph.op("Unsqueeze", found, graph.constant([axis], np.int64)) for axis in (1, 2)]
-    alike = graph.op("Cast", graph.op("Equal", *pairs), to=11)
-    count = graph.op("ReduceSum", alike, graph.constant([2], np.int64), keepdims=0)  # of the word at each place
+    word, count = counted(graph, found)
+    known = graph.op("Cast", graph.op("GreaterOrEqual", word, graph.constant(0, np.int64)), to=11)
+    place = graph.op("Max", word, graph.constant(0, np.int64))
     idf = graph.op("Mul", known, graph.op("Gather", graph.constant(learned.idf, np.float64), place))
-    weight = graph.op("Mul", idf, graph.op("Add", one, graph.op("Log", count)))
-    share = graph.op("Div", weight, count)  # each place adds its share of the word's weight
-    squares = graph.op("ReduceSum", graph.op("Mul", weight, share), graph.constant([1], np.int64), keepdims=1)
+    weight = graph.op("Mul", idf, graph.op("Add", one, graph.op("Log", graph.op("Max", count, one))))
+    squares = graph.op("ReduceSum", graph.op("Mul", weight, weight), graph.constant([1], np.int64), keepdims=1)
     empty = graph.op("Cast", graph.op("Equal", squares, zero), to=11)
-    unit = graph.op("Div", share, graph.op("Sqrt", graph.op("Add", squares, empty)))
+    unit = graph.op("Div", weight, graph.op("Sqrt", graph.op("Add", squares, empty)))
     directions = graph.constant(np.ascontiguousarray(learned.directions.T), np.float32)
     there = graph.op("Cast", graph.op("Gather", directions, place), to=11)
     across = graph.op("MatMul", graph.op("Unsqueeze", unit, graph.constant([1], np.int64)), there)
@@ -210,3 +254,17 @@ def embedded(graph: Graph, found: str, learned: FeatureState) -> str:
     length = graph.op("ReduceL2", vectors, graph.constant([1], np.int64), keepdims=1)
     floor = graph.op("Max", length, graph.constant(NEVER, np.float64))
     return graph.op("Cast", graph.op("Div", vectors, floor), to=1)
+
+
+def counted(graph: Graph, found: str) -> tuple[str, str]:
+    """Each number of a row once, int64 [M, G], -1 in the places left; and how often it stands there, float64."""
+    width = graph.op("Shape", found, start=1, end=2)
+    ordered, unread = graph.name(), graph.name()
+    graph.proto.node.append(helper.make_node("TopK", [found, width], [ordered, unread], axis=1, largest=0, sorted=1))
+    one, nothing = graph.constant(1, np.int64), graph.op("Mul", found, graph.constant(0, np.int64))
+    neighbours = sliced(graph, ordered, 1, sys.maxsize, axis=1), sliced(graph, ordered, 0, -1, axis=1)
+    other = graph.op("Cast", graph.op("Greater", *neighbours), to=7)
+    run = graph.op("CumSum", graph.op("Concat", sliced(graph, nothing, 0, 1, axis=1), other, axis=1), one)
+    count = graph.op("ScatterElements", nothing, run, graph.op("Add", nothing, one), axis=1, reduction="add")
+    word = graph.op("ScatterElements", graph.op("Sub", nothing, one), run, ordered, axis=1, reduction="max")
+    return word, graph.op("Cast", count, to=11)

@@ -45,17 +45,16 @@ class Graph:
             self.proto.initializer.append(numpy_helper.from_array(array, name))
         return name
 
-    def loop(self, times: str, held: str, body: "Graph") -> str:
-        """Repeat `body`: from `at` (int64) and the texts `held` to the texts `kept`, each string [M]."""
-        body.op("Identity", "more", out="again")
-        types = {"at": ("int64", ()), "more": ("bool", ()), "held": ("string", ("M",))}
+    def loop(self, held: str, body: "Graph") -> str:
+        """Repeat `body` while it says `again` (bool), at least once: from the texts `held` to `kept`, string [M, .]."""
+        types = {"at": ("int64", ()), "more": ("bool", ()), "held": ("string", ("M", None))}
         ports = {name: helper.make_tensor_value_info(name, TYPES[kind], shape) for name, (kind, shape) in types.items()}
         body.proto.name = "each"
         body.proto.input.extend(ports.values())
         for port, name in (("more", "again"), ("held", "kept")):
             body.proto.output.append(ports[port])
             body.proto.output[-1].name = name
-        return self.op("Loop", times, "", held, body=body.proto)
+        return self.op("Loop", "", "", held, body=body.proto)
 
     def name(self) -> str:
         """A name that no other value has."""

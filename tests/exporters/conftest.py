@@ -49,7 +49,7 @@ def side(name: str, rows: int) -> Side:
             f"{name}_id": [f"{name}{row}" for row in range(rows)],
             "price": pa.array(random.lognormal(3, 1, rows), mask=random.random(rows) < 0.1),
             "country": random.choice(["de", "fr ", "True"], rows),
-            "brand": pa.array(random.choice(["a", "b", "7", "7.0"], rows), mask=random.random(rows) < 0.2),
+            "brand": pa.array(random.choice(["a", "b", "7.0", "d "], rows), mask=random.random(rows) < 0.2),
             "tags": [[f"{tag / 2}" for tag in random.integers(0, 6, size)] for size in random.integers(0, 4, rows)],
             "title": [" ".join(random.choice(["red", "green", "small", "shoe", "hat"], 3)) for _ in range(rows)],
         }
