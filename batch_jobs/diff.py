@@ -67,9 +67,11 @@ def lines(diff: Churn) -> Iterator[str]:
     yield ""
     yield f"{'scores':<8}" + "".join(f"{f'{level:.0%}':>10}" for level in diff.levels)
     for name, values in zip(("before", "after"), diff.scores, strict=True):
-        yield f"{name:<8}" + "".join(f"{value:>10.4g}" for value in values)
-    said = "hardly moved" if diff.same_scores() else "moved"
-    yield f"they {said}: population stability index {diff.psi:.4f} (0.1 and 0.25 are the usual marks)"
+        yield f"{name:<8}" + ("".join(f"{value:>10.4g}" for value in values) or "no rows")
+    index = (
+        "" if diff.psi is None else f": population stability index {diff.psi:.4f} (0.1 and 0.25 are the usual marks)"
+    )
+    yield f"they {diff.moved()}{index}"
 
 
 def movers(title: str, share: str, moved: tuple[Moved, ...]) -> Iterator[str]:

@@ -139,9 +139,8 @@ class Explained(Record):
         date = f", as of {self.as_of}" if self.as_of else ""
         yield f"{self.model} of {self.bundle}{date}" + (f"; published in {self.run}" if self.run else "")
         if not self.served:
-            late = " of late" if self.as_of else ""  # lists of a model that looks at no time have no date
             unmet = "" if self.seen == "keep" else ", without what the user has met"
-            yield f"The list is what is popular{late}{unmet}."
+            yield f"The list is by {self.terms[0]}{unmet}."
         elif self.source == "fallback":
             yield "The list is what the model learned that newcomers like first."
         yield ""

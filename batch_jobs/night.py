@@ -27,6 +27,7 @@ from rec_export.errors import (
     RecExportError,
     SinkError,
     nobody_named,
+    short_of_memory,
 )
 from rec_export.files import refuse_busy
 from rec_export.logs import bound, is_json
@@ -186,6 +187,7 @@ def failed(error: BaseException, job: NightlyJob, clock: Clock) -> Report:
         return Report.of_run(
             manifest, "refused", clock.seconds(), exit_code=error.exit_code, sentence=redacted(str(error))
         )
+    error = short_of_memory(error) or error
     code, sentence = 70, f"{type(error).__name__}: {error}"
     if isinstance(error, RecExportError):
         code, sentence = error.exit_code, str(error)

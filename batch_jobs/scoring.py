@@ -153,7 +153,7 @@ def described(task: Task, clock: Clock) -> RunManifest:
         made_with=made_with.versions,
         started_at=clock.started.isoformat(timespec="seconds"),
         seconds=clock.seconds(),
-        as_of=moment(today.world.date),
+        as_of=moment(today.newest),
         bundle=str(plan.facts["bundle"]),
         model_made_at=plan.bundle.manifest.made_at,
         inputs=plan.hashes,

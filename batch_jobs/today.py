@@ -33,6 +33,7 @@ class Today(NamedTuple):
     eligible: Bool | None  # [N]
     log_rows: int  # that can be read, up to the run's date, repeats too
     left_out: dict[str, int]  # the others, by what is wrong with them
+    newest: int | None  # moment of the last of them, microseconds since 1970; None without time
     goes_on: bool  # whether the log has rows after the run's date
 
 
@@ -45,7 +46,8 @@ def look(bundle: Bundle, job: ScoreJob) -> Today:
     events = until(whole, job)
     goes_on = events is not whole
     del whole
-    log_rows, events = len(events.positive), once(events, source.repeats)
+    log_rows, newest = len(events.positive), None if events.time is None else int(events.time.max())
+    events = once(events, source.repeats)
     give_back()
     passed()
     refuse_another_kind(bundle.catalogue.users.vocab, events.user_id.ids, job)
@@ -69,7 +71,7 @@ def look(bundle: Bundle, job: ScoreJob) -> Today:
     give_back()
     listed, known = attributes.get("users") if job.whom == "listed" else None, (bundle.catalogue.users.vocab.ids, user)
     scored = whom(known, users, listed, job.users)
-    return Today(catalogue, world, scored, among(items, attributes.get("items")), log_rows, left_out, goes_on)
+    return Today(catalogue, world, scored, among(items, attributes.get("items")), log_rows, left_out, newest, goes_on)
 
 
 def refuse_another_kind(trained: Vocab, user_id: pa.Array, job: ScoreJob) -> None:

@@ -116,12 +116,15 @@ class Churn(Record):
     entering: tuple[Moved, ...]  # the items whose share of the lists grew most
     leaving: tuple[Moved, ...]
     levels: tuple[float, ...]
-    scores: tuple[tuple[float, ...], tuple[float, ...]]  # quantiles of all scores at the levels, before and after
-    psi: float  # population stability index of the scores, over tenths of those before
+    scores: tuple[tuple[float, ...], tuple[float, ...]]  # quantiles of all scores at the levels, before and after; or
+    # nothing, of a run without rows
+    psi: float | None  # population stability index of the scores, over tenths of those before; None: nothing to compare
 
-    def same_scores(self) -> bool:
-        """Whether scores moved so little that nobody needs to look: below the usual 0.1."""
-        return self.psi < 0.1
+    def moved(self) -> str:
+        """How far scores moved, by the usual marks of the index."""
+        if self.psi is None:
+            return "cannot be compared, as one of the runs has no rows"
+        return "hardly moved" if self.psi < 0.1 else "moved somewhat" if self.psi < 0.25 else "moved much"
 
 
 @in_parts("comparing the lists", 3)
@@ -212,13 +215,16 @@ def moved(pair: Pair) -> tuple[tuple[Moved, ...], tuple[Moved, ...]]:
 
 def quantiles(score: Float32) -> tuple[float, ...]:
     """The quantiles of scores at LEVELS."""
-    return tuple(round(float(value), 5) for value in np.quantile(score, LEVELS)) if len(score) else (0.0,) * len(LEVELS)
+    return tuple(round(float(value), 5) for value in np.quantile(score, LEVELS)) if len(score) else ()
 
 
-def psi(before: npt.NDArray[np.float32], after: npt.NDArray[np.float32]) -> float:
-    """sum (p - q) log(p / q) over ten bins that each hold a tenth of the scores before; 0 is no change."""
+def psi(before: npt.NDArray[np.float32], after: npt.NDArray[np.float32]) -> float | None:
+    """sum (p - q) log(p / q) over ten bins that each hold a tenth of the scores before; 0 is no change.
+
+    None where there is nothing to compare.
+    """
     if len(before) == 0 or len(after) == 0:
-        return 0.0
+        return None
     inner = np.unique(np.quantile(before, np.arange(1, 10) / 10))
     shares = [
         np.bincount(np.searchsorted(inner, some, side="right"), minlength=len(inner) + 1) for some in (before, after)

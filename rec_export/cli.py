@@ -11,7 +11,7 @@ from types import FrameType
 import click
 
 from rec_export import __version__, logs
-from rec_export.errors import RecExportError, UsageError, nearest
+from rec_export.errors import RecExportError, UsageError, nearest, short_of_memory
 from rec_export.files import storage_error
 from rec_export.machine import prepare
 from rec_export.redact import redacted
@@ -132,8 +132,11 @@ def run(arguments: list[str]) -> int:
 
 
 def unforeseen(error: Exception) -> int:
-    """What no branch above knows: an interrupt in disguise, or a bug."""
-    return interrupted() if begun_by_interrupt(error) else bug(error)
+    """What no branch above knows: an interrupt in disguise, memory that is not there, or a bug."""
+    if begun_by_interrupt(error):
+        return interrupted()
+    shortage = short_of_memory(error)
+    return bug(error) if shortage is None else failed(str(shortage), shortage.exit_code)
 
 
 def begun_by_interrupt(error: BaseException) -> bool:

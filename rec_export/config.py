@@ -68,8 +68,8 @@ class Training(Record):
     recency: float | None = Field(
         default=None,
         gt=0,
-        description="half-life, in days, of the weight of a snapshot, or of a liking of bpr; none: all snapshots weigh"
-        " alike, likings by the log (30 days at most, where time tells something)",
+        description="half-life, in days, of the weight of a snapshot, or of a liking of what reads no histories;"
+        " none: all snapshots weigh alike, likings by the log, where time tells something",
     )
     by_value: bool | None = Field(
         default=None,

@@ -7,6 +7,7 @@ from difflib import get_close_matches
 
 TRY_AGAIN = (69, 74, 75)  # exit codes after which a scheduler should run the same command again
 GIVE_UP = (1, 2, 65, 66, 70, 73, 78, 80, 81)  # those that no second try mends; 1: Python itself could not start
+NO_ROOM = "can't allocate memory", "out of memory", "bad_alloc"  # torch, CUDA, C++; each raises another error
 
 
 NAMED: ContextVar[bool] = ContextVar("NAMED", default=True)
@@ -43,7 +44,7 @@ class MissingInputError(RecExportError):
 
 
 class DeviceError(RecExportError):
-    """A device or an engine that was asked for is not there."""
+    """A device or an engine that was asked for is not there, or not as much memory as is needed."""
 
     exit_code = 69
 
@@ -160,3 +161,16 @@ def nobody_named() -> Iterator[None]:
 def shorten(text: str, limit: int = 60) -> str:
     """At most `limit` characters of `text`."""
     return text if len(text) <= limit else f"{text[: limit - 1]}…"
+
+
+def short_of_memory(error: BaseException) -> DeviceError | None:
+    """What an error means where a library found no memory; None where it is about something else."""
+    said = str(error)
+    if not isinstance(error, MemoryError) and not any(sign in said for sign in NO_ROOM):
+        return None
+    what = shorten((said.splitlines() or [""])[-1].strip() or type(error).__name__, 160)
+    return DeviceError(
+        f"there is not enough memory here ({what});"
+        " free some, or ask for less: `train --dry-run` says what a training takes, and training.batch or"
+        " training.candidates make it smaller"
+    )

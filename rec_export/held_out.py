@@ -1,5 +1,7 @@
 """What a checkpoint is judged by: the world before the held-out rows, and what users liked next."""
 
+import hashlib
+import json
 from pathlib import Path
 from typing import NamedTuple, Self
 
@@ -59,6 +61,17 @@ class HeldOut(NamedTuple):
         warm = np.diff(timeline.seen_start)[user] > 0
         targets = Targets(np.searchsorted(user, key // width), key % width)
         return cls(catalogue, timeline, user, warm, targets, wanted, width, again)
+
+    def told_apart(self) -> str:
+        """A fingerprint of who is judged by what: pairs of a user's id and an item's, and whether what was met counts.
+
+        It is the same for every model that is judged by these rows, whatever places it has for them.
+        """
+        users = self.catalogue.users.vocab.take(self.user[self.targets.user])
+        items = self.wanted.take(self.targets.item_row)
+        pairs = zip(*(map(str, ids.to_pylist()) for ids in (users, items)), strict=True)
+        whole = hashlib.sha256(json.dumps([self.again, sorted(pairs)]).encode())
+        return whole.hexdigest()
 
     def segments(self) -> dict[str, Bool]:
         """The users of each kind, bool [U]: all, warm and cold ones, and the warm ones by what they have liked."""

@@ -14,6 +14,7 @@ from rec_export.data.log import Events
 from rec_export.data.source import Source
 from rec_export.data.vocab import UNKNOWN, Vocab
 from rec_export.errors import shorten
+from rec_export.words import printable
 
 SHOWN = 2  # users
 HAD, GETS = 3, 3  # items
@@ -43,8 +44,8 @@ def newest_liked(events: Events, user: int) -> Int64:
 
 
 def plain(text: object) -> str:
-    """A text on one short line: an id may hold line ends and 10 kB."""
-    return shorten(" ".join(str(text).split()), 48)
+    """A text on one short line: an id may hold line ends, a terminal's commands, and 10 kB."""
+    return shorten(printable(text), 48)
 
 
 def titles(items: pa.Array, source: Source, data: DataConfig) -> list[str]:

@@ -62,6 +62,22 @@ def set_up(level: int, form: Format) -> None:
         logging.getLogger(library).setLevel(logging.ERROR)
 
 
+@contextmanager
+def warnings_heard() -> Iterator[list[str]]:
+    """What is warned of in the block, each once, in the order in which it is said."""
+    heard: dict[str, None] = {}
+    ear = logging.Handler(logging.WARNING)
+    ear.emit = lambda record: heard.setdefault(redacted(record.getMessage()))  # type: ignore[method-assign]
+    told: list[str] = []
+    logger = logging.getLogger("rec_export")
+    logger.addHandler(ear)
+    try:
+        yield told
+    finally:
+        logger.removeHandler(ear)
+        told += heard
+
+
 def is_json() -> bool:
     """Whether machines listen."""
     return any(isinstance(handler.formatter, JsonLine) for handler in logging.getLogger().handlers)

@@ -107,7 +107,7 @@ class RunManifest(Record):
     started_at: str  # UTC, ISO 8601
     seconds: float
     stages: dict[str, float] = Field(default_factory=dict)  # seconds of each, up to the gates
-    as_of: str | None  # the last moment that was looked at
+    as_of: str | None  # the moment of the log's last row up to the end of the run's date; None without time
     bundle: str  # sha256 of the bundle's manifest
     model_made_at: str | None = None
     inputs: dict[str, str]  # sha256 of the files that were read

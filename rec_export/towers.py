@@ -96,7 +96,7 @@ class ModelSpec(Record, ABC):
     patience: ClassVar[int | None] = None
     half_life: ClassVar[float | None] = None  # of what weighs less with age, in horizons; None: all weigh alike
     seeds: ClassVar[int] = 1  # models that are averaged where order means nothing and the log is small
-    reads_order: ClassVar[bool] = False  # whether its user tower reads in which order a user liked things
+    reads_order: ClassVar[bool] = False  # whether its user tower reads what a user liked, and in which order
     timeless: ClassVar[bool] = False  # whether one that looks at time gains by a second one beside it that does not
     shallow: ClassVar[bool] = False  # whether it gains by a shallow auto-encoder beside it
     head_speed: ClassVar[float] = 0.1  # of that rate: a head beside a dot product overfits small logs at the same one

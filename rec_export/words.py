@@ -13,6 +13,11 @@ def counted(count: int, noun: str) -> str:
     return f"{count:,} {noun}{'' if count == 1 else 's'}"
 
 
+def printable(text: object) -> str:
+    """A text on one line, with a question mark for what a terminal would not show as it is, or take for a command."""
+    return "".join(letter if letter.isprintable() else "?" for letter in " ".join(str(text).split()))
+
+
 def are(several: Sized) -> str:
     """`is` of one, `are` of none or several."""
     return "is" if len(several) == 1 else "are"

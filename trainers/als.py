@@ -17,7 +17,7 @@ from rec_export.world import Timeline
 from trainers.batches import Device
 from trainers.course import Course
 from trainers.dataset import Dataset
-from trainers.examples import worth
+from trainers.examples import LIKED_ONCE, alike, worth
 from trainers.journal import Tensors
 from trainers.parallel import Group
 from trainers.plan import Plan
@@ -40,7 +40,7 @@ class AlsRun(Course):
         assert isinstance(spec, Spec)
         world = dataset.timeline.as_of(None, plan.clock)
         state = Device(dataset, spec, sizes, [world], plan.recent, torch.device("cpu"))
-        self.weighed = weighed_matrix(dataset.timeline, sizes, spec.alpha)
+        self.weighed = weighed_matrix(dataset.timeline, sizes, spec.alpha, plan.by_value)
         if self.weighed.nnz == 0:
             raise TrainingError("nobody likes anything, so there is nothing to learn; check data.interactions.positive")
         self.by_item = self.weighed.T.tocsr()
@@ -92,10 +92,11 @@ def factors_of(tower: nn.Module) -> Float32:
     return tower.embedding.own()
 
 
-def weighed_matrix(timeline: Timeline, sizes: Sizes, alpha: float) -> csr_matrix:
+def weighed_matrix(timeline: Timeline, sizes: Sizes, alpha: float, by_value: bool = True) -> csr_matrix:
     """The confidence in each liking, float32 [users, items], each user's items ascending; 0 where nothing is known."""
     shape = len(timeline.start) - 1, timeline.items
-    confidence = np.float32(alpha) * worth(timeline).astype(np.float32)
+    weight = worth(timeline) if by_value else alike(LIKED_ONCE, len(timeline.item_row))
+    confidence = np.float32(alpha) * weight.astype(np.float32)
     whole = csr_matrix((confidence, timeline.item_row.copy(), timeline.start), shape=shape)
     whole.sort_indices()
     return whole if shape == (sizes.users.rows, sizes.items.rows) else whole[: sizes.users.rows, : sizes.items.rows]

@@ -15,7 +15,7 @@ from rec_export.world import Timeline
 from trainers.batches import Device
 from trainers.course import Course
 from trainers.dataset import Dataset
-from trainers.examples import worth
+from trainers.examples import LIKED_ONCE, alike, worth
 from trainers.journal import Tensors
 from trainers.pairwise import Likings, Tables, learn
 from trainers.parallel import Group
@@ -37,7 +37,8 @@ class BprRun(Course):
         held = Device(dataset, spec, sizes, [world], plan.recent, torch.device("cpu"))
         if len(dataset.timeline.item_row) == 0:
             raise TrainingError("nobody likes anything, so there is nothing to learn; check data.interactions.positive")
-        self.likings = likings_of(dataset.timeline, plan.recency)  # before there are tables beside what it sorts
+        # Before there are tables beside what it sorts.
+        self.likings = likings_of(dataset.timeline, plan.recency, plan.by_value)
         super().__init__(plan, held, spec.build(sizes), group)
         self.decay = np.float32(spec.held_back(sizes))
         self.tables = tables_of(self.towers)
@@ -90,7 +91,7 @@ def tables_of(towers: Towers) -> Tables:
     return Tables(user, item, items.bias.own()[:, 0], *squares)
 
 
-def likings_of(timeline: Timeline, recency: float | None) -> Likings:
+def likings_of(timeline: Timeline, recency: float | None, by_value: bool = True) -> Likings:
     """Who likes what, and how much: by value, and half as much for every `recency` days of age; 1 in the mean.
 
     Where there is neither value nor time to weigh by, one weight stands for all.
@@ -99,9 +100,10 @@ def likings_of(timeline: Timeline, recency: float | None) -> Likings:
     order = np.lexsort((timeline.item_row, user))  # which leaves the users where they are
     item = timeline.item_row[order]
     fades = None if recency is None or timeline.time is None else (timeline.end - timeline.time) / DAY / recency
-    if timeline.value is None and fades is None:
+    by_value = by_value and timeline.value is not None
+    if not by_value and fades is None:
         return Likings(user, item, np.ones(1, np.float32), timeline.start)
-    weight = worth(timeline)
+    weight = worth(timeline) if by_value else alike(LIKED_ONCE, len(item))
     if fades is not None:
         weight = weight * 0.5**fades
     return Likings(user, item, (weight / weight.mean())[order].astype(np.float32), timeline.start)

@@ -61,7 +61,8 @@ def train(
         click.echo(f"WARNING   {remark}")
     click.echo(
         f"{counted(outcome.rows, 'row')}, {counted(outcome.users, 'user')}, {counted(outcome.items, 'item')},"
-        f" {outcome.parameters:,} parameters; {counted(outcome.best_epoch, 'epoch')}, {outcome.seconds:.0f} s: {out}"
+        f" {counted(outcome.parameters, 'parameter')}; {counted(outcome.best_epoch, 'epoch')},"
+        f" {outcome.seconds:.0f} s: {out}"
     )
 
 

@@ -20,6 +20,7 @@ from rec_export.device import device_of
 from rec_export.errors import UsageError
 from rec_export.files import new_directory, refuse_existing
 from rec_export.held_out import HeldOut, known_and_test, whole_log
+from rec_export.logs import warnings_heard
 from rec_export.machine import usual_torch
 from rec_export.metrics import Estimate, coverage, estimates
 from rec_export.progress import in_parts, passed, track
@@ -73,6 +74,7 @@ class Evaluation(Record):
     against: str | None
     test: str | None = None  # the file of the held-out rows; None: the test part of the split
     test_rows: int
+    targets: str = ""  # a fingerprint of who was judged by what: evaluations with the same one can be compared
     seen: SeenRule = "exclude"  # keep: what users had met is held out and listed as well
     items: int
     k: tuple[int, ...]
@@ -82,6 +84,7 @@ class Evaluation(Record):
     negatives: int | None = None  # that were drawn for it
     bootstrap: int = 0  # draws for the intervals
     ratings: RatingEvaluation | None  # of a model that predicts values
+    warnings: tuple[str, ...] = ()  # of what a reader of the figures must not miss
 
 
 @usual_torch()
@@ -186,8 +189,9 @@ class Case(NamedTuple):
 
 def evaluated(job: EvaluateJob, checkpoint: Checkpoint) -> Evaluation:
     """What comes out, written to job.out if asked for."""
-    case = Case.of(job, checkpoint)
-    held_out, who = case.held_out, case.listers()
+    with warnings_heard() as warnings:
+        case = Case.of(job, checkpoint)
+        held_out, who = case.held_out, case.listers()
     judged = {name: judge(lister, held_out, job.k, name) for name, lister in who.items()}
     others = {name: one for name, one in judged.items() if name != "model"}
     result = Evaluation(
@@ -196,6 +200,7 @@ def evaluated(job: EvaluateJob, checkpoint: Checkpoint) -> Evaluation:
         against=None if job.against is None else str(job.against),
         test=None if job.test is None else str(job.test),
         test_rows=len(held_out.targets.user),
+        targets=held_out.told_apart(),
         seen="keep" if held_out.again else "exclude",
         items=len(case.scorer.items),
         k=job.k,
@@ -210,6 +215,7 @@ def evaluated(job: EvaluateJob, checkpoint: Checkpoint) -> Evaluation:
         negatives=job.negatives,
         bootstrap=job.bootstrap,
         ratings=case.values(),
+        warnings=tuple(warnings),
     )
     if job.out is not None:
         case.leave(result, judged, job.out)

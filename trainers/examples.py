@@ -19,6 +19,8 @@ SNAPSHOTS = 60
 EPOCH = 40_000  # examples of one epoch at most, so that early stopping looks often enough at a large log
 COLD = 0.3  # share kept of the examples without a history
 MOST_TARGETS = 100  # of one example
+LIKED_ONCE = 1 + math.log1p(1.0)  # the weight of a liking of middling value
+LEAST_FADED = 0.02  # of a liking's weight, however old it is
 HIDDEN_HISTORY = 0.2  # share of a history's items that is hidden, in snapshots
 SHOWN_BAG = 0.6  # share of a bag's items that is shown
 
@@ -79,14 +81,18 @@ class Examples(ABC):
         """The number of batches of one epoch."""
 
 
-def examples_of(timeline: Timeline, clock: Clock, length: int, recency: float | None, by_value: bool) -> Examples:
-    """Snapshots of the past where time tells something, otherwise bags.
+def examples_of(
+    timeline: Timeline, clock: Clock, length: int, recency: float | None, by_value: bool, snapshots: bool
+) -> Examples:
+    """Snapshots of the past for a model that reads what users liked until then, otherwise bags, which hold everybody.
 
-    The weight of a snapshot halves with every `recency` days of its age; None: all weigh alike. `by_value`: what a
-    user liked weighs more with its value.
+    The weight of a snapshot, or of a liking in a bag, halves with every `recency` days of its age; None: all weigh
+    alike. `by_value`: what a user liked weighs more with its value.
     """
     value = worth(timeline) if by_value else alike(1.0, len(timeline.item_row))
-    return Snapshots(timeline, clock, length, recency, value) if clock.timed else Bags(timeline, clock, length, value)
+    if snapshots:
+        return Snapshots(timeline, clock, length, recency, value)
+    return Bags(timeline, clock, length, value if recency is None else value * faded(timeline, recency))
 
 
 @final
@@ -212,10 +218,21 @@ class Bags(Examples):
 def worth(timeline: Timeline) -> Float64:
     """How much each first liking of a timeline weighs, by the logarithm of its value, float64 [S]."""
     if timeline.value is None:
-        return alike(1 + np.log1p(1.0), len(timeline.item_row))
+        return alike(LIKED_ONCE, len(timeline.item_row))
     value = np.maximum(timeline.value, 0)
     weight: Float64 = 1 + np.log1p(value / max(float(np.median(value)), 1e-9))
     return weight
+
+
+def faded(timeline: Timeline, recency: float) -> Float64:
+    """How much of each first liking's weight is left, half with every `recency` days of age, float64 [S]; 1 of no time.
+
+    A little always stays: who came long ago is learned of as well, by an optimizer that heeds no size of a gradient.
+    """
+    if timeline.time is None:
+        return alike(1.0, len(timeline.item_row))
+    left: Float64 = LEAST_FADED + (1 - LEAST_FADED) * 0.5 ** ((timeline.end - timeline.time) / DAY / recency)
+    return left
 
 
 def alike(weight: float, rows: int) -> Float64:

@@ -24,7 +24,7 @@ from trainers.losses import Pairs, bce, bpr, full_softmax, none_of, sampled_soft
 from trainers.negatives import Candidates, candidates
 from trainers.optimizer import clip, long_tables, optimizer_of
 from trainers.parallel import Group
-from trainers.plan import Plan
+from trainers.plan import Plan, snapshots_for
 from trainers.regression import Rows, Squares
 from trainers.schedule import Schedule
 from trainers.sharded import Shards
@@ -55,7 +55,9 @@ class Run(Course):
         self.examples = (
             Rows(dataset, plan)
             if plan.loss == "mse"
-            else examples_of(dataset.timeline, plan.clock, plan.history, plan.recency, plan.by_value)
+            else examples_of(
+                dataset.timeline, plan.clock, plan.history, plan.recency, plan.by_value, snapshots_for(spec, plan.clock)
+            )
         )
         if len(self.examples) == 0:
             raise TrainingError("nobody likes anything, so there is nothing to learn; check data.interactions.positive")

@@ -3,12 +3,14 @@
 The weights of a batch's targets add up to 1, so each loss is a mean, and those of a batch's parts add up to it.
 """
 
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import torch
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 NEVER = -1e9  # the score of what is no alternative
+CELLS = 1 << 24  # pairs of a target and a candidate that are compared at once
 
 
 class Pairs(NamedTuple):
@@ -36,7 +38,19 @@ def bpr(score: Tensor, own: Tensor, owner: Tensor, weight: Tensor, taken: Pairs)
 
     Rendle et al. 2009, BPR: Bayesian Personalized Ranking from Implicit Feedback, arXiv:1205.2618.
     """
-    free = torch.ones_like(score).index_put((taken.row, taken.column), score.new_zeros(())).index_select(0, owner)
+    free = torch.ones_like(score).index_put((taken.row, taken.column), score.new_zeros(()))
+    targets = own, owner, weight
+    step = max(1, CELLS // score.shape[1])
+    if len(own) <= step:
+        return compared(score, free, *targets)
+    parts = zip(*(each.split(step) for each in targets), strict=True)  # computed once more for their gradients
+    losses = [cast(Tensor, checkpoint(compared, score, free, *part, use_reentrant=False)) for part in parts]
+    return torch.stack(losses).sum()
+
+
+def compared(score: Tensor, free: Tensor, own: Tensor, owner: Tensor, weight: Tensor) -> Tensor:
+    """The loss of some targets beside their users' candidates, of which those count that are free (1, not 0)."""
+    free = free.index_select(0, owner)
     gap = own.unsqueeze(1) - score.index_select(0, owner)
     each = (nn.functional.softplus(-gap) * free).sum(1) / free.sum(1).clamp(min=1)
     return (each * weight).sum()

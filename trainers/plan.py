@@ -85,17 +85,18 @@ def plan(dataset: Dataset, training: Training, history: int, spec: ModelSpec, ah
         ):
             clock, recent = timed, contest.best()
     liked, users = len(timeline.item_row), int((np.diff(timeline.start) > 0).sum())
-    defaults = usual(clock.timed, liked)
-    if training.loss == "softmax" and (liked if clock.timed else users) * trained_items <= FULL_SCORES:
+    snapshots = snapshots_for(spec, clock)
+    defaults = usual(snapshots, liked)
+    if training.loss == "softmax" and (liked if snapshots else users) * trained_items <= FULL_SCORES:
         defaults["candidates"] = None
     batch = int(training.batch or defaults["batch"])
-    if not clock.timed and spec.trainer == "gradient":
+    if not snapshots and spec.trainer == "gradient":
         defaults["epochs"] = max(defaults["epochs"], ceil(STEPS / ceil(max(users, 1) / batch)))
     own = {"lr": spec.lr, "epochs": spec.epochs, "patience": spec.patience}
     defaults |= {name: number for name, number in own.items() if number is not None}
     if clock.timed and spec.half_life is not None:
         defaults["recency"] = spec.half_life * clock.horizon
-    defaults["by_value"] = not clock.timed
+    defaults["by_value"] = not snapshots or spec.trainer != "gradient"
     defaults["seeds"] = 1 if clock.timed or liked > SMALL or spec.pair_numbers else spec.seeds
     if spec.pair_numbers:
         most = max(2, BATCH_NUMBERS // (spec.pair_numbers * batch))
@@ -105,7 +106,17 @@ def plan(dataset: Dataset, training: Training, history: int, spec: ModelSpec, ah
     defaults["id_dropout"] = 0.2 if dataset.item_features.described else 0.05
     given = training.model_dump(include=set(Plan.model_fields), exclude_none=True)
     chosen = {"recency": None, "decay": 0.01, "metric": metric_of(training), **defaults, **given}
+    if spec.trainer != "gradient":  # whose solver knows no other loss than its own, whatever is given
+        chosen["loss"] = "bpr" if spec.trainer == "bpr" else "softmax"
     return Plan(clock=clock, recent=recent, history=history, course=chosen["epochs"], **chosen)
+
+
+def snapshots_for(spec: ModelSpec, clock: Clock) -> bool:
+    """Whether a model learns from snapshots of the past: where time tells something, and if it reads what users liked.
+
+    One that knows a user by a row alone would learn nothing of who liked nothing lately, or came but once.
+    """
+    return clock.timed and (spec.reads_order or spec.trainer != "gradient")
 
 
 def metric_of(training: Training) -> str:
@@ -143,9 +154,9 @@ def plan_of_values(dataset: Dataset, training: Training, history: int, spec: Mod
     return Plan(clock=Clock(), recent=0, history=history, course=chosen["epochs"], **priors, **chosen)
 
 
-def usual(timed: bool, liked: int) -> dict[str, Any]:
+def usual(snapshots: bool, liked: int) -> dict[str, Any]:
     """What is not given, for a log with so many likings; docs/decisions.md has the figures behind it."""
-    if timed:
+    if snapshots:
         return {
             "epochs": 14,
             "patience": 3,

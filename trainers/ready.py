@@ -17,6 +17,7 @@ from rec_export.towers import ModelSpec, Sizes
 from rec_export.world import CONTEXT
 from trainers.course import Course
 from trainers.dataset import Dataset
+from trainers.heeded import say_unheeded
 from trainers.loop import Run, sizes_of
 from trainers.parallel import Group
 from trainers.plan import Plan, metric_of, plan
@@ -60,6 +61,7 @@ def read_source(config: Config, spec: ModelSpec) -> Source:
         raise UsageError(
             "training.loss is mse, but the log has no value to predict; name its column in data.interactions.value"
         )
+    say_unheeded(config.training, spec)
     source = Source.read(config.data, rated=predicts)
     say_left_out(source.events, config.data.interactions.path)
     return source

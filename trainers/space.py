@@ -16,7 +16,11 @@ if TYPE_CHECKING:
 SEARCH = re.compile(r"(?P<key>[a-z_.]+)=(?:(?P<low>[^,]+)\.\.(?P<high>[^,]+)|(?P<choices>.+,.+))")
 SAME = ("metric", "refit", "seeds", "timeless", "shallow", "device", "seed")
 """Keys of `training` that say how a trial is judged, or what becomes of it later, and not how it learns."""
-USUAL = ("training.lr=0.0005..0.02", "training.embedding_decay=0.03..3.0", "model.dropout=0.1..0.7")
+USUAL = {  # by how a model's weights are found
+    "gradient": ("training.lr=0.0005..0.02", "training.embedding_decay=0.03..3.0", "model.dropout=0.1..0.7"),
+    "als": ("model.factors=16..256", "model.regularization=0.1..100.0", "model.alpha=1.0..40.0"),
+    "bpr": ("training.lr=0.02..0.3", "model.regularization=0.003..0.1", "model.dim=16..256"),
+}
 
 
 @final
@@ -62,13 +66,17 @@ class Choice(Record):
 
 
 def usual(path: Path, changes: tuple[str, ...]) -> tuple[Choice, ...]:
-    """The usual choices, without those that the model does not have."""
-    keys = spec_of(Config.load(path, changes).model, str(path)).model_fields
-    return tuple(
+    """The usual choices, without those that the model does not have. Raises UsageError where none are left."""
+    config = Config.load(path, changes)
+    spec = spec_of(config.model, str(path))
+    found = tuple(
         choice
-        for choice in map(Choice.parsed, USUAL)
-        if not choice.key.startswith("model.") or choice.key.partition(".")[2] in keys
+        for choice in map(Choice.parsed, USUAL.get(spec.trainer, ()))
+        if not choice.key.startswith("model.") or choice.key.partition(".")[2] in type(spec).model_fields
     )
+    if not found:
+        raise UsageError(f"the model {config.model['name']} has nothing that a search would change; name another")
+    return found
 
 
 def check(choice: Choice, choices: tuple[Choice, ...], path: Path, changes: tuple[str, ...]) -> None:

@@ -74,7 +74,9 @@ class Profile(Record):
     repeats: int  # rows left out by data.interactions.repeats
     parts: dict[str, int]  # rows of train, valid and test
     below_minimum: int  # rows of train and valid left out by data.minimum
-    unliked: int | None = None  # other such rows left out, of users who like nothing and items that nobody likes
+    unliked: int | None = (
+        None  # other such rows left out, of users who like nothing and items that nobody likes, of no table
+    )
     catalogue: int | None  # rows of the table of items
     undescribed: int | None  # items of the log that are not in it
     first: str | None  # the oldest row, and the newest, ISO 8601 days
@@ -109,7 +111,7 @@ class Profile(Record):
             repeats=len(whole.positive) - len(events.positive),
             parts={part.name.lower(): int((source.parts == part).sum()) for part in Part},
             below_minimum=int(known.sum() - lessons.sum()),
-            unliked=int((lessons & ~of_likings(counted(events, source.rated), lessons)).sum()),
+            unliked=int((lessons & ~known_rows(source, lessons)).sum()),
             catalogue=table and table.num_rows,
             undescribed=missing,
             first=None if whole.time is None else date(int(whole.time.min())),
@@ -120,12 +122,15 @@ class Profile(Record):
         )
 
 
-def of_likings(events: Events, among: Bool) -> Bool:
-    """The rows whose user and whose item have a liking among some rows, bool [R]."""
+def known_rows(source: Source, among: Bool) -> Bool:
+    """The rows whose user and item are told of elsewhere: by a liking among some rows, or in a table; bool [R]."""
+    events = counted(source.events, source.rated)
     liked, kept = among & events.positive, np.ones(len(among), bool)
-    for keys in (events.user_id, events.item_id):
+    for keys, table in ((events.user_id, source.users), (events.item_id, source.items)):
         there = np.zeros(len(keys.ids), bool)
         there[keys.code[liked]] = True
+        if table is not None:
+            there |= Vocab(table.column(0).combine_chunks()).rows(keys.ids) != UNKNOWN
         kept &= there[keys.code]
     return kept
 

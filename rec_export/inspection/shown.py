@@ -10,6 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from rec_export.errors import shorten
+from rec_export.words import printable
 
 Row = tuple[str, ...]
 LONGEST = 200  # characters of a cell
@@ -67,8 +68,7 @@ def table(title: str, rows: Iterable[Iterable[object]], head: Row = ()) -> tuple
 
 def plain(cell: object) -> str:
     """One short line that a terminal shows as it is: a label of a stranger's file may hold anything."""
-    words = " ".join(str(cell).split())
-    return shorten("".join(letter if letter.isprintable() else "?" for letter in words), LONGEST)
+    return shorten(printable(cell), LONGEST)
 
 
 def columns(section: Section) -> Iterator[str]:

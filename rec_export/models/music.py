@@ -32,6 +32,7 @@ class Spec(ModelSpec):
 
     lr: ClassVar[float | None] = LR
     head_speed: ClassVar[float] = HEAD_SPEED
+    half_life: ClassVar[float | None] = 2.0
     predicts: ClassVar[bool] = True
 
     dim: int = Field(default=64, ge=1, le=65_536, description="of an id, of a category column, of all numbers together")

@@ -27,6 +27,7 @@ class Spec(ModelSpec):
 
     lr: ClassVar[float | None] = LR
     head_speed: ClassVar[float] = HEAD_SPEED
+    half_life: ClassVar[float | None] = 2.0
     predicts: ClassVar[bool] = True
 
     kind: Literal["neumf", "dot"] = "neumf"

@@ -21,6 +21,7 @@ class Spec(ModelSpec):
     """The number of factors."""
 
     seeds: ClassVar[int] = 3
+    half_life: ClassVar[float | None] = 2.0
     predicts: ClassVar[bool] = True
 
     dim: int = Field(default=40, ge=1, le=65_536)

@@ -101,13 +101,19 @@ def adapted(svg: str, number: int, alt: str) -> str:
     head, rest = svg.split(">", 1)
     box = re.search(r'viewBox="[^"]+"', head)
     assert box is not None
-    rest = re.sub(r'(\bid="|url\(#|href="#)', rf"\g<1>f{number}-", rest)
-    rest = re.sub(r"font: ([\d.]+)px [^;\"]+", r"font-size: \1px", rest)
-    for placeholder, variable in VARIABLES.items():
-        rest = rest.replace(placeholder, f"var({variable})")
     rest = re.sub(r"<!--.*?-->", "", rest, flags=re.DOTALL)
+    rest = re.sub(r"<[^>]+>", lambda tag: of_the_page(tag[0], number), rest)  # and no word between tags
     head = f'<svg xmlns:xlink="http://www.w3.org/1999/xlink" {box[0]} role="img" aria-label="{escape(alt)}"'
     return f"{head}>{rest}".strip()
+
+
+def of_the_page(tag: str, number: int) -> str:
+    """A tag with ids of its own, and the page's colours and letters."""
+    tag = re.sub(r'(\bid="|url\(#|href="#)', rf"\g<1>f{number}-", tag)
+    tag = re.sub(r"font: ([\d.]+)px [^;\"]+", r"font-size: \1px", tag)
+    for placeholder, variable in VARIABLES.items():
+        tag = tag.replace(placeholder, f"var({variable})")
+    return tag
 
 
 def logarithmic(axes: Axes, along: str) -> None:

@@ -62,7 +62,9 @@ def run(job: ReportJob) -> Reported:
         raise UsageError(f"{', '.join(map(str, job.paths))}: nothing there says anything that a report shows")
     now = datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
     shown = [*sections, *filter(None, [words.section(sections)])]
-    text = page(job.title or title(there), lead(there), list(remarks(there)), shown, now)
+    text = page(
+        job.title or title(there), lead(there), list(remarks(there)), shown, now, several=len(there.subjects) > 1
+    )
     with storage_errors(job.out):
         job.out.parent.mkdir(parents=True, exist_ok=True)
         write_whole(job.out, text)

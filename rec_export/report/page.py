@@ -79,8 +79,10 @@ def together(sentences: Sequence[str]) -> str:
     return " ".join(sentences[:MOST_TOLD]) + (f" {more} more below." if more > 0 else "")
 
 
-def page(title: str, lead: list[str], remarks: list[str], sections: list[Section], made_at: str) -> str:
-    """The whole file; remarks are what a reader must not miss."""
+def page(
+    title: str, lead: list[str], remarks: list[str], sections: list[Section], made_at: str, several: bool = False
+) -> str:
+    """The whole file; remarks are what a reader must not miss. `several`: it is about several models."""
     here = files(__package__)
     style, script, template = (
         (here / name).read_text(encoding="utf-8") for name in ("style.css", "script.js", "page.html.j2")
@@ -91,7 +93,9 @@ def page(title: str, lead: list[str], remarks: list[str], sections: list[Section
         title=title,
         lead=lead,
         remarks=remarks,
-        sections=[section._replace(blocks=[plain(block) for block in section.blocks]) for section in sections],
+        sections=sections
+        if several
+        else [one._replace(blocks=[plain(block) for block in one.blocks]) for one in sections],
         style=Markup(style),  # our own file
         script=Markup(script),  # our own file
         digest=digest,
@@ -101,10 +105,8 @@ def page(title: str, lead: list[str], remarks: list[str], sections: list[Section
 
 
 def plain(block: Table | Figure | Note) -> Table | Figure | Note:
-    """A table without the column that tells models apart, where there is one model."""
-    if not isinstance(block, Table) or block.head[0] not in ("model", "evaluation") or not block.rows:
-        return block
-    if len({row[0] for row in block.rows}) > 1:
+    """A table without the column that tells models apart."""
+    if not isinstance(block, Table) or block.head[0] not in ("model", "evaluation"):
         return block
     return block._replace(head=block.head[1:], rows=[row[1:] for row in block.rows])
 

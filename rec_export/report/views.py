@@ -12,6 +12,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 from rec_export.errors import ModelError
 from rec_export.metrics import Estimate
 from rec_export.run_manifest import Verdict
+from rec_export.sealed import File
 from rec_export.words import several
 
 Metrics = dict[str, Estimate]
@@ -118,14 +119,21 @@ class Evaluation(View):
 
     model: str
     weights: str
+    against: str | None = None
     test: str | None = None
     test_rows: int
+    targets: str = ""
     seen: str = "exclude"
     items: int
     k: tuple[int, ...]
     results: dict[str, dict[str, Served]]
     paired: dict[str, dict[str, Metrics]]
     ratings: Ratings | None = None
+    warnings: tuple[str, ...] = ()
+
+    def judged_by(self) -> tuple[object, ...]:
+        """What must be the same in evaluations that can be compared."""
+        return self.seen, self.targets, self.test_rows, self.results["model"]["all"].users
 
 
 class Variant(View):
@@ -219,13 +227,6 @@ class Parity(View):
         return (*(one.identical for one in self.lists), *whole)
 
 
-class BundleFile(View):
-    """A file of a bundle."""
-
-    path: str
-    bytes: int
-
-
 class BundleManifest(View):
     """manifest.json of a bundle."""
 
@@ -234,7 +235,7 @@ class BundleManifest(View):
     blueprint: Spec
     formats: tuple[str, ...]
     stages: dict[str, float] = Field(default_factory=dict)
-    files: tuple[BundleFile, ...]
+    files: tuple[File, ...]
 
 
 class Night(View):

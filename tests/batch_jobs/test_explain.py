@@ -154,12 +154,14 @@ def test_a_user_of_whom_nothing_is_known_gets_a_fallback_that_says_so(
     assert "liked 0 items, met 0" in said.splitlines()  # and no empty table
 
 
-@pytest.mark.parametrize(("date", "late"), [(None, ""), ("2026-10-31T23:59:59+00:00", " of late")])
-def test_popularity_is_of_late_where_the_model_looks_at_time(date: str | None, late: str, told: dict[str, Any]) -> None:
-    said = Explained(**{**told, "served": False, "as_of": date}).text()
-    assert f"The list is what is popular{late}, without what the user has met." in said
-    kept = Explained(**{**told, "served": False, "as_of": date, "seen": "keep"}).text()
-    assert f"The list is what is popular{late}.\n" in kept
+@pytest.mark.parametrize("by", ["popularity", "recent popularity"])
+def test_popularity_is_recent_where_the_model_looks_at_time(by: str, told: dict[str, Any]) -> None:
+    """Whether or not the log has times."""
+    told = {**told, "served": False, "terms": (by,), "list": (), "hidden": (), "asked": ()}
+    said = Explained(**told).text()
+    assert f"The list is by {by}, without what the user has met." in said
+    kept = Explained(**{**told, "seen": "keep"}).text()
+    assert f"The list is by {by}.\n" in kept
 
 
 def test_members_of_an_ensemble_add_up_by_component(trained: Path) -> None:

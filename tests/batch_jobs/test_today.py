@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from tests.batch_jobs.test_score import lists_of, score
-from tests.conftest import config_file, done, write_table
+from tests.conftest import LAST_DAY, config_file, done, write_table
 
 
 def test_what_came_after_the_run_date_is_not_known(exported: Path, shop: Path, tmp_path: Path) -> None:
@@ -36,6 +36,17 @@ def test_repeats_count_in_lists_as_they_did_in_training(repeats: str, first: int
     assert {items[0] for items in lists.values()} == {first}
     (manifest,) = (tmp_path / "recs.control" / "manifests").rglob("*.json")
     assert json.loads(manifest.read_text())["log_rows"] == len(users)  # of which a gate looks for a part
+
+
+def test_the_newest_row_counts_as_such_though_nobody_liked_it(exported: Path, shop: Path, tmp_path: Path) -> None:
+    """A log that is written every hour is a fresh one."""
+    log = pd.read_parquet(shop / "interactions.parquet")
+    night = pd.Timestamp(f"{LAST_DAY}T23:30", tz="UTC").timestamp()
+    disliked = log.head(1).assign(timestamp=night, rating=1)
+    pd.concat([log[log.timestamp < night - 3600], disliked]).to_parquet(tmp_path / "log.parquet")
+    score(exported, tmp_path / "log.parquet", tmp_path / "recs", day=LAST_DAY)
+    (manifest,) = (tmp_path / "recs.control" / "manifests").rglob("*.json")
+    assert json.loads(manifest.read_text())["as_of"] == f"{LAST_DAY}T23:30:00+00:00"
 
 
 def test_new_items_can_be_recommended_and_delisted_ones_cannot(exported: Path, shop: Path, tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+import pyarrow as pa
 import pytest
 
 from rec_export import __version__, cli, errors
@@ -175,6 +176,22 @@ def test_a_bug_keeps_its_traceback_and_is_owned(error: Exception, monkeypatch: p
     first, *_, last = err.splitlines()
     said = f"Error: this is a bug of rec-export ({type(error).__name__}); please report the lines above"
     assert (code, out, first, last) == (70, "", "Traceback (most recent call last):", said)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        MemoryError(),
+        RuntimeError(
+            "[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried to allocate 2950720000 bytes"
+        ),
+        pa.ArrowMemoryError("malloc of size 5 failed"),
+    ],
+)
+def test_memory_that_is_not_there_is_no_bug(error: Exception, monkeypatch: pytest.MonkeyPatch) -> None:
+    code, out, err = run_of(error, monkeypatch)
+    assert (code, out, err.count("\n")) == (69, "", 1)
+    assert err.startswith("Error: there is not enough memory here (")
 
 
 def test_results_are_on_stdout_and_the_log_on_stderr(tmp_path: Path) -> None:

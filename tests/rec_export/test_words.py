@@ -1,11 +1,15 @@
 """Numbers and names in sentences."""
 
-from rec_export.words import counted, listed, other, second_model, shallow_one
+from rec_export.words import counted, listed, other, printable, second_model, shallow_one
 
 
 def test_one_is_no_plural() -> None:
     assert [counted(n, "epoch") for n in (0, 1, 2_559)] == ["0 epochs", "1 epoch", "2,559 epochs"]
     assert [other(["k"]), other(["items", "users"])] == ["different k", "different items, users"]
+
+
+def test_what_a_terminal_would_take_for_a_command_is_not_printed() -> None:
+    assert printable("a\x1b[31mRED\x07\u202e\n  b") == "a?[31mRED?? b"
 
 
 def test_the_last_of_several_follows_an_and() -> None:

@@ -8,7 +8,7 @@ from rec_export.data.log import Log
 from rec_export.data.times import DAY
 from rec_export.world import Timeline
 from trainers import examples
-from trainers.examples import Batch, Examples, Snapshots, examples_of
+from trainers.examples import Batch, Examples, Snapshots, examples_of, faded
 
 USERS, ITEMS, ROWS, HORIZON = 30, 20, 900, 5.0
 TIMED = Clock(horizon=HORIZON, half_lives=(2.0,))
@@ -33,14 +33,36 @@ def epoch(made: Examples) -> list[Batch]:
 
 
 def test_a_snapshot_weighs_half_for_each_half_life_of_its_age() -> None:
-    made = examples_of(timeline(), TIMED, 5, recency=HORIZON / 2, by_value=False)
+    made = examples_of(timeline(), TIMED, 5, recency=HORIZON / 2, by_value=False, snapshots=True)
     worth = {batch.moment: batch.worth for batch in epoch(made)}
     assert len(worth) > 3
     assert worth == {moment: pytest.approx(0.5**moment) for moment in worth}  # dates are half a horizon apart
 
 
 def test_without_recency_all_snapshots_weigh_alike() -> None:
-    assert {batch.worth for batch in epoch(examples_of(timeline(), TIMED, 5, recency=None, by_value=False))} == {1.0}
+    made = examples_of(timeline(), TIMED, 5, recency=None, by_value=False, snapshots=True)
+    assert {batch.worth for batch in epoch(made)} == {1.0}
+
+
+def test_a_liking_in_a_bag_fades_by_half_lives_and_never_to_nothing() -> None:
+    log = timeline()
+    left = faded(log, recency=10.0)
+    assert log.time is not None
+    age = (log.end - log.time) / DAY
+    np.testing.assert_allclose(left, 0.02 + 0.98 * 0.5 ** (age / 10), rtol=1e-12)
+    (plain,), (weighed,) = (
+        list(examples_of(log, TIMED, 5, recency, by_value=False, snapshots=False).batches(64, np.random.default_rng(0)))
+        for recency in (None, 10.0)
+    )
+    place = {(user, item): n for user in range(USERS) for n, item in own_items(log, user)}
+    rows = [place[user, item] for user, item in zip(plain.user[plain.owner], plain.target, strict=True)]
+    np.testing.assert_allclose(weighed.weight, plain.weight * left[rows], rtol=1e-5)
+    assert len(np.unique(plain.user)) == USERS
+
+
+def own_items(log: Timeline, user: int) -> list[tuple[int, int]]:
+    """The places and items of a user's likings."""
+    return [(n, int(log.item_row[n])) for n in range(int(log.start[user]), int(log.start[user + 1]))]
 
 
 @pytest.mark.parametrize("clock", [TIMED, Clock()], ids=["snapshots", "bags"])
@@ -57,7 +79,7 @@ def test_values_weigh_by_their_logarithm_if_asked(clock: Clock) -> None:
         )
     }
     for by_value in (False, True):
-        for batch in epoch(examples_of(log, clock, 5, recency=None, by_value=by_value)):
+        for batch in epoch(examples_of(log, clock, 5, recency=None, by_value=by_value, snapshots=clock.timed)):
             count = np.bincount(batch.owner, minlength=len(batch.user))
             each = [
                 (value[user, item] if by_value else 1.0) / count[owner] ** 0.5
@@ -71,7 +93,7 @@ def test_an_epoch_of_a_large_log_has_no_more_than_so_many_examples(
     clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(examples, "EPOCH", 16)
-    made = examples_of(timeline(), clock, 5, recency=None, by_value=False)
+    made = examples_of(timeline(), clock, 5, recency=None, by_value=False, snapshots=clock.timed)
     batches = epoch(made)
     assert len(batches) == made.steps(8) == 2
     assert sum(len(batch.user) for batch in batches) <= 16
@@ -80,7 +102,7 @@ def test_an_epoch_of_a_large_log_has_no_more_than_so_many_examples(
 def test_a_snapshot_knows_nothing_of_its_targets() -> None:
     log = timeline()
     assert log.time is not None
-    made = examples_of(log, TIMED, 100, recency=None, by_value=False)
+    made = examples_of(log, TIMED, 100, recency=None, by_value=False, snapshots=True)
     for batch in epoch(made):
         date = made.moments[batch.moment].date
         assert date is not None
@@ -98,7 +120,7 @@ def test_every_batch_of_bags_has_something_to_name() -> None:
         user_row=np.arange(4, dtype=np.int32), item_row=np.arange(4, dtype=np.int32), time=None, value=None,
         positive=np.ones(4, bool),
     )  # fmt: skip
-    made = examples_of(Timeline.of(log, 4, 4), Clock(), 5, recency=None, by_value=False)
+    made = examples_of(Timeline.of(log, 4, 4), Clock(), 5, recency=None, by_value=False, snapshots=False)
     for seed in range(20):
         batches = list(made.batches(2, np.random.default_rng(seed)))
         assert len(batches) == made.steps(2) == 2
@@ -106,7 +128,7 @@ def test_every_batch_of_bags_has_something_to_name() -> None:
 
 
 def test_a_snapshot_names_what_was_liked_in_the_horizon_after_its_date_and_nothing_later() -> None:
-    made = examples_of(timeline(), TIMED, 5, recency=None, by_value=False)
+    made = examples_of(timeline(), TIMED, 5, recency=None, by_value=False, snapshots=True)
     assert isinstance(made, Snapshots)
     for world, until in zip(made.moments, made.until, strict=True):
         assert world.date is not None

@@ -2,6 +2,7 @@
 
 import json
 from datetime import UTC, datetime, timedelta
+from html import unescape
 from pathlib import Path
 from typing import Any
 
@@ -168,7 +169,14 @@ def test_a_log_that_goes_on_after_the_first_held_out_row_is_warned_of(
     day = datetime.fromtimestamp(float(future.timestamp.max()), UTC).date()
     words = "--interactions", tmp_path / "log.parquet", "--run-date", day
     done("score", exported, *words, "--out", tmp_path / "recs")
-    code, _, err = judged(trained, later, tmp_path / "recs")
+    code, _, err = judged(trained, later, tmp_path / "recs", "--out", tmp_path / "kept")
+    told = json.loads((tmp_path / "kept" / "evaluation.json").read_text())["warnings"]
+    assert all(line in err for line in told)
+    done("report", tmp_path / "kept", "--out", tmp_path / "report.html")
+    page = unescape((tmp_path / "report.html").read_text(encoding="utf-8"))
+    assert [len(told) > 0, all(line in page for line in told), f"was held against {tmp_path / 'recs'}" in page] == [
+        True
+    ] * 3
     said = f"the lists in {tmp_path / 'recs'} were made from a log up to {day}T"
     assert (code, said in err, "if it holds held-out rows, what users liked in them was left out" in err) == (
         0,

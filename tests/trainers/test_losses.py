@@ -44,6 +44,20 @@ def test_bpr_is_the_mean_over_free_candidates(
     assert float(bpr(score, own, owner, weight, pairs(cells))) == pytest.approx(total(each, weight), rel=1e-4, abs=1e-6)
 
 
+def test_bpr_of_many_targets_is_the_same_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """And so are its gradients; no part holds more cells at once than it should."""
+    random = torch.Generator().manual_seed(0)
+    owner, weight = torch.randint(B, (50,), generator=random), torch.rand(50, generator=random)
+    found = []
+    for most in (1 << 24, 3 * C):
+        monkeypatch.setattr("trainers.losses.CELLS", most)
+        score, own = (torch.randn(shape, generator=random.manual_seed(1)).requires_grad_() for shape in ((B, C), (50,)))
+        loss = bpr(score, own, owner, weight, pairs({(0, 1), (2, 3)}))
+        loss.backward()
+        found.append((loss.detach(), score.grad, own.grad))
+    torch.testing.assert_close(found[0], found[1])
+
+
 @given(score=SCORE, own=OWN, owner=OWNER, weight=WEIGHT, cells=CELLS)
 def test_bce_weighs_a_target_as_much_as_all_its_candidates(
     score: Tensor, own: Tensor, owner: Tensor, weight: Tensor, cells: set[tuple[int, int]]

@@ -10,7 +10,7 @@ import yaml
 from rec_export.errors import UsageError
 from rec_export.files import locked
 from tests.conftest import command, done
-from trainers.space import Choice
+from trainers.space import Choice, check, usual
 from trainers.tune import states_of
 
 
@@ -19,6 +19,29 @@ def words(shop: Path, out: Path, trials: int, *more: object) -> list[object]:
     sets = "--set", "model={name: pmf, dim: 2}", "--set", "training.epochs=2", "--set", "training.lr=0.00001"
     search = "--search", "training.lr=0.001..0.1", "--search", "model.dim=2,4"
     return ["tune", shop / "config.yaml", "--out", out, "--trials", trials, *sets, *search, "--json", *more]
+
+
+@pytest.mark.parametrize(
+    ("model", "keys"),
+    [
+        ("als", {"model.factors", "model.regularization", "model.alpha"}),
+        ("bpr", {"training.lr", "model.regularization", "model.dim"}),
+        ("pmf", {"training.lr", "training.embedding_decay"}),
+        ("ncf", {"training.lr", "training.embedding_decay", "model.dropout"}),
+    ],
+)
+def test_what_is_searched_unasked_is_what_the_model_heeds(model: str, keys: set[str], shop: Path) -> None:
+    changes = (f"model={{name: {model}}}",)
+    found = usual(shop / "config.yaml", changes)
+    assert {choice.key for choice in found} == keys
+    for choice in found:
+        check(choice, found, shop / "config.yaml", changes)
+
+
+def test_a_model_that_learns_nothing_is_not_searched(shop: Path, tmp_path: Path) -> None:
+    words = "tune", shop / "config.yaml", "--out", tmp_path / "tuned", "--set", "model={name: popular}"
+    code, _, err = command("-q", *words)
+    assert (code, err) == (2, "Error: the model popular has nothing that a search would change; name another\n")
 
 
 @pytest.mark.slow

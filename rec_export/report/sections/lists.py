@@ -6,7 +6,7 @@ import numpy as np
 from matplotlib.axes import Axes
 
 from rec_export.analysis import HEADS, SHARES, ListShapes
-from rec_export.report.drawing import MUTED, bare, colour, dashes, figure, whole_numbers
+from rec_export.report.drawing import MUTED, bare, clipped, colour, dashes, figure, whole_numbers
 from rec_export.report.found import Found, Night
 from rec_export.report.page import Cell, Figure, Note, Section, Table, count, number, text, together
 from rec_export.run_lists import SAMPLE, Run, read, step_for
@@ -42,7 +42,9 @@ def section(found: Found) -> Section | None:
     if judged:
         blocks.append(table(judged))
     if nights:
-        blocks += [published(nights), scores(nights)]
+        drawn = {f"{label}, {night.date}": values for label, night in nights if (values := by_rank(night.folder))}
+        blocks += [published(nights)] if any(night.manifest() for _, night in nights) else []
+        blocks += [scores(drawn)] if drawn else []
         lines = lines or [published_line(*one) for one in nights]
     return Section("lists", "Lists", together(lines), blocks)
 
@@ -97,7 +99,7 @@ def heads(label: str, shapes: ListShapes) -> Figure:
                         label=GROUPS[group] if place == 0 else None,
                     )
                     left += wide
-            axes.set_yticks(range(len(rows)), list(rows))
+            axes.set_yticks(range(len(rows)), [clipped(name, 16) for name in rows])
             axes.set(xlim=(0, 1), ylim=(len(rows) - 0.5, -0.5), xlabel="share of places")
             axes.legend(
                 loc="lower center",
@@ -211,9 +213,8 @@ def published_line(label: str, night: Night) -> str:
     )
 
 
-def scores(nights: list[tuple[str, Night]]) -> Figure:
+def scores(lines: dict[str, tuple[Floats, Floats, Floats]]) -> Figure:
     """Scores by rank: their quantiles over users."""
-    lines = {f"{label}, {night.date}": by_rank(night.folder) for label, night in nights}
 
     def draw(axes: Axes) -> None:
         for place, (name, values) in enumerate(lines.items()):
@@ -234,12 +235,17 @@ def scores(nights: list[tuple[str, Night]]) -> Figure:
     )
 
 
-def by_rank(folder: Path) -> tuple[Floats, Floats, Floats]:
-    """The 10%, 50% and 90% quantiles of scores at each rank that half of the lists have; all parts are verified."""
+def by_rank(folder: Path) -> tuple[Floats, Floats, Floats] | None:
+    """The 10%, 50% and 90% quantiles of scores at each rank that half of the lists have; all parts are verified.
+
+    None where there is no row.
+    """
     run = Run.at(folder)
     table = read(run, step_for(run.users()), ["user_id", "rank", "score"])
     rank, score = table["rank"].to_numpy(), table["score"].to_numpy()
     count = np.bincount(rank)[1:]
     found = [np.quantile(score[rank == one], (0.1, 0.5, 0.9)) for one in np.flatnonzero(2 * count >= count[:1]) + 1]
-    low, middle, high = zip(*(map(float, one) for one in found), strict=True) if found else ((0.0,), (0.0,), (0.0,))
+    if not found:
+        return None
+    low, middle, high = zip(*(map(float, one) for one in found), strict=True)
     return low, middle, high

@@ -1,5 +1,7 @@
 """Whether lists were fit to be published, and how they differ from those of the date before."""
 
+from itertools import zip_longest
+
 from matplotlib.axes import Axes
 
 from rec_export.churn import Churn, Moved, churn
@@ -49,7 +51,8 @@ def gates(found: Found) -> Section | None:
                 newest = night.recs.dates()[-1:]
                 live = f"{newest[0]} is the newest date that is live" if newest else "nothing is live"
                 lines.insert(0, f"The last night of {label}, {ended.run_date}, was {ended.outcome}; {live}.")
-    return Section("gates", "Gates", " ".join(lines), tables) if tables else None
+    line = " ".join(lines) or "No manifest tells of gates."
+    return Section("gates", "Gates", line, tables) if tables else None
 
 
 def last(night: Night) -> NightReport | None:
@@ -155,8 +158,8 @@ def quantiles(label: str, diff: Churn) -> Table:
     """Where the scores were and are."""
     rows = [
         (Cell(f"{level:.0%}", level), number(before), number(after))
-        for level, before, after in zip(diff.levels, *diff.scores, strict=True)
+        for level, before, after in zip_longest(diff.levels, *diff.scores)
     ]
-    moved = "hardly moved" if diff.psi < 0.1 else "moved somewhat" if diff.psi < 0.25 else "moved much"
-    caption = f"{label}: quantiles of scores, which {moved} (population stability index {diff.psi:.3f})"
+    index = "" if diff.psi is None else f" (population stability index {diff.psi:.3f})"
+    caption = f"{label}: quantiles of scores, which {diff.moved()}{index}"
     return Table(caption, ("quantile", diff.before, diff.after), rows)

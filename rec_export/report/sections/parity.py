@@ -1,19 +1,30 @@
 """The proof that exported files compute what was trained."""
 
+from rec_export.errors import RecExportError
 from rec_export.report.found import Found
-from rec_export.report.page import Cell, Section, Table, count, number, text
+from rec_export.report.page import Cell, Note, Section, Table, count, number, text
 from rec_export.report.views import BundleManifest, Parity
+from rec_export.sealed import check_files, check_manifest
 
 
 def section(found: Found) -> Section | None:
     """A table of parts, and one of files."""
-    reports = {
-        label: (BundleManifest.read(path / "manifest.json"), Parity.read(path / "parity" / "report.json"))
-        for label, path in found.each("bundle")
-        if (path / "parity" / "report.json").is_file()
-    }
+    reports, damaged = {}, []
+    for label, path in found.each("bundle"):
+        if not (path / "parity" / "report.json").is_file():
+            continue
+        manifest = BundleManifest.read(path / "manifest.json")
+        try:
+            check_manifest(path)
+            check_files(path, manifest.files)
+        except RecExportError as error:
+            damaged.append(
+                Note(f"{label}: {error}. What was proved holds for the files as they were, not as they are.")
+            )
+            continue
+        reports[label] = manifest, Parity.read(path / "parity" / "report.json")
     if not reports:
-        return None
+        return Section("parity", "Parity", "The files are not those that were proved.", damaged) if damaged else None
     proofs = [proof for _, one in reports.values() for proof in one.proofs()]
     worst, cases = max(proof.worst_difference for proof in proofs), sum(proof.cases for proof in proofs)
     formats = ", ".join(dict.fromkeys(form for manifest, _ in reports.values() for form in manifest.formats))
@@ -21,7 +32,7 @@ def section(found: Found) -> Section | None:
         f"{formats} gave the trained model's numbers in {cases:,} cases, off by {worst:.1e} at most"
         f"{alike([share for _, one in reports.values() for share in one.identical()])}."
     )
-    return Section("parity", "Parity", line, [parts(reports), lists(reports), files(reports)])
+    return Section("parity", "Parity", line, [*damaged, parts(reports), lists(reports), files(reports)])
 
 
 Reports = dict[str, tuple[BundleManifest, Parity]]

@@ -7,17 +7,20 @@ from rec_export.data.profile import BUSIEST, Bars, Profile, Tail, day_of
 from rec_export.report.drawing import MUTED, colour, dashes, figure, logarithmic
 from rec_export.report.found import Found
 from rec_export.report.page import Cell, Figure, Section, Table, count, number, text
+from rec_export.words import listed
 
 EVEN = 0.2  # the busiest share that a headline tells of
 
 
 def section(found: Found) -> Section | None:
     """One log for each different profile."""
-    profiles: dict[str, Profile] = {}
+    alike: dict[str, tuple[Profile, list[str]]] = {}
     for label, checkpoint in found.each("checkpoint"):
         path = checkpoint / "profile.json"
-        if path.is_file() and (profile := Profile.read(path)) not in profiles.values():
-            profiles[label] = profile
+        if path.is_file():
+            profile = Profile.read(path)
+            alike.setdefault(profile.as_json(), (profile, []))[1].append(label)
+    profiles = {listed(labels): profile for profile, labels in alike.values()}
     if not profiles:
         return None
     first = next(iter(profiles.values()))
@@ -59,7 +62,7 @@ def left_out(profiles: dict[str, Profile]) -> Table:
             **{f"row {what} (data.interactions.bad_rows)": n for what, n in one.broken.items()},
             "repeats of a user and an item (data.interactions.repeats)": one.repeats,
             "fewer rows than data.minimum asks of a user or item": one.below_minimum,
-            "disliked rows of users or items without any liking": one.unliked or 0,
+            "disliked rows of users or items without any liking, and in no table": one.unliked or 0,
             "held out for validation (learned from in the refit, if there was one)": one.parts.get("valid", 0),
             "held out for the test": one.parts.get("test", 0),
         }

@@ -11,6 +11,7 @@ from rec_export.report.views import Evaluation, Outcome, Served
 from rec_export.words import listed, model_called
 
 RIVALS = ("habit", "recent", "popular")  # what a model must beat
+VALUE_RIVALS = {"biases": "the biases of users and items", "constant": "the mean of all values"}
 LENGTHS = ("<=3", "4-10", "11-30", ">30")
 SEGMENTS = ("warm", "cold", *LENGTHS)
 MARKS = "osD^v"
@@ -23,7 +24,15 @@ def section(found: Found) -> Section | None:
         return validated(found)
     label, first = next(iter(evaluations.items()))
     metric = metric_of(first)
-    blocks: list[Figure | Table | Note] = [listers(evaluations)]
+    tests: dict[tuple[object, ...], dict[str, Evaluation]] = {}
+    for name, one in evaluations.items():
+        tests.setdefault(one.judged_by(), {})[name] = one
+    blocks: list[Figure | Table | Note] = [listers(some, len(evaluations) > 1) for some in tests.values()]
+    blocks += [Note(f"{name}: {warning}.") for name, one in evaluations.items() for warning in one.warnings]
+    rivals = {name: one.against for name, one in evaluations.items() if one.against is not None}
+    blocks += [
+        Note(f"{name} was held against {other}, which the tables call against.") for name, other in rivals.items()
+    ]
     kept = [name for name, one in evaluations.items() if one.seen == "keep"]
     if kept:
         blocks.append(Note(f"{listed(kept)}: what users had met is held out as well, and may stand in lists."))
@@ -37,10 +46,9 @@ def section(found: Found) -> Section | None:
         evaluations = dict(sorted(evaluations.items(), key=lambda pair: mean_of(pair[1]), reverse=True))
         line = " ".join(headline(label, one, metric_of(one)) for label, one in [*evaluations.items()][:MOST_TOLD])
         means = (f"{name} has {short(mean_of(one))}" for name, one in evaluations.items())
-        alike = len({(one.test_rows, one.results["model"]["all"].users) for one in evaluations.values()}) == 1
         paired_here = any("against" in one.paired for one in evaluations.values())
         how = "a table below pairs two by user" if paired_here else "evaluate --against pairs two by user"
-        how = how if alike else "they were judged on different rows: do not compare"
+        how = how if len(tests) == 1 else "they were judged on different rows: do not compare"
         line = f"{line} Of {metric}, {', '.join(means)}; {how}."
     return Section("quality", "Quality", line, blocks)
 
@@ -62,8 +70,9 @@ def headline(label: str, one: Evaluation, metric: str) -> str:
     if best is not None:
         told = f"{label} {against(one.paired[best]['all'][metric], MUST_BEAT[best], metric)}"
     if one.ratings is not None and one.ratings.segments["all"].rows:
-        gap = one.ratings.segments["all"].paired["biases"]["rmse"]
-        how = against(gap, "the biases of users and items", "rmse")
+        rows = one.ratings.segments["all"]
+        least = min(VALUE_RIVALS, key=lambda name: rows.metrics[name]["rmse"].mean)
+        how = against(rows.paired[least]["rmse"], VALUE_RIVALS[least], "rmse")
         told = f"As a predictor of values {label} {how} " + told.replace(label, "As a ranker it", 1)
     return told or f"{label} was judged on {one.test_rows:,} held-out rows."
 
@@ -89,10 +98,10 @@ def called(one: Evaluation, lister: str) -> str:
     return model_called(one.model) if lister == "model" else lister
 
 
-def listers(evaluations: dict[str, Evaluation]) -> Figure:
-    """A dot and an interval for each model, and for what they must beat."""
+def listers(evaluations: dict[str, Evaluation], several: bool) -> Figure:
+    """A dot and an interval for each model that was judged on the same rows, and for what they must beat."""
     label, first = next(iter(evaluations.items()))
-    metric, several = metric_of(first), len(evaluations) > 1
+    metric = metric_of(first)
     values = {
         name if several else model_called(one.model): one.results["model"]["all"].metrics[metric]
         for name, one in evaluations.items()

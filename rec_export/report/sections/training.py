@@ -37,7 +37,7 @@ def section(found: Found) -> Section | None:
 def learned(label: str, one: Outcome, epochs: list[Epoch], spec: Spec) -> str:
     """How much one learned from how much, how long, and how well."""
     metric = one.plan.metric
-    line = f"{label} learned {one.parameters:,} parameters from {one.rows:,} rows in {one.seconds:.0f} s"
+    line = f"{label} learned {counted(one.parameters, 'parameter')} from {one.rows:,} rows in {one.seconds:.0f} s"
     best = chosen(one, epochs)
     whole = None if best is None else one.held_out["model"].get(metric)
     line += f"; {metric} on the validation rows was best, {best:.4f}, in epoch {one.best_epoch}" if best else ""
@@ -100,7 +100,7 @@ def losses(histories: Histories, loss: str, several: bool) -> Figure:
         f"{name} from {e[0].loss:.4g} to {e[-1].loss:.4g} in {counted(len(e), 'epoch')}" for name, e in lines.items()
     )
     size = SIZE[0], SIZE[1] + 0.21 * (-(-len(lines) // columns))
-    return figure(draw, f"Loss on the training rows ({loss})", f"Falling curves of the loss: {told}.", size)
+    return figure(draw, f"Loss on the training rows ({loss})", f"Curves of the loss: {told}.", size)
 
 
 def metrics(histories: Histories, outcomes: dict[str, Outcome], metric: str) -> Figure:

@@ -7,7 +7,9 @@ import numpy as np
 from rec_export.data.config import Attributes, DataConfig, Interactions, Minimum
 from rec_export.data.profile import Bars, Profile, Tail, activity_of, bars, day_of
 from rec_export.data.source import Source
+from rec_export.data.split import Part
 from tests.conftest import write_table
+from trainers.dataset import Dataset
 
 DAY = 86_400  # seconds
 
@@ -65,3 +67,8 @@ def test_rows_of_who_likes_nothing_and_of_what_nobody_likes_are_counted(tmp_path
     config = DataConfig(interactions=Interactions(path=log, value="value", positive=4))
     profile = Profile.measured(Source.read(config))
     assert (profile.rows, profile.liked, profile.below_minimum, profile.unliked) == (4, 1, 0, 3)  # but a's of x
+    items = Attributes(path=write_table(tmp_path / "items.parquet", item_id=["y"], price=[1.0]), id="item_id")
+    source = Source.read(config.model_copy(update={"items": items}))
+    profile = Profile.measured(source)
+    assert profile.unliked == 2  # nor a's of y, of which the table tells
+    assert profile.rows - profile.unliked == Dataset.of(source, source.lessons(Part.TRAIN, Part.VALID)).rows

@@ -24,13 +24,26 @@ def lists_of(path: Path, first: float, ranks: list[int]) -> Path:
 def test_scores_by_rank_are_of_all_parts(tmp_path: Path) -> None:
     lists_of(tmp_path / "part-00000-of-00002-000000000000.parquet", 10, [2, 2])
     lists_of(tmp_path / "part-00001-of-00002-000000000000.parquet", 20, [2, 2, 2])
-    low, middle, high = by_rank(tmp_path)
-    assert (low, middle, high) == ((9, 8), (19, 18), (19, 18))
+    assert by_rank(tmp_path) == ((9, 8), (19, 18), (19, 18))
 
 
 def test_ranks_that_most_lists_lack_are_not_drawn(tmp_path: Path) -> None:
     lists_of(tmp_path / "part-00000-of-00001-000000000000.parquet", 10, [1, 1, 3, 2])
-    assert by_rank(tmp_path)[1] == (9, 8)
+    drawn = by_rank(tmp_path)
+    assert drawn is not None
+    assert drawn[1] == (9, 8)
+
+
+def test_of_a_run_without_rows_no_scores_are_drawn(tmp_path: Path) -> None:
+    """And of one without a manifest nothing is told of gates, or of how it was made."""
+    folder = tmp_path / "recs" / f"run_date={LAST_DAY}"
+    folder.mkdir(parents=True)
+    lists_of(folder / "part-00000-of-00001-000000000000.parquet", 10, [1])
+    part = folder / "part-00000-of-00001-000000000000.parquet"
+    pq.write_table(pq.read_table(part).slice(0, 0), part)
+    done("report", tmp_path / "recs", "--out", tmp_path / "r.html")
+    text = (tmp_path / "r.html").read_text(encoding="utf-8")
+    assert ["Scores by rank" in text, "Published lists" in text, '<p class="headline"></p>' in text] == [False] * 3
 
 
 def test_short_and_empty_lists_are_not_called_whole(exported: Path, shop: Path, tmp_path: Path) -> None:

@@ -3,19 +3,24 @@
 import json
 import re
 import shutil
+from html import unescape
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
+from matplotlib.axes import Axes
 
 from batch_jobs.gates import NAMES
+from rec_export.bundle import Manifest
 from rec_export.report.drawing import figure
-from rec_export.report.page import Cell, Table, plain, together
+from rec_export.report.page import Cell, Section, Table, page, plain, together
 from rec_export.report.sections.nights import summary
 from rec_export.report.sections.words import GATES
 from rec_export.run_manifest import Verdict
+from rec_export.sealed import MANIFEST, listed, write_manifest
 from tests.conftest import contents, done
 from tests.rec_export.report.conftest import EVIL, Page, range_test
 
@@ -157,9 +162,57 @@ def test_the_words_that_are_explained_stand_on_the_page(whole: Page, gallery: Pa
 
 def test_the_column_that_tells_models_apart_goes_where_there_is_one() -> None:
     one = Table("", ("model", "x"), [(Cell("a"), Cell("1")), (Cell("a"), Cell("2"))])
-    two = one._replace(rows=[(Cell("a"), Cell("1")), (Cell("b"), Cell("2"))])
     assert plain(one) == Table("", ("x",), [(Cell("1"),), (Cell("2"),)])
-    assert plain(two) == two
+    section = Section("s", "S", "headline", [one])
+    alone, among = (page("t", [], [], [section], "now", several=several) for several in (False, True))
+    assert ["model</button>" in alone, "model</button>" in among] == [False, True]
+
+
+def test_words_in_a_figure_stay_what_they_are() -> None:
+    """Whatever of the drawing's own language they hold."""
+    name = 'x #010203 id="q url(#w <!-- -->'
+
+    def draw(axes: Axes) -> None:
+        axes.set(xlabel=name)
+
+    drawn = figure(draw, "c", "a")
+    assert unescape(drawn.svg).count(name) == 1
+
+
+def test_a_bundle_that_was_changed_is_not_vouched_for(exported: Path, tmp_path: Path) -> None:
+    bundle = Path(shutil.copytree(exported, tmp_path / "bundle"))
+    with (bundle / "onnx" / "user_tower.onnx").open("ab") as file:
+        file.write(b"x")
+    done("report", bundle, "--out", tmp_path / "r.html")
+    text = Page(tmp_path / "r.html").text
+    assert "The files are not those that were proved." in text
+    assert "onnx/user_tower.onnx" in text
+    assert "gave the trained model" not in text
+
+
+def test_evaluations_by_other_rows_are_not_compared(gallery: Path, held_out: Path, tmp_path: Path) -> None:
+    """Though as many users and rows are judged in both."""
+    rows = pq.read_table(held_out)
+    liked = rows.filter(pc.greater_equal(rows["rating"], 4)) if "rating" in rows.column_names else rows
+    users, items = (pc.unique(liked[name]).to_pylist() for name in ("user_id", "item_id"))
+    for name, shift in (("held_out", 0), ("other", 1)):  # each user likes one item, and in the other file the next one
+        chosen = [items[(place + shift) % len(items)] for place in range(len(users))]
+        likings = liked.slice(0, len(users))
+        for column, values in (("user_id", users), ("item_id", chosen)):
+            likings = likings.set_column(likings.schema.get_field_index(column), column, pa.array(values))
+        pq.write_table(likings, tmp_path / f"{name}.parquet")
+    kept = []
+    for name, test in (("a", "held_out"), ("b", "other"), ("again", "held_out")):
+        words = "--test", tmp_path / f"{test}.parquet", "--bootstrap", 100, "--seen", "keep"
+        done("evaluate", gallery / "checkpoint", *words, "--out", tmp_path / name)
+        kept.append(json.loads((tmp_path / name / "evaluation.json").read_text()))
+    assert len({one["test_rows"] for one in kept}) == 1
+    assert kept[0]["targets"] == kept[2]["targets"] != kept[1]["targets"]
+    for other, said in (("b", True), ("again", False)):
+        done("report", tmp_path / "a", tmp_path / other, "--out", tmp_path / f"{other}.html")
+        page = Page(tmp_path / f"{other}.html")
+        assert ("judged on different rows: do not compare" in page.text) == said
+        assert page.text.count("with 95% intervals") // 2 == 1 + said  # a figure for each test
 
 
 def test_a_figure_escapes_its_alternative_text() -> None:
@@ -184,6 +237,8 @@ def test_the_headline_of_parity_counts_the_recommender_too(
         one["identical"] = 1
     whole = {"cases": 1000, "lists": 8, "items": 9, "ks": [5], "identical": identical, "worst_difference": 0.25}
     path.write_text(json.dumps({**told, "recommender": whole}))
+    manifest = Manifest.read(bundle / MANIFEST)
+    write_manifest(bundle, manifest.model_copy(update={"files": listed(bundle)}))
     cases = 1000 + sum(part["cases"] for part in told["parts"])
     line = f"in {cases:,} cases, off by 2.5e-01 at most{said}\n"
     assert line in done("report", bundle, "--out", tmp_path / "r.html")
