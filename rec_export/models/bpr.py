@@ -30,8 +30,8 @@ class Spec(ModelSpec):
         default=64,
         ge=1,
         le=65_536,
-        description="factors; of `training` it heeds epochs, patience, lr, reject, recency, by_value, seed(s), metric and"
-        " refit",
+        description="factors; of `training` it heeds epochs, patience, lr, reject, recency, by_value, seed(s), metric"
+        " and refit",
     )
     regularization: float | None = Field(
         default=None, ge=0, description="of the rows that a step moves; 0.015, or 0.03 where order means nothing"
