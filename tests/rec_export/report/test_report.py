@@ -15,10 +15,13 @@ from matplotlib.axes import Axes
 
 from batch_jobs.gates import NAMES
 from rec_export.bundle import Manifest
+from rec_export.metrics import Estimate
 from rec_export.report.drawing import figure
 from rec_export.report.page import Cell, Section, Table, page, plain, together
 from rec_export.report.sections.nights import summary
+from rec_export.report.sections.quality import headline
 from rec_export.report.sections.words import GATES
+from rec_export.report.views import Evaluation
 from rec_export.run_manifest import Verdict
 from rec_export.sealed import MANIFEST, listed, write_manifest
 from tests.conftest import contents, done
@@ -145,6 +148,35 @@ def test_a_night_that_was_asked_nothing_else_or_broke_a_promise_is_not_called_pa
 ) -> None:
     verdicts = tuple(Verdict(gate=name, verdict=told, value=0, limit="") for name, told in gates.items())
     assert summary("x", "2026-10-31", verdicts).startswith(said)
+
+
+@pytest.mark.parametrize(
+    ("constant", "biases", "said"),
+    [(1.1, 1.0, "beats the biases of users and items by .1000"), (1.0, 1.1, "beats the mean of all values by .1000")],
+)
+def test_predictions_are_held_against_the_better_of_the_simple_ones(
+    constant: float, biases: float, said: str, gallery: Path
+) -> None:
+    one = Evaluation.read(gallery / "evaluation" / "evaluation.json")
+    assert one.ratings is not None
+    errors = {"model": 0.9, "constant": constant, "biases": biases}
+    metrics = {name: {"rmse": Estimate(mean=error, low=error, high=error)} for name, error in errors.items()}
+    gaps = {
+        name: {"rmse": Estimate(mean=0.9 - error, low=0.9 - error - 0.01, high=0.9 - error + 0.01)}
+        for name, error in errors.items()
+        if name != "model"
+    }
+    rated = one.ratings.segments["all"].model_copy(update={"metrics": metrics, "paired": gaps})
+    ratings = one.ratings.model_copy(update={"segments": {"all": rated}})
+    assert said in headline("pmf", one.model_copy(update={"ratings": ratings}), "ndcg@10")
+
+
+def test_logs_that_are_alike_are_told_once_of_all_models_that_learned_from_them(gallery: Path, tmp_path: Path) -> None:
+    for name in ("one", "two"):
+        shutil.copytree(gallery / "checkpoint", tmp_path / name)
+    done("report", tmp_path, "--out", tmp_path / "r.html")
+    cells = re.findall(r"<td[^>]*>([^<]*)</td>", Page(tmp_path / "r.html").text)
+    assert f"hybrid, {tmp_path / 'one'} and hybrid, {tmp_path / 'two'}" in cells
 
 
 def test_every_gate_is_explained() -> None:
