@@ -103,7 +103,7 @@ for port in item_features.get_inputs():
     else:
         missing, word = (MISSING, spelled) if kind == "category" else ("", written)
         texts = [missing if value is None else word(value) for value in values]
-        raw[port.name] = np.array(texts, object)
+        raw[port.name] = np.array([text.lower() for text in texts] if kind == "text" else texts, object)
 
 names = [port.name for port in item_features.get_outputs()]
 try:

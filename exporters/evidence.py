@@ -195,7 +195,8 @@ def question_of(form: Runtime, name: str, exported: Opened, files: Files) -> Que
     for trial in feature_trials(parts, exported.catalogue, blueprint.clock):
         if trial.name == name:
             fault = feature_fault(folder, trial, wanted)
-            return Question(trial.inputs, fault, partial(features_answer, trial, files))
+            tried = trial if fault is not None else trial.as_written(folder)
+            return Question(trial.inputs, fault, partial(features_answer, tried, files))
     item_vec = item_vectors(parts[1], exported.catalogue, read_trend(folder))
     habits = blueprint.habit is not None
     truth = Truth.of(parts[0], parts[2], item_vec, [], habits)

@@ -68,6 +68,7 @@ def check(
         truth = truth_of(folder, trials, catalogue, blueprint) if form == "onnx" else None
         if truth is not None:
             check_features(folder, features, labels(blueprint))
+            features = [one.as_written(folder) for one in features]
             cases |= {RECOMMENDER: truth.cases} | {one.name: one.cases for one in features}
         outputs = outputs_of(folder, form, cases, device, limit)
         tolerance = tolerance_of(form, device)

@@ -134,10 +134,11 @@ def raw_column(name: str, table: pa.Table, state: State) -> Array:
     return texts(pc.fill_null(words(table[column], column), "").to_pylist())
 
 
-def made_of(outputs: Sequence[Input], inputs: Arrays, side: Side, clock: Clock) -> Arrays:
+def made_of(outputs: Sequence[Input], inputs: Arrays, side: Side, clock: Clock, letters: bool = False) -> Arrays:
     """What a tower should read for raw attributes of new users or items: FeatureState's word, by output.
 
-    The graph takes words that are spelled already, and so must FeatureState here.
+    The graph takes words that are spelled already, and so must FeatureState here. `letters`: the graph puts texts into
+    lower case letter by letter, without the sigma that ends a word.
     """
     learned = FeatureState(
         side.state.state.model_copy(update={"spelled": False}), side.state.idf, side.state.directions
@@ -146,7 +147,7 @@ def made_of(outputs: Sequence[Input], inputs: Arrays, side: Side, clock: Clock) 
     found: dict[str, Array] = {"row": np.full(rows, -1), "trend": np.tile(newcomer(clock), (rows, 1))}
     for kind in {name.partition(".")[0] for name in inputs}:
         columns = {
-            name.partition(".")[2]: column_of(name, array)
+            name.partition(".")[2]: column_of(name, array, letters)
             for name, array in inputs.items()
             if name.startswith(f"{kind}.")
         }
@@ -154,13 +155,14 @@ def made_of(outputs: Sequence[Input], inputs: Arrays, side: Side, clock: Clock) 
     return {port.name: found[port.name] for port in outputs}
 
 
-def column_of(name: str, array: Array) -> pa.Array:
-    """One column as a table has it."""
+def column_of(name: str, array: Array, letters: bool) -> pa.Array:
+    """One column as a table has it; `letters`: each of a text's letters in lower case."""
     kind = name.partition(".")[0]
     if kind == "dense":
         return pa.array(array, pa.float32(), from_pandas=True)
     if kind == "tags":
         return pa.array([[tag for tag in bag if tag != MISSING] for bag in array], pa.list_(pa.string()))
     if kind == "text":
-        return pa.array(array, pa.string())
+        lower = ["".join(letter.lower() for letter in text) for text in array] if letters else array
+        return pa.array(lower, pa.string())
     return pa.array([None if text == MISSING else text for text in array], pa.string())

@@ -5,6 +5,7 @@ import os
 import signal
 import sys
 import traceback
+from errno import ENOMEM
 from importlib import import_module
 from types import FrameType
 
@@ -123,7 +124,7 @@ def run(arguments: list[str]) -> int:
             return 128 + signal.SIGPIPE
         raise
     except OSError as error:
-        if error.filename is None and error.errno is None:
+        if (error.filename is None and error.errno is None) or error.errno == ENOMEM:
             return unforeseen(error)
         problem = storage_error(error.filename or "the output", error)
         return failed(str(problem), problem.exit_code)

@@ -7,7 +7,8 @@ from difflib import get_close_matches
 
 TRY_AGAIN = (69, 74, 75)  # exit codes after which a scheduler should run the same command again
 GIVE_UP = (1, 2, 65, 66, 70, 73, 78, 80, 81)  # those that no second try mends; 1: Python itself could not start
-NO_ROOM = "can't allocate memory", "out of memory", "bad_alloc"  # torch, CUDA, C++; each raises another error
+NO_ROOM = "can't allocate memory", "out of memory", "bad_alloc", "Failed to allocate memory", "Cannot allocate memory"
+"""What torch, CUDA, C++, ONNX Runtime and Linux say, each by an error of its own."""
 
 
 NAMED: ContextVar[bool] = ContextVar("NAMED", default=True)
@@ -166,11 +167,12 @@ def shorten(text: str, limit: int = 60) -> str:
 def short_of_memory(error: BaseException) -> DeviceError | None:
     """What an error means where a library found no memory; None where it is about something else."""
     said = str(error)
-    if not isinstance(error, MemoryError) and not any(sign in said for sign in NO_ROOM):
+    ours = isinstance(error, RecExportError)  # which may name a file that is called so
+    if ours or not (isinstance(error, MemoryError) or any(sign in said for sign in NO_ROOM)):
         return None
     what = shorten((said.splitlines() or [""])[-1].strip() or type(error).__name__, 160)
     return DeviceError(
         f"there is not enough memory here ({what});"
-        " free some, or ask for less: `train --dry-run` says what a training takes, and training.batch or"
+        " free some, or use a larger machine; what a training takes `train --dry-run` says, and training.batch or"
         " training.candidates make it smaller"
     )

@@ -1,12 +1,13 @@
 """What a checkpoint is judged by: the world before the held-out rows, and what users liked next."""
 
 import hashlib
-import json
 from pathlib import Path
 from typing import NamedTuple, Self
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
+import pyarrow as pa
 
 from rec_export.catalogue import Catalogue
 from rec_export.checkpoint import Checkpoint
@@ -23,6 +24,7 @@ from rec_export.metrics import Targets
 from rec_export.sets import distinct, without
 from rec_export.world import Timeline
 
+ODD = np.uint64(0x9E3779B97F4A7C15)  # 2^64 / golden ratio, so that a pair is another number than its reverse
 LENGTHS = {"<=3": (0, 3), "4-10": (4, 10), "11-30": (11, 30), ">30": (31, 2**62)}  # items that a warm user has liked
 
 
@@ -67,17 +69,22 @@ class HeldOut(NamedTuple):
 
         It is the same for every model that is judged by these rows, whatever places it has for them.
         """
-        users = self.catalogue.users.vocab.take(self.user[self.targets.user])
-        items = self.wanted.take(self.targets.item_row)
-        pairs = zip(*(map(str, ids.to_pylist()) for ids in (users, items)), strict=True)
-        whole = hashlib.sha256(json.dumps([self.again, sorted(pairs)]).encode())
-        return whole.hexdigest()
+        user, item = (hashed(vocab.ids) for vocab in (self.catalogue.users.vocab, self.wanted))
+        pairs = np.sort(user[self.user][self.targets.user] * ODD + item[self.targets.item_row])
+        return hashlib.sha256(pairs.tobytes() + bytes([self.again])).hexdigest()
 
     def segments(self) -> dict[str, Bool]:
         """The users of each kind, bool [U]: all, warm and cold ones, and the warm ones by what they have liked."""
         liked = np.diff(self.timeline.start)[self.user]
         lengths = {name: self.warm & (liked >= low) & (liked <= high) for name, (low, high) in LENGTHS.items()}
         return {"all": np.ones(len(self.user), bool), "warm": self.warm, "cold": ~self.warm, **lengths}
+
+
+def hashed(ids: pa.Array) -> npt.NDArray[np.uint64]:
+    """A number for each id that follows from how it is written, uint64 [n]."""
+    texts = ids.cast(pa.large_string()).to_numpy(zero_copy_only=False)
+    found: npt.NDArray[np.uint64] = pd.util.hash_array(texts, categorize=False)
+    return found
 
 
 def known_and_test(checkpoint: Checkpoint, test: Path | None) -> tuple[Events, Events]:

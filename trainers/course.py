@@ -10,6 +10,7 @@ from pydantic import Field
 from torch import Tensor
 
 from rec_export.checkpoint import modules
+from rec_export.errors import UsageError
 from rec_export.metrics import gain
 from rec_export.progress import in_parts, track
 from rec_export.record import Record
@@ -116,9 +117,12 @@ class Course(ABC):
                 best, weights = number, weights_of(towers) if validation and keep and self.group.first else {}
             ending = number == self.plan.epochs or (validation is not None and number - best >= self.plan.patience)
             if self.group.broadcast(journal is not None and journal.due(last=ending)):
-                state = self.state()
+                state, tensors = self.state()
                 if journal is not None:
-                    journal.save(phase, Progress([epoch.model_dump() for epoch in epochs], best, *state, weights))
+                    done = [epoch.model_dump() for epoch in epochs]
+                    journal.save(
+                        phase, Progress(done, best, state, self.plan.model_dump(mode="json"), tensors, weights)
+                    )
             self.listen(epochs[-1])
         towers = self.evaluated()
         if weights:
@@ -132,6 +136,10 @@ class Course(ABC):
         progress = self.group.broadcast(None if journal is None else journal.load(phase))
         if progress is None:
             return [], 0, {}
+        if progress.plan != self.plan.model_dump(mode="json"):
+            raise UsageError(
+                "this training was begun by a version of rec-export that learns in another way; train without --resume"
+            )
         self.restore(progress.state, progress.tensors)
         log.info("%s goes on after epoch %d", phase, len(progress.epochs))
         weights = progress.weights if self.group.first else {}

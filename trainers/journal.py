@@ -31,6 +31,7 @@ class Progress(NamedTuple):
     epochs: list[dict[str, Any]]  # as in history.jsonl
     best: int  # the best epoch so far, 0 before the first
     state: dict[str, Any]  # what JSON holds
+    plan: dict[str, Any]  # by which the epochs were learned
     tensors: Tensors  # weights, and what else are tensors
     weights: Tensors  # the best epoch's weights; empty where they are not wanted, or are the last ones
 
@@ -84,7 +85,7 @@ class Journal:
         with self.made(new) as folder:
             write_tensors(progress.tensors, folder / "state.safetensors")
             write_tensors(progress.weights, folder / "best.safetensors")
-            words = {"epochs": progress.epochs, "best": progress.best, "state": progress.state}
+            words = {name: getattr(progress, name) for name in ("epochs", "best", "state", "plan")}
             (folder / "progress.json").write_text(json.dumps(words), encoding="utf-8")
         if place.exists():
             place.rename(old)
@@ -114,7 +115,7 @@ class Journal:
             tensors, weights = load_file(place / "state.safetensors"), load_file(place / "best.safetensors")
         except (OSError, ValueError, SafetensorError) as error:
             raise ModelError(f"{place} is damaged, so training cannot go on; train without --resume") from error
-        return Progress(words["epochs"], words["best"], words["state"], tensors, weights)
+        return Progress(words["epochs"], words["best"], words["state"], words.get("plan", {}), tensors, weights)
 
     def remove(self) -> None:
         """Nothing is to be resumed any more."""

@@ -131,9 +131,9 @@ class Evaluation(View):
     ratings: Ratings | None = None
     warnings: tuple[str, ...] = ()
 
-    def judged_by(self) -> tuple[object, ...]:
-        """What must be the same in evaluations that can be compared."""
-        return self.seen, self.targets, self.test_rows, self.results["model"]["all"].users
+    def judged_by(self, targets: bool) -> tuple[object, ...]:
+        """What must be the same in evaluations that can be compared; `targets`: if all say by what they judged."""
+        return self.seen, self.targets if targets else "", self.test_rows, self.results["model"]["all"].users
 
 
 class Variant(View):

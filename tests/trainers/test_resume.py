@@ -153,7 +153,7 @@ def test_what_another_process_is_training_is_left_to_it(tmp_path: Path) -> None:
 
 def test_two_who_train_the_same_checkpoint_never_share_its_journal(tmp_path: Path) -> None:
     with kept(tmp_path / "c", {"mine": 1}, resume=False) as journal:
-        journal.save("search", Progress([], 0, {}, {}, {}))
+        journal.save("search", Progress([], 0, {}, {}, {}, {}))
         for facts in ({"mine": 1}, {"theirs": 2}):
             with pytest.raises(BusyError), kept(tmp_path / "c", facts, resume=False):
                 pass
@@ -168,7 +168,7 @@ def test_a_lock_whose_folder_is_gone_is_held_by_somebody(tmp_path: Path) -> None
 
 def test_what_an_unfinished_training_left_is_thrown_away_whole(tmp_path: Path) -> None:
     with suppress(KeyboardInterrupt), kept(tmp_path / "c", {}, resume=False) as journal:
-        journal.save("search", Progress([], 0, {}, {}, {}))
+        journal.save("search", Progress([], 0, {}, {}, {}, {}))
         raise KeyboardInterrupt
     with kept(tmp_path / "c", {}, resume=False) as journal:
         assert journal.load("search") is None
@@ -178,7 +178,7 @@ def test_what_an_unfinished_training_left_is_thrown_away_whole(tmp_path: Path) -
 def test_who_interrupts_a_training_is_told_how_it_goes_on(
     resume: bool, how: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    for saved in ([], [Progress([], 0, {}, {}, {})]):
+    for saved in ([], [Progress([], 0, {}, {}, {}, {})]):
         with suppress(KeyboardInterrupt), kept(tmp_path / "c", {}, resume) as journal:
             for progress in saved:
                 journal.save("search", progress)

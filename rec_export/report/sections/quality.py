@@ -25,8 +25,9 @@ def section(found: Found) -> Section | None:
     label, first = next(iter(evaluations.items()))
     metric = metric_of(first)
     tests: dict[tuple[object, ...], dict[str, Evaluation]] = {}
+    known = all(one.targets for one in evaluations.values())  # which earlier versions did not say
     for name, one in evaluations.items():
-        tests.setdefault(one.judged_by(), {})[name] = one
+        tests.setdefault(one.judged_by(known), {})[name] = one
     blocks: list[Figure | Table | Note] = [listers(some, len(evaluations) > 1) for some in tests.values()]
     blocks += [Note(f"{name}: {warning}.") for name, one in evaluations.items() for warning in one.warnings]
     rivals = {name: one.against for name, one in evaluations.items() if one.against is not None}
