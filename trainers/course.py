@@ -89,7 +89,7 @@ class Course(ABC):
         epochs, best, weights = self.resumed(phase, journal)
         for epoch in epochs:
             self.listen(epoch)
-        numbers, idle_before = range(len(epochs) + 1, self.plan.epochs + 1), list[str]()
+        numbers = range(len(epochs) + 1, self.plan.epochs + 1)
         for number in track(numbers, len(numbers), phase, logged=False) if self.group.first else numbers:
             if validation is not None and number - 1 - best >= self.plan.patience:
                 break
@@ -101,28 +101,22 @@ class Course(ABC):
                 with in_parts(f"validating epoch {number}", validation.parts):
                     held_out = self.group.broadcast(validation.measure(towers, self.held) if self.group.first else {})
             self.passed(loss, held_out)
+            gates = {
+                "gate": self.gates.shares(),
+                "gate_spread": self.gates.spreads(),
+                "gate_entropy": self.gates.entropies(),
+            }
             seconds = round(time.monotonic() - started, 2)
-            shares = self.gates.shares()
-            told = {"gate": shares, "gate_spread": self.gates.spreads(), "gate_entropy": self.gates.entropies()}
-            epochs.append(Epoch(phase=phase, epoch=number, loss=loss, held_out=held_out, seconds=seconds, **told))
-            said = "".join(f", {name} {value:.4f}" for name, value in held_out.items() if name == self.plan.metric)
-            said += "".join(f", {name} {share:.2f}" for name, share in shares.get("all", {}).items())
-            of = "of" if validation is None else "of at most"  # where nothing is held out nothing ends it early
-            log.info("%s, epoch %d %s %d: loss %.4f%s", phase, number, of, self.plan.epochs, loss, said)
-            idle_now = idle(shares)
-            for name in (name for name in idle_now if name not in idle_before):  # said once, when it happens
-                log.warning("the gate has collapsed: the component %r is hardly used; raise model.balance", name)
-            idle_before = idle_now
+            epochs.append(Epoch(phase=phase, epoch=number, loss=loss, held_out=held_out, seconds=seconds, **gates))
+            self.tell(epochs[-2:])
             if validation is None or best == 0 or self.better(epochs[-1], epochs[best - 1]):
                 best, weights = number, weights_of(towers) if validation and keep and self.group.first else {}
             ending = number == self.plan.epochs or (validation is not None and number - best >= self.plan.patience)
             if self.group.broadcast(journal is not None and journal.due(last=ending)):
                 state, tensors = self.state()
                 if journal is not None:
-                    done = [epoch.model_dump() for epoch in epochs]
-                    journal.save(
-                        phase, Progress(done, best, state, self.plan.model_dump(mode="json"), tensors, weights)
-                    )
+                    done, plan = [epoch.model_dump() for epoch in epochs], self.plan.model_dump(mode="json")
+                    journal.save(phase, Progress(done, best, state, plan, tensors, weights))
             self.listen(epochs[-1])
         towers = self.evaluated()
         if weights:
@@ -130,6 +124,17 @@ class Course(ABC):
         modules(towers).cpu().eval()
         self.finish(towers)
         return Trained(towers, best, epochs[best - 1].held_out, tuple(epochs))
+
+    def tell(self, newest: list[Epoch]) -> None:
+        """Say how the newest epoch went, the one before it at its side if there is one."""
+        epoch = newest[-1]
+        said = "".join(f", {name} {value:.4f}" for name, value in epoch.held_out.items() if name == self.plan.metric)
+        said += "".join(f", {name} {share:.2f}" for name, share in epoch.gate.get("all", {}).items())
+        of = "of at most" if epoch.held_out else "of"  # where nothing is held out nothing ends it early
+        log.info("%s, epoch %d %s %d: loss %.4f%s", epoch.phase, epoch.epoch, of, self.plan.epochs, epoch.loss, said)
+        before = idle(newest[0].gate) if len(newest) > 1 else []
+        for name in (name for name in idle(epoch.gate) if name not in before):  # said once, when it happens
+            log.warning("the gate has collapsed: the component %r is hardly used; raise model.balance", name)
 
     def resumed(self, phase: str, journal: Journal | None) -> tuple[list[Epoch], int, Tensors]:
         """The epochs that are done, the best of them, and its weights."""

@@ -1,5 +1,6 @@
 """The trainer tells what a gate does, by length of history, and warns when a component falls idle."""
 
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -97,7 +98,8 @@ def test_spread_and_entropy_tell_a_gate_that_knows_users_from_one_that_does_not(
 
 
 def test_a_collapse_is_told_once_when_it_happens(shop: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    answers = iter([[], ["trend"], ["trend"], ["trend", "long"]])
+    found = [[], ["trend"], ["trend"], ["trend", "long"]]
+    answers = iter(one for pair in [found[:1], *pairwise(found)] for one in pair)  # each beside the one before
     monkeypatch.setattr("trainers.course.idle", lambda shares: next(answers))
     words = "training={epochs: 4, seeds: 1, refit: false, timeless: 0}", "model={name: gated, dim: 4}"
     said = command("train", shop / "config.yaml", "--out", tmp_path / "out", *(w for c in words for w in ("--set", c)))
