@@ -30,6 +30,6 @@ def kept_out(
         out |= dict.fromkeys(others, "the rule allow_by_user: it is not on the user's own list")
     if job.rules.declared():
         files = RuleFiles.read(job, data, today.catalogue)
-        for name, which in left_out(job.rules, files, items).items():
+        for name, which in left_out(job, files, items).items():
             out |= dict.fromkeys(np.flatnonzero(which).tolist(), f"the rule {name} leaves it out for everybody")
     return out

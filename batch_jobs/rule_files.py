@@ -12,13 +12,14 @@ import pyarrow.compute as pc
 
 from batch_jobs.job import ScoreJob
 from rec_export.catalogue import Catalogue
-from rec_export.data.columns import Bool, Int64, floats, ids, words
+from rec_export.data.columns import Bool, Int64, floats, ids, is_text, trimmed, words
 from rec_export.data.config import DataConfig
 from rec_export.data.entities import aligned
 from rec_export.data.read import read_table
+from rec_export.data.times import DAY, parsed
 from rec_export.data.vocab import UNKNOWN, Vocab
 from rec_export.errors import DataError, UsageError, shorten, some
-from rec_export.rules import ItemList, PairList, Rules, Value
+from rec_export.rules import AGO, ItemList, PairList, Rules, Value
 from rec_export.topk.caps import Caps
 from rec_export.topk.contract import Seen
 
@@ -223,6 +224,10 @@ def kinds_of(kind: pa.DataType) -> tuple[type, ...]:
 def too_small(column: pa.ChunkedArray, least: float, rule: str) -> Bool:
     """Which items have less than `least`, in the numbers that the column holds, or nothing: bool [N]."""
     column = plain(column, rule)
+    if pa.types.is_timestamp(column.type) or pa.types.is_date(column.type):
+        raise UsageError(
+            f"{rule} is {least:g}, but the column holds {column.type}; give a date such as 2026-11-20, or '14 days ago'"
+        )
     floats(column, rule)  # refuses words and infinities
     if pa.types.is_integer(column.type) and isfinite(least):  # which a float64 need not hold
         held = np.iinfo(column.type.to_pandas_dtype())
@@ -233,6 +238,21 @@ def too_small(column: pa.ChunkedArray, least: float, rule: str) -> Bool:
     if not pa.types.is_floating(column.type):
         column = pc.cast(column, pa.float64(), safe=False)
     return np.asarray(~(column.to_numpy() >= least))
+
+
+def too_early(column: pa.ChunkedArray, least: str, rule: str, end: int) -> Bool:
+    """Which items have a time before `least`, or none: bool [N]; `14 days ago` is so long before `end`, microseconds
+    since 1970.
+    """
+    column = plain(column, rule)
+    if is_text(column.type):
+        column = parsed(trimmed(column), f"the column of {rule}")
+    if not (pa.types.is_timestamp(column.type) or pa.types.is_date(column.type)):
+        raise UsageError(f"{rule} is {least!r}, but the column holds {column.type}; give a number")
+    kind = pa.timestamp("us", getattr(column.type, "tz", None))
+    ago = AGO.fullmatch(least)
+    bound = moment(least, kind, rule) if ago is None else pa.scalar(end - int(ago[1]) * DAY, pa.timestamp("us", "UTC"))
+    return np.asarray(pc.fill_null(pc.less(column.cast(kind, safe=False), bound.cast(kind)), True))
 
 
 def caps_of(caps: dict[str, int], table: pa.Table, data: DataConfig) -> Caps:

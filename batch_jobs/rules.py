@@ -10,8 +10,8 @@ from typing import NamedTuple
 import numpy as np
 
 from batch_jobs.job import ScoreJob
-from batch_jobs.rule_files import RuleFiles, caps_of, too_small, with_values
-from batch_jobs.today import Today
+from batch_jobs.rule_files import RuleFiles, caps_of, too_early, too_small, with_values
+from batch_jobs.today import Today, end_of
 from rec_export.config import Scoring
 from rec_export.data.columns import Bool, Int64
 from rec_export.data.config import DataConfig
@@ -42,7 +42,7 @@ def ruled(today: Today, job: ScoreJob, data: DataConfig, how: Scoring) -> Ruling
         return Ruling(NO_RULES, None)
     files = RuleFiles.read(job, data, today.catalogue)
     offered = np.ones(items, np.bool_) if today.eligible is None else today.eligible
-    out = left_out(rules, files, items)
+    out = left_out(job, files, items)
     kept = offered & ~np.any([np.zeros(items, np.bool_), *out.values()], axis=0)
     counts = {name: int((offered & which).sum()) for name, which in out.items()}
     refuse_nothing(int(offered.sum()), int(kept.sum()), counts, how.k)
@@ -62,9 +62,9 @@ def ruled(today: Today, job: ScoreJob, data: DataConfig, how: Scoring) -> Ruling
     return Ruling(policy, told)
 
 
-def left_out(rules: Rules, files: RuleFiles, items: int) -> dict[str, Bool]:
+def left_out(job: ScoreJob, files: RuleFiles, items: int) -> dict[str, Bool]:
     """The items that each rule leaves out for everybody, bool [N], by the rule."""
-    out = {}
+    rules, end, out = job.rules, end_of(job.run_date), {}
     if files.deny is not None:
         out["deny"] = among(files.deny, items)
     if files.allow is not None:
@@ -72,7 +72,9 @@ def left_out(rules: Rules, files: RuleFiles, items: int) -> dict[str, Bool]:
     for column, values in rules.exclude.items():
         out[f"exclude.{column}"] = with_values(files.columns[column], values, f"rules.exclude.{column}")
     for column, least in rules.minimum.items():
-        out[f"minimum.{column}"] = too_small(files.columns[column], least, f"rules.minimum.{column}")
+        rule, read = f"rules.minimum.{column}", files.columns[column]
+        short = too_early(read, least, rule, end) if isinstance(least, str) else too_small(read, least, rule)
+        out[f"minimum.{column}"] = short
     return out
 
 

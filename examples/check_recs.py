@@ -94,7 +94,10 @@ if __name__ == "__main__":
     asked = parser.parse_args()
     folders = sorted(asked.recs.glob(f"run_date={asked.date or '*'}"))
     if not folders:
-        parser.error(f"{asked.recs} has no date{' ' + asked.date if asked.date else ''}")
+        one = f"; for this date alone say {asked.recs.parent} {asked.recs.name[9:]}" * asked.recs.name.startswith(
+            "run_date="
+        )
+        parser.error(f"{asked.recs} has no date{' ' + asked.date if asked.date else ''}{one}")
     try:
         for folder in folders:
             sys.stdout.write(check_date(folder) + "\n")

@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 from rec_export.data.broken import dates_in, told
 from rec_export.data.columns import Int64, first, is_text
 from rec_export.data.config import Attributes, DataConfig, Interactions
+from rec_export.data.guess import of_stars
 from rec_export.data.keys import Keys
 from rec_export.data.log import different_pairs
 from rec_export.data.moments import perhaps_times
@@ -101,7 +102,8 @@ def columns(log: Interactions, source: Source) -> Iterator[str]:
             ""
             if log.positive is None
             else f", liked from {log.positive:g}"
-            + ": as stars; of pieces or plays say --positive 1" * (log.positive > 1)
+            + ": as stars; of pieces or plays say --positive 1"
+            * (log.positive > 1 and of_stars(log.value, events.value))
         )
         yield f"value={log.value} ({events.value.min():g} .. {events.value.max():g}{liked})"
 

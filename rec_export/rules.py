@@ -1,6 +1,8 @@
 """Business rules, declared: what may be recommended to whom, whatever a model says. docs/rules.md has examples."""
 
 import math
+import re
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Self, final
 
@@ -10,6 +12,7 @@ from rec_export.paths import below
 from rec_export.record import Record
 
 MOST_CAP = 1_000_000  # no list is as long
+AGO = re.compile(r"(\d{1,5}) days? ago")
 Value = bool | int | float | str | None
 
 
@@ -73,8 +76,10 @@ class Rules(Record):
     exclude: dict[str, tuple[Value, ...]] = Field(
         default_factory=dict, description="by column of today's items: values, null too, with which an item is left out"
     )
-    minimum: dict[str, int | float] = Field(
-        default_factory=dict, description="by column of today's items: an item that has less, or nothing, is left out"
+    minimum: dict[str, int | float | str] = Field(
+        default_factory=dict,
+        description="by column of today's items: an item that has less, or nothing, is left out; a number, a date, or"
+        " `14 days ago`",
     )
     caps: dict[str, int] = Field(
         default_factory=dict, description="by column of today's items: how many items of one value a list may hold"
@@ -100,14 +105,16 @@ class Rules(Record):
                 raise ValueError(f"a value or a list of values for {column!r}: text, numbers, true, false or null")
         return lists
 
-    @field_validator("minimum")
+    @field_validator("minimum", mode="before")
     @classmethod
-    def finite(cls, minimum: dict[str, float]) -> dict[str, float]:
-        """Nothing is more than infinity, and nothing is more or less than what is no number."""
-        odd = [column for column, least in minimum.items() if not math.isfinite(least)]
+    def finite(cls, given: Any) -> Any:
+        """Nothing is more than infinity, and nothing is more or less than what is no number and no date."""
+        if not isinstance(given, dict):
+            return given
+        odd = [column for column, least in given.items() if not can_be_least(least)]
         if odd:
-            raise ValueError(f"a finite number for {odd[0]!r}")
-        return minimum
+            raise ValueError(f"a finite number for {odd[0]!r}, or a date such as 2026-11-20, or '14 days ago'")
+        return given
 
     @field_validator("caps")
     @classmethod
@@ -154,3 +161,13 @@ class Rules(Record):
             rule = name.removeprefix("rules.")
             moved[rule] = getattr(self, rule).model_copy(update={"path": below(folder, path)})
         return self.model_copy(update=moved)
+
+
+def can_be_least(value: Any) -> bool:
+    """Whether a column can be compared with it: a finite number, or a time as text."""
+    if not isinstance(value, str):
+        return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    try:
+        return AGO.fullmatch(value) is not None or bool(datetime.fromisoformat(value))
+    except ValueError:
+        return False

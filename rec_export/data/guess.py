@@ -23,6 +23,7 @@ from rec_export.progress import in_parts, passed
 from rec_export.record import Record
 
 NEEDED = ("user", "item")  # of the roles that a log's columns have
+PLACES = 4  # after the point, in which prices and weights are written
 FEWEST = 4  # different values from which numbers up to 5 are taken for stars
 
 
@@ -162,9 +163,19 @@ def threshold(name: str, values: Float32) -> float | None:
     high = float(values.max())
     if of_stars(name, values):
         return 4.0 if high == 5 else 7.0
-    if float(values.min()) <= 0 < high:
-        return float(str(values[values > 0].min()))  # .01, as it was written, not .009999999776
-    return None
+    return least_above_zero(values) if float(values.min()) <= 0 < high else None
+
+
+def least_above_zero(values: Float32) -> float:
+    """One unit of the last decimal place in which values are written, .01 of prices: what comes later may be less than
+    all that is there today. The least value above zero, where they are not written in so few places.
+    """
+    least = float(str(values[values > 0].min()))  # .01, as it was written, not .009999999776
+    for places in range(PLACES + 1):
+        scaled = values.astype(np.float64) * 10**places
+        if (np.abs(scaled - np.rint(scaled)) <= np.abs(scaled) * np.finfo(np.float32).eps).all():
+            return min(float(f"1e-{places}"), least)
+    return least
 
 
 def of_stars(name: str, values: Float32) -> bool:

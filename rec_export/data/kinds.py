@@ -13,6 +13,7 @@ from rec_export.errors import DataError
 
 SEPARATOR = "|"  # between tags in one cell
 LONG_TEXT = 3.0  # words in the middle value of a column that is text
+DATED = r"^\s*(\d{4}-\d\d?-\d\d?([T ].*)?|\d\d?[./-]\d\d?[./-]\d{4}([T, ].*)?)$"
 
 
 def guess_attributes(path: Path, key: str | None, known: tuple[str, ...]) -> Attributes | None:
@@ -83,13 +84,19 @@ def number_kind(column: pa.ChunkedArray, key_like: bool) -> str | None:
 
 
 def string_kind(column: pa.ChunkedArray, distinct: int, there: int) -> str | None:
-    """Tags where cells are joined, text where they are long, a category where they repeat; not keys and links."""
+    """Tags where cells are joined, text where they are long, a category where they repeat; not keys, links, dates."""
     valid = pc.drop_null(column)
-    if pc.mean(pc.starts_with(valid, "http").cast(pa.int8())).as_py() > 0.5:
+    if share(pc.starts_with(valid, "http")) > 0.5 or share(pc.match_substring_regex(valid, DATED)) > 0.5:
         return None
-    if pc.mean(pc.match_substring(valid, SEPARATOR).cast(pa.int8())).as_py() > 0.3:
+    if share(pc.match_substring(valid, SEPARATOR)) > 0.3:
         return "tags"
     blanks = pc.approximate_median(pc.count_substring(valid, " ")).as_py()
     if blanks + 1 >= LONG_TEXT and distinct > 0.2 * there:
         return "text"
     return "category" if distinct <= 0.5 * there else ("text" if blanks >= 1 else None)
+
+
+def share(mask: pa.ChunkedArray) -> float:
+    """The share of a mask that is true."""
+    found: float = pc.mean(mask.cast(pa.int8())).as_py()
+    return found

@@ -1,13 +1,14 @@
 """What the columns and lists that rules read mean, whatever types they have."""
 
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pytest
+from pydantic import ValidationError
 
-from batch_jobs.rule_files import Pairs, caps_of, items_of, too_small, with_values
+from batch_jobs.rule_files import Pairs, caps_of, items_of, too_early, too_small, with_values
 from rec_export.data.config import DataConfig
 from rec_export.data.vocab import Vocab
 from rec_export.errors import DataError, UsageError
@@ -114,6 +115,46 @@ def test_an_item_has_at_least_so_much_in_the_numbers_of_its_column(
     values: list[Any], kind: pa.DataType, least: float, out: list[bool]
 ) -> None:
     assert too_small(column(values, kind), least, "a rule").tolist() == out
+
+
+@pytest.mark.parametrize(
+    ("kind", "least", "out"),
+    [
+        (pa.date32(), "2026-01-01", [False, False, True]),
+        (pa.date32(), "2026-01-02", [True, True, True]),
+        (pa.timestamp("ns"), "2026-01-01 08:30", [True, False, True]),
+        (pa.timestamp("s", "Europe/Berlin"), "2026-01-01T09:30", [True, False, True]),
+        (pa.timestamp("us"), "2026-01-01T00:00:01+00:00", [True, False, True]),
+        (pa.timestamp("us"), "2 days ago", [True, False, True]),  # before 2026-01-03T08:00Z
+        (pa.timestamp("us", "Europe/Berlin"), "2 days ago", [True, False, True]),
+        (pa.timestamp("us"), "3 days ago", [False, False, True]),
+        (pa.timestamp("us"), "1 day ago", [True, True, True]),
+        (pa.timestamp("us"), "99999 days ago", [False, False, True]),
+    ],
+)
+def test_an_item_is_no_older_than_a_time_or_so_many_days(kind: pa.DataType, least: str, out: list[bool]) -> None:
+    end = int(datetime(2026, 1, 3, 8, tzinfo=UTC).timestamp()) * 1_000_000
+    assert too_early(column(DAYS, kind), least, "a rule", end).tolist() == out
+
+
+def test_text_of_times_is_read_as_such() -> None:
+    assert too_early(column(["2026-01-01", " 2025-12-31", None]), "2026-01-01", "a rule", 0).tolist() == [0, 1, 1]
+
+
+def test_a_time_and_a_column_of_numbers_or_the_reverse_are_a_slip() -> None:
+    with pytest.raises(UsageError, match="a rule is '3 days ago', but the column holds int64; give a number"):
+        too_early(column([1, 2]), "3 days ago", "a rule", 0)
+    with pytest.raises(UsageError, match=r"a rule is 7, but the column holds date32\[day\]; give a date such as"):
+        too_small(column(DAYS, pa.date32()), 7, "a rule")
+
+
+@pytest.mark.parametrize("least", ["soon", "14 days", "-1 days ago", float("inf"), [1], True, None, "2026-13-01"])
+def test_what_is_no_number_and_no_time_is_one_slip(least: object) -> None:
+    with pytest.raises(ValidationError) as caught:
+        Rules.model_validate({"minimum": {"stock": least}})
+    (error,) = caught.value.errors()
+    assert error["loc"] == ("minimum",)
+    assert "a finite number for 'stock', or a date such as 2026-11-20, or '14 days ago'" in error["msg"]
 
 
 def test_kinds_of_several_columns_are_told_apart_and_nothing_is_no_kind() -> None:

@@ -46,6 +46,11 @@ def test_a_slip_is_one_line(words: list[str], recs: Path) -> None:
     assert (done.returncode, "Traceback" in done.stderr) == (2, False)
 
 
+def test_the_folder_of_one_date_is_told_from_the_read_root(recs: Path) -> None:
+    said = check(recs / f"run_date={LAST_DAY}").stderr
+    assert f"; for this date alone say {recs} {LAST_DAY}" in said
+
+
 def column(name: str, change: Callable[[pa.ChunkedArray], pa.Array]) -> Callable[[Path], None]:
     """Spoil a column of a part."""
 

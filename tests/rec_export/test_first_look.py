@@ -43,6 +43,14 @@ def test_only_what_is_taken_for_stars_is_said_to_be(positive: float, hint: bool,
     assert any("as stars" in line for line in lines) == hint
 
 
+def test_prices_are_not_said_to_be_stars(shop: Path, tmp_path: Path) -> None:
+    log = pd.read_parquet(shop / "interactions.parquet")
+    log.assign(price=log.rating * 7.51).to_parquet(tmp_path / "log.parquet")
+    lines = looked(tmp_path / "log.parquet", value="price", positive=7.51)
+    assert any("liked from 7.51" in line for line in lines)
+    assert not any("as stars" in line for line in lines)
+
+
 def test_dates_of_another_way_to_write_them_are_told_from_other_text(shop: Path, tmp_path: Path) -> None:
     log = pd.read_parquet(shop / "interactions.parquet")
     bought = pd.to_datetime(log.timestamp, unit="s").dt.strftime("%d.%m.%Y %H:%M")

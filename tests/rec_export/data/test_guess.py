@@ -46,7 +46,7 @@ SHAPES: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
             "user_id": list("abcabc"),
             "country": ["UK"] * 6,
         },
-        {"time": "timestamp", "value": "quantity", "positive": 2.0},
+        {"time": "timestamp", "value": "quantity", "positive": 1.0},
     ),
 }
 
@@ -100,12 +100,18 @@ def test_what_the_user_says_counts(tmp_path: Path) -> None:
         ([0, 1], 1.0),
         ([-1, 1], 1.0),
         (np.array([0, 0.01], np.float32), 0.01),  # the shortest number that is the same in float32
+        (np.array([0, 5.83, 20], np.float32), 0.01),  # as what comes later may cost less
+        (np.array([0, 99_999.95, 20.5], np.float32), 0.01),
+        ([0, 17, 300], 1.0),
+        (np.array([0, 0.4, 12], np.float32), 0.1),
+        (np.array([0, np.pi, 12], np.float32), 3.1415927),
     ],
 )
 def test_a_liking_is_the_upper_part_of_the_stars_or_anything_above_zero(
     ratings: Sequence[float] | npt.NDArray[np.float32], positive: float | None, tmp_path: Path
 ) -> None:
-    path = write_table(tmp_path / "log.parquet", user=["a", "b"], item=["x", "y"], stars=ratings)
+    ids = [str(row) for row in range(len(ratings))]
+    path = write_table(tmp_path / "log.parquet", user=ids, item=ids, stars=ratings)
     assert guessed(path).positive == positive
 
 

@@ -69,6 +69,24 @@ def test_decimals_are_numbers(tmp_path: Path) -> None:
     assert found.dense == ("price",)
 
 
+@pytest.mark.parametrize(
+    ("written", "kind"),
+    [
+        ("2026-01-{:02}", None),
+        ("2026-01-{:02}T08:30:00+01:00", None),
+        (" {}.11.2026", None),
+        ("{}/11/2026 08:30", None),
+        ("1.{}.3", "category"),
+        ("2026-{:02}x", "category"),
+        ("12.3 left", None),  # the same in every row
+        ("12.3.{} left", "category"),
+    ],
+)
+def test_dates_as_text_are_no_category(written: str, kind: str | None) -> None:
+    cells = [written.format(1 + row % 9) for row in range(40)]
+    assert kind_of(pa.chunked_array([pa.array([*cells, None])]), "since") == kind
+
+
 @pytest.mark.parametrize(("codes", "kind"), [([1.0, 2.0, None, 2.0], "category"), ([1.5, 2.0, None, 2.0], "dense")])
 def test_a_code_with_gaps_is_a_code(codes: list[float | None], kind: str) -> None:
     assert kind_of(pa.chunked_array([pa.array(codes, pa.float64())]), "brand_id") == kind
