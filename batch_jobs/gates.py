@@ -18,6 +18,7 @@ from batch_jobs.drift import stability
 from batch_jobs.own_check import code_of, words_of
 from batch_jobs.own_items import own_before_others
 from batch_jobs.task import Task
+from batch_jobs.untried import untried_share
 from rec_export.errors import DataError, MissingInputError, ModelError, UsageError, nearest
 from rec_export.published import Published
 from rec_export.redact import redacted
@@ -30,7 +31,7 @@ TINY = 1e-9  # for no rows at all
 NAMES = (
     STRUCTURE, "covered", "short_lists", "part_rows", "flat_lists", "same_list", "first_item", "unknown_items",
     "unknown_users", "bad_rows", "log_rows", "users", "items", "first_item_growth", "sources", "overlap", "score_shift",
-    "newest_event", "model_age", "recall", "own_items", "command",
+    "newest_event", "model_age", "recall", "untried", "own_items", "command",
 )  # fmt: skip
 ROWS = "of the log's rows"
 NAMES_IT = "; `rec-export diff` of the run that is kept names the item"
@@ -83,7 +84,8 @@ class Gatekeeper:
         """What each gate says."""
         before = last_before(candidate.recs, candidate.manifest.run_date)
         found = [*structure(candidate), *self.alone(candidate.manifest), *self.compared(candidate, before)]
-        found += [*self.fresh(candidate.manifest), self.taste(candidate.task), *self.asked(candidate.folder)]
+        found += [*self.fresh(candidate.manifest), self.untried(candidate), self.taste(candidate.task)]
+        found += self.asked(candidate.folder)
         return tuple(self.answered_for(one) for one in found)
 
     def alone(self, run: RunManifest) -> Iterator[Verdict]:
@@ -195,6 +197,14 @@ class Gatekeeper:
             days = (now - datetime.fromisoformat(run.model_made_at)) / timedelta(days=1)
             limit = f"at most {self.gates.model_days:g} days"
             yield verdict("model_age", days, limit, days <= self.gates.model_days, hard=False)
+
+    def untried(self, candidate: Candidate) -> Verdict:
+        """Whether the lists are mostly of what nobody ever liked, of which a model knows little."""
+        share = untried_share(candidate.task, candidate.evidence.item)
+        if isinstance(share, str):
+            return skipped("untried", share)
+        found = at_most("untried", share, self.gates.untried, "of places")
+        return hinted(found, ", which hold what nobody ever liked: does the table of items hold what is long gone?")
 
     def taste(self, task: Task) -> Verdict:
         """Whether the model tells one user's items from another's, which needs no night before."""

@@ -39,7 +39,7 @@ def trained(bundle: Path, interactions: Path, items: Path | None, users: int, k:
     scorer = Scorer(towers, today.catalogue, today.world, today.eligible)
     some = today.users[:users]
     user_vec = torch.cat([scorer.user_vectors(chunk) for chunk in chunks(some)])
-    item_vec = scorer.item_vectors(torch.from_numpy(today.world.trend()))
+    item_vec = scorer.item_vectors(torch.from_numpy(today.world.trend_for_lists()))
     return Case(f"trained k{k}", DotHead(), user_vec, item_vec, scorer.seen(some, keep_seen=False), k)
 
 

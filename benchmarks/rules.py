@@ -79,7 +79,7 @@ def trained(bundle: Path, interactions: Path, items: Path, columns: list[str], u
     caps = caps_of(rules.caps, columns_of(rules, job, data, today.catalogue.items.vocab), data).take(scorer.items)
     some = np.random.default_rng(0).permutation(today.users)[:users]
     user_vec = torch.cat([scorer.user_vectors(chunk) for chunk in chunks(some)])
-    item_vec = scorer.item_vectors(torch.from_numpy(today.world.trend()))
+    item_vec = scorer.item_vectors(torch.from_numpy(today.world.trend_for_lists()))
     return Case(model.head, user_vec, item_vec, scorer.seen(some, keep_seen=False), caps)
 
 

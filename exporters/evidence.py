@@ -192,7 +192,7 @@ def question_of(form: Runtime, name: str, exported: Opened, files: Files) -> Que
         if part.name == name:
             fault = FORMATS[form].fault(part, folder / FILES[form].format(name), wanted)
             return Question(part.inputs, fault, partial(part_fault, part, form, files))
-    for trial in feature_trials(parts, exported.catalogue, blueprint.clock):
+    for trial in feature_trials(parts, exported.catalogue, blueprint.clock, read_trend(folder)):
         if trial.name == name:
             fault = feature_fault(folder, trial, wanted)
             tried = trial if fault is not None else trial.as_written(folder)

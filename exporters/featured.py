@@ -5,6 +5,7 @@ from typing import NamedTuple, final
 
 import numpy as np
 import onnx
+from onnx.numpy_helper import to_array
 
 from exporters.cases import Arrays, Case
 from exporters.compare import FEATURES, Difference, count, difference
@@ -16,8 +17,10 @@ from exporters.raw import made_of, raw_cases
 from exporters.report import PartReport
 from rec_export.catalogue import Catalogue, Side
 from rec_export.data.clock import Clock
+from rec_export.data.columns import Float32
 from rec_export.runtime import FILES
 from rec_export.towers import Input
+from rec_export.world import newcomer, untried
 
 
 @final
@@ -29,19 +32,24 @@ class FeatureTrial(NamedTuple):
     outputs: tuple[Input, ...]
     side: Side
     clock: Clock
+    trend: Float32  # [W] of a new item
     cases: list[Case]
     letters: bool = False  # whether texts are put into lower case letter by letter, as earlier versions did
 
     def as_written(self, folder: Path) -> "FeatureTrial":
-        """The same for a file whose structure is right: whether it knows the small sigma that ends a word."""
+        """The same for a file whose structure is right: whether it knows the small sigma that ends a word, and whether
+        it flags a new item, as earlier versions did.
+        """
         graph = onnx.load(folder / FILES["onnx"].format(self.name), load_external_data=False).graph
         final = any("ς".encode() in constant.string_data for constant in graph.initializer)
-        return self._replace(letters=not final)
+        flagged = newcomer(self.clock)
+        before = any(np.array_equal(to_array(one).ravel(), flagged) for one in graph.initializer if one.dims)
+        return self._replace(letters=not final, trend=flagged if before else self.trend)
 
     def compared(self, inputs: Arrays, found: Arrays) -> Difference:
         """How far what the graph made of one call is from what it should be."""
         worst = Difference(0.0, 0.0, None)
-        for name, wanted in made_of(self.outputs, inputs, self.side, self.clock, self.letters).items():
+        for name, wanted in made_of(self.outputs, inputs, self.side, self.trend, self.letters).items():
             if wanted.dtype == np.float32 or found[name].shape != wanted.shape or found[name].dtype != wanted.dtype:
                 told = difference(wanted, found[name], FEATURES)
             else:
@@ -53,10 +61,13 @@ class FeatureTrial(NamedTuple):
         return worst
 
 
-def feature_trials(parts: tuple[Part, Part, Part], catalogue: Catalogue, clock: Clock) -> list[FeatureTrial]:
-    """What is tried on the feature graphs of both sides, where a tower reads attributes."""
+def feature_trials(
+    parts: tuple[Part, Part, Part], catalogue: Catalogue, clock: Clock, trend: Float32
+) -> list[FeatureTrial]:
+    """What is tried on the feature graphs of both sides, where a tower reads attributes; trends are float32 [N, W]."""
+    new = untried(trend, clock)
     return [
-        FeatureTrial(NAMES[part.name], *signature, side, clock, list(raw_cases(signature[0], side)))
+        FeatureTrial(NAMES[part.name], *signature, side, clock, new, list(raw_cases(signature[0], side)))
         for part, side in zip(parts, catalogue, strict=False)
         if (signature := feature_signature(part, side)) is not None
     ]

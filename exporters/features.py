@@ -25,12 +25,10 @@ from exporters.one_batch import hold_together
 from exporters.onnx import save
 from exporters.parts import Part
 from rec_export.catalogue import Side
-from rec_export.checkpoint import Blueprint
 from rec_export.data.columns import Float32
 from rec_export.data.features import FeatureState, State
 from rec_export.runtime import FILES
 from rec_export.towers import Input
-from rec_export.world import newcomer
 
 WORD = r"[\p{L}\p{N}_]{2,}"  # scikit-learn's \w\w+ in the words of RE2
 NAMES = {"user_tower": "user_features", "item_tower": "item_features"}
@@ -76,8 +74,8 @@ def feature_signature(part: Part, side: Side) -> tuple[tuple[Input, ...], tuple[
     return (inputs, made_outputs(part, axis, side.state.state)) if inputs else None
 
 
-def write_features(folder: Path, part: Part, side: Side, blueprint: Blueprint, labels: dict[str, str]) -> None:
-    """Write onnx/{user,item}_features.onnx, where the tower reads attributes."""
+def write_features(folder: Path, part: Part, side: Side, trend: Float32, labels: dict[str, str]) -> None:
+    """Write onnx/{user,item}_features.onnx, where the tower reads attributes; a new item has the trends float32 [W]."""
     found = feature_signature(part, side)
     if found is None:
         return
@@ -90,7 +88,7 @@ def write_features(folder: Path, part: Part, side: Side, blueprint: Blueprint, l
             case "row":
                 graph.op("Expand", graph.constant([-1], np.int64), rows, out="row")
             case "trend":
-                add_trend(graph, rows, newcomer(blueprint.clock))
+                add_trend(graph, rows, trend)
             case "dense":
                 graph.op("Concat", *(column(graph, name) for name in names), axis=1, out="dense")
             case "category":

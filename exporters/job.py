@@ -46,6 +46,7 @@ from rec_export.record import Record
 from rec_export.runtime import FILES
 from rec_export.sealed import listed, write_manifest
 from rec_export.stages import Stages
+from rec_export.world import untried
 
 log = logging.getLogger("rec_export")
 REPORT = "parity/report.json"
@@ -85,7 +86,8 @@ def run(job: ExportJob) -> Manifest:
                 write_recommender(folder, item_vec, parity.labels(blueprint), blueprint.habit is not None)
                 for part, side in zip(parts, checkpoint.catalogue, strict=False):
                     passed()
-                    write_features(folder, part, side, blueprint, parity.labels(blueprint))
+                    new = untried(checkpoint.trend, blueprint.clock)
+                    write_features(folder, part, side, new, parity.labels(blueprint))
         shutil.copyfile(job.checkpoint / "weights.safetensors", folder / "weights.safetensors")
         checkpoint.catalogue.write(folder)
         write_trend(checkpoint.trend, folder)

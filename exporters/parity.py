@@ -57,7 +57,7 @@ def check(
     """
     trained = trained_parts(folder, blueprint)
     trials = trials_of(trained, blueprint, catalogue, folder)
-    features = feature_trials(trained, catalogue, blueprint.clock)
+    features = feature_trials(trained, catalogue, blueprint.clock, read_trend(folder))
     parts: list[PartReport] = []
     lists: list[ListReport] = []
     recommender = None

@@ -8,11 +8,9 @@ import pyarrow.compute as pc
 
 from exporters.cases import FLOATS, MISSING, SEED, SMALL, Array, Arrays, Case, planted
 from rec_export.catalogue import Side
-from rec_export.data.clock import Clock
-from rec_export.data.columns import bags, floats, words
+from rec_export.data.columns import Float32, bags, floats, words
 from rec_export.data.features import FeatureState, State, kinds_of, marked
 from rec_export.towers import Input
-from rec_export.world import newcomer
 
 BATCH = 512  # rows of a case with texts, which are all as long as the longest
 REAL = 512  # real rows that are tried
@@ -134,17 +132,18 @@ def raw_column(name: str, table: pa.Table, state: State) -> Array:
     return texts(pc.fill_null(words(table[column], column), "").to_pylist())
 
 
-def made_of(outputs: Sequence[Input], inputs: Arrays, side: Side, clock: Clock, letters: bool = False) -> Arrays:
+def made_of(outputs: Sequence[Input], inputs: Arrays, side: Side, trend: Float32, letters: bool = False) -> Arrays:
     """What a tower should read for raw attributes of new users or items: FeatureState's word, by output.
 
-    The graph takes words that are spelled already, and so must FeatureState here. `letters`: the graph puts texts into
+    `trend`, float32 [W], is that of a new item. The graph takes words that are spelled already, and so must
+    FeatureState here. `letters`: the graph puts texts into
     lower case letter by letter, without the sigma that ends a word.
     """
     learned = FeatureState(
         side.state.state.model_copy(update={"spelled": False}), side.state.idf, side.state.directions
     )
     rows = len(next(iter(inputs.values())))
-    found: dict[str, Array] = {"row": np.full(rows, -1), "trend": np.tile(newcomer(clock), (rows, 1))}
+    found: dict[str, Array] = {"row": np.full(rows, -1), "trend": np.tile(trend, (rows, 1))}
     for kind in {name.partition(".")[0] for name in inputs}:
         columns = {
             name.partition(".")[2]: column_of(name, array, letters)

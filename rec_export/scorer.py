@@ -96,7 +96,7 @@ class Scorer:
         self.items = offered if policy.kept is None else offered[policy.kept[offered]]
         self.place = np.full(len(everything), UNKNOWN)
         self.place[self.items] = np.arange(len(self.items))
-        trend = torch.from_numpy(world.trend())
+        trend = torch.from_numpy(world.trend_for_lists())
         vec = self.item_vec = self.item_vectors(trend)
         penalty = self.penalty = policy.penalty(world.likings()[self.items])
         caps = self.caps = policy.caps and policy.caps.take(self.items)

@@ -58,6 +58,9 @@ class Gates(Record):
     recall: float = Field(
         default=0.95, ge=0, le=1, description="least share of the exact lists that approximate ones hold"
     )
+    untried: float = Field(
+        default=0.5, ge=0, le=1, description="largest share of places with items that nobody ever liked"
+    )
     own_items: float = Field(
         default=0.53,
         ge=0,

@@ -186,7 +186,10 @@ class World(NamedTuple):
         return [part(2 * math.pi * turn) for turn in turns for part in (math.sin, math.cos)]
 
     def trend(self) -> Float32:
-        """How each item has done of late, float32 [N, W]: the logarithm of its count beside the mean count."""
+        """How each item has done of late, float32 [N, W]: the logarithm of its count beside the mean count.
+
+        What nobody liked yet is flagged.
+        """
         item, n = self.timeline.event_item, self.timeline.items
         columns = []
         if self.clock.timed:
@@ -202,6 +205,12 @@ class World(NamedTuple):
         if self.clock.timed:
             columns.append(np.log1p(oldest / self.clock.horizon))
         return np.stack(columns, axis=1).astype(np.float32)
+
+    def trend_for_lists(self) -> Float32:
+        """The same as lists read it: what nobody ever liked stands as `untried` says, float32 [N, W]."""
+        trend = self.trend()
+        trend[trend[:, self.clock.counts] > 0] = untried(trend, self.clock)
+        return trend
 
     def likings(self) -> Int64:
         """How often each item was liked before the date, again or for the first time, int64 [N]."""
@@ -220,8 +229,24 @@ def recency_of(days: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     return np.log1p(days) / 4
 
 
+def untried(trend: Float32, clock: Clock) -> Float32:
+    """The trends of an item that nobody ever liked, as lists read them, float32 [W], by those of all items, [N, W].
+
+    As little of each count as any item has that was liked, and the greatest age. In training such an item is flagged,
+    but at a past date what was not liked yet was liked later, as it stands in the log: a model that went by the flag
+    would fill lists with what nobody ever likes.
+    """
+    liked = trend[trend[:, clock.counts] == 0]
+    if len(liked) == 0:
+        return newcomer(clock)
+    found: Float32 = liked.min(0)
+    if clock.timed:
+        found[-1] = liked[:, -1].max()
+    return found
+
+
 def newcomer(clock: Clock) -> Float32:
-    """The trends of an item that never occurred, float32 [W]."""
+    """The trends of an item that is not liked yet, as training reads them, float32 [W]."""
     quiet = popularity(np.zeros(clock.counts))
     return np.concatenate([quiet, [1.0], [0.0] * clock.timed]).astype(np.float32)
 

@@ -23,7 +23,7 @@ PRIOR = (
     1e-4  # of the squares: where nothing with numbers of its own is chosen, or nothing else, their weights are finite
 )
 
-Score = Callable[[Int64], Tensor]  # users int64 [B] -> float32 [B, N], of all trained items
+Score = Callable[[Int64], Tensor]  # users int64 [B] -> float32 [B, N], of all items
 
 
 class Own(NamedTuple):
@@ -71,8 +71,8 @@ class Chances(NamedTuple):
     """T choices of U users, each of whom made one or more, from P pairs of a user and an item.
 
     owner int64 [P], ascending: users; told float64 [S + G, P]: S scores and G other numbers; stands float64 [P]: the
-    logarithm of how many items a pair stands for; chosen int64 [T]: pairs; spread float32 [S, U] of the scores of all
-    items.
+    logarithm of how many items a pair stands for; chosen int64 [T]: pairs; spread float32 [S, U] of the scores of the
+    items that may be chosen.
     """
 
     owner: Tensor
@@ -84,15 +84,19 @@ class Chances(NamedTuple):
     @classmethod
     @torch.no_grad()
     def of(cls, lists: ListValidation, scores: Sequence[Score], own: Callable[[Int64], Own] = nothing_own) -> Self:
-        """From the lists' users and targets, by S scores of users, and by numbers of some items of users."""
+        """From the lists' users and targets, by S scores of users, and by numbers of some items of users.
+
+        What nobody ever liked is no choice: what tells it from all else best would weigh more than what tells tastes.
+        """
         at_once = max(1, lists.at_once // 2)  # as there are several scores of each, and who is looked at
-        parts, pairs = [], 0
+        items, parts, pairs = lists.dataset.catalogue.items.trained, [], 0
         for at in range(0, len(lists.user), at_once):
             user = lists.user[at : at + at_once]
             mine = slice(*np.searchsorted(lists.targets.user, (at, at + len(user))))
             chosen = lists.targets.user[mine] - at, lists.targets.item_row[mine]
-            score = torch.stack([one(user) for one in scores])
-            some = cls.of_some(score, lists.seen(user), chosen, own(user))
+            score = torch.stack([one(user)[:, :items] for one in scores])
+            seen = lists.seen(user)
+            some = cls.of_some(score, seen.where(seen.item_row < items), chosen, own(user))
             parts.append(some._replace(owner=some.owner + at, chosen=some.chosen + pairs))
             pairs += len(some.owner)
         columns = list(zip(*parts, strict=True))

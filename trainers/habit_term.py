@@ -26,12 +26,6 @@ log = logging.getLogger("rec_export")
 FEWEST = 50  # choices of what was liked before
 
 
-def again_of(lists: ListValidation, user: Int64) -> Again:
-    """What users liked before, of the trained items."""
-    again = lists.world.again(user)
-    return again.where(again.items.item_row < lists.dataset.catalogue.items.trained)
-
-
 def told_of(again: Again) -> Own:
     """What the term is made of: met, often and lately, each to be weighed."""
     return Own(again.items, np.column_stack([np.ones(len(again.times)), np.log(again.times), -np.log1p(again.days)]))
@@ -62,7 +56,7 @@ def habits_of(towers: Towers, lists: ListValidation, state: Device) -> Habits:
 
 def fitted(lists: ListValidation, score: Callable[[Int64], Tensor]) -> Habits:
     """The same by scores float32 [B, N] of users int64 [B]."""
-    chances = Chances.of(lists, [score], lambda user: told_of(again_of(lists, user)))
+    chances = Chances.of(lists, [score], lambda user: told_of(lists.world.again(user)))
     passed()
     again, likings = int(chances.told[1, chances.chosen].sum()), len(chances.chosen)
     share = f"of {likings:,} held-out likings {again:,} ({again / likings:.0%}) are of what was liked before"
@@ -73,7 +67,7 @@ def fitted(lists: ListValidation, score: Callable[[Int64], Tensor]) -> Habits:
     passed()
 
     def with_habit(user: Int64) -> Tensor:
-        mine, found = again_of(lists, user), score(user)
+        mine, found = lists.world.again(user), score(user)
         found[mine.items.user(), mine.items.item_row] += torch.from_numpy(habit.added(mine).term)
         return found
 
@@ -84,15 +78,13 @@ def fitted(lists: ListValidation, score: Callable[[Int64], Tensor]) -> Habits:
 
 def by_habit(lists: ListValidation) -> Callable[[Int64], Tensor]:
     """What each user has liked most often, then the newest, then what is popular of late; after them popular items."""
-    items, world = lists.dataset.catalogue.items.trained, everything(lists.dataset.timeline)
-    trend = lists.world.trend()[:items, lists.recent]
+    world, trend = everything(lists.dataset.timeline), lists.world.trend()[:, lists.recent]
     popular = torch.from_numpy(np.argsort(np.argsort(trend)) / len(trend)).float()  # below 1
 
     def score(user: Int64) -> Tensor:
         again, found = world.again(user), popular.repeat(len(user), 1)
-        mine = again.where(again.items.item_row < items)
-        order = ordered(mine, trend)
-        found[mine.items.user()[order], mine.items.item_row[order]] = torch.arange(len(order), 0, -1).float()
+        order = ordered(again, trend)
+        found[again.items.user()[order], again.items.item_row[order]] = torch.arange(len(order), 0, -1).float()
         return found
 
     return score

@@ -175,7 +175,7 @@ def write(
     with new_directory(job.out) as out:
         fitted.dataset.catalogue.write(out)
         passed()
-        write_trend(fitted.dataset.timeline.as_of(None, chosen.clock).trend(), out)
+        write_trend(fitted.dataset.timeline.as_of(None, chosen.clock).trend_for_lists(), out)
         passed()
         tables = {path.relative_to(out).as_posix(): sha256(path) for path in files_below(out)}
         passed()

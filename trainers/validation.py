@@ -1,4 +1,4 @@
-"""The metrics after an epoch: full ranking of the trained items for some users with held-out likings."""
+"""The metrics after an epoch: all items ranked, as lists will be, for some users with held-out likings."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
@@ -56,6 +56,7 @@ class ListValidation(Validation):
         self.at_once, self.recent, self.again = at_once, plan.recent, again
         self.parts = -(-len(user) // at_once)
         self.world = dataset.timeline.as_of(None, plan.clock)
+        self.items = dataset.timeline.items
         self.ks = sorted({10, int(plan.metric.partition("@")[2])})
 
     @classmethod
@@ -77,12 +78,12 @@ class ListValidation(Validation):
         user = distinct(key // width)
         if len(user) == 0:
             return None
-        own = max(1, pair_numbers * items.trained)  # numbers of a user's pairs
+        own = max(1, pair_numbers * width)  # numbers of a user's pairs
         some = min(USERS, max(FEWEST, NUMBERS // own))
         user = np.sort(np.random.default_rng(0).permutation(user)[:some])
         key = key[np.isin(key // width, user)]
         targets = Targets(np.searchsorted(user, key // width), key % width)
-        few = max(LEAST_AT_ONCE, SCORES_AT_ONCE // items.trained)  # as all items are read again for each of them
+        few = max(LEAST_AT_ONCE, SCORES_AT_ONCE // width)  # as all items are read again for each of them
         at_once = max(1, min(AT_ONCE, NUMBERS_AT_ONCE // own, few))
         return cls(dataset, plan, user, targets, at_once, again)
 
@@ -92,9 +93,9 @@ class ListValidation(Validation):
         return self.judge(self.scores(towers, state))
 
     def scores(self, towers: Towers, state: Device) -> Callable[[Int64], Tensor]:
-        """The scores of all trained items by the model: users int64 [B] -> float32 [B, N]."""
-        every = np.arange(self.dataset.catalogue.items.trained)
-        trend = torch.from_numpy(self.world.trend()[every])
+        """The scores of all items by the model: users int64 [B] -> float32 [B, N]."""
+        every = np.arange(self.items)
+        trend = torch.from_numpy(self.world.trend_for_lists())
         items = item_inputs(state.item_ports, self.dataset.item_features.take(every), trend, every)
         item_vec = by_parts(towers.item_tower, items, state.device)
 
@@ -108,13 +109,12 @@ class ListValidation(Validation):
 
     def beside(self) -> dict[str, dict[str, float]]:
         """The same metrics of the most popular items, of late or of all time."""
-        popular = torch.from_numpy(self.world.trend()[: self.dataset.catalogue.items.trained, self.recent])
+        popular = torch.from_numpy(self.world.trend()[:, self.recent])
         return {"popular": self.judge(lambda user: popular.repeat(len(user), 1))}
 
     def seen(self, user: Int64) -> Seen:
-        """The trained items that may not stand in a list: what a user has met, if that does not count."""
-        seen = Seen.none(len(user)) if self.again else self.world.seen(user)
-        return seen.where(seen.item_row < self.dataset.catalogue.items.trained)
+        """What may not stand in a list: what a user has met, if that does not count."""
+        return Seen.none(len(user)) if self.again else self.world.seen(user)
 
     def judge(self, score: Callable[[Int64], Tensor]) -> dict[str, float]:
         """The metrics of the lists by scores, float32 [B, N]; what users have met is left out, if it does not count."""
@@ -122,16 +122,15 @@ class ListValidation(Validation):
 
     def by_user(self, score: Callable[[Int64], Tensor]) -> dict[str, Float64]:
         """The same of each user, float64 [U]."""
-        trained = self.dataset.catalogue.items.trained
         lists = []
         for at in range(0, len(self.user), self.at_once):
             user = self.user[at : at + self.at_once]
             scores = score(user)
             seen = self.seen(user)
             scores[seen.user(), seen.item_row] = -torch.inf
-            lists.append(torch.topk(scores, min(max(self.ks), trained)).indices.numpy())
+            lists.append(torch.topk(scores, min(max(self.ks), self.items)).indices.numpy())
             passed()
-        hit = hits(np.concatenate(lists), self.targets, trained)
+        hit = hits(np.concatenate(lists), self.targets, self.items)
         count = self.targets.counts(len(self.user))
         return {f"{name}@{k}": value for k in self.ks for name, value in per_user(hit, count, k).items()}
 

@@ -24,6 +24,7 @@ from tests.batch_jobs.made_up_lists import Frame, lists, part
 def tells_apart(monkeypatch: pytest.MonkeyPatch) -> None:
     """The model, of which these runs have none, knows what users like."""
     monkeypatch.setattr("batch_jobs.gates.own_before_others", lambda task: 0.9)
+    monkeypatch.setattr("batch_jobs.gates.untried_share", lambda task, lists: 0.1)
 
 
 def candidate(folder: Path, rows: Frame, day: str = "2026-11-20", users: int = 60, **facts: Any) -> Candidate:
@@ -190,6 +191,14 @@ def test_a_model_that_does_not_tell_users_apart_is_refused(
 ) -> None:
     monkeypatch.setattr("batch_jobs.gates.own_before_others", lambda task: found)
     assert said(nights(tmp_path)) == {"own_items": verdict}
+
+
+@pytest.mark.parametrize(("found", "verdict"), [(0.6, "refused"), ("nothing else may be recommended", "skipped")])
+def test_lists_of_what_nobody_ever_liked_are_refused(
+    found: float | str, verdict: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("batch_jobs.gates.untried_share", lambda task, lists: found)
+    assert said(nights(tmp_path)) == {"untried": verdict}
 
 
 @pytest.mark.parametrize(

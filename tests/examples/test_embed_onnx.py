@@ -20,7 +20,7 @@ from exporters.parts import parts_of
 from rec_export.checkpoint import Checkpoint
 from rec_export.data.columns import Float32, bags, spelled, words
 from rec_export.inputs import item_inputs
-from rec_export.world import newcomer
+from rec_export.world import untried
 from tests.examples.test_recommend_onnx import HEAVY
 
 EXAMPLE = Path(__file__).resolve().parents[2] / "examples" / "embed_onnx.py"
@@ -118,6 +118,6 @@ def as_new(checkpoint: Checkpoint, table: pa.Table) -> Float32:
     """The trained model's vectors of items that nobody has met."""
     _, item, _ = parts_of(checkpoint.towers, checkpoint.blueprint)
     features = checkpoint.catalogue.items.state.encode(table)
-    trend = torch.from_numpy(np.tile(newcomer(checkpoint.blueprint.clock), (len(table), 1)))
+    trend = torch.from_numpy(np.tile(untried(checkpoint.trend, checkpoint.blueprint.clock), (len(table), 1)))
     vectors: Float32 = item.run(item_inputs(item.inputs, features, trend, np.full(len(table), -1))).numpy()
     return vectors

@@ -1,24 +1,31 @@
 """The feature graphs make of raw attributes what FeatureState makes of them, whatever the texts are."""
 
 import re
+import shutil
 import sys
 from pathlib import Path
 
 import numpy as np
+import onnx
 import onnxruntime
 import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from onnx.numpy_helper import from_array, to_array
 
 from exporters.featured import feature_trials
 from exporters.features import add_text, lowered
 from exporters.graph import Graph
 from exporters.raw import texts
-from rec_export.bundle import Bundle
+from rec_export.bundle import Bundle, manifest_of
+from rec_export.checkpoint import read_trend
+from rec_export.data.columns import Float32
 from rec_export.data.config import Attributes
 from rec_export.data.features import FeatureState
+from rec_export.sealed import listed, write_manifest
 from rec_export.towers import Input
+from rec_export.world import newcomer, untried
 from tests.conftest import command
 from tests.exporters.conftest import Make, whole
 
@@ -130,9 +137,10 @@ def test_both_sides_are_part_of_the_bundle_and_of_its_proof(pristine: Make) -> N
 def test_every_category_tag_and_word_is_tried(checkpoint: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("exporters.raw.MANY", 3)
     monkeypatch.setattr("exporters.raw.BATCH", 2)
-    parts, blueprint, catalogue = whole(checkpoint("everything"))
+    folder = checkpoint("everything")
+    parts, blueprint, catalogue = whole(folder)
     kinds = set()
-    for trial in feature_trials(parts, catalogue, blueprint.clock):
+    for trial in feature_trials(parts, catalogue, blueprint.clock, read_trend(folder)):
         state = trial.side.state.state
         for port in trial.inputs:
             kind, _, column = port.name.partition(".")
@@ -163,3 +171,29 @@ def shifted(graph: Graph, names: str, known: tuple[str, ...]) -> str:
     """Each text has the place of the one before."""
     where = list(range(-1, len(known) - 1))
     return graph.op("ai.onnx.ml:LabelEncoder", names, keys_strings=known, values_int64s=where, default_int64=-1)
+
+
+def test_a_graph_of_an_earlier_version_is_held_against_what_it_meant(pristine: Make, tmp_path: Path) -> None:
+    """It flagged a new item, and put texts into lower case letter by letter; one with other numbers is refused."""
+    bundle = Bundle.read(Path(shutil.copytree(pristine("everything"), tmp_path / "bundle"))).folder
+    clock, trend = Bundle.read(bundle).manifest.blueprint.clock, read_trend(bundle)
+    rewritten(bundle, "ς".encode(), "\u03c3".encode(), untried(trend, clock), newcomer(clock))
+    assert command("verify", bundle).code == 0
+    rewritten(bundle, b"", b"", newcomer(clock), newcomer(clock) + 1)
+    answer = command("verify", bundle)
+    assert (answer.code, "onnx/item_features is not the trained model" in answer.err) == (81, True)
+
+
+def rewritten(bundle: Path, letter: bytes, other: bytes, trend: Float32, instead: Float32) -> None:
+    """A bundle whose graphs have another letter, and other trends of a new item, with hashes that are right."""
+    changed = 0
+    for path in (bundle / "onnx").glob("*_features.onnx"):
+        model = onnx.load(path)
+        for constant in model.graph.initializer:
+            constant.string_data[:] = [other if letter and one == letter else one for one in constant.string_data]
+            if constant.data_type == onnx.TensorProto.FLOAT and np.array_equal(to_array(constant).ravel(), trend):
+                constant.CopyFrom(from_array(instead[None], constant.name))
+                changed += 1
+        onnx.save(model, path)
+    assert changed == 1
+    write_manifest(bundle, manifest_of(bundle).model_copy(update={"files": listed(bundle)}))

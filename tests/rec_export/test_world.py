@@ -13,7 +13,7 @@ from rec_export.data.clock import Clock
 from rec_export.data.log import Log
 from rec_export.data.times import DAY
 from rec_export.data.vocab import UNKNOWN
-from rec_export.world import Timeline, World, newcomer
+from rec_export.world import Timeline, World, newcomer, untried
 
 USERS, ITEMS = 4, 5
 CLOCK = Clock(half_lives=(1.0, 7.0), horizon=30.0)
@@ -182,3 +182,21 @@ def test_a_log_without_usable_time_counts_alone(rows: list[Row]) -> None:
 
 def test_a_newcomer_has_the_trends_of_an_item_that_never_occurred() -> None:
     np.testing.assert_array_equal(newcomer(CLOCK), world([Row(0, 0, 1.0, True)], 2.0).trend()[ITEMS - 1])
+
+
+@pytest.mark.parametrize("clock", [CLOCK, Clock()])
+def test_what_nobody_liked_stands_in_lists_as_what_was_liked_least_and_longest_ago(clock: Clock) -> None:
+    rows = [Row(0, 0, 1.0, True), Row(1, 0, 2.0, True), Row(1, 1, 9.0, True), Row(0, 2, 9.5, False)]
+    made = timeline(rows).as_of(None, clock)
+    before, lists = made.trend(), made.trend_for_lists()
+    np.testing.assert_array_equal(lists[:2], before[:2])
+    for item in range(2, ITEMS):
+        np.testing.assert_array_equal(lists[item, : clock.counts], before[:2, : clock.counts].min(0))
+        assert lists[item, clock.counts] == 0
+        assert not clock.timed or lists[item, -1] == before[:2, -1].max()
+    np.testing.assert_array_equal(untried(lists, clock), lists[-1])  # whichever of both it is asked of
+
+
+def test_where_nobody_liked_anything_all_are_newcomers() -> None:
+    trend = timeline([Row(0, 0, 1.0, False)]).as_of(None, Clock()).trend_for_lists()
+    np.testing.assert_array_equal(trend, np.tile(newcomer(Clock()), (ITEMS, 1)))

@@ -262,9 +262,8 @@ def test_too_few_repeats_teach_nothing(tmp_path: Path) -> None:
 
 
 def lists_of(timeline: Timeline, clock: Clock) -> ListValidation:
-    """What `by_habit` asks of a ListValidation, of five trained items."""
-    catalogue = SimpleNamespace(items=SimpleNamespace(trained=5))
-    dataset = SimpleNamespace(catalogue=catalogue, timeline=timeline)
+    """What `by_habit` asks of a ListValidation."""
+    dataset = SimpleNamespace(timeline=timeline)
     world = timeline.as_of(None, clock)
     return cast(ListValidation, SimpleNamespace(dataset=dataset, world=world, recent=clock.counts - 1))
 
@@ -281,4 +280,4 @@ def test_habits_alone_rank_by_how_often_then_how_lately_then_how_popular(
     log = Log(user.astype(np.int32), item.astype(np.int32), time, None, np.ones(len(rows), bool))
     lists = lists_of(Timeline.of(log, 4, 6), clock if timed else Clock())
     score = by_habit(lists)(np.array([0]))[0]
-    assert score.argsort(descending=True).tolist() == [*wanted, 4]
+    assert score.argsort(descending=True).tolist() == [*wanted, 4, 5]

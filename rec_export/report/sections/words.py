@@ -61,6 +61,7 @@ GATES = {
     "score_shift": "are the model's scores where they were?",
     "newest_event": "is the log of today?",
     "model_age": "is the bundle recent?",
+    "untried": "are most places given to items that nobody ever liked?",
     "own_items": "does the model score what users liked last above what others liked last? Chance is one half",
     "command": "what does the team's own check say?",
 }
