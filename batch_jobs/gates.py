@@ -94,7 +94,8 @@ class Gatekeeper:
         assert audit is not None
         own = (0, 0) if run.rules is None else (run.rules.empty_of_own, run.rules.short_of_own)  # as a rule wants it
         yield at_least("covered", 1 - (run.empty_lists - own[0]) / users, gates.covered, "of users")
-        yield at_most("short_lists", (run.short_lists - own[1]) / users, gates.short_lists, "of lists")
+        short = at_most("short_lists", (run.short_lists - own[1]) / users, gates.short_lists, "of lists")
+        yield hinted(short, f"; of {run.items:,} items no list of {run.k} can be made" if run.items < run.k else "")
         yield self.even(run)
         yield at_most("flat_lists", audit.flat_lists, gates.flat_lists, "of lists")
         yield at_most("same_list", audit.same_list, gates.same_list, "of the model's lists")

@@ -16,7 +16,7 @@ from rec_export.data.columns import Bool, Int64, floats, ids, is_text, trimmed, 
 from rec_export.data.config import DataConfig
 from rec_export.data.entities import aligned
 from rec_export.data.read import read_table
-from rec_export.data.times import DAY, parsed
+from rec_export.data.times import DAY, PER_SECOND, parsed, usual_unit
 from rec_export.data.vocab import UNKNOWN, Vocab
 from rec_export.errors import DataError, UsageError, shorten, some
 from rec_export.rules import AGO, ItemList, PairList, Rules, Value
@@ -242,17 +242,31 @@ def too_small(column: pa.ChunkedArray, least: float, rule: str) -> Bool:
 
 def too_early(column: pa.ChunkedArray, least: str, rule: str, end: int) -> Bool:
     """Which items have a time before `least`, or none: bool [N]; `14 days ago` is so long before `end`, microseconds
-    since 1970.
+    since 1970. Numbers are epochs in the unit that makes them dates.
     """
     column = plain(column, rule)
     if is_text(column.type):
         column = parsed(trimmed(column), f"the column of {rule}")
+    if pa.types.is_integer(column.type) or pa.types.is_floating(column.type):
+        column = of_epochs(column)
     if not (pa.types.is_timestamp(column.type) or pa.types.is_date(column.type)):
-        raise UsageError(f"{rule} is {least!r}, but the column holds {column.type}; give a number")
+        raise UsageError(f"{rule} is {least!r}, but the column holds {column.type}, no times; give a number")
     kind = pa.timestamp("us", getattr(column.type, "tz", None))
     ago = AGO.fullmatch(least)
     bound = moment(least, kind, rule) if ago is None else pa.scalar(end - int(ago[1]) * DAY, pa.timestamp("us", "UTC"))
     return np.asarray(pc.fill_null(pc.less(column.cast(kind, safe=False), bound.cast(kind)), True))
+
+
+def of_epochs(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Numbers as timestamps, where half of them or more are epochs of one unit between 1990 and 2100."""
+    values = column.to_numpy().astype(np.float64)
+    unit = usual_unit(values)
+    if unit is None:
+        return column
+    stamps = values / PER_SECOND[unit] * 1e6
+    return pa.chunked_array([pa.array(stamps, pa.float64(), from_pandas=True).cast(pa.int64(), safe=False)]).cast(
+        pa.timestamp("us")
+    )
 
 
 def caps_of(caps: dict[str, int], table: pa.Table, data: DataConfig) -> Caps:

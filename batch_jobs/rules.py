@@ -89,7 +89,9 @@ def refuse_nothing(offered: int, kept: int, counts: dict[str, int], k: int) -> N
     """Raise DataError where nothing is left; a warning where no list can be full."""
     told = ", ".join(f"{name} takes {count:,}" for name, count in counts.items())
     if kept == 0:
-        raise DataError(f"the rules leave none of tonight's {offered:,} items ({told}); look at their files")
+        raise DataError(
+            f"the rules leave none of tonight's {offered:,} items ({told}); look at them, and at their files"
+        )
     if kept < min(k, offered):
         log.warning("the rules leave %s items, fewer than the %s of a list (%s)", f"{kept:,}", k, told)
 

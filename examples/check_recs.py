@@ -43,7 +43,7 @@ def check_date(folder: Path) -> str:
             want(last is None or pc.less(last, first).as_py(), f"the users of {folder / name} are not all its own")
             last = lists["user_id"][-1]
         rows += len(lists)
-    return f"{folder.name}: run {run_id}, {count} parts, {rows:,} rows"
+    return f"{folder.name}: run {run_id}, {count} part{'s' * (count > 1)}, {rows:,} rows"
 
 
 def check_part(path: Path, run_id: str, run_date: str) -> pa.Table:

@@ -176,7 +176,7 @@ def train(config: Config, source: Source, steps: Steps, say: Say) -> None:
     if outcome.held_out:
         mine, popular = outcome.held_out["model"], outcome.held_out["popular"]
         figures = ", ".join(f"{m} {mine[m]:.4f} (popularity {popular[m]:.4f})" for m in FIGURES)
-        new = "what is new in it" if outcome.returning else "held-out tenth"
+        new = "what is new in it" if outcome.returning else "held-out tenth, of known users and items"
         say(f"Check     {new}, which also chose the epochs: {figures}")
     elif outcome.returning:
         say("Check     nobody likes anything new in it, so nothing chose the epochs")

@@ -25,6 +25,7 @@ from trainers.following import FOLLOWED, following_tables
 from trainers.plan import Plan
 from trainers.ready import Ready
 from trainers.shallow import shallow_tables
+from trainers.timeless import BORNE
 from trainers.validation import ListValidation, means
 
 log = logging.getLogger("rec_export")
@@ -128,9 +129,9 @@ def borne(
         dear = costs(alone[metric], both[metric], BEARABLE[linears[-1].shallow.tells])
         names = [f"{TOLD[one.tells]} at {added_at(one.share, one.spread)}" for _, one in linears]
         told = "not added (training.shallow), as it would cost too much" if dear else "added (training.shallow)"
-        log.info(
-            "%s: %s: %s %.4f, without %.4f", listed(names), told, metric, both[metric].mean(), alone[metric].mean()
-        )
+        now, before = float(both[metric].mean()), float(alone[metric].mean())
+        why = BORNE * (not dear and now < before)
+        log.info("%s: %s: %s %.4f, without %.4f%s", listed(names), told, metric, now, before, why)
         if not dear:
             return linears, means(both)
         linears = linears[:-1]

@@ -26,6 +26,7 @@ from trainers.ready import Ready
 from trainers.validation import Validation
 
 log = logging.getLogger("rec_export")
+BORNE = ", which chose the epoch and is flattered by it, so this loss is borne"
 STEPS = 500  # about so many, or what the fewest epochs have, but no more than the most epochs have
 FEWEST, MOST = 10, 60
 PARTS = (1.0, 2 / 3, 1 / 3)  # of the share: the first that is bearable is taken
@@ -105,8 +106,10 @@ def weighed(
         share = round(part * timeless.share, 6)
         both = measured(ensemble([timed], timeless._replace(share=share)), validation, state)
         if gain(metric, both[metric]) >= gain(metric, alone[metric]) - (1 - bearable) * abs(alone[metric]):
-            told = "a second model, which looks at no time, is added at %.2g (training.timeless): %s %.4f, without %.4f"
-            log.info(told, share, metric, both[metric], alone[metric])
+            told = (
+                "a second model, which looks at no time, is added at %.2g (training.timeless): %s %.4f, without %.4f%s"
+            )
+            log.info(told, share, metric, both[metric], alone[metric], BORNE * (both[metric] < alone[metric]))
             return share, both
     told = "a second model, which looks at no time, would cost too much: %s %.4f, without %.4f; left out"
     log.info(told, metric, both[metric], alone[metric])

@@ -1,5 +1,6 @@
 """The metrics after an epoch: all items ranked, as lists will be, for some users with held-out likings."""
 
+import logging
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import Self, final
@@ -8,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from rec_export.data.columns import Int64
+from rec_export.data.columns import Bool, Int64
 from rec_export.data.log import Events, make_log, select
 from rec_export.data.vocab import UNKNOWN
 from rec_export.inputs import item_inputs, user_inputs
@@ -22,7 +23,9 @@ from trainers.batches import Device
 from trainers.dataset import Dataset
 from trainers.plan import Plan
 
+log = logging.getLogger("rec_export")
 FEWEST, USERS = 200, 2000
+MANY_NEW = 0.1  # of held-out likings, by users or of items that training knows nothing of, from which it is told
 AT_ONCE = 64  # users; more would leave the cache with an MLP head
 ITEMS_AT_ONCE = 1 << 14  # of which vectors are computed
 USERS_AT_ONCE = 1 << 14  # who are asked what they have met
@@ -69,7 +72,10 @@ class ListValidation(Validation):
         users, items = dataset.catalogue.users, dataset.catalogue.items
         held_out = make_log(select(later, later.positive), users.vocab, items.vocab)
         known = (held_out.user_row != UNKNOWN) & (held_out.item_row != UNKNOWN)
-        held_out = held_out.where(known & (held_out.user_row < users.trained) & (held_out.item_row < items.trained))
+        known &= (held_out.user_row < users.trained) & (held_out.item_row < items.trained)
+        if not again:
+            say_unknown(known)
+        held_out = held_out.where(known)
         width = dataset.timeline.items
         user = distinct(held_out.user_row).astype(np.int64)
         key = distinct(held_out.pairs(width))
@@ -133,6 +139,17 @@ class ListValidation(Validation):
         hit = hits(np.concatenate(lists), self.targets, self.items)
         count = self.targets.counts(len(self.user))
         return {f"{name}@{k}": value for k in self.ks for name, value in per_user(hit, count, k).items()}
+
+
+def say_unknown(known: Bool) -> None:
+    """Tell where many of the held-out likings, bool [R], are of users or items that nobody could have learned of."""
+    new, share = int((~known).sum()), float(1 - known.mean()) if len(known) else 0.0
+    if share > MANY_NEW:
+        told = (
+            "%s of %s held-out likings (%.0f%%) are of users or items that came later: the figures of validation are of"
+        )
+        told += " the others, so `evaluate`, which counts all, has lower ones"
+        log.log(logging.WARNING if share > 0.5 else logging.INFO, told, f"{new:,}", f"{len(known):,}", 100 * share)
 
 
 def means(by_user: dict[str, Float64]) -> dict[str, float]:

@@ -61,6 +61,9 @@ def guessed(given: Given) -> DataConfig:
     """The same, as the parts of a step."""
     plain, slips = read_table(given.log, None), []
     roles = roles_of(given.log, given.columns())
+    for what, path in (("user", given.users), ("item", given.items)):
+        if roles[what] is None and path is not None:
+            roles[what] = key_in_both(path, [name for name in plain.column_names if name not in roles.values()])
     whole = with_fields(plain, given.log, roles)
     passed(2)  # of four, as it takes longest
     unsaid = [what for what in NEEDED if roles[what] is None]
@@ -82,6 +85,20 @@ def guessed(given: Given) -> DataConfig:
     passed()
     log = guess_log(given, whole, roles)
     return DataConfig(interactions=log, **tables).relative_to(Path.cwd())
+
+
+def key_in_both(path: Path, names: list[str]) -> str | None:
+    """The one column of a table that is called as one of the log and names each of its rows; None: cannot be told."""
+    both = [name for name in names_in(path) if name in names]
+    table = read_table(path, both) if both else pa.table({})
+    keys = [name for name in both if is_key(table[name])]
+    return keys[0] if len(keys) == 1 else None
+
+
+def is_key(column: pa.ChunkedArray) -> bool:
+    """Whether a column may hold ids, and holds each once."""
+    whole = is_text(column.type) or pa.types.is_integer(column.type)
+    return whole and len(column) > 1 and pc.count_distinct(column, mode="all").as_py() == len(column)
 
 
 def refuse_empty(given: Mapping[str, str | None]) -> None:

@@ -10,7 +10,7 @@ def names_of(names: str) -> tuple[str, ...]:
 
 USER = names_of("""
     user_id user userid uid customer_id customer customerid member_id visitor_id visitorid account_id reviewer_id
-    reviewerid client_id profile_id person_id listener_id user_name username
+    reviewerid client_id profile_id person_id listener_id reader_id user_name username visitor
 """)
 ITEM = names_of("""
     item_id item itemid iid product_id product productid asin parent_asin sku stock_code stockcode article_id movie_id

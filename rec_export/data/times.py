@@ -10,6 +10,7 @@ import pyarrow.compute as pc
 from rec_export.data.columns import Int64, is_text, numbers_in, trimmed
 from rec_export.data.config import TimeUnit
 from rec_export.errors import DataError, some
+from rec_export.words import counted
 
 PER_SECOND = {"s": 1.0, "ms": 1e3, "us": 1e6, "ns": 1e9}
 MICROSECONDS = {"s": 1_000_000, "ms": 1_000, "us": 1}
@@ -67,7 +68,7 @@ def parsed(column: pa.ChunkedArray, where: str) -> pa.ChunkedArray:
             f"{int((~number).sum()):,} of {len(column):,} values of {where} are no numbers, as the others are, the"
             f" first being {some([column[row].as_py()])} in row {row + 1:,}; repair them or leave the rows out"
         )
-    texts = pc.unique(column).to_pylist()
+    texts = pc.unique(column.drop_null()).to_pylist()
     strange = [text for text in texts if not is_time(text)]
     if not strange:
         zoned = [text for text in texts if datetime.fromisoformat(text).tzinfo is not None]
@@ -77,7 +78,7 @@ def parsed(column: pa.ChunkedArray, where: str) -> pa.ChunkedArray:
             f" {some(texts[:1])} and all others like 2026-11-20T08:30:00, or with a Z behind each"
         )
     raise DataError(
-        f"{where} holds text that is no ISO 8601 time ({len(strange):,} different values), the first being"
+        f"{where} holds text that is no ISO 8601 time ({counted(len(strange), 'different value')}), the first being"
         f" {some(strange[:1] or [column[0].as_py()])}; write times like 2026-11-20 or 2026-11-20T08:30:00Z"
     )
 

@@ -56,7 +56,7 @@ def ruled(folder: Path, exported: Path, shop: Path, rules: dict[str, Any], *more
         ({"minimum": {"brand": 1}}, 65,
          "120 of 120 values of rules.minimum.brand are no numbers, the first being"),
         ({"minimum": {"price": 1e9}}, 65,
-         "the rules leave none of tonight's 120 items (minimum.price takes 120); look at their files"),
+         "the rules leave none of tonight's 120 items (minimum.price takes 120); look at them, and at their files"),
         ({"deny": [f"x{place}" for place in range(10)]}, 65,
          "none of the 10 items in rules.deny is in the bundle or today's files, the first being 'x0'; check that the"
          " ids are of the same kind, or take the rule out"),

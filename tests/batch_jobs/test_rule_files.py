@@ -137,12 +137,27 @@ def test_an_item_is_no_older_than_a_time_or_so_many_days(kind: pa.DataType, leas
     assert too_early(column(DAYS, kind), least, "a rule", end).tolist() == out
 
 
-def test_text_of_times_is_read_as_such() -> None:
-    assert too_early(column(["2026-01-01", " 2025-12-31", None]), "2026-01-01", "a rule", 0).tolist() == [0, 1, 1]
+@pytest.mark.parametrize(
+    "cells",
+    [
+        ["2026-01-01", " 2025-12-31", None],
+        [1767225600, 1767225599, None],
+        [1767225600000.0, 1767225599999.0, float("nan")],
+    ],
+)
+def test_text_and_epochs_of_times_are_read_as_such(cells: list[Any]) -> None:
+    assert too_early(column(cells), "2026-01-01", "a rule", 0).tolist() == [0, 1, 1]
+
+
+def test_text_that_is_no_time_beside_an_empty_cell_is_one_clear_line() -> None:
+    with pytest.raises(
+        DataError, match=r"the column of a rule holds text that is no ISO 8601 time \(1 different value\)"
+    ):
+        too_early(column(["2026-01-01", "unknown", None]), "2026-01-01", "a rule", 0)
 
 
 def test_a_time_and_a_column_of_numbers_or_the_reverse_are_a_slip() -> None:
-    with pytest.raises(UsageError, match="a rule is '3 days ago', but the column holds int64; give a number"):
+    with pytest.raises(UsageError, match="a rule is '3 days ago', but the column holds int64, no times; give a number"):
         too_early(column([1, 2]), "3 days ago", "a rule", 0)
     with pytest.raises(UsageError, match=r"a rule is 7, but the column holds date32\[day\]; give a date such as"):
         too_small(column(DAYS, pa.date32()), 7, "a rule")

@@ -1,6 +1,7 @@
 """A catalogue of which nearly nothing was ever bought costs next to no hits: what nobody learned of stays below."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +9,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from tests.conftest import config_file, done, write_table
+from tests.conftest import command, config_file, done, write_table
 
 SOLD, NEVER = 60, 6_000
 ARTICLES, DAYS = 500, 50
@@ -77,3 +78,16 @@ def test_where_nearly_all_is_liked_when_it_is_new_an_archive_that_nobody_read_co
     few, many = (judged(magazine, items, model, tmp_path, data, *later) for items in tables)
     assert few["ndcg@10"] > 0.1
     assert many["ndcg@10"] > 0.95 * few["ndcg@10"]
+
+
+def test_it_is_told_that_validation_knows_nothing_of_most_articles(magazine: Path, tmp_path: Path) -> None:
+    data = {"interactions": {"path": "log.parquet", "time": "timestamp"}}
+    path = config_file(magazine, "told.yaml", data=data, model={"name": "popular"})
+    said = re.search(r"([0-9,]+) of ([0-9,]+) held-out likings \((\d+)%\) are of users or items that came later",
+                     command("train", path, "--out", tmp_path / "out").err)  # fmt: skip
+    assert said is not None
+    log = pq.read_table(magazine / "log.parquet").to_pandas().sort_values("timestamp")
+    late = log.timestamp >= log.timestamp.quantile(0.9)
+    new = ~log[late].item_id.isin(log[~late].item_id) | ~log[late].user_id.isin(log[~late].user_id)
+    assert int(said[2].replace(",", "")) == pytest.approx(late.sum(), abs=2)
+    assert int(said[3]) == pytest.approx(100 * new.mean(), abs=2)

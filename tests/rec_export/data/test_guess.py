@@ -85,6 +85,19 @@ def test_a_column_of_times_by_another_name_is_known_by_its_type(
     assert guessed(path).time == found
 
 
+def test_the_key_of_a_table_that_the_log_has_too_is_its_item_or_user(tmp_path: Path) -> None:
+    log = write_table(tmp_path / "log.parquet", who=[1, 1, 2], restaurant=[7, 8, 7], city=["x", "x", "y"])
+    items = write_table(tmp_path / "items.parquet", restaurant=[7, 8, 9], city=["x", "x", "y"])
+    users = write_table(tmp_path / "users.parquet", who=[1, 2, 3], city=["x", "y", "y"])
+    found = guess_data(Given(log=log, items=items, users=users))
+    assert (found.interactions.user, found.interactions.item) == ("who", "restaurant")
+    assert found.items is not None
+    assert found.items.id == "restaurant"
+    twice = write_table(tmp_path / "twice.parquet", restaurant=[7, 8, 8], city=["x", "x", "y"])
+    with pytest.raises(UsageError, match=r"cannot tell which column of .* is the item"):
+        guess_data(Given(log=log, items=twice, users=users))
+
+
 def test_what_the_user_says_counts(tmp_path: Path) -> None:
     path = write_table(tmp_path / "log.parquet", user_id=["a"], item_id=["x"], who=["b"], what=["y"], rating=[3], n=[2])
     said = guessed(path, user="who", item="what", value="n", positive=2.0)
