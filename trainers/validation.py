@@ -144,7 +144,7 @@ class ListValidation(Validation):
 def say_unknown(known: Bool) -> None:
     """Tell where many of the held-out likings, bool [R], are of users or items that nobody could have learned of."""
     new, share = int((~known).sum()), float(1 - known.mean()) if len(known) else 0.0
-    if share > MANY_NEW:
+    if MANY_NEW < share < 1:
         told = (
             "%s of %s held-out likings (%.0f%%) are of users or items that came later: the figures of validation are of"
         )
