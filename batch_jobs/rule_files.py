@@ -245,6 +245,8 @@ def too_early(column: pa.ChunkedArray, least: str, rule: str, end: int) -> Bool:
     since 1970. Numbers are epochs in the unit that makes them dates.
     """
     column = plain(column, rule)
+    if pa.types.is_null(column.type):
+        return np.ones(len(column), np.bool_)
     if is_text(column.type):
         column = parsed(trimmed(column), f"the column of {rule}")
     if pa.types.is_integer(column.type) or pa.types.is_floating(column.type):

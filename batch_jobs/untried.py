@@ -15,7 +15,8 @@ def untried_share(task: Task, lists: pd.Series) -> float | str:
     today = task.today
     untried = today.world.likings() == 0
     untried[: today.catalogue.items.trained] = False
-    if not (task.offered() & ~untried).any():
-        return "nothing else may be recommended"
+    others, k = int((task.offered() & ~untried).sum()), task.plan.how.k
+    if others < k:
+        return f"{others:,} other items may be recommended, and lists hold {k:,}"
     ids = today.catalogue.items.vocab.ids.filter(pa.array(untried))
     return float(lists[lists.index.isin(hashes(ids))].sum() / max(lists.sum(), 1))

@@ -2,7 +2,7 @@
 
 The inputs are named by the kind and the column: dense.price (float32 [N], NaN where missing), category.brand and
 text.title (string [N]), tags.genres (string [N, T]). The outputs are the tower's own inputs, for users and items that
-are new: their row is -1, and an item's trends are those of one that never occurred. So the two files in turn go from
+are new: their row is -1, and an item's trends are those of one that nobody liked. So the two files in turn go from
 attributes to a vector. The numbers pass as they are: the tower itself imputes and scales.
 
 A text becomes what FeatureState.text_vectors makes of it, all of it by operators of ONNX Runtime on the CPU:

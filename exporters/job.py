@@ -46,7 +46,7 @@ from rec_export.record import Record
 from rec_export.runtime import FILES
 from rec_export.sealed import listed, write_manifest
 from rec_export.stages import Stages
-from rec_export.world import untried
+from rec_export.world import for_lists, untried
 
 log = logging.getLogger("rec_export")
 REPORT = "parity/report.json"
@@ -76,21 +76,21 @@ def run(job: ExportJob) -> Manifest:
         checkpoint = Checkpoint.read(job.checkpoint)
         stages.end("read the checkpoint")
         blueprint = checkpoint.blueprint
+        trend = for_lists(checkpoint.trend, blueprint.clock)  # as earlier versions kept what training reads
         held_out = job.smaller and held_out_of(checkpoint, job.smaller)
         parts = parts_of(checkpoint.towers, blueprint)
         write_parts(parts, folder, job.formats, parity.labels(blueprint), job.opset)
         if "onnx" in job.formats:
             with in_parts("exporting the recommender", 4):
-                item_vec = item_vectors(parts[1], checkpoint.catalogue, checkpoint.trend)
+                item_vec = item_vectors(parts[1], checkpoint.catalogue, trend)
                 passed()
                 write_recommender(folder, item_vec, parity.labels(blueprint), blueprint.habit is not None)
                 for part, side in zip(parts, checkpoint.catalogue, strict=False):
                     passed()
-                    new = untried(checkpoint.trend, blueprint.clock)
-                    write_features(folder, part, side, new, parity.labels(blueprint))
+                    write_features(folder, part, side, untried(trend, blueprint.clock), parity.labels(blueprint))
         shutil.copyfile(job.checkpoint / "weights.safetensors", folder / "weights.safetensors")
         checkpoint.catalogue.write(folder)
-        write_trend(checkpoint.trend, folder)
+        write_trend(trend, folder)
         stages.end("write the formats")
         with in_parts("choosing what to prove it with", 2):
             write_corpus(folder, parts, blueprint, checkpoint.catalogue)

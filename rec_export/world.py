@@ -207,10 +207,8 @@ class World(NamedTuple):
         return np.stack(columns, axis=1).astype(np.float32)
 
     def trend_for_lists(self) -> Float32:
-        """The same as lists read it: what nobody ever liked stands as `untried` says, float32 [N, W]."""
-        trend = self.trend()
-        trend[trend[:, self.clock.counts] > 0] = untried(trend, self.clock)
-        return trend
+        """The same as lists read it, float32 [N, W]."""
+        return for_lists(self.trend(), self.clock)
 
     def likings(self) -> Int64:
         """How often each item was liked before the date, again or for the first time, int64 [N]."""
@@ -229,19 +227,23 @@ def recency_of(days: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     return np.log1p(days) / 4
 
 
+def for_lists(trend: Float32, clock: Clock) -> Float32:
+    """Trends with those of `untried` for what nobody ever liked, float32 [N, W] -> float32 [N, W]."""
+    flagged = trend[:, clock.counts] > 0
+    return np.where(flagged[:, None], untried(trend, clock), trend)
+
+
 def untried(trend: Float32, clock: Clock) -> Float32:
     """The trends of an item that nobody ever liked, as lists read them, float32 [W], by those of all items, [N, W].
 
-    As little of each count as any item has that was liked, and the greatest age. In training such an item is flagged,
-    but at a past date what was not liked yet was liked later, as it stands in the log: a model that went by the flag
-    would fill lists with what nobody ever likes.
+    They are those of the item that was liked least, of several the oldest. In training what nobody liked yet is
+    flagged, but at a past date it was liked later, as it stands in the log: a model that went by the flag would fill
+    lists with what nobody ever likes.
     """
     liked = trend[trend[:, clock.counts] == 0]
     if len(liked) == 0:
         return newcomer(clock)
-    found: Float32 = liked.min(0)
-    if clock.timed:
-        found[-1] = liked[:, -1].max()
+    found: Float32 = liked[np.lexsort((-liked[:, -1], liked[:, : clock.counts].sum(1)))[0]]
     return found
 
 

@@ -23,7 +23,7 @@ PRIOR = (
     1e-4  # of the squares: where nothing with numbers of its own is chosen, or nothing else, their weights are finite
 )
 
-Score = Callable[[Int64], Tensor]  # users int64 [B] -> float32 [B, N], of all items
+Score = Callable[[Int64], Tensor]  # users int64 [B] -> float32 [B, N], of all that are ranked
 
 
 class Own(NamedTuple):
@@ -95,8 +95,7 @@ class Chances(NamedTuple):
             mine = slice(*np.searchsorted(lists.targets.user, (at, at + len(user))))
             chosen = lists.targets.user[mine] - at, lists.targets.item_row[mine]
             score = torch.stack([one(user)[:, :items] for one in scores])
-            seen = lists.seen(user)
-            some = cls.of_some(score, seen.where(seen.item_row < items), chosen, own(user))
+            some = cls.of_some(score, lists.seen(user), chosen, own(user))
             parts.append(some._replace(owner=some.owner + at, chosen=some.chosen + pairs))
             pairs += len(some.owner)
         columns = list(zip(*parts, strict=True))

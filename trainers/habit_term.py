@@ -78,7 +78,7 @@ def fitted(lists: ListValidation, score: Callable[[Int64], Tensor]) -> Habits:
 
 def by_habit(lists: ListValidation) -> Callable[[Int64], Tensor]:
     """What each user has liked most often, then the newest, then what is popular of late; after them popular items."""
-    world, trend = everything(lists.dataset.timeline), lists.world.trend()[:, lists.recent]
+    world, trend = everything(lists.dataset.timeline), lists.world.trend()[lists.ranked, lists.recent]
     popular = torch.from_numpy(np.argsort(np.argsort(trend)) / len(trend)).float()  # below 1
 
     def score(user: Int64) -> Tensor:

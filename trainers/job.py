@@ -122,7 +122,8 @@ def learn(job: TrainJob, source: Source | None, group: Group, tracker: Tracker) 
         raise UsageError("training.shard asks other processes in the middle of a tower; leave training.compile out")
     group = group.on(config.training.device)
     source = source or read_source(config, spec)
-    facts = {"config": config.model_dump(mode="json", exclude={"tracking"}), "inputs": source.hashes}
+    told = config.model_dump(mode="json", exclude={"tracking", "nightly", "rules"})
+    facts = {"config": told, "inputs": source.hashes}
     if facts != group.broadcast(facts):
         raise UsageError(f"process {group.rank} has another configuration or other inputs than the first one")
     with kept(job.out, facts, job.resume) if group.first else nullcontext() as journal, training_threads():

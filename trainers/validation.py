@@ -1,4 +1,8 @@
-"""The metrics after an epoch: all items ranked, as lists will be, for some users with held-out likings."""
+"""The metrics after an epoch: items ranked as lists will rank them, for some users with held-out likings.
+
+All that were learned from are ranked, and as many again of those in the table that nobody ever met: enough to see
+whether such items fill the lists, and no matter how many there are.
+"""
 
 import logging
 from abc import ABC, abstractmethod
@@ -53,13 +57,13 @@ class ListValidation(Validation):
     """Held-out likings of users, as of the world before them."""
 
     def __init__(
-        self, dataset: Dataset, plan: Plan, user: Int64, targets: Targets, at_once: int, again: bool = False
+        self, dataset: Dataset, plan: Plan, user: Int64, targets: Targets, ranked: Int64, at_once: int, again: bool
     ) -> None:
         self.dataset, self.user, self.targets, self.length = dataset, user, targets, plan.history
         self.at_once, self.recent, self.again = at_once, plan.recent, again
         self.parts = -(-len(user) // at_once)
         self.world = dataset.timeline.as_of(None, plan.clock)
-        self.items = dataset.timeline.items
+        self.ranked = ranked  # int64 [N] the items, those that were learned from in their own places
         self.ks = sorted({10, int(plan.metric.partition("@")[2])})
 
     @classmethod
@@ -84,14 +88,15 @@ class ListValidation(Validation):
         user = distinct(key // width)
         if len(user) == 0:
             return None
-        own = max(1, pair_numbers * width)  # numbers of a user's pairs
+        ranked = ranked_items(dataset)
+        own = max(1, pair_numbers * len(ranked))  # numbers of a user's pairs
         some = min(USERS, max(FEWEST, NUMBERS // own))
         user = np.sort(np.random.default_rng(0).permutation(user)[:some])
         key = key[np.isin(key // width, user)]
         targets = Targets(np.searchsorted(user, key // width), key % width)
-        few = max(LEAST_AT_ONCE, SCORES_AT_ONCE // width)  # as all items are read again for each of them
+        few = max(LEAST_AT_ONCE, SCORES_AT_ONCE // len(ranked))  # as all items are read again for each of them
         at_once = max(1, min(AT_ONCE, NUMBERS_AT_ONCE // own, few))
-        return cls(dataset, plan, user, targets, at_once, again)
+        return cls(dataset, plan, user, targets, ranked, at_once, again)
 
     @torch.no_grad()
     def measure(self, towers: Towers, state: Device) -> dict[str, float]:
@@ -99,10 +104,9 @@ class ListValidation(Validation):
         return self.judge(self.scores(towers, state))
 
     def scores(self, towers: Towers, state: Device) -> Callable[[Int64], Tensor]:
-        """The scores of all items by the model: users int64 [B] -> float32 [B, N]."""
-        every = np.arange(self.items)
-        trend = torch.from_numpy(self.world.trend_for_lists())
-        items = item_inputs(state.item_ports, self.dataset.item_features.take(every), trend, every)
+        """The scores of the ranked items by the model: users int64 [B] -> float32 [B, N]."""
+        trend = torch.from_numpy(self.world.trend_for_lists()[self.ranked])
+        items = item_inputs(state.item_ports, self.dataset.item_features.take(self.ranked), trend, self.ranked)
         item_vec = by_parts(towers.item_tower, items, state.device)
 
         def score(user: Int64) -> Tensor:
@@ -115,12 +119,13 @@ class ListValidation(Validation):
 
     def beside(self) -> dict[str, dict[str, float]]:
         """The same metrics of the most popular items, of late or of all time."""
-        popular = torch.from_numpy(self.world.trend()[:, self.recent])
+        popular = torch.from_numpy(self.world.trend()[self.ranked, self.recent])
         return {"popular": self.judge(lambda user: popular.repeat(len(user), 1))}
 
     def seen(self, user: Int64) -> Seen:
         """What may not stand in a list: what a user has met, if that does not count."""
-        return Seen.none(len(user)) if self.again else self.world.seen(user)
+        seen = Seen.none(len(user)) if self.again else self.world.seen(user)
+        return seen.where(seen.item_row < self.dataset.catalogue.items.trained)  # as no other that was met is ranked
 
     def judge(self, score: Callable[[Int64], Tensor]) -> dict[str, float]:
         """The metrics of the lists by scores, float32 [B, N]; what users have met is left out, if it does not count."""
@@ -134,11 +139,20 @@ class ListValidation(Validation):
             scores = score(user)
             seen = self.seen(user)
             scores[seen.user(), seen.item_row] = -torch.inf
-            lists.append(torch.topk(scores, min(max(self.ks), self.items)).indices.numpy())
+            lists.append(torch.topk(scores, min(max(self.ks), len(self.ranked))).indices.numpy())
             passed()
-        hit = hits(np.concatenate(lists), self.targets, self.items)
+        hit = hits(np.concatenate(lists), self.targets, len(self.ranked))
         count = self.targets.counts(len(self.user))
         return {f"{name}@{k}": value for k in self.ks for name, value in per_user(hit, count, k).items()}
+
+
+def ranked_items(dataset: Dataset) -> Int64:
+    """The items that were learned from, and as many of those that nobody ever met, if there are so many; int64 [N]."""
+    trained = dataset.catalogue.items.trained
+    unmet = np.ones(dataset.timeline.items, np.bool_)
+    unmet[:trained], unmet[dataset.timeline.seen_item] = False, False
+    some = np.random.default_rng(0).permutation(np.flatnonzero(unmet))[:trained]
+    return np.append(np.arange(trained), np.sort(some))
 
 
 def say_unknown(known: Bool) -> None:
@@ -149,7 +163,7 @@ def say_unknown(known: Bool) -> None:
             "%s of %s held-out likings (%.0f%%) are of users or items that came later: the figures of validation are of"
         )
         told += " the others, so `evaluate`, which counts all, has lower ones"
-        log.log(logging.WARNING if share > 0.5 else logging.INFO, told, f"{new:,}", f"{len(known):,}", 100 * share)
+        log.info(told, f"{new:,}", f"{len(known):,}", 100 * share)
 
 
 def means(by_user: dict[str, Float64]) -> dict[str, float]:

@@ -13,7 +13,7 @@ from rec_export.errors import DataError
 
 SEPARATOR = "|"  # between tags in one cell
 LONG_TEXT = 3.0  # words in the middle value of a column that is text
-DATED = r"^\s*(\d{4}-\d\d?-\d\d?([T ].*)?|\d\d?[./-]\d\d?[./-]\d{4}([T, ].*)?)$"
+DATED = r"^\s*((19|20)\d\d([-/.]\d\d?){2}([T ].*)?|(19|20)\d\d[-/]\d\d?|\d\d?[./-]\d\d?[./-]\d{4}([T, ].*)?)\s*$"
 
 
 def guess_attributes(path: Path, key: str | None, known: tuple[str, ...]) -> Attributes | None:

@@ -193,7 +193,9 @@ def test_a_model_that_does_not_tell_users_apart_is_refused(
     assert said(nights(tmp_path)) == {"own_items": verdict}
 
 
-@pytest.mark.parametrize(("found", "verdict"), [(0.6, "refused"), ("nothing else may be recommended", "skipped")])
+@pytest.mark.parametrize(
+    ("found", "verdict"), [(0.6, "refused"), ("2 other items may be recommended, and lists hold 5", "skipped")]
+)
 def test_lists_of_what_nobody_ever_liked_are_refused(
     found: float | str, verdict: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

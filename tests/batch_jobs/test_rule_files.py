@@ -149,6 +149,10 @@ def test_text_and_epochs_of_times_are_read_as_such(cells: list[Any]) -> None:
     assert too_early(column(cells), "2026-01-01", "a rule", 0).tolist() == [0, 1, 1]
 
 
+def test_a_column_without_a_value_leaves_all_out() -> None:
+    assert too_early(column([None, None], pa.null()), "2026-01-01", "a rule", 0).all()
+
+
 def test_text_that_is_no_time_beside_an_empty_cell_is_one_clear_line() -> None:
     with pytest.raises(
         DataError, match=r"the column of a rule holds text that is no ISO 8601 time \(1 different value\)"

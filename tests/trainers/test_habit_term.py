@@ -265,7 +265,8 @@ def lists_of(timeline: Timeline, clock: Clock) -> ListValidation:
     """What `by_habit` asks of a ListValidation."""
     dataset = SimpleNamespace(timeline=timeline)
     world = timeline.as_of(None, clock)
-    return cast(ListValidation, SimpleNamespace(dataset=dataset, world=world, recent=clock.counts - 1))
+    told = {"dataset": dataset, "world": world, "recent": clock.counts - 1, "ranked": np.arange(timeline.items)}
+    return cast(ListValidation, SimpleNamespace(**told))
 
 
 @pytest.mark.parametrize("clock", [Clock(), Clock(half_lives=(7.0,))])

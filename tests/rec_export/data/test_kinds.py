@@ -76,6 +76,8 @@ def test_decimals_are_numbers(tmp_path: Path) -> None:
         ("2026-01-{:02}T08:30:00+01:00", None),
         (" {}.11.2026", None),
         ("{}/11/2026 08:30", None),
+        ("2026/01/{:02}\n", None),
+        ("2026-{:02}", None),
         ("1.{}.3", "category"),
         ("2026-{:02}x", "category"),
         ("12.3 left", None),  # the same in every row
