@@ -26,6 +26,7 @@ from rec_export.topk import Seen
 from rec_export.topk.contract import Added, Allowed
 from rec_export.topk.reference import by_definition, by_rules
 from rec_export.towers import AdditiveHead, DotHead, Head, Input, Inputs, ResidualHead, ScalarHead
+from rec_export.world import for_lists
 from tests.exporters.conftest import ITEMS, Make, whole
 
 WIDTH, CATALOGUE, TILE = 4, 23, 5
@@ -209,7 +210,8 @@ def test_one_wrong_weight_inside_is_told_whether_a_list_shows_it_or_not(
             array.flat[-1] = not array.flat[-1] if array.dtype == bool else array.flat[-1] * 2
             weight.CopyFrom(onnx.numpy_helper.from_array(array, name))
     onnx.save_model(model, path)
-    item_vec = recommender.item_vectors(parts[1], catalogue, read_trend(checkpoint("everything")))
+    trend = for_lists(read_trend(checkpoint("everything")), blueprint.clock)
+    item_vec = recommender.item_vectors(parts[1], catalogue, trend)
     assert re.match(said, str(recommender_fault(parts[0], item_vec, folder, labels(blueprint))))
 
 
